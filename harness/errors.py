@@ -1,0 +1,61 @@
+"""The failures the harness tells apart; every message names the fix."""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Base of everything the harness raises on purpose."""
+
+
+class UsageError(HarnessError):
+    """The command cannot be carried out as given; exit code 2, nothing was sent."""
+
+
+class MissingPart(UsageError):
+    """Data, a package, a program or an endpoint is missing; the message says how to get it."""
+
+
+class DataError(UsageError):
+    """A data file is corrupt or not the one that is pinned."""
+
+
+class InfraError(HarnessError):
+    """Endpoint, environment or role failed: retried, then out of the score and counted aloud."""
+
+
+class EnvironmentFault(InfraError):
+    """The environment crashed or hung; the loop rebuilds the episode and replays its replies."""
+
+
+class EndpointError(InfraError):
+    """No endpoint could answer before the request's deadline."""
+
+
+class TokenBoundaryError(InfraError):
+    """A choice cannot be scored at this endpoint: it does not start at a token boundary."""
+
+
+class RequestRejected(InfraError):
+    """The server refused the request for a reason that no retry mends (a 4xx that is not about length)."""
+
+
+class ModelError(HarnessError):
+    """The model, not the machinery, is the reason the episode ended."""
+
+
+class ContextOverflow(ModelError):
+    """The prompt does not fit the model's context.
+
+    Attributes:
+        limit: tokens the server accepts, 0 when it did not say.
+        given: tokens it was given, 0 when it did not say.
+    """
+
+    def __init__(self, message: str, *, limit: int = 0, given: int = 0) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.given = given
+
+
+class StoreError(HarnessError):
+    """The run's store cannot be written or read; the run stops before work is lost."""

@@ -1,0 +1,318 @@
+"""The values that pass between an episode, a model and the loop that joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from harness.needs import Need
+
+Role = Literal["system", "user", "assistant"]
+Pin = Literal["", "shot", "task"]
+Outcome = Literal["scored", "limit", "model_error", "infra_error"]
+Profile = Literal["paper", "fixed"]
+Source = Literal["mirror", "cache", "fixture"]
+Unit = Literal["percent", "points"]
+Value = int | float | str | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        pin: what history policies may not cut: `shot` for an exemplar, `task` for the task text.
+    """
+
+    role: Role
+    content: str
+    pin: Pin = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How the next reply is to be generated.
+
+    Attributes:
+        max_new_tokens: upper bound on generated tokens, at least 1.
+        stop: strings that end the reply; the client cuts them off whatever the server does.
+        temperature: None asks for greedy decoding (the parameter is then not sent at all).
+        top_p: None leaves nucleus sampling off.
+        choices: rank these strings by log-likelihood instead of generating text.
+        prefix: start of the assistant's turn, after the template; chat-only endpoints refuse it.
+        truncate: tokens the server may keep of the prompt (its left side is lost); sent only under
+            the `paper` profile, where upstream sent it.
+    """
+
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    choices: tuple[str, ...] = ()
+    prefix: str = ""
+    truncate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the environment shows after the last answer.
+
+    Attributes:
+        messages: what is new since the last answer.
+        ask: how to answer; may be None only when `done`.
+        done: the episode ended; also possible straight from `reset`.
+        fresh: forget the conversation, `messages` start a new context.
+        said: how the last answer enters the history when not as received.
+        raw: a raw completion prompt instead of a conversation; a chat-only endpoint gets it as one
+            user message and the report says so.
+        info: logged, never shown to the model.
+    """
+
+    messages: tuple[Message, ...] = ()
+    ask: Ask | None = None
+    done: bool = False
+    fresh: bool = False
+    said: str | None = None
+    raw: str | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's answer to one `Ask`.
+
+    Attributes:
+        text: the generated text, stop strings already cut off.
+        choice: index into `Ask.choices`, or None when text was generated.
+        logprobs: log-likelihood of each choice, in the order of `Ask.choices`.
+        method: how a choice was made (G, P, T, F or O of specs/general.md §1.4).
+        notes: what a reader of the number must know, such as `raw->user` or `imputed`.
+    """
+
+    text: str
+    choice: int | None = None
+    logprobs: tuple[float, ...] | None = None
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    method: str = ""
+    seed: int | None = None
+    endpoint: str = ""
+    attempts: int = 1
+    latency_s: float = 0.0
+    queue_s: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What an episode is worth.
+
+    Attributes:
+        value: in [0, 1]; MT-Bench is on its own scale of 1 to 10.
+        metrics: further numbers; `paper` and `fixed` where one transcript gives both.
+        outcome: None lets the loop decide (`scored`, or `limit` when it stopped the episode);
+            `model_error` says that a reply could not be used, `limit` that the task's own limit hit.
+    """
+
+    value: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+    outcome: Literal["scored", "limit", "model_error"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAsk:
+    """One question to a judge: `key` is unique in its episode and names the verdict."""
+
+    key: str
+    messages: tuple[Message, ...]
+    ask: Ask
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An episode that is complete but whose number waits for a judge."""
+
+    items: tuple[JudgeAsk, ...]
+    note: str = ""
+    outcome: Literal["scored", "limit", "model_error"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judge's raw answer to the `JudgeAsk` of the same key; `k` numbers repeated judgings from 0."""
+
+    key: str
+    k: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One item of a benchmark.
+
+    Attributes:
+        id: stable and unique within the task (DESIGN §1).
+        data: whatever the task's episode and oracle need; never shown to the model as such.
+        group: samples of one group share a prompt prefix or an environment and run side by side.
+        turns: expected turns, for ordering long episodes first; 0 takes the task's.
+    """
+
+    id: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
+    turns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What one live episode takes from the machine.
+
+    Attributes:
+        memory_mb: resident memory per live episode.
+        cpu: share of a core while its environment works.
+        live: most episodes of this world alive at once; None leaves it to memory.
+        locks: names held exclusively while an episode of this world lives.
+    """
+
+    memory_mb: int = 1
+    cpu: float = 0.01
+    live: int | None = None
+    locks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Deadlines and turns of an episode, enforced from outside; times in seconds."""
+
+    turns: int = 1
+    reset_s: float = 120.0
+    step_s: float = 120.0
+    episode_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A choice the user has with `--set TASK.NAME=VALUE`.
+
+    Attributes:
+        kind: type of the value: bool, int, float or str.
+        paper: value under `--profile paper`.
+        fixed: value under `--profile fixed`.
+        choices: the only values allowed, empty for any.
+        optional: whether `none` is a value.
+    """
+
+    name: str
+    kind: type[int] | type[float] | type[str] | type[bool]
+    paper: Value
+    fixed: Value
+    help: str
+    choices: tuple[Value, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """What the harness knows of a benchmark before it runs.
+
+    Attributes:
+        name: the task's name everywhere: folder, JSON keys, `--task`.
+        version: raised whenever a change may move a number; part of every row's identity.
+        suite: `held-in`, `held-out` or `general`.
+        metric: the headline; `aggregate` returns it under this key.
+        unit: `percent` (values in [0, 1] are printed times 100) or `points`.
+        splits: names `--split` accepts, the default first.
+        history: name of a policy in `harness.history`.
+        needs: programs and packages that must be present, each with its fix.
+        roles: auxiliary models the task asks for (`judge`, `tool_llm`, ...).
+        expected_turns: for the plan and its estimate.
+        ceiling: what the oracle reaches, in `unit`, by (profile, data source).
+        mask: regular expressions blanked before two first observations are compared.
+        released: what the released scripts sent instead of the paper's decoding.
+        excepts: at most two lines of the contract test, each with a reason.
+        paper_n: number of items behind the published score.
+    """
+
+    name: str
+    version: int
+    suite: str
+    metric: str
+    unit: Unit = "percent"
+    splits: tuple[str, ...] = ("test",)
+    limits: Limits = Limits()
+    history: str = "none"
+    needs: tuple[Need, ...] = ()
+    options: tuple[Option, ...] = ()
+    roles: tuple[str, ...] = ()
+    expected_turns: int = 1
+    ceiling: Mapping[tuple[Profile, str], float] = field(default_factory=dict)
+    mask: tuple[str, ...] = ()
+    released: Mapping[str, Value] = field(default_factory=dict)
+    excepts: Mapping[str, str] = field(default_factory=dict)
+    paper_n: int = 0
+
+
+class Chat(Protocol):
+    """An auxiliary model (judge, tool model, embedder): logged and replayed by key, never by order."""
+
+    async def ask(self, key: str, messages: tuple[Message, ...] | str, ask: Ask) -> Reply:
+        """Answer a conversation, or a raw prompt when `messages` is a string.
+
+        Args:
+            key: unique within the episode; a replayed run finds the answer under it.
+            messages: the conversation, or a raw completion prompt.
+            ask: how to answer.
+
+        Raises:
+            InfraError: the role's endpoint failed for good.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a task is given to work with.
+
+    Attributes:
+        data: the task's data folder, laid out as in the mirror; a fixture has the same layout.
+        work: a private scratch folder for this run of the task, removed afterwards.
+        seed: the run's seed; derive others from it with `harness.seeds.derive`.
+        options: every option of the spec with its value for this run.
+        models: auxiliary models by role.
+        source: where `data` came from; a fixture marks every table.
+    """
+
+    data: Path
+    work: Path
+    seed: int = 0
+    options: Mapping[str, Value] = field(default_factory=dict)
+    models: Mapping[str, Chat] = field(default_factory=dict)
+    profile: Profile = "paper"
+    source: Source = "mirror"
+
+
+@dataclass(frozen=True, slots=True)
+class CallKey:
+    """Names one request to the model under test; travels in the `X-Harness-*` headers."""
+
+    task: str
+    sample: str
+    repeat: int
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A finished episode as `aggregate` and the report see it (infra errors are not among them)."""
+
+    sample: str
+    repeat: int
+    outcome: Outcome
+    value: float
+    metrics: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The benchmarks, one folder each; nobody imports them but the registry's entry points."""
