@@ -1,0 +1,34 @@
+"""What all tests share: where the data mirror is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def mirror_path() -> Path | None:
+    """The data mirror, from HARNESS_MIRROR or beside the checkout."""
+    named = os.environ.get("HARNESS_MIRROR")
+    for candidate in (Path(named) if named else None, ROOT.parent / "shared" / "data"):
+        if candidate is not None and candidate.is_dir():
+            return candidate.resolve()
+    return None
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """The data mirror; only a machine without one skips."""
+    found = mirror_path()
+    if found is None:
+        pytest.skip("no data mirror: set HARNESS_MIRROR to its folder")
+    return found
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout's top folder."""
+    return ROOT
