@@ -77,7 +77,7 @@ class Observation:
     fresh: bool = False
     said: str | None = None
     raw: str | None = None
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Score:
     """
 
     value: float
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     note: str = ""
     outcome: Literal["scored", "limit", "model_error"] | None = None
 
@@ -131,7 +131,7 @@ class JudgeAsk:
     key: str
     messages: tuple[Message, ...]
     ask: Ask
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Sample:
     """
 
     id: str
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     group: str = ""
     turns: int = 0
 
@@ -251,10 +251,10 @@ class TaskSpec:
     options: tuple[Option, ...] = ()
     roles: tuple[str, ...] = ()
     expected_turns: int = 1
-    ceiling: Mapping[tuple[Profile, str], float] = field(default_factory=dict)
+    ceiling: Mapping[tuple[Profile, str], float] = field(default_factory=dict[tuple[Profile, str], float])
     mask: tuple[str, ...] = ()
-    released: Mapping[str, Value] = field(default_factory=dict)
-    excepts: Mapping[str, str] = field(default_factory=dict)
+    released: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    excepts: Mapping[str, str] = field(default_factory=dict[str, str])
     paper_n: int = 0
 
 
@@ -291,8 +291,8 @@ class Context:
     data: Path
     work: Path
     seed: int = 0
-    options: Mapping[str, Value] = field(default_factory=dict)
-    models: Mapping[str, Chat] = field(default_factory=dict)
+    options: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    models: Mapping[str, Chat] = field(default_factory=dict[str, Chat])
     profile: Profile = "paper"
     source: Source = "mirror"
 
@@ -315,4 +315,4 @@ class Row:
     repeat: int
     outcome: Outcome
     value: float
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])

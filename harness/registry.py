@@ -1,0 +1,60 @@
+"""Finds benchmarks by entry point, so that a third party's package adds one without touching this one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from harness.episode import Task
+from harness.errors import UsageError
+
+GROUP = "harness.tasks"
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def names() -> tuple[str, ...]:
+    """Names of all registered tasks, sorted; nothing is imported."""
+    return tuple(sorted(_entries()))
+
+
+def package(name: str) -> str:
+    """Dotted name of the package that holds the task."""
+    return _entry(name).module
+
+
+def load(name: str) -> Task:
+    """Import one task.
+
+    Raises:
+        UsageError: no such task (with the nearest names), or its package does not import.
+    """
+    entry = _entry(name)
+    try:
+        task = cast(Task, entry.load())
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"task {name} does not load from {entry.value}: {error}") from error
+    if task.spec.name != name:
+        raise UsageError(f"task {name} calls itself {task.spec.name}: its entry point must carry that name")
+    return task
+
+
+def nearest(word: str, known: Iterable[str], what: str) -> UsageError:
+    """Build the error for an unknown name, with the nearest known ones."""
+    options = sorted(known)
+    close = difflib.get_close_matches(word.lower(), options, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(options)}"
+    return UsageError(f"unknown {what} {word!r}: {hint}")
+
+
+def _entry(name: str) -> EntryPoint:
+    entries = _entries()
+    if name not in entries:
+        raise nearest(name, entries, "task")
+    return entries[name]
