@@ -1,0 +1,301 @@
+"""Plays one episode with one model: the loop that joins a benchmark and an endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
+
+from harness import history, seeds
+from harness.episode import Episode, Oracle, World
+from harness.errors import ContextOverflow, EnvironmentFault, InfraError
+from harness.models.client import Call, LiveEpisodes, Model
+from harness.store import Attempt, CallRecord
+from harness.types import Ask, CallKey, Message, Observation, Pending, Reply, Sample, Score, TaskSpec, Value
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+REBUILDS = 2
+"""How often a crashed environment is built anew within one attempt."""
+
+CLOSE_S = 30.0
+"""An episode that takes longer to close is abandoned; its world still owns the processes."""
+
+Decoding = Literal["protocol", "greedy", "released"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all episodes of one task share in a run."""
+
+    spec: TaskSpec
+    world: World
+    model: Model
+    live: LiveEpisodes
+    oracle: Callable[[Sample], Oracle] | None = None
+    history: str = "none"
+    decoding: Decoding = "protocol"
+    seed: int = 0
+    deadline_s: float = 900.0
+
+
+@dataclass(slots=True)
+class Phase:
+    """What an episode waits for, and since when (monotonic seconds); read by the watchdog."""
+
+    name: str = "start"
+    since: float = field(default_factory=time.monotonic)
+    turn: int = 0
+
+    def enter(self, name: str) -> None:
+        """Begin waiting for something else."""
+        self.name, self.since = name, time.monotonic()
+
+
+class Conversation:
+    """What has been said since the context began, as the next prompt needs it."""
+
+    def __init__(self, policy: str, render: Callable[[tuple[Message, ...]], str]) -> None:
+        from harness import tokens
+
+        self._policy, counter = history.policy(policy)
+        self._count = tokens.counter(counter)
+        self._render = render
+        self._messages: list[Message] = []
+
+    def observe(self, observation: Observation, reply: Reply | None) -> None:
+        """Take in the last reply as it enters the history, then what is new."""
+        if observation.fresh:
+            self._messages.clear()
+        elif reply is not None:
+            said = reply.text if observation.said is None else observation.said
+            self._messages.append(Message("assistant", said))
+        self._messages.extend(observation.messages)
+
+    def shown(self) -> tuple[Message, ...]:
+        """The conversation as the history policy lets it through."""
+        return tuple(self._policy(self._messages, self._prompt, self._count))
+
+    def _prompt(self, messages: object) -> str:
+        return self._render(tuple(messages))  # type: ignore[arg-type]
+
+
+async def play(setup: Setup, sample: Sample, repeat: int, phase: Phase) -> Attempt:
+    """Play one attempt to its end; only cancellation escapes as an exception."""
+    spec = setup.spec
+    attempt = Attempt(spec.name, spec.version, sample.id, repeat)
+    player = _Player(setup, sample, repeat, attempt, phase)
+    began = time.monotonic()
+    try:
+        await player.run()
+    except InfraError as error:
+        attempt.outcome, attempt.value = "infra_error", None
+        attempt.error = f"{type(error).__name__}: {error}"
+    except Exception:
+        attempt.outcome, attempt.value = "infra_error", None
+        attempt.error = traceback.format_exc(limit=8)
+        log.warning("%s %s failed:\n%s", spec.name, sample.id, attempt.error)
+    finally:
+        setup.live.drop(spec.name, sample.id, repeat)
+        await player.close()
+        attempt.seconds = time.monotonic() - began
+    return attempt
+
+
+class _Player:
+    def __init__(self, setup: Setup, sample: Sample, repeat: int, attempt: Attempt, phase: Phase) -> None:
+        self.setup, self.sample, self.repeat = setup, sample, repeat
+        self.attempt, self.phase = attempt, phase
+        self.limits = setup.spec.limits
+        self.episode: Episode | None = None
+        self.replies: list[Reply] = []
+        self.seen: list[str] = []
+        self.environment_s = 0.0
+        self.oracle = setup.oracle(sample) if setup.oracle else None
+        suite = setup.spec.suite
+        self.talk = Conversation(setup.history, lambda messages: setup.model.render(messages, suite))
+
+    async def run(self) -> None:
+        stopped = await self._loop()
+        self.phase.enter("score")
+        try:
+            score = await self._environment(self._open().score(), self.limits.step_s)
+        except EnvironmentFault as fault:
+            await self._rebuilt(fault)
+            score = await self._environment(self._open().score(), self.limits.step_s)
+        _take(score, self.attempt, stopped, self.setup.spec)
+
+    async def _loop(self) -> Literal["limit"] | None:
+        """Take turns; returns `limit` when the loop, not the episode, ended it."""
+        observation, reply = await self._begin(), None
+        for turn in range(self.limits.turns):
+            if observation.done:
+                return None
+            self.phase.turn = turn
+            self.talk.observe(observation, reply)
+            try:
+                reply = await self._ask(turn, observation)
+            except ContextOverflow as overflow:
+                self.attempt.note = f"context: {overflow}"
+                return "limit"
+            observation = await self._step(reply)
+            self._log_info(observation.info)
+            if self.environment_s > self.limits.episode_s:
+                self.attempt.note = f"time: the environment took over {self.limits.episode_s:g} s"
+                return None if observation.done else "limit"
+        return None if observation.done else "limit"
+
+    # -- the model's side
+
+    async def _ask(self, turn: int, observation: Observation) -> Reply:
+        setup, spec = self.setup, self.setup.spec
+        if observation.ask is None:
+            raise InfraError(f"{spec.name}: an observation that is not done must carry an ask")
+        if self.oracle is not None:
+            setup.live.put(spec.name, self.sample.id, self.repeat, self.oracle, observation)
+        messages = () if observation.raw is not None else self.talk.shown()
+        call = Call(
+            key=CallKey(spec.name, self.sample.id, self.repeat, turn),
+            messages=messages,
+            raw=observation.raw,
+            ask=_decoded(observation.ask, setup.decoding),
+            seed=seeds.derive(setup.seed, spec.name, self.sample.id, self.repeat, "call", turn),
+            deadline_s=setup.deadline_s,
+            suite=spec.suite,
+            decoding=spec.released if setup.decoding == "released" else {},
+        )
+        prompt = observation.raw if observation.raw is not None else setup.model.render(messages, spec.suite)
+        self.phase.enter("model")
+        reply = await setup.model.complete(call)
+        self.attempt.prompt_tokens += reply.prompt_tokens
+        self.attempt.output_tokens += reply.output_tokens
+        self.attempt.calls.append(CallRecord(turn, prompt + call.ask.prefix, reply.text, _facts(reply)))
+        return reply
+
+    def _log_info(self, info: Mapping[str, object]) -> None:
+        if info:
+            self.attempt.calls[-1] = replace(self.attempt.calls[-1], info=info)
+
+    # -- the environment's side
+
+    async def _environment(self, work: Awaitable[T], limit_s: float) -> T:
+        """Await the environment under its deadline; the clock of the episode runs only here."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(limit_s):
+                return await work
+        except TimeoutError as error:
+            raise EnvironmentFault(f"{self.phase.name} took over {limit_s:g} s") from error
+        finally:
+            self.environment_s += time.monotonic() - began
+
+    def _open(self) -> Episode:
+        if self.episode is None:
+            raise EnvironmentFault("the episode was never built")
+        return self.episode
+
+    async def _reset(self) -> Observation:
+        await self.close()
+        self.phase.enter("reset")
+        seed = seeds.derive(self.setup.seed, self.setup.spec.name, self.sample.id, self.repeat)
+        building = self.setup.world.episode(self.sample, self.repeat, seed)
+        self.episode = await self._environment(building, self.limits.reset_s)
+        return self._recognise(0, await self._environment(self.episode.reset(), self.limits.reset_s))
+
+    async def _begin(self) -> Observation:
+        try:
+            return await self._reset()
+        except EnvironmentFault as fault:
+            return await self._rebuilt(fault)
+
+    async def _step(self, reply: Reply) -> Observation:
+        self.replies.append(reply)
+        self.phase.enter("step")
+        try:
+            observation = await self._environment(self._open().step(reply), self.limits.step_s)
+        except EnvironmentFault as fault:
+            return await self._rebuilt(fault)
+        return self._recognise(len(self.replies), observation)
+
+    async def _rebuilt(self, fault: EnvironmentFault) -> Observation:
+        """Build the episode anew and replay every reply so far."""
+        while self.attempt.rebuilds < REBUILDS:
+            self.attempt.rebuilds += 1
+            log.info("%s %s: rebuilding after %s", self.setup.spec.name, self.sample.id, fault)
+            try:
+                return await self._replayed()
+            except EnvironmentFault as again:
+                fault = again
+        raise fault
+
+    async def _replayed(self) -> Observation:
+        observation = await self._reset()
+        for n, reply in enumerate(self.replies, start=1):
+            self.phase.enter("replay")
+            step = self._environment(self._open().step(reply), self.limits.step_s)
+            observation = self._recognise(n, await step)
+        return observation
+
+    def _recognise(self, n: int, observation: Observation) -> Observation:
+        """A rebuilt episode must show what the first one showed, or its score would mean nothing."""
+        text = "\x1e".join(message.content for message in observation.messages)
+        for pattern in self.setup.spec.mask:
+            text = re.sub(pattern, "", text)
+        if n < len(self.seen) and self.seen[n] != text:
+            raise InfraError(f"the rebuilt environment shows something else at turn {n}")
+        if n == len(self.seen):
+            self.seen.append(text)
+        return observation
+
+    async def close(self) -> None:
+        """Close the episode if there is one; a failure to close is logged, the result stands."""
+        episode, self.episode = self.episode, None
+        if episode is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await episode.close()
+        except Exception as error:
+            log.warning("%s %s did not close: %r", self.setup.spec.name, self.sample.id, error)
+
+
+def _decoded(ask: Ask, decoding: Decoding) -> Ask:
+    return replace(ask, temperature=None, top_p=None) if decoding == "greedy" else ask
+
+
+def _facts(reply: Reply) -> dict[str, Value | list[float] | list[str]]:
+    """What is logged of a reply beside its text; empty values are left out."""
+    facts: dict[str, Value | list[float] | list[str]] = {
+        "choice": reply.choice,
+        "logprobs": list(reply.logprobs) if reply.logprobs else None,
+        "finish_reason": reply.finish_reason,
+        "prompt_tokens": reply.prompt_tokens,
+        "output_tokens": reply.output_tokens,
+        "method": reply.method,
+        "seed": reply.seed,
+        "endpoint": reply.endpoint,
+        "attempts": reply.attempts,
+        "latency_s": round(reply.latency_s, 4),
+        "queue_s": round(reply.queue_s, 4),
+        "notes": list(reply.notes),
+    }
+    return {key: value for key, value in facts.items() if value not in (None, "", [], 0.0)}
+
+
+def _take(score: Score | Pending, attempt: Attempt, stopped: Literal["limit"] | None, spec: TaskSpec) -> None:
+    attempt.outcome = score.outcome or stopped or "scored"
+    attempt.note = "; ".join(part for part in (attempt.note, score.note) if part)
+    if isinstance(score, Pending):
+        attempt.pending = score
+        return
+    top = 1.0 if spec.unit == "percent" else 10.0
+    if not (math.isfinite(score.value) and 0.0 <= score.value <= top):
+        raise InfraError(f"{spec.name} scored {score.value!r}, outside [0, {top:g}]")
+    attempt.value, attempt.metrics = score.value, dict(score.metrics)
