@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness.errors import UsageError
 
@@ -67,12 +67,13 @@ def differing(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") ->
     """Name the keys in which two configurations differ, with both values."""
     lines: list[str] = []
     for key in sorted({*old, *new}):
-        here, there = old.get(key), new.get(key)
+        here: Any = old.get(key)
+        there: Any = new.get(key)
         if here == there:
             continue
         name = f"{path}{key}"
-        if isinstance(here, dict) and isinstance(there, dict):
-            lines += differing(here, there, f"{name}.")
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            lines += differing(cast(Mapping[str, Any], here), cast(Mapping[str, Any], there), f"{name}.")
         else:
             lines.append(f"{name}: {_brief(here)} there, {_brief(there)} here")
     return lines

@@ -1,0 +1,212 @@
+"""From a command to the list of episodes it means, or to everything that is missing for it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness import config, data, registry, suites
+from harness.episode import Task
+from harness.errors import HarnessError, MissingPart, UsageError
+from harness.manifest import config_hash, directory_name
+from harness.rollout import Decoding
+from harness.store import Item
+from harness.types import Context, Profile, Sample, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asked `harness run` to do.
+
+    Attributes:
+        settings: `TASK.KEY=VALUE` strings.
+        roles: `ROLE=NAME@URL` strings.
+        shard: (i, n) runs the i-th of n parts, counted from 1.
+        deadline_s: how long one request may be retried.
+    """
+
+    model: str
+    suites: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    split: str | None = None
+    limit: int | None = None
+    samples: tuple[str, ...] | None = None
+    repeats: int = 1
+    endpoints: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    judge: str | None = None
+    out: Path | None = None
+    name: str | None = None
+    new: bool = False
+    profile: Profile = "paper"
+    decoding: Decoding = "protocol"
+    settings: tuple[str, ...] = ()
+    concurrency: int | None = None
+    executor: Literal["local", "ray"] = "local"
+    shard: tuple[int, int] | None = None
+    ready_only: bool = False
+    retry: Literal["", "infra"] = ""
+    seed: int = 0
+    mirror: str | None = None
+    results: Path = Path("results/runs")
+    deadline_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """One task's part of a run."""
+
+    task: Task
+    ctx: Context
+    samples: tuple[Sample, ...]
+    data_digest: str
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task's spec."""
+        return self.task.spec
+
+    def items(self, repeats: int) -> list[Item]:
+        """Identities of this task's episodes, repeat by repeat within a sample."""
+        spec = self.spec
+        return [Item(spec.name, spec.version, s.id, r) for s in self.samples for r in range(repeats)]
+
+    def config(self) -> dict[str, Any]:
+        """What of this task moves its numbers."""
+        return {
+            "version": self.spec.version,
+            "options": dict(sorted(self.ctx.options.items())),
+            "source": self.ctx.source,
+            "data": self.data_digest,
+            "samples": config_hash({"ids": [sample.id for sample in self.samples]}),
+            "count": len(self.samples),
+        }
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything a run will do.
+
+    Attributes:
+        missing: one line for each part that is missing, with its fix, by task; these tasks do not run.
+        suites: the asked suites with their member tasks, missing ones included.
+    """
+
+    request: RunRequest
+    tasks: list[TaskPlan]
+    suites: dict[str, list[str]]
+    missing: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def config(self) -> dict[str, Any]:
+        """The choices that move numbers; their hash names the run directory."""
+        request = self.request
+        return {
+            "model": request.model,
+            "profile": request.profile,
+            "decoding": request.decoding,
+            "repeats": request.repeats,
+            "seed": request.seed,
+            "split": request.split,
+            "shard": list(request.shard) if request.shard else None,
+            "roles": sorted(request.roles),
+            "judge": request.judge,
+            "suites": {name: list(members) for name, members in sorted(self.suites.items())},
+            "tasks": {plan.spec.name: plan.config() for plan in self.tasks},
+            **self.extra,
+        }
+
+    def directory(self) -> Path:
+        """Where the run lives."""
+        request = self.request
+        if request.out is not None:
+            return request.out
+        what = "+".join(request.suites) or _tasks_slug([plan.spec.name for plan in self.tasks])
+        return request.results / directory_name(request.model, what, config_hash(self.config()), request.name)
+
+    def items(self) -> list[Item]:
+        """Identities of all planned episodes."""
+        return [item for plan in self.tasks for item in plan.items(self.request.repeats)]
+
+
+def _tasks_slug(names: list[str]) -> str:
+    return "+".join(names) if len(names) <= 3 else f"{names[0]}+{len(names) - 1}"
+
+
+def make(request: RunRequest) -> Plan:
+    """Find tasks, data and samples for a request; what is missing is collected, not raised.
+
+    Raises:
+        UsageError: an unknown name or a wrong value: nothing could be meant by it.
+    """
+    chosen, wanted_ids, fixture = _members(request)
+    members = _unique([name for names in chosen.values() for name in names] + list(request.tasks))
+    if not members:
+        raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
+    known = registry.names()
+    settings = config.settings(request.settings, members)
+    mirror = "fixture" if fixture else request.mirror
+    plan = Plan(request, [], {name: list(names) for name, names in chosen.items()})
+    for name in members:
+        if name not in known:
+            if name not in suites.all_members():
+                raise registry.nearest(name, known, "task")
+            plan.missing[name] = [f"{name}: not part of this version; --ready-only runs the others"]
+            continue
+        try:
+            plan.tasks.append(_task(request, name, settings[name], wanted_ids.get(name), mirror))
+        except MissingPart as error:
+            plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
+    return plan
+
+
+def _members(request: RunRequest) -> tuple[dict[str, tuple[str, ...]], dict[str, suites.Choice], bool]:
+    found = {name: suites.find(name) for name in request.suites}
+    choices = {task: choice for suite in found.values() for task, choice in suite.samples.items()}
+    fixture = any(suite.fixture for suite in found.values())
+    if fixture and request.mirror not in (None, "fixture"):
+        fixture = False
+    return {name: suite.tasks for name, suite in found.items()}, choices, fixture
+
+
+def _task(
+    request: RunRequest, name: str, settings: dict[str, str], choice: suites.Choice | None, mirror: str | None
+) -> TaskPlan:
+    task = registry.load(name)
+    spec = task.spec
+    options = config.options(spec, request.profile, settings)
+    split = request.split or spec.splits[0]
+    if split not in spec.splits:
+        raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")
+    lines = [f"{need.name} {why}: {need.fix}" for need in spec.needs if (why := need.missing())]
+    found = data.resolve(name, mirror)
+    lines += list(found.problems)
+    if lines:
+        raise MissingPart("\n".join(lines))
+    work = Path(tempfile.gettempdir())  # replaced by the runner with a private folder
+    ctx = Context(found.path, work, request.seed, options, {}, request.profile, found.source)
+    try:
+        samples = task.samples(ctx, split)
+    except HarnessError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        raise MissingPart(f"its data cannot be read ({error!r}): harness data verify {name}") from error
+    ids, limit = request.samples, request.limit
+    if ids is None and choice is not None:
+        ids, limit = choice.ids, choice.limit if limit is None else min(limit, choice.limit or limit)
+    selected = _shard(config.select(samples, ids, limit, name), request.shard)
+    return TaskPlan(task, ctx, tuple(selected), found.digest)
+
+
+def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
+    if shard is None:
+        return samples
+    index, count = shard
+    return samples[index - 1 :: count]
+
+
+def _unique(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))
