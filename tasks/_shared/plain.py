@@ -1,0 +1,37 @@
+"""The world of a benchmark that has no environment: questions and answers only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from harness.episode import Episode
+from harness.types import Capacity, Sample
+
+
+class PlainWorld:
+    """Builds episodes from samples; owns no process."""
+
+    capacity = Capacity()
+
+    def __init__(self, build: Callable[[Sample], Episode], fingerprint: Mapping[str, str]) -> None:
+        self._build = build
+        self.fingerprint = fingerprint
+
+    async def episode(self, sample: Sample, repeat: int, seed: int) -> Episode:
+        """Build an episode; repeats and seeds change nothing but the model's sampling."""
+        del repeat, seed
+        return self._build(sample)
+
+
+@asynccontextmanager
+async def plain_world(
+    build: Callable[[Sample], Episode], fingerprint: Mapping[str, str] | None = None
+) -> AsyncIterator[PlainWorld]:
+    """Open a world that needs no opening and no closing.
+
+    Args:
+        build: makes an episode of a sample.
+        fingerprint: hashes worth keeping in the manifest, such as that of the exemplars.
+    """
+    yield PlainWorld(build, fingerprint or {})

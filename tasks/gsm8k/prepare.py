@@ -1,0 +1,50 @@
+"""Makes the task's files from what a user has: an AgentTuning checkout, or the hub's data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness.data import extract_literals, write_literals
+from harness.errors import DataError, MissingPart
+from tasks.gsm8k.episode import ASSENT, INSTRUCTION, SYSTEM
+from tasks.gsm8k.task import FOLDER
+
+HUB = "openai/gsm8k"
+REVISION = "e53f048856ff4f594e959d75785d2c2d37b678ee"
+
+
+def prepare(source: Path, target: Path) -> list[Path]:
+    """Write prompts.json from an AgentTuning checkout, or the questions when `source` is the word `hub`.
+
+    Raises:
+        DataError: the checkout does not hold upstream's script.
+        MissingPart: the extra `hf` is not installed.
+    """
+    if str(source) == "hub":
+        return from_hub(target)
+    script = source / "eval_general/eval_gsm8k_tgi.py"
+    if not script.is_file():
+        raise DataError(f"{script} is missing: give the top folder of an AgentTuning checkout, or `hub`")
+    return [write_literals(target / "prompts.json", extract_literals(script, [SYSTEM, INSTRUCTION, ASSENT]))]
+
+
+def from_hub(target: Path) -> list[Path]:
+    """Download the questions at a pinned revision and write them as upstream's repository has them."""
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise MissingPart("datasets is not installed: pip install 'agenttuning-harness[hf]'") from error
+    written: list[Path] = []
+    for split in ("train", "test"):
+        rows = load_dataset(HUB, "main", split=split, revision=REVISION)
+        written.append(write_rows(target / FOLDER / f"{split}.jsonl", rows))
+    return written
+
+
+def write_rows(path: Path, rows: object) -> Path:
+    """Write rows of {question, answer} in upstream's own form."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"question": r["question"], "answer": r["answer"]}) for r in rows]  # type: ignore[attr-defined]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
