@@ -1,0 +1,177 @@
+"""What the rollout loop knows of a model: a call goes in, a reply comes out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.types import Ask, CallKey, Message, Observation, Profile, Reply, Value
+
+if TYPE_CHECKING:
+    from harness.episode import Oracle
+
+DEADLINE_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the model under test.
+
+    Attributes:
+        key: names the call; travels in the `X-Harness-*` headers and keeps the episode at one endpoint.
+        messages: the whole conversation after the history policy; ignored when `raw` is given.
+        raw: a raw completion prompt instead.
+        seed: sent only when the request samples.
+        deadline_s: retries go on until then, after which it is an `EndpointError`.
+        suite: chooses among a model's templates.
+        decoding: what to send instead of what `ask` says (`--decoding released`); None removes a key.
+    """
+
+    key: CallKey
+    messages: tuple[Message, ...]
+    raw: str | None
+    ask: Ask
+    seed: int | None = None
+    deadline_s: float = DEADLINE_S
+    suite: str = ""
+    decoding: Mapping[str, Value] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """A model behind one or more endpoints."""
+
+    name: str
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Endpoints, `/info`, capabilities, template ids and hashes, kind, client: for the manifest."""
+        ...
+
+    def render(self, messages: Sequence[Message], suite: str = "", task: str = "") -> str:
+        """Render the prompt as it will be sent (for history policies and the store)."""
+        ...
+
+    async def count(self, text: str) -> int | None:
+        """Count tokens at an endpoint that can tokenize; None when none can."""
+        ...
+
+    async def complete(self, call: Call) -> Reply:
+        """Answer a call, retrying until its deadline.
+
+        Raises:
+            ContextOverflow: the prompt does not fit (the model's failure).
+            EndpointError: no endpoint answered before the deadline.
+            RequestRejected: a refusal that no retry mends.
+            TokenBoundaryError: a choice cannot be scored at this endpoint.
+            UsageError: the endpoint's kind cannot do what the call asks.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close every connection and, for loopback kinds, the server. Idempotent."""
+        ...
+
+
+@dataclass(slots=True)
+class LiveEpisode:
+    """What the oracle's server reads when a live episode's request arrives."""
+
+    oracle: Oracle
+    observation: Observation
+    answers: dict[int, str] = field(default_factory=dict)
+    """Replies by call number: a retried request gets the same answer, the oracle moves once."""
+
+
+class LiveEpisodes:
+    """Where the loop leaves each live episode's oracle and last observation, by (task, sample, repeat)."""
+
+    def __init__(self) -> None:
+        self._live: dict[tuple[str, str, int], LiveEpisode] = {}
+
+    def put(self, task: str, sample: str, repeat: int, oracle: Oracle, observation: Observation) -> None:
+        """Leave an episode's oracle and last observation; called before each `complete`."""
+        live = self._live.get((task, sample, repeat))
+        if live is None or live.oracle is not oracle:
+            self._live[task, sample, repeat] = LiveEpisode(oracle, observation)
+        else:
+            live.observation = observation
+
+    def get(self, task: str, sample: str, repeat: int) -> LiveEpisode | None:
+        """Find a live episode."""
+        return self._live.get((task, sample, repeat))
+
+    def drop(self, task: str, sample: str, repeat: int) -> None:
+        """Forget an episode that ended; unknown ones are no error."""
+        self._live.pop((task, sample, repeat), None)
+
+
+@asynccontextmanager
+async def open_model(
+    selector: str,
+    *,
+    endpoints: Sequence[str] = (),
+    live: LiveEpisodes | None = None,
+    concurrency: int | None = None,
+    profile: Profile = "paper",
+    options: Options | None = None,
+) -> AsyncIterator[Model]:
+    """Open the model a selector names, and close it on leaving.
+
+    Args:
+        selector: what stands after `--model`: `agentlm-70b`, `NAME@openai`, `NAME@chat`, `oracle`,
+            `replay:FILE`, `hf:PATH_OR_ID` (harness/models/catalog.py).
+        endpoints: base URLs; none takes those of models.toml.
+        live: needed by `oracle`.
+        concurrency: most requests in flight over all endpoints.
+        profile: `paper` renders with FastChat's empty-message quirk.
+        options: rarely needed settings.
+
+    Raises:
+        UsageError: unknown name, or endpoints that serve different models.
+        MissingPart: no endpoint answers, a file or a package is missing.
+    """
+    from harness.models import catalog
+
+    entry = catalog.find(selector)
+    async with AsyncExitStack() as stack:
+        if entry.kind in ("oracle", "replay"):
+            from harness.models.loopback import serve
+
+            endpoints = [await stack.enter_async_context(serve(entry, live or LiveEpisodes()))]
+        elif entry.kind == "hf":
+            from harness.models.local_hf import serve_local
+
+            entry, url = await stack.enter_async_context(serve_local(entry))
+            endpoints = [url]
+        elif not endpoints:
+            endpoints = entry.endpoints
+        from harness.models.open import connect
+
+        model = await connect(entry, endpoints, concurrency=concurrency, profile=profile, options=options)
+        try:
+            yield model
+        finally:
+            await model.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Rarely needed settings of a model.
+
+    Attributes:
+        stream: use the streaming path, which cuts at stop strings early.
+        sanitize: defuse control tokens in what the environment wrote.
+        choice_method: force G, P, T, O or F instead of the best the endpoint can.
+        template: another template than the entry's.
+        time_scale: divides every wait of the pool; tests only.
+        seed: of the backoff's jitter.
+    """
+
+    stream: bool = False
+    sanitize: bool = False
+    choice_method: str = ""
+    template: str = ""
+    time_scale: float = 1.0
+    seed: int = 0
