@@ -210,3 +210,21 @@ def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]
 
 def _unique(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
+
+
+def describe(plan: Plan) -> list[str]:
+    """The plan as lines for the person who started it."""
+    repeats = plan.request.repeats
+    lines: list[str] = []
+    turns = 0
+    for task in plan.tasks:
+        episodes = len(task.samples) * repeats
+        turns += episodes * task.spec.expected_turns
+        source = "" if task.ctx.source != "fixture" else " (fixture: not the benchmark's data)"
+        lines.append(
+            f"  {task.spec.name}: {episodes} episodes, ~{task.spec.expected_turns} turns each{source}"
+        )
+    total = sum(len(task.samples) for task in plan.tasks) * repeats
+    what = f"{len(plan.tasks)} tasks, {total} episodes, about {turns} requests"
+    head = f"plan: {what}, profile {plan.request.profile}"
+    return [head, *lines]

@@ -1,0 +1,57 @@
+# One venv, one lock file. `make demo` and `make test` do everything on a fresh Debian or Ubuntu.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-full setup system lint bench lock clean
+
+## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
+setup: $(STAMP)
+
+$(STAMP): constraints.txt pyproject.toml
+	@echo "installing the Python packages of constraints.txt into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+## system: Java, Chromium, MariaDB, bubblewrap and debootstrap through apt, as root or with sudo; else says what is left out
+system:
+	@.ci/system
+
+## demo: install, play a few samples of every task with the oracle on the shipped fixtures, print the table
+demo: system setup
+	$(BIN)/harness setup --ready-only
+	$(BIN)/harness run --model oracle --suite demo --ready-only
+
+## test: install and run every test that is quick enough for every change
+test: system setup
+	$(BIN)/harness setup --ready-only
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not full"
+
+## test-full: the long ones as well (all 270 SciWorld pairs, all MiniWoB++ tasks, ...)
+test-full: system setup
+	$(BIN)/harness setup --ready-only
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+## lint: style, types and import layers
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+## bench: ratios against stated floors; each exits 1 beyond 1.5 x its target
+bench: setup
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+## lock: resolve the dependencies anew
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --upgrade -o constraints.txt \
+	  $(addprefix --extra ,hf tgi-client sciworld alfworld web wiki db os report dev)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,72 @@
+"""The `harness` command: commands are imported only when called, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "run": "Run benchmarks against a model.",
+    "report": "Show the numbers of one or more runs.",
+    "list": "List tasks, suites, models or runs.",
+    "doctor": "Say what is missing for a task or a model, and how to fix it.",
+    "data": "List, pull, prepare and verify benchmark data.",
+    "setup": "Build a task's system parts (root file system, images).",
+    "judge": "Judge the answers of a run that wait for it.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and one line of help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"harness.cli.{cmd_name}_command")
+        return module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="agenttuning-harness")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens inside.")
+@click.option("-q", "--quiet", is_flag=True, help="Only warnings, errors and results.")
+def group(*, verbose: bool, quiet: bool) -> None:
+    """How good is a model as an agent? One tool runs the benchmarks and says, with an error bar."""
+    import logging
+
+    level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    for noisy in ("asyncio", "aiohttp", "urllib3", "py4j", "textworld", "pooch"):
+        logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
+
+
+def main() -> None:
+    """Entry point: what the harness raises on purpose becomes one message and an exit code."""
+    from harness.errors import HarnessError, StoreError
+
+    try:
+        status: Any = group.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except HarnessError as error:
+        click.echo(f"harness: {error}", err=True)
+        sys.exit(3 if isinstance(error, StoreError) else 2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,90 @@
+"""`harness list`: what there is to run, and what has been run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness import registry, suites
+from harness.types import Option, TaskSpec, Value
+
+
+@click.group("list")
+def command() -> None:
+    """List tasks, suites, models or runs."""
+
+
+@command.command("tasks")
+@click.argument("name", required=False)
+def tasks(name: str | None) -> None:
+    """Show all tasks, or one with its options under both profiles."""
+    if name is not None:
+        for line in _one(registry.load(name).spec):
+            click.echo(line)
+        return
+    for known in registry.names():
+        spec = registry.load(known).spec
+        click.echo(f"{spec.name:<16}{spec.suite:<10}v{spec.version}  {spec.metric} ({spec.unit})")
+    for absent in sorted(suites.all_members() - set(registry.names())):
+        click.echo(f"{absent:<16}not part of this version")
+
+
+def _one(spec: TaskSpec) -> list[str]:
+    lines = [
+        f"{spec.name} v{spec.version}, {spec.suite}: {spec.metric} in {spec.unit}",
+        f"splits: {', '.join(spec.splits)} · at most {spec.limits.turns} turns · history: {spec.history}",
+    ]
+    for (profile, source), ceiling in sorted(spec.ceiling.items()):
+        lines.append(f"oracle on {source}, {profile}: {ceiling:g}")
+    for need in spec.needs:
+        lines.append(f"needs {need.name}")
+    if spec.roles:
+        lines.append(f"roles: {', '.join(spec.roles)}")
+    if spec.options:
+        lines.append(f"{'option':<22}{'paper':<16}{'fixed':<16}meaning")
+    lines += [_option(spec.name, option) for option in spec.options]
+    return lines
+
+
+def _option(task: str, option: Option) -> str:
+    choices = f" [{', '.join(_text(c) for c in option.choices)}]" if option.choices else ""
+    name = f"{task}.{option.name}"
+    return f"{name:<22} {_text(option.paper):<15} {_text(option.fixed):<15} {option.help}{choices}"
+
+
+def _text(value: Value) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@command.command("suites")
+def list_suites() -> None:
+    """Show all suites with their tasks."""
+    for suite in suites.load().values():
+        click.echo(f"{suite.name:<18}{' '.join(suite.tasks)}{' (fixtures)' if suite.fixture else ''}")
+
+
+@command.command("models")
+def models() -> None:
+    """Show the entries of models.toml."""
+    from harness.models import catalog
+
+    for name, entry in catalog.load().items():
+        click.echo(f"{name:<22}{entry.kind:<8}{entry.template:<16}{' '.join(entry.endpoints)}")
+
+
+@command.command("runs")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True)
+def runs(results: Path) -> None:
+    """Show run directories, newest first, with how far they are."""
+    from harness.store import Store
+
+    found = sorted(results.glob("*/run.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found:
+        store = Store(path, readonly=True)
+        try:
+            click.echo(f"{path.parent.name:<60} {len(store.final_items())}/{len(store.planned())}")
+        finally:
+            store.close()
+    if not found:
+        click.echo(f"no runs under {results}")

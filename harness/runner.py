@@ -1,0 +1,293 @@
+"""Carries a plan out: resumes what is stored, plays the rest, commits every attempt as it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import signal
+import tempfile
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness import manifest
+from harness.completeness import incomplete_tasks
+from harness.episode import World
+from harness.errors import MissingPart, StoreError
+from harness.models.client import LiveEpisodes, Model, open_model
+from harness.plan import Plan, RunRequest, TaskPlan
+from harness.progress import Progress
+from harness.rollout import Phase, Setup, play
+from harness.scheduler import Budget, Job, Lane, Scheduler
+from harness.store import Attempt, Item, Store
+from harness.types import Context
+
+log = logging.getLogger(__name__)
+
+TRIES = 2
+"""Attempts one command makes at an episode whose environment failed."""
+
+DEAD_AFTER = 10
+"""So many episodes in a row lost to the endpoint end the run; the same command resumes it."""
+
+PER_ENDPOINT = 64
+"""Requests in flight per endpoint unless `--concurrency` says otherwise."""
+
+PREFETCH = 1.25
+"""Live episodes per request in flight: environments reset while the model is busy with others."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """How a command ended.
+
+    Attributes:
+        lost: tasks whose world did not open, with the reason.
+        stopped: why it ended early, empty when it did not.
+        incomplete: tasks that have no headline yet.
+    """
+
+    directory: Path
+    played: int = 0
+    already: bool = False
+    interrupted: bool = False
+    stopped: str = ""
+    lost: dict[str, str] = field(default_factory=dict[str, str])
+    incomplete: list[str] = field(default_factory=list[str])
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 3 incomplete, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 3 if self.incomplete or self.stopped or self.lost else 0
+
+
+class Runner:
+    """One command's run of one plan."""
+
+    def __init__(self, plan: Plan, store: Store, directory: Path, progress: Progress) -> None:
+        self.plan, self.store, self.progress = plan, store, progress
+        self.summary = Summary(directory)
+        self.live = LiveEpisodes()
+        self.scheduler: Scheduler | None = None
+        self._endpoint_failures = 0
+
+    async def run(self) -> Summary:
+        """Play what is left of the plan."""
+        remaining = remaining_items(self.plan, self.store)
+        if not remaining:
+            self.summary.already = True
+            return self._finish()
+        with _scratch() as work:
+            async with _open(self.plan.request, self.live) as model:
+                self._note_model(model)
+                await self._play(model, remaining, work)
+        return self._finish()
+
+    async def _play(self, model: Model, remaining: set[Item], work: Path) -> None:
+        lanes = [lane for plan in self.plan.tasks if (lane := self._lane(plan, model, remaining, work)).jobs]
+        planned = Counter(item.task for item in self.plan.items())
+        left = Counter(item.task for item in remaining)
+        self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
+        self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)))
+        try:
+            with _signals(self.interrupt):
+                await self.scheduler.run(lanes)
+        except* StoreError as errors:
+            self.summary.stopped = str(errors.exceptions[0])
+        finally:
+            self.progress.stop()
+
+    def interrupt(self) -> bool:
+        """First Ctrl-C: start nothing new, let the live episodes end. Returns whether it was the first."""
+        first = not self.summary.interrupted
+        self.summary.interrupted = True
+        if first and self.scheduler is not None:
+            log.warning("stopping: live episodes play to their end; press Ctrl-C again to drop them")
+            self.scheduler.stop()
+        return first
+
+    def _lane(self, plan: TaskPlan, model: Model, remaining: set[Item], work: Path) -> Lane:
+        spec, request = plan.spec, self.plan.request
+        (work / spec.name).mkdir()
+        ctx = replace(plan.ctx, work=work / spec.name)
+        jobs = deque(
+            Job(sample, repeat)
+            for sample in plan.samples
+            for repeat in range(request.repeats)
+            if Item(spec.name, spec.version, sample.id, repeat) in remaining
+        )
+
+        async def play_one(world: World, job: Job, phase: Phase) -> bool:
+            setup = Setup(
+                spec=spec,
+                world=world,
+                model=model,
+                live=self.live,
+                oracle=(lambda sample: plan.task.oracle(ctx, sample)) if request.model == "oracle" else None,
+                history=plan.task.history(ctx),
+                decoding=request.decoding,
+                seed=request.seed,
+                deadline_s=request.deadline_s,
+            )
+            return self._finished(await play(setup, job.sample, job.repeat, phase), job)
+
+        def lost(error: Exception) -> None:
+            self.summary.lost[spec.name] = str(error) or repr(error)
+            log.error("%s does not start: %s", spec.name, error)
+
+        def world() -> AbstractAsyncContextManager[World]:
+            return self._world(plan, ctx)
+
+        return Lane(spec.name, jobs, spec.expected_turns, world, play_one, lost)
+
+    @asynccontextmanager
+    async def _world(self, plan: TaskPlan, ctx: Context) -> AsyncGenerator[World]:
+        async with plan.task.world(ctx) as world:
+            self.store.set_meta(f"fingerprint/{plan.spec.name}", dict(world.fingerprint))
+            yield world
+
+    def _finished(self, attempt: Attempt, job: Job) -> bool:
+        """Commit an attempt; returns whether the job is to be tried again."""
+        self.store.add(attempt)
+        self.progress.finished(attempt)
+        self.summary.played += 1
+        job.tries += 1
+        if attempt.outcome != "infra_error":
+            self._endpoint_failures = 0
+            return False
+        log.warning("%s %s: %s", attempt.task, attempt.sample, attempt.error.strip().splitlines()[-1])
+        if attempt.error.startswith("EndpointError"):
+            self._endpoint_failures += 1
+            if self._endpoint_failures >= DEAD_AFTER and self.scheduler and not self.summary.stopped:
+                self.summary.stopped = (
+                    "the endpoint answers no more; the same command resumes when it is back"
+                )
+                self.scheduler.stop()
+            return False
+        return job.tries < TRIES
+
+    def _note_model(self, model: Model) -> None:
+        self.store.set_meta("model", dict(model.info))
+
+    def _finish(self) -> Summary:
+        self.summary.incomplete = incomplete_tasks(self.store)
+        return self.summary
+
+
+def remaining_items(plan: Plan, store: Store) -> set[Item]:
+    """What is still to be played.
+
+    Infra errors of a run that is complete within its tolerance are left alone unless asked for.
+    """
+    final = store.final_items()
+    open_items = {item for item in plan.items() if item not in final}
+    failed = {a.item for a in store.attempts() if a.outcome == "infra_error"} & open_items
+    if plan.request.retry == "infra":
+        return failed
+    if failed == open_items and not incomplete_tasks(store):
+        return set()
+    return open_items
+
+
+def open_store(plan: Plan) -> tuple[Store, Path]:
+    """Open the run directory a plan means, and refuse another run's.
+
+    Raises:
+        UsageError: the directory holds a run of another configuration.
+        StoreError: it cannot be written.
+    """
+    directory = plan.directory()
+    if plan.request.new:
+        directory = directory.with_name(f"{directory.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    store = Store(directory / "run.sqlite")
+    old = store.meta("config")
+    if old is not None:
+        manifest.refuse_other(old, _plain(plan.config()), directory)
+    else:
+        store.set_meta("config", plan.config())
+        store.set_meta("missing", plan.missing)
+        store.set_meta("specs", {plan.spec.name: _spec_facts(plan) for plan in plan.tasks})
+        store.plan(plan.items())
+    store.set_meta("environment", manifest.environment())
+    return store, directory
+
+
+async def check_model(request: RunRequest) -> list[str]:
+    """Lines for what is missing on the model's side; nothing but `/info` is asked."""
+    try:
+        async with _open(request, LiveEpisodes()):
+            return []
+    except MissingPart as error:
+        return str(error).splitlines()
+
+
+def _open(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:
+    return open_model(
+        request.model,
+        endpoints=request.endpoints,
+        live=live,
+        concurrency=request.concurrency,
+        profile=request.profile,
+    )
+
+
+def _live_bound(request: RunRequest) -> int:
+    flights = request.concurrency or PER_ENDPOINT * max(len(request.endpoints), 1)
+    return max(1, int(flights * PREFETCH))
+
+
+def _spec_facts(plan: TaskPlan) -> dict[str, Any]:
+    spec = plan.spec
+    return {
+        "metric": spec.metric,
+        "unit": spec.unit,
+        "suite": spec.suite,
+        "excepts": dict(spec.excepts),
+        "turns": spec.expected_turns,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON would give it back."""
+    import json
+
+    return json.loads(json.dumps(value))
+
+
+class _scratch:
+    """A private folder for one run, removed whatever happens."""
+
+    def __enter__(self) -> Path:
+        self._path = Path(tempfile.mkdtemp(prefix="harness-"))
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._path, ignore_errors=True)
+
+
+class _signals:
+    """Routes SIGINT and SIGTERM to `interrupt`; the second one cancels the run."""
+
+    def __init__(self, interrupt: Callable[[], bool]) -> None:
+        self._interrupt = interrupt
+
+    def __enter__(self) -> None:
+        self._loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def received() -> None:
+            if not self._interrupt() and task is not None:
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, received)
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.remove_signal_handler(number)
