@@ -9,13 +9,14 @@ import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from harness import history, seeds
 from harness.episode import Episode, Oracle, World
 from harness.errors import ContextOverflow, EnvironmentFault, InfraError
 from harness.models.client import Call, LiveEpisodes, Model
+from harness.phase import Phase
 from harness.store import Attempt, CallRecord
 from harness.types import Ask, CallKey, Message, Observation, Pending, Reply, Sample, Score, TaskSpec, Value
 
@@ -44,19 +45,6 @@ class Setup:
     decoding: Decoding = "protocol"
     seed: int = 0
     deadline_s: float = 900.0
-
-
-@dataclass(slots=True)
-class Phase:
-    """What an episode waits for, and since when (monotonic seconds); read by the watchdog."""
-
-    name: str = "start"
-    since: float = field(default_factory=time.monotonic)
-    turn: int = 0
-
-    def enter(self, name: str) -> None:
-        """Begin waiting for something else."""
-        self.name, self.since = name, time.monotonic()
 
 
 class Conversation:

@@ -20,9 +20,10 @@ from harness.completeness import incomplete_tasks
 from harness.episode import World
 from harness.errors import MissingPart, StoreError
 from harness.models.client import LiveEpisodes, Model, open_model
+from harness.phase import Phase
 from harness.plan import Plan, RunRequest, TaskPlan
 from harness.progress import Progress
-from harness.rollout import Phase, Setup, play
+from harness.rollout import Setup, play
 from harness.scheduler import Budget, Job, Lane, Scheduler
 from harness.store import Attempt, Item, Store
 from harness.types import Context

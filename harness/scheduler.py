@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.episode import World
-from harness.rollout import Phase
+from harness.phase import Phase
 from harness.types import Capacity, Sample
 
 log = logging.getLogger(__name__)

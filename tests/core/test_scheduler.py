@@ -1,0 +1,182 @@
+"""Admission and lanes: nothing over budget, locks exclusive, a stop starts nothing new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from harness.phase import Phase
+from harness.scheduler import Admission, Budget, Job, Lane, Scheduler
+from harness.types import Capacity, Sample
+
+TICKS = 5
+
+
+async def settle() -> None:
+    for _ in range(TICKS):
+        await asyncio.sleep(0)
+
+
+def jobs(count: int) -> deque[Job]:
+    return deque(Job(Sample(str(n)), 0) for n in range(count))
+
+
+def lane(name: str, count: int, capacity: Capacity, play, priority: int = 1, lost=None) -> Lane:
+    @asynccontextmanager
+    async def world():
+        yield SimpleNamespace(capacity=capacity, fingerprint={})
+
+    return Lane(name, jobs(count), priority, world, play, lost or (lambda error: pytest.fail(str(error))))
+
+
+async def test_memory_and_live_episodes_stay_in_budget():
+    alive = {"now": 0, "most": 0}
+    full = asyncio.Event()
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        alive["now"] += 1
+        alive["most"] = max(alive["most"], alive["now"])
+        if alive["now"] == 5:
+            full.set()
+        await full.wait()
+        await settle()
+        alive["now"] -= 1
+        return False
+
+    scheduler = Scheduler(Budget(live=50, memory_mb=500, cpu=8))
+    async with asyncio.timeout(10):
+        await scheduler.run([lane("a", 40, Capacity(memory_mb=100), play)])
+    assert alive == {"now": 0, "most": 5}
+
+
+async def test_locks_are_exclusive_across_worlds():
+    holders: list[str] = []
+
+    def player(name: str):
+        async def play(world, job: Job, phase: Phase) -> bool:
+            assert not holders, f"{name} runs beside {holders}"
+            holders.append(name)
+            await settle()
+            holders.remove(name)
+            return False
+
+        return play
+
+    locked = Capacity(locks=("site",))
+    lanes = [lane("a", 5, locked, player("a")), lane("b", 5, locked, player("b"))]
+    await Scheduler(Budget(8, 1e6, 8)).run(lanes)
+
+
+async def test_long_episodes_are_served_first():
+    admission = Admission(Budget(live=1, memory_mb=1e6, cpu=8))
+    await admission.acquire("x", Capacity(), 1)
+    order: list[str] = []
+
+    async def wait(name: str, priority: int) -> None:
+        await admission.acquire(name, Capacity(), priority)
+        order.append(name)
+        admission.release(name, Capacity())
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(wait("short", 1))
+        group.create_task(wait("long", 30))
+        await settle()
+        admission.release("x", Capacity())
+    assert order == ["long", "short"]
+
+
+async def test_an_episode_larger_than_the_machine_still_runs_alone():
+    seen: list[str] = []
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        seen.append(job.sample.id)
+        return False
+
+    await Scheduler(Budget(4, 10, 1)).run([lane("huge", 3, Capacity(memory_mb=1000, cpu=9), play)])
+    assert seen == ["0", "1", "2"]
+
+
+async def test_a_failed_job_comes_back_at_the_end():
+    seen: list[str] = []
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        seen.append(job.sample.id)
+        job.tries += 1
+        return job.sample.id == "0" and job.tries == 1
+
+    await Scheduler(Budget(1, 1e6, 8)).run([lane("a", 3, Capacity(), play)])
+    assert seen == ["0", "1", "2", "0"]
+
+
+async def test_stop_starts_nothing_new_and_lets_the_live_ones_end():
+    scheduler = Scheduler(Budget(2, 1e6, 8))
+    ended: list[str] = []
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        scheduler.stop()
+        await settle()
+        ended.append(job.sample.id)
+        return False
+
+    async with asyncio.timeout(10):
+        await scheduler.run([lane("a", 50, Capacity(), play)])
+    assert 1 <= len(ended) <= 2
+
+
+async def test_a_world_that_does_not_open_loses_its_lane_only():
+    lost: list[str] = []
+    played: list[str] = []
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        played.append(job.sample.id)
+        return False
+
+    bad = lane("bad", 3, Capacity(), play, lost=lambda error: lost.append(str(error)))
+
+    @asynccontextmanager
+    async def broken():
+        raise RuntimeError("no java")
+        yield
+
+    bad.world = broken
+    await Scheduler(Budget(4, 1e6, 8)).run([bad, lane("good", 2, Capacity(), play)])
+    assert lost == ["no java"]
+    assert played == ["0", "1"]
+
+
+async def test_cancelled_waiters_take_no_place():
+    admission = Admission(Budget(1, 1e6, 8))
+    await admission.acquire("x", Capacity(), 1)
+    waiting = asyncio.create_task(admission.acquire("y", Capacity(), 1))
+    await settle()
+    admission.release("x", Capacity())  # grants y, whose task is cancelled before it can run
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with asyncio.timeout(5):
+        await admission.acquire("z", Capacity(), 1)
+
+
+async def test_the_watchdog_names_the_oldest():
+    scheduler = Scheduler(Budget(4, 1e6, 8))
+    release, alive = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        phase.enter("model")
+        phase.since -= 100 * (1 + int(job.sample.id))
+        alive.release()
+        await release.wait()
+        return False
+
+    running = asyncio.create_task(scheduler.run([lane("a", 3, Capacity(), play)]))
+    for _ in range(3):
+        await alive.acquire()
+    lines = scheduler.oldest(2)
+    release.set()
+    await running
+    assert [line.split(":")[0] for line in lines] == ["a 2#0", "a 1#0"]
+    assert "model for 300 s" in lines[0]
