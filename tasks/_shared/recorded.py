@@ -1,0 +1,242 @@
+"""Web answers kept in SQLite: a cache that expires, or a snapshot recorded once and replayed for ever.
+
+A snapshot is one file. Its `meta` table holds the SHA-256 over all its answers; a file without one is a
+recording that was not finished, a file with a wrong one is corrupt, and neither is replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import DataError, MissingPart
+from tasks._shared.web import Answer, Request
+
+FORMAT = "agenttuning-harness answers 1"
+Mode = Literal["live", "cache", "record", "replay"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, service TEXT NOT NULL, request TEXT NOT NULL,
+    status INTEGER NOT NULL, body BLOB NOT NULL, fetched REAL NOT NULL, expires REAL
+);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class NoRecord(Exception):
+    """The snapshot holds no answer to this request."""
+
+
+class Answers:
+    """Answers by request; identical requests at the same time are asked once.
+
+    Args:
+        mode: `live` keeps nothing, `cache` reads and writes, `record` too and seals the file on close,
+            `replay` only reads and asks nobody.
+        path: the SQLite file; none when live.
+    """
+
+    def __init__(self, mode: Mode, path: Path | None = None) -> None:
+        self.mode = mode
+        self.hits = self.misses = self.asked = 0
+        self._flying: dict[str, _Flight] = {}
+        self._file: sqlite3.Connection | None = None
+        self._digest = ""
+        if mode == "live":
+            return
+        if path is None:
+            raise MissingPart(f"mode {mode} needs a file: set the task's `snapshot` option to its path")
+        self._file = _open_sealed(path) if mode == "replay" else _open_growing(path, mode)
+        self._digest = _meta(self._file, "sha256")
+
+    async def get(
+        self,
+        request: Request,
+        ask: Callable[[], Awaitable[Answer]],
+        *,
+        lifetime: Callable[[Answer], float | None] = lambda answer: None,
+    ) -> Answer:
+        """Answer from the file, or ask and keep the answer.
+
+        Args:
+            request: names the answer.
+            ask: asks the network; what it raises is not kept.
+            lifetime: seconds a cached answer stays good, None for ever; a snapshot's never end.
+
+        Raises:
+            NoRecord: replaying, and the snapshot does not have it.
+        """
+        key = request_key(request)
+        if kept := self._kept(key):
+            self.hits += 1
+            return kept
+        if self.mode == "replay":
+            self.misses += 1
+            raise NoRecord(f"{request.service} {_plain(request)[:200]}")
+        flight = self._flying.get(key)
+        if flight is None:
+            flight = self._flying[key] = _Flight(self._ask(key, request, ask, lifetime))
+        try:
+            return await flight.wait()
+        finally:
+            if flight.landed and self._flying.get(key) is flight:
+                del self._flying[key]
+
+    def describe(self) -> Mapping[str, str]:
+        """Mode, number of answers and snapshot hash, for the manifest."""
+        if self._file is None:
+            return {"web": self.mode}
+        count = self._file.execute("SELECT count(*) FROM answers").fetchone()[0]
+        facts = {"web": self.mode, "web_answers": str(count)}
+        return {**facts, "web_sha256": self._digest} if self.mode == "replay" else facts
+
+    def close(self) -> None:
+        """Seal a recording and let go of the file."""
+        if self._file is None:
+            return
+        if self.mode == "record":
+            self._digest = seal(self._file)
+        self._file.close()
+        self._file = None
+
+    async def _ask(
+        self,
+        key: str,
+        request: Request,
+        ask: Callable[[], Awaitable[Answer]],
+        lifetime: Callable[[Answer], float | None],
+    ) -> Answer:
+        self.asked += 1
+        answer = await ask()
+        if self._file is not None:
+            stays = lifetime(answer) if self.mode == "cache" else None
+            now = time.time()
+            self._file.execute(
+                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    key,
+                    request.service,
+                    _plain(request),
+                    answer.status,
+                    zlib.compress(answer.body),
+                    now,
+                    None if stays is None else now + stays,
+                ),
+            )
+        return answer
+
+    def _kept(self, key: str) -> Answer | None:
+        if self._file is None:
+            return None
+        row = self._file.execute(
+            "SELECT status, body FROM answers WHERE key = ? AND (expires IS NULL OR expires > ?)",
+            (key, time.time() if self.mode == "cache" else 0.0),
+        ).fetchone()
+        return Answer(row[0], zlib.decompress(row[1])) if row else None
+
+
+class _Flight:
+    """One request under way, with all who wait for it; it ends early only when nobody does."""
+
+    def __init__(self, work: Awaitable[Answer]) -> None:
+        self._task = asyncio.ensure_future(work)
+        self._waiting = 0
+
+    @property
+    def landed(self) -> bool:
+        return self._task.done() or self._waiting == 0
+
+    async def wait(self) -> Answer:
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+            if self._waiting == 0 and not self._task.done():
+                self._task.cancel()
+
+
+def request_key(request: Request) -> str:
+    """Hash what determines the answer: service, address, parameters and body; no headers, no secrets."""
+    return hashlib.sha256(_plain(request).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def seal(file: sqlite3.Connection) -> str:
+    """Write the hash over all answers into a recording, and make it one plain file."""
+    digest = content_hash(file)
+    dates = file.execute("SELECT count(*), min(fetched), max(fetched) FROM answers").fetchone()
+    facts = {"sha256": digest, "count": dates[0], "first": dates[1] or 0, "last": dates[2] or 0}
+    file.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in facts.items()])
+    file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    file.execute("PRAGMA journal_mode=DELETE")
+    return digest
+
+
+def content_hash(file: sqlite3.Connection) -> str:
+    """Hash every answer in the order of its key; times do not count."""
+    digest = hashlib.sha256()
+    for key, request, status, body in file.execute(
+        "SELECT key, request, status, body FROM answers ORDER BY key"
+    ):
+        named = hashlib.sha256(str(request).encode("utf-8", "surrogatepass")).hexdigest()
+        inner = hashlib.sha256(zlib.decompress(body)).hexdigest()
+        digest.update(f"{key} {named} {status} {inner}\n".encode())
+    return digest.hexdigest()
+
+
+def _plain(request: Request) -> str:
+    facts = {
+        "service": request.service,
+        "url": request.url,
+        "params": dict(request.params),
+        "body": dict(request.body) if request.body is not None else None,
+    }
+    return json.dumps(facts, ensure_ascii=True, sort_keys=True)
+
+
+def _open_growing(path: Path, mode: Mode) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+        file.execute("PRAGMA journal_mode=WAL")
+        file.execute("PRAGMA synchronous=NORMAL")
+        file.executescript(_SCHEMA)
+    except sqlite3.Error as error:
+        raise DataError(f"{path} is no file of web answers: {error}; name another one") from error
+    file.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
+    if _meta(file, "format") != FORMAT:
+        raise DataError(f"{path} is of format {_meta(file, 'format')!r}, this is {FORMAT!r}")
+    if mode == "record":
+        file.execute("DELETE FROM meta WHERE name = 'sha256'")
+    return file
+
+
+def _open_sealed(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise MissingPart(f"no snapshot at {path}: record one first (record instead of replay)")
+    try:
+        file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        pinned, form = _meta(file, "sha256"), _meta(file, "format")
+        found = content_hash(file) if pinned else ""
+    except (sqlite3.Error, zlib.error) as error:
+        raise DataError(f"{path} is no readable snapshot: {error}") from error
+    if form != FORMAT:
+        raise DataError(f"{path} is of format {form!r}, this is {FORMAT!r}")
+    if not pinned:
+        raise DataError(f"{path} is a recording that was not finished: run it again with record")
+    if found != pinned:
+        raise DataError(f"{path} has content {found}, but was sealed as {pinned}; get the snapshot again")
+    return file
+
+
+def _meta(file: sqlite3.Connection, name: str) -> str:
+    row = file.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return str(row[0]) if row else ""

@@ -1,0 +1,196 @@
+"""Polite HTTP for tools: bounded, rate-limited, retried; a failure is an infrastructure error, never text."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.errors import InfraError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+PROJECT = "agenttuning-harness/0.1"
+LONGEST_WAIT = 60.0
+"""Seconds a server may make us wait before one retry, whatever its Retry-After says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said: any final status, and the body as received."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; secrets go into `headers` and `secrets`, which no cache or snapshot ever sees.
+
+    Attributes:
+        service: what is asked, such as `wiki` or `google`; part of the recorded key.
+        polite: parameters that change nothing in the answer (maxlag), also left out of the key.
+        secrets: query parameters that hold a key.
+    """
+
+    service: str
+    url: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    polite: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How hard a service may be asked.
+
+    Attributes:
+        rate: requests per second, on average.
+        burst: requests that may go at once after a pause.
+        parallel: requests in flight.
+        timeout_s: deadline of one request.
+        tries: attempts before a request fails for good.
+        first_wait_s: the first backoff; it doubles, with jitter.
+    """
+
+    rate: float = 5.0
+    burst: int = 5
+    parallel: int = 4
+    timeout_s: float = 20.0
+    tries: int = 5
+    first_wait_s: float = 0.5
+
+
+class Transient(Exception):
+    """A request that may succeed when asked again, after `wait` seconds if the server said so."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class TokenBucket:
+    """Lets `rate` callers a second through, `burst` at once after a pause."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate, self._burst = rate, burst
+        self._tokens, self._at = float(burst), -math.inf
+
+    async def take(self) -> None:
+        """Wait for a turn; turns are given in the order of asking."""
+        now = asyncio.get_running_loop().time()
+        if self._at > -math.inf:
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        self._tokens -= 1.0
+        if self._tokens < 0:
+            await asyncio.sleep(-self._tokens / self._rate)
+
+
+class Web:
+    """One pooled session with manners; open it with `async with`."""
+
+    def __init__(self, *, contact: str, manners: Manners | None = None) -> None:
+        self.manners = manners or Manners()
+        self.requests = 0
+        self._agent = f"{PROJECT} ({contact})"
+        self._session: aiohttp.ClientSession | None = None
+        self._bucket = TokenBucket(self.manners.rate, self.manners.burst)
+        self._slots = asyncio.Semaphore(self.manners.parallel)
+
+    async def __aenter__(self) -> Self:
+        import aiohttp
+
+        self._session = aiohttp.ClientSession(
+            headers={"User-Agent": self._agent},
+            timeout=aiohttp.ClientTimeout(total=self.manners.timeout_s),
+            trust_env=True,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def fetch(
+        self, request: Request, *, transient: Callable[[Answer], str | None] = lambda answer: None
+    ) -> Answer:
+        """Ask until an answer is final.
+
+        Args:
+            request: what to ask.
+            transient: names the reason when an answer with a good status is none (maxlag), else None.
+
+        Raises:
+            InfraError: no final answer within the allowed tries.
+        """
+        import stamina
+
+        try:
+            async for attempt in stamina.retry_context(
+                on=_backoff,
+                attempts=self.manners.tries,
+                timeout=None,
+                wait_initial=self.manners.first_wait_s,
+                wait_max=LONGEST_WAIT,
+                wait_jitter=self.manners.first_wait_s,
+            ):
+                with attempt:
+                    return await self._once(request, transient)
+        except Transient as error:
+            raise InfraError(f"{request.service} at {request.url}: {error}") from error
+        raise InfraError(f"{request.service} at {request.url}: no attempt was made")
+
+    async def _once(self, request: Request, transient: Callable[[Answer], str | None]) -> Answer:
+        import aiohttp
+
+        if self._session is None:
+            raise InfraError("the web session is closed")
+        params = {**request.params, **request.polite, **request.secrets}
+        await self._bucket.take()
+        async with self._slots:
+            self.requests += 1
+            try:
+                async with self._session.request(
+                    "POST" if request.body is not None else "GET",
+                    request.url,
+                    params=params,
+                    json=request.body,
+                    headers=request.headers,
+                ) as response:
+                    answer = Answer(response.status, await response.read())
+                    wait = _retry_after(response.headers.get("Retry-After"))
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise Transient(f"{type(error).__name__}: {error}") from error
+        if answer.status == 429 or answer.status >= 500:
+            raise Transient(f"HTTP {answer.status}", wait)
+        if reason := transient(answer):
+            raise Transient(reason, wait)
+        return answer
+
+
+def _backoff(error: Exception) -> bool | float:
+    """Retry only what is transient, after the server's own wait when it named one."""
+    if not isinstance(error, Transient):
+        return False
+    return True if error.wait is None else error.wait
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header; a date or nonsense leaves the wait to our own backoff."""
+    try:
+        return min(max(float(value or ""), 0.0), LONGEST_WAIT)
+    except ValueError:
+        return None
