@@ -8,7 +8,7 @@ import math
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -50,7 +50,7 @@ class Setup:
 class Conversation:
     """What has been said since the context began, as the next prompt needs it."""
 
-    def __init__(self, policy: str, render: Callable[[tuple[Message, ...]], str]) -> None:
+    def __init__(self, policy: str, render: history.Render) -> None:
         from harness import tokens
 
         self._policy, counter = history.policy(policy)
@@ -69,10 +69,7 @@ class Conversation:
 
     def shown(self) -> tuple[Message, ...]:
         """The conversation as the history policy lets it through."""
-        return tuple(self._policy(self._messages, self._prompt, self._count))
-
-    def _prompt(self, messages: object) -> str:
-        return self._render(tuple(messages))  # type: ignore[arg-type]
+        return tuple(self._policy(self._messages, self._render, self._count))
 
 
 async def play(setup: Setup, sample: Sample, repeat: int, phase: Phase) -> Attempt:
@@ -107,8 +104,7 @@ class _Player:
         self.seen: list[str] = []
         self.environment_s = 0.0
         self.oracle = setup.oracle(sample) if setup.oracle else None
-        suite = setup.spec.suite
-        self.talk = Conversation(setup.history, lambda messages: setup.model.render(messages, suite))
+        self.talk = Conversation(setup.history, self._prompt)
 
     async def run(self) -> None:
         stopped = await self._loop()
@@ -142,6 +138,10 @@ class _Player:
 
     # -- the model's side
 
+    def _prompt(self, messages: Sequence[Message]) -> str:
+        spec = self.setup.spec
+        return self.setup.model.render(messages, spec.suite, spec.name)
+
     async def _ask(self, turn: int, observation: Observation) -> Reply:
         setup, spec = self.setup, self.setup.spec
         if observation.ask is None:
@@ -159,7 +159,7 @@ class _Player:
             suite=spec.suite,
             decoding=spec.released if setup.decoding == "released" else {},
         )
-        prompt = observation.raw if observation.raw is not None else setup.model.render(messages, spec.suite)
+        prompt = observation.raw if observation.raw is not None else self._prompt(messages)
         self.phase.enter("model")
         reply = await setup.model.complete(call)
         self.attempt.prompt_tokens += reply.prompt_tokens
