@@ -1,0 +1,114 @@
+"""Counts the tokens of a prompt, the way the benchmark that asks counted them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from harness.errors import DataError, MissingPart, UsageError
+
+Counter = Callable[[str], int]
+
+CL100K_FILE = "webarena/cl100k_base.tiktoken"
+"""Where the mirror keeps the vocabulary; a core data item, several tasks count with it."""
+
+CL100K_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
+
+# How cl100k_base cuts text into pieces before merging (tiktoken, MIT): part of the encoding, like its ranks.
+_CL100K_PIECES = (
+    r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|"""
+    r"""\s*[\r\n]|\s+(?!\S)|\s"""
+)
+
+LONG = 400_000
+"""Characters from which `cl100k` estimates: merging one endless word takes minutes, and no limit is near."""
+
+_SEGMENT = 7
+_WORD_OR_MARK = re.compile(r"[^\W\d_]+|[^ \n]")
+
+
+def counter(name: str, vocabulary: Path | None = None) -> Counter:
+    """Find a counter by name.
+
+    Args:
+        name: `cl100k` (tiktoken's encoding of GPT-3.5 and GPT-4), `segments` (AgentBench's own count) or
+            `estimate` (a third of the characters, never too few for English text).
+        vocabulary: the file of `cl100k`; None takes the one that `harness data` knows.
+
+    Raises:
+        UsageError: unknown name.
+        MissingPart: the vocabulary is not there; the message says how to get it.
+        DataError: the file is not the vocabulary.
+    """
+    if name == "cl100k":
+        return _cl100k(vocabulary or _find_vocabulary())
+    if name == "segments":
+        return segments
+    if name == "estimate":
+        return estimate
+    raise UsageError(f"unknown token counter {name!r}: choose cl100k, segments or estimate")
+
+
+def estimate(text: str) -> int:
+    """Take a third of the characters, rounded up."""
+    return -(-len(text) // 3)
+
+
+def segments(text: str) -> int:
+    """Count as AgentBench's client does: letters in runs cut every 7, every other visible character one.
+
+    Spaces and newlines are free; a tab is not.
+    """
+    total = 0
+    for found in _WORD_OR_MARK.finditer(text):
+        run = found.group()
+        total += 1 if len(run) == 1 else -(-len(run) // _SEGMENT) if run.isalpha() else _mixed(run)
+    return total
+
+
+def _mixed(run: str) -> int:
+    """Count a run that the pattern takes for letters but that holds numerals such as `Ⅷ` or `²`."""
+    total = letters = 0
+    for char in run:
+        if char.isalpha():
+            letters += 1
+            continue
+        total += -(-letters // _SEGMENT) + 1
+        letters = 0
+    return total - (-letters // _SEGMENT)
+
+
+def _find_vocabulary() -> Path:
+    import os
+
+    return Path(os.environ.get("HARNESS_MIRROR", "data")) / CL100K_FILE
+
+
+@cache
+def _cl100k(vocabulary: Path) -> Counter:
+    """Load tiktoken's encoding from a file on disk; tiktoken itself would ask the network."""
+    import base64
+    import hashlib
+
+    import tiktoken
+
+    try:
+        content = vocabulary.read_bytes()
+    except OSError as error:
+        raise MissingPart(
+            f"the cl100k vocabulary is not at {vocabulary}: `harness data pull core`, or set HARNESS_MIRROR"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != CL100K_SHA256:
+        raise DataError(f"{vocabulary} is not the cl100k vocabulary: `harness data pull core` fetches it")
+    ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, content.splitlines())}
+    encoding = tiktoken.Encoding(
+        "cl100k_base", pat_str=_CL100K_PIECES, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 100257}
+    )
+
+    def count(text: str) -> int:
+        """Count tokens; control tokens in the text count as ordinary text."""
+        return estimate(text) if len(text) > LONG else len(encoding.encode_ordinary(text))
+
+    return count
