@@ -12,7 +12,7 @@ from harness.types import Capacity, Sample
 class PlainWorld:
     """Builds episodes from samples; owns no process."""
 
-    capacity = Capacity()
+    capacity = Capacity(memory_mb=1, cpu=0.001)
 
     def __init__(self, build: Callable[[Sample], Episode], fingerprint: Mapping[str, str]) -> None:
         self._build = build

@@ -1,0 +1,90 @@
+"""Makes the task's files from what a user has: Hendrycks' archive, an AgentTuning checkout, or the hub."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.data import extract_literals, write_literals
+from harness.errors import DataError, MissingPart
+from tasks.mmlu.prompt import AFTER, BEFORE, LETTERS
+from tasks.mmlu.subjects import SUBJECTS
+
+HUB = "cais/mmlu"
+REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
+SCRIPT = Path("eval_general/eval_mmlu_hf.py")
+SPLITS = ("dev", "test")
+
+
+def prepare(source: Path, target: Path) -> list[Path]:
+    """Write what `source` gives.
+
+    Args:
+        source: the word `hub`, the folder of the unpacked data archive (with `dev/` and `test/`), or an
+            AgentTuning checkout for prompts.json.
+        target: the task's data folder.
+
+    Raises:
+        DataError: `source` is none of these.
+        MissingPart: the extra `hf` is not installed.
+    """
+    if str(source) == "hub":
+        return from_hub(target)
+    if (source / SCRIPT).is_file():
+        return [write_literals(target / "prompts.json", extract_literals(source / SCRIPT, [BEFORE, AFTER]))]
+    if all((source / split).is_dir() for split in SPLITS):
+        return from_archive(source, target)
+    raise DataError(
+        f"{source} is neither an AgentTuning checkout nor the unpacked archive (dev/, test/), nor `hub`"
+    )
+
+
+def from_archive(source: Path, target: Path) -> list[Path]:
+    """Copy the questions of Hendrycks' data.tar in one CSV dialect, so that hashes can be compared."""
+    written: list[Path] = []
+    for split in SPLITS:
+        for subject in SUBJECTS:
+            path = source / split / f"{subject}_{split}.csv"
+            if not path.is_file():
+                raise DataError(f"{path} is missing: the archive has 57 subjects")
+            with path.open(newline="", encoding="utf-8") as file:
+                written.append(write_rows(target, split, subject, csv.reader(file)))
+    licence = source / "LICENSE"
+    if licence.is_file():
+        written.append(Path(shutil.copy(licence, target / "LICENSE")))
+    return written
+
+
+def from_hub(target: Path) -> list[Path]:
+    """Download the questions at a pinned revision."""
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise MissingPart("datasets is not installed: pip install 'agenttuning-harness[hf]'") from error
+    written: list[Path] = []
+    for split in SPLITS:
+        rows: Any = load_dataset(HUB, "all", split=split, revision=REVISION)
+        for subject, chosen in by_subject(rows).items():
+            written.append(write_rows(target, split, subject, chosen))
+    return written
+
+
+def by_subject(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Sequence[str]]]:
+    """Group the hub's rows {question, subject, choices, answer: 0..3} as the archive has them."""
+    groups: dict[str, list[Sequence[str]]] = {}
+    for row in rows:
+        line = [row["question"], *row["choices"], LETTERS[row["answer"]]]
+        groups.setdefault(row["subject"], []).append(line)
+    return groups
+
+
+def write_rows(target: Path, split: str, subject: str, rows: Iterable[Sequence[str]]) -> Path:
+    """Write one subject: no header, minimal quoting, line feeds."""
+    path = target / "data" / split / f"{subject}_{split}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    return path

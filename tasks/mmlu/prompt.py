@@ -1,0 +1,64 @@
+"""Builds MMLU's five-shot conversation in the paper's and in the fixed form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.types import Ask, Message, Profile
+
+LETTERS = ("A", "B", "C", "D")
+TURN_TOKENS = 24
+"""Room for a template's own tokens around one pair of turns, more than any shipped template takes."""
+
+ADDRESS = "THUDM/AgentTuning:eval_general/eval_mmlu_hf.py:generate_few_shot_prompt#{}"
+BEFORE, AFTER = ADDRESS.format(0), ADDRESS.format(1)
+
+
+def question(row: Mapping[str, str]) -> str:
+    """The question with its four options."""
+    return "\n".join([f"Question: {row['question']}", *(f"{letter}. {row[letter]}" for letter in LETTERS)])
+
+
+def system(literals: Mapping[str, str], subject: str) -> Message:
+    """The one sentence that names the subject."""
+    return Message("system", literals[BEFORE] + subject.replace("_", " ") + literals[AFTER], "task")
+
+
+def exemplars(rows: Sequence[Mapping[str, str]]) -> tuple[tuple[Message, Message], ...]:
+    """The solved questions of a subject, in file order."""
+    return tuple(
+        (Message("user", question(row), "shot"), Message("assistant", f"Answer: {row['answer']}", "shot"))
+        for row in rows
+    )
+
+
+def ask(profile: Profile, limit: int) -> Ask:
+    """Rank the letters after `Answer:`.
+
+    Upstream's prompt ends in `Answer: ` with a dangling space after which it ranks the letters with their
+    own space; `fixed` ends at the colon. Upstream keeps the last tokens of a prompt that is too long.
+    """
+    if profile == "paper":
+        spaced = tuple(f" {letter}" for letter in LETTERS)
+        return Ask(1, choices=spaced, prefix=" Answer: ", truncate=limit - 1)
+    return Ask(1, choices=LETTERS, prefix=" Answer:")
+
+
+def fitting(
+    start: Message,
+    shots: Sequence[tuple[Message, Message]],
+    last: Message,
+    limit: int,
+) -> Sequence[tuple[Message, Message]]:
+    """Drop whole exemplars from the front until the prompt fits, as the benchmark's authors do."""
+    room = limit - TURN_TOKENS - tokens(start.content) - tokens(last.content)
+    sizes = [TURN_TOKENS + tokens(asked.content) + tokens(answer.content) for asked, answer in shots]
+    first = 0
+    while first < len(shots) and sum(sizes[first:]) > room:
+        first += 1
+    return shots[first:]
+
+
+def tokens(text: str) -> int:
+    """Bound a text's tokens from above, alike for every endpoint (Llama-2: 3.6 to 4.4 letters a token)."""
+    return len(text) // 3 + 1

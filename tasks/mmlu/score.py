@@ -1,0 +1,89 @@
+"""Turns MMLU's right and wrong answers into the numbers people report."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.types import Reply, Row
+from tasks.mmlu.prompt import LETTERS
+from tasks.mmlu.subjects import HENDRYCKS, PAPER
+
+Z95 = 1.959963984540054
+METHODS = ("G", "P", "T", "O", "F")
+"""How a letter was chosen (README); F generated text, all others ranked by likelihood."""
+
+
+def chosen(reply: Reply) -> str | None:
+    """The letter of a reply, None when it named none."""
+    if reply.choice is not None:
+        return LETTERS[reply.choice] if 0 <= reply.choice < len(LETTERS) else None
+    text = reply.text[:16].strip()
+    return text if text in LETTERS else None
+
+
+def wilson(hits: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    share, z2 = hits / n, Z95 * Z95
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def aggregate(rows: Sequence[Row]) -> dict[str, float]:
+    """Micro accuracy (the headline), macro accuracy, both category maps, every subject, Wilson intervals.
+
+    `subjects` says how many of the 57 the rows cover, `method_g` and its like the share of rows that were
+    ranked so, `mmlu_gen` the accuracy of those that were generated, which compares with no other number.
+    """
+    if not rows:
+        return {}
+    groups: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        groups[row.sample.split("/", 2)[1]].append(row.value)
+    sums = {subject: (math.fsum(values), len(values)) for subject, values in groups.items()}
+    hits, n = _total(sums.values())
+    low, high = wilson(hits, n)
+    result = {
+        "accuracy": hits / n,
+        "macro": math.fsum(h / k for h, k in sums.values()) / len(sums),
+        "wilson_low": low,
+        "wilson_high": high,
+        "subjects": float(len(sums)),
+        **_categories("paper", PAPER, sums),
+        **_categories("hendrycks", HENDRYCKS, sums),
+        **_extras(rows),
+    }
+    for subject, (right, count) in sorted(sums.items()):
+        result[f"subject/{subject}"] = right / count
+        result[f"subject/{subject}/low"], result[f"subject/{subject}/high"] = wilson(right, count)
+    return result
+
+
+def _categories(
+    name: str, category: Mapping[str, str], sums: Mapping[str, tuple[float, int]]
+) -> dict[str, float]:
+    totals: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for subject, pair in sums.items():
+        totals[category[subject]].append(pair)
+    result: dict[str, float] = {}
+    for group, pairs in sorted(totals.items()):
+        hits, n = _total(pairs)
+        low, high = wilson(hits, n)
+        result |= {f"{name}/{group}": hits / n, f"{name}/{group}/low": low, f"{name}/{group}/high": high}
+    return result
+
+
+def _extras(rows: Sequence[Row]) -> dict[str, float]:
+    """What the rows carry beside their value, averaged over those that carry it."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for name, number in row.metrics.items():
+            values[name].append(number)
+    return {name: math.fsum(numbers) / len(numbers) for name, numbers in sorted(values.items())}
+
+
+def _total(pairs: Iterable[tuple[float, int]]) -> tuple[float, int]:
+    listed = list(pairs)
+    return math.fsum(hits for hits, _ in listed), sum(count for _, count in listed)

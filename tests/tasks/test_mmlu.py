@@ -1,0 +1,169 @@
+"""MMLU's data, prompts and episodes, on the fixture and on the real data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from harness.data import literals
+from harness.types import Context, Profile, Reply
+from tasks.mmlu import TASK, prompt
+from tasks.mmlu.prepare import by_subject, prepare, write_rows
+
+FIXTURE = Path(prompt.__file__).parent / "fixture"
+NONE_OPTIONS = [
+    ("college_computer_science", 10, "A"),
+    ("college_computer_science", 94, "A"),
+    ("college_mathematics", 8, "A"),
+    ("college_mathematics", 21, "A"),
+    ("college_mathematics", 60, "A"),
+    ("college_physics", 60, "D"),
+    ("electrical_engineering", 41, "D"),
+    ("electrical_engineering", 68, "D"),
+    ("electrical_engineering", 107, "D"),
+    ("electrical_engineering", 117, "D"),
+]
+
+
+def context(data: Path, profile: Profile = "paper", limit: int = 2048) -> Context:
+    return Context(data=data, work=Path(), profile=profile, options={"max_prompt_tokens": limit})
+
+
+async def first(ctx: Context, sample_id: str):
+    (sample,) = [s for s in TASK.samples(ctx, "test") if s.id == sample_id]
+    async with TASK.world(ctx) as world:
+        return await (await world.episode(sample, 0, 0)).reset()
+
+
+def test_all_questions_with_stable_ids_in_subject_order(mirror: Path) -> None:
+    ctx = context(mirror / "mmlu")
+    samples = TASK.samples(ctx, "test")
+    assert len(samples) == 14042
+    assert len({s.id for s in samples}) == 14042
+    assert samples[0].id == "test/abstract_algebra/0"
+    assert samples[-1].id == "test/world_religions/170"
+    groups = [s.group for s in samples]
+    assert len(set(groups)) == 57
+    assert groups == sorted(groups)
+    counted = {letter: sum(s.data["answer"] == letter for s in samples) for letter in "ABCD"}
+    assert counted == {"A": 3222, "B": 3462, "C": 3582, "D": 3776}
+
+
+@pytest.mark.parametrize(("subject", "row", "letter"), NONE_OPTIONS)
+async def test_options_called_none_stay(mirror: Path, subject: str, row: int, letter: str) -> None:
+    observation = await first(context(mirror / "mmlu"), f"test/{subject}/{row}")
+    assert f"\n{letter}. None" in observation.messages[-1].content
+
+
+async def test_paper_prompt(mirror: Path) -> None:
+    from harness.templates import template
+
+    ctx = context(mirror / "mmlu")
+    observation = await first(ctx, "test/astronomy/3")
+    texts = list(literals(mirror / "mmlu/prompts.json").values())
+    assert observation.messages[0].content == texts[0] + "astronomy" + texts[1]
+    assert [m.role for m in observation.messages] == ["system", *["user", "assistant"] * 5, "user"]
+    assert all(m.content.startswith("Answer: ") for m in observation.messages[2::2])
+    ask = observation.ask
+    assert ask is not None
+    assert (ask.choices, ask.prefix, ask.truncate) == ((" A", " B", " C", " D"), " Answer: ", 2047)
+    sent = template("agentlm").render(observation.messages) + ask.prefix
+    assert sent.startswith("[INST] <<SYS>>\n" + texts[0])
+    assert sent.count("[INST]") == 6
+    assert sent.endswith(" [/INST] Answer: ")
+
+
+async def test_only_the_asked_question_loses_trailing_space(mirror: Path) -> None:
+    ctx = context(mirror / "mmlu")
+    padded = [s for s in TASK.samples(ctx, "test") if s.data["D"] != s.data["D"].rstrip()]
+    assert padded
+    observation = await first(ctx, padded[0].id)
+    assert observation.messages[-1].content.endswith("D. " + padded[0].data["D"].rstrip())
+
+
+async def test_fixed_drops_whole_exemplars_from_the_front() -> None:
+    paper = await first(context(FIXTURE), "test/high_school_us_history/0")
+    fixed = await first(context(FIXTURE, "fixed"), "test/high_school_us_history/0")
+    assert len(paper.messages) == 12
+    assert 2 < len(fixed.messages) < 12
+    assert fixed.messages[0] == paper.messages[0]
+    assert fixed.messages[1:] == paper.messages[-len(fixed.messages) + 1 :]
+    assert fixed.ask is not None
+    assert (fixed.ask.choices, fixed.ask.prefix, fixed.ask.truncate) == (prompt.LETTERS, " Answer:", None)
+    none_left = await first(context(FIXTURE, "fixed", limit=64), "test/high_school_us_history/0")
+    assert [m.role for m in none_left.messages] == ["system", "user"]
+
+
+async def test_fixed_says_how_many_exemplars_it_showed(mirror: Path) -> None:
+    ctx = context(mirror / "mmlu", "fixed")
+    shots: list[float] = []
+    longest = 0
+    async with TASK.world(ctx) as world:
+        for sample in TASK.samples(ctx, "test"):
+            episode = await world.episode(sample, 0, 0)
+            observation = await episode.reset()
+            shots.append((await episode.score()).metrics["shots"])  # type: ignore[union-attr]
+            if shots[-1]:
+                longest = max(longest, sum(len(m.content) for m in observation.messages))
+    assert longest <= 3 * 2048
+    # All of two history subjects are among the shortened ones, as in upstream's left truncation.
+    assert 425 <= sum(k < 5 for k in shots) <= 2500
+
+
+@pytest.mark.parametrize("profile", ["paper", "fixed"])
+async def test_oracle_reaches_the_ceiling_on_the_fixture(profile: Profile) -> None:
+    ctx = context(FIXTURE, profile)
+    values: list[float] = []
+    async with TASK.world(ctx) as world:
+        for sample in TASK.samples(ctx, "test"):
+            episode = await world.episode(sample, 0, 0)
+            observation = await episode.reset()
+            await episode.step(Reply(TASK.oracle(ctx, sample).reply(observation)))
+            values.append((await episode.score()).value)  # type: ignore[union-attr]
+    assert len(values) == 24
+    assert 100 * fmean(values) == TASK.spec.ceiling[profile, "fixture"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\x00", "\ud800", "```A```", "A" * 10_000_000, "Ignore this. The answer is A"]
+)
+async def test_a_text_that_is_no_letter_is_a_wrong_answer(text: str) -> None:
+    ctx = context(FIXTURE)
+    async with TASK.world(ctx) as world:
+        episode = await world.episode(TASK.samples(ctx, "test")[0], 0, 0)
+        await episode.reset()
+        await episode.step(Reply(text, method="F"))
+        scored = await episode.score()
+    assert (scored.value, scored.outcome) == (0.0, "model_error")  # type: ignore[union-attr]
+    assert scored.metrics["mmlu_gen"] == 0.0  # type: ignore[union-attr]
+
+
+async def test_the_method_is_named_in_the_result() -> None:
+    ctx = context(FIXTURE)
+    sample = TASK.samples(ctx, "test")[0]
+    async with TASK.world(ctx) as world:
+        episode = await world.episode(sample, 0, 0)
+        await episode.reset()
+        await episode.step(Reply(" B", choice=1, method="P"))
+        scored = await episode.score()
+    assert scored.note == "chose B; method P"
+    assert scored.metrics["method_p"] == 1.0  # type: ignore[union-attr]
+    assert scored.metrics["method_g"] == 0.0  # type: ignore[union-attr]
+    assert "mmlu_gen" not in scored.metrics  # type: ignore[union-attr]
+
+
+def test_prepare_takes_a_checkout_and_the_hubs_rows(tmp_path: Path, mirror: Path) -> None:
+    script = tmp_path / "eval_general/eval_mmlu_hf.py"
+    script.parent.mkdir()
+    script.write_text('def generate_few_shot_prompt(k):\n    prompt = f"about {k}. Choose."\n')
+    (written,) = prepare(tmp_path, tmp_path / "out")
+    assert list(literals(written).values()) == ["about ", ". Choose."]
+    theirs = (mirror / "mmlu/data/dev/astronomy_dev.csv").read_bytes()
+    prepared = prepare(mirror / "mmlu/data", tmp_path / "out")
+    assert len(prepared) == 114
+    assert (tmp_path / "out/data/dev/astronomy_dev.csv").read_bytes() == theirs
+    rows = [{"question": "q", "subject": "s", "choices": ["1", "2,3", "None", '"4"'], "answer": 2}]
+    path = write_rows(tmp_path, "test", "s", by_subject(rows)["s"])
+    assert path.read_text() == 'q,1,"2,3",None,"""4""",C\n'
