@@ -1,0 +1,49 @@
+"""A TGI-shaped server that answers everything after the same delay: `python fixed_latency_server.py 0.05`.
+
+Prints its port on the first line and ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from aiohttp import web
+
+DETAILS = {"finish_reason": "eos_token", "generated_tokens": 5, "seed": None, "prefill": [], "tokens": []}
+ANSWER = {"generated_text": "The answer is 7.", "details": DETAILS}
+INFO = {
+    "model_id": "fixed-latency",
+    "model_sha": "0",
+    "version": "3.3.5",
+    "max_concurrent_requests": 4096,
+    "max_input_tokens": 8192,
+    "max_total_tokens": 16384,
+    "max_stop_sequences": 4,
+}
+
+
+async def serve(delay_s: float) -> None:
+    async def generate(request: web.Request) -> web.Response:
+        await request.read()
+        await asyncio.sleep(delay_s)
+        return web.json_response(ANSWER, headers={"x-prompt-tokens": "1000", "x-generated-tokens": "5"})
+
+    async def info(_: web.Request) -> web.Response:
+        return web.json_response(INFO)
+
+    app = web.Application()
+    app.router.add_post("/generate", generate)
+    app.router.add_get("/info", info)
+    app.router.add_get("/health", info)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+    await site.start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(float(sys.argv[1])))

@@ -1,0 +1,113 @@
+"""What the harness costs per request: the whole of it against a bare aiohttp loop on the same server.
+
+1,328 GSM8K episodes (the fixture, repeated), 128 in flight, a server that answers after 50 ms.
+Targets: CPU per request at most 3 x the bare loop's; wall at most 1.3 x ideal after start-up, where ideal is
+the larger of the latency bound and the bare loop's own wall.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+IN_FLIGHT, DELAY_S = 128, 0.05
+CPU_TARGET, WALL_TARGET, GRACE = 3.0, 1.3, 1.5
+HERE = Path(__file__).resolve().parent
+
+
+def cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def bare(url: str, prompts: list[str]) -> tuple[float, float]:
+    """CPU and wall of a loop that posts the same prompts and reads the answers, nothing else."""
+    import aiohttp
+
+    async def main() -> tuple[float, float]:
+        gate = asyncio.Semaphore(IN_FLIGHT)
+        parameters = {"max_new_tokens": 512, "do_sample": False, "details": True}
+        connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
+        async with aiohttp.ClientSession(connector=connector) as session:
+
+            async def one(prompt: str) -> None:
+                body = {"inputs": prompt, "parameters": parameters}
+                async with gate, session.post(f"{url}/generate", json=body) as response:
+                    assert "generated_text" in json.loads(await response.read())
+
+            await asyncio.gather(*(one(prompt) for prompt in prompts[:IN_FLIGHT]))  # connections open
+            cpu, wall = cpu_s(), time.perf_counter()
+            await asyncio.gather(*(one(prompt) for prompt in prompts))
+            return cpu_s() - cpu, time.perf_counter() - wall
+
+    return asyncio.run(main())
+
+
+def harness(url: str, directory: Path) -> tuple[float, float, list[str]]:
+    """CPU and wall of a whole run from its first episode on, and the prompts it sent."""
+    from harness import plan as planning
+    from harness.plan import RunRequest
+    from harness.progress import PlainProgress
+    from harness.runner import Runner, open_store
+
+    class Clock(PlainProgress):
+        def start(self, planned: dict[str, int], done: dict[str, int]) -> None:
+            self.cpu, self.wall = cpu_s(), time.perf_counter()
+            super().start(planned, done)
+
+        def stop(self) -> None:
+            self.cpu, self.wall = cpu_s() - self.cpu, time.perf_counter() - self.wall
+
+    request = RunRequest(
+        model="agentlm-7b",
+        tasks=("gsm8k",),
+        endpoints=(url,),
+        mirror="fixture",
+        concurrency=IN_FLIGHT,
+        out=directory,
+    )
+    samples = len(planning.make(request).items())
+    repeats = math.ceil(1319 / samples)
+    from dataclasses import replace
+
+    plan = planning.make(replace(request, repeats=repeats))
+    store, where = open_store(plan)
+    clock = Clock()
+    summary = asyncio.run(Runner(plan, store, where, clock).run())
+    assert summary.exit_code == 0, summary
+    prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]
+    store.close()
+    return clock.cpu, clock.wall, prompts
+
+
+def main() -> int:
+    command = [sys.executable, str(HERE / "fixed_latency_server.py"), str(DELAY_S)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stdin is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        with tempfile.TemporaryDirectory() as directory:
+            cpu, wall, prompts = harness(url, Path(directory) / "run")
+        floors = sorted(bare(url, prompts) for _ in range(3))
+        server.stdin.close()
+    floor_cpu, floor_wall = floors[1]
+    count = len(prompts)
+    ideal = max(math.ceil(count / IN_FLIGHT) * DELAY_S, floor_wall)
+    cpu_ratio, wall_ratio = cpu / floor_cpu, wall / ideal
+    print(f"requests {count}, in flight {IN_FLIGHT}, server delay {DELAY_S * 1000:.0f} ms")
+    print(f"cpu per request: {cpu / count * 1e3:.2f} ms, bare {floor_cpu / count * 1e3:.2f} ms")
+    print(f"cpu ratio {cpu_ratio:.2f} (target {CPU_TARGET})")
+    latency = math.ceil(count / IN_FLIGHT) * DELAY_S
+    print(f"wall {wall:.2f} s, ideal {ideal:.2f} s (latency bound {latency:.2f} s)")
+    print(f"wall ratio {wall_ratio:.2f} (target {WALL_TARGET})")
+    return int(cpu_ratio > GRACE * CPU_TARGET or wall_ratio > GRACE * WALL_TARGET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
