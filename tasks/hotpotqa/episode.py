@@ -21,7 +21,7 @@ LONGEST_TOKEN = 128
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The options of a run that an episode follows."""
+    """The options of a run that an episode follows; `label` names the wiki in every score."""
 
     max_steps: int = 10
     max_tokens: int = 1700
@@ -29,6 +29,7 @@ class Rules:
     chat: bool = False
     join: str = ""
     observation_tokens: int | None = None
+    label: str = ""
 
 
 class HotpotEpisode:
@@ -91,7 +92,7 @@ class HotpotEpisode:
             "snapshot_miss": float(self._counts["snapshot_miss"] > 0),
             "exemplar_leak": float(self._prompts.leaks(self._question)),
         }
-        notes = [f"wiki {self._wiki.name}", self._halt]
+        notes = [self._rules.label, self._halt]
         if self._counts["snapshot_miss"]:
             notes.append(f"env_incomplete: {self._counts['snapshot_miss']} searches not in the snapshot")
         note = ", ".join(part for part in notes if part)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from harness.data import literals
 from harness.types import Capacity, Context, Sample
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.docstore import Reading
-from tasks._shared.wiki.opening import open_backends
+from tasks._shared.wiki.opening import label, open_backends
 from tasks._shared.wiki.page import Wiki
 from tasks.hotpotqa.episode import HotpotEpisode, Rules
 from tasks.hotpotqa.prompts import Prompts, choose
@@ -63,7 +64,8 @@ async def open_world(ctx: Context) -> AsyncIterator[HotpotWorld]:
         # The vocabulary is no part of a fixture, whose few short pages come near no limit.
         counter = "estimate" if ctx.source == "fixture" else "cl100k"
         count = tokens.counter(counter)
-        yield HotpotWorld(backends.wiki, prompts, rules, reading, count, counter)
+        labelled = replace(rules, label=label(backends.wiki))
+        yield HotpotWorld(backends.wiki, prompts, labelled, reading, count, counter)
 
 
 def offline(ctx: Context) -> Corpus:

@@ -82,9 +82,14 @@ async def open_backends(ctx: Context, mode: str, offline: Callable[[], Corpus]) 
         answers.close()
 
 
-def is_offline(mode: str) -> bool:
-    """Whether a mode never asks the network."""
-    return mode in ("offline", "replay", "keyless")
+def label(wiki: Wiki) -> str:
+    """Say in a few words what a score's facts come from."""
+    facts = wiki.coverage()
+    if wiki.name == "offline":
+        return f"wiki offline ({facts['wiki_pages']} pages, not comparable with live)"
+    if digest := facts.get("web_sha256"):
+        return f"wiki replay ({facts['web_answers']} answers, sha256 {digest[:12]})"
+    return f"wiki {wiki.name}"
 
 
 def _mode(mode: str) -> Mode:

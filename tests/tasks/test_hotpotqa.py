@@ -1,0 +1,358 @@
+"""HotpotQA end to end: prompts byte by byte, halting, options, the oracle on all 300 rows, preparing data."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.data import digest, literals
+from harness.errors import DataError, MissingPart
+from harness.seeds import derive
+from harness.types import Context, Observation, Reply, Row, Sample, Score
+from tasks.hotpotqa import TASK
+from tasks.hotpotqa.episode import INVALID
+from tasks.hotpotqa.prepare import prepare
+
+FIXTURE = Path(__file__).parents[2] / "tasks/hotpotqa/fixture"
+AT = "AgentTuning:eval_heldout/hotpotQA/src/"
+
+
+def context(data: Path, work: Path, profile: str = "paper", **options: object) -> Context:
+    values = {option.name: getattr(option, profile) for option in TASK.spec.options}
+    source = "fixture" if data == FIXTURE else "mirror"
+    return Context(data, work, 0, {**values, **options}, {}, profile, source)  # type: ignore[arg-type]
+
+
+async def play(
+    ctx: Context, sample: Sample, answer: Callable[[Observation], str]
+) -> tuple[Score, list[Observation]]:
+    """Play one episode with a function for a model."""
+    async with TASK.world(ctx) as world:
+        episode = await world.episode(sample, 0, derive(0, sample.id))
+        seen = [await episode.reset()]
+        while not seen[-1].done:
+            seen.append(await episode.step(Reply(answer(seen[-1]))))
+        score = await episode.score()
+        await episode.close()
+        await episode.close()
+    return score, seen
+
+
+def scripted(*replies: str) -> Callable[[Observation], str]:
+    """Give these replies in turn; asking for more fails the test."""
+    left = iter(replies)
+    return lambda observation: next(left)
+
+
+def sample(ctx: Context, ident: str) -> Sample:
+    return next(s for s in TASK.samples(ctx, "test") if s.id == ident)
+
+
+async def test_every_call_shows_the_whole_transcript_byte_for_byte(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path)
+    item = sample(ctx, "easy/002")
+    question = str(item.data["question"])
+    assert question != question.strip()
+    texts = literals(FIXTURE / "prompts.json")
+    base = texts[AT + "pre_prompt.py:REACT_INSTRUCTION"]
+    base = base.replace("{examples}", texts[AT + "fewshots.py:REACT_EXAMPLE"]).replace("{question}", question)
+    base = base.removesuffix("{scratchpad}")
+    score, seen = await play(
+        ctx,
+        item,
+        scripted(
+            "  look it up \nAction 1: Search[x]",
+            " Search[Pell Lighthouse]. I think",
+            "\nempty first line",
+            "Lookup[vray]",
+            "hm",
+            "lookup[vray]",
+            "hm",
+            "Finish[The Dorrin.]",
+        ),
+    )
+    page = "Pell Lighthouse is a granite tower built in 1884. Its architect was Ansel Vray."
+    steps = [
+        "\nThought 1:",
+        " look it up\nAction 1:",
+        f" Search[Pell Lighthouse]. I think\nObservation 1: {page}\nThought 2:",
+        " \nAction 2:",
+        f" Lookup[vray]\nObservation 2: (Result 1/1) {page}\nThought 3:",
+        " hm\nAction 3:",
+        f" lookup[vray]\nObservation 3: {INVALID}\nThought 4:",
+        " hm\nAction 4:",
+    ]
+    assert [observation.raw for observation in seen[:-1]] == [
+        base + "".join(steps[: n + 1]) for n in range(len(steps))
+    ]
+    assert seen[-1].done
+    assert seen[-1].info["result"] == "Answer is CORRECT"
+    assert not any("CORRECT" in (observation.raw or "") for observation in seen)
+    assert (score.value, score.outcome) == (1.0, None)
+    assert {
+        k: score.metrics[k] for k in ("em", "finished", "steps", "invalid_actions", "searches", "lookups")
+    } == {
+        "em": 1.0,
+        "finished": 1.0,
+        "steps": 4.0,
+        "invalid_actions": 1.0,
+        "searches": 1.0,
+        "lookups": 1.0,
+    }
+    assert "wiki offline (22 pages" in score.note
+
+
+async def test_ten_steps_are_twenty_calls_and_then_the_limit(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path)
+    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], lambda observation: "")
+    assert len(seen) == 21
+    assert (score.value, score.outcome) == (0.0, "limit")
+    assert score.metrics["step_limit"] == 1.0
+    assert score.metrics["em"] == 0.0
+
+
+async def test_a_full_context_halts_between_steps_only(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path)
+    long = "word " * 2000
+    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], scripted(long, "Search[Merrow]"))
+    assert len(seen) == 3
+    assert score.outcome == "limit"
+    assert score.metrics["context_limit"] == 1.0
+
+
+async def test_a_prompt_that_starts_too_long_is_done_at_once(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path, max_context_tokens=20)
+    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], scripted())
+    assert len(seen) == 1
+    assert score.outcome == "limit"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "x" * 10_000_000,
+        "\0",
+        "\ud800",
+        "```\nFinish[x]\n```",
+        "Search[\ud800]",
+        "Search[\0]",
+        "Finish[\ud800]",
+    ],
+)
+async def test_hostile_replies_end_within_the_limit(tmp_path: Path, reply: str):
+    ctx = context(FIXTURE, tmp_path)
+    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], lambda observation: reply)
+    assert score.value == 0.0
+    assert len(seen) <= 21
+
+
+@pytest.mark.parametrize("agent", ["react", "zeroshot", "zeroshot_think", "planner", "planner_react"])
+@pytest.mark.parametrize("chat", [False, True])
+async def test_oracle_solves_the_fixture_with_every_agent(tmp_path: Path, agent: str, chat: bool):
+    ctx = context(FIXTURE, tmp_path, agent=agent, chat=chat)
+    for item in TASK.samples(ctx, "test"):
+        score, seen = await play(ctx, item, TASK.oracle(ctx, item).reply)
+        assert score.value == 1.0
+        assert all((observation.raw is None) == chat for observation in seen[:-1])
+
+
+async def test_planner_plans_first_and_keeps_its_plan(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path, agent="planner", prompt="bolaa")
+    replies = scripted("Open Merrow.\nmore", "Search[Merrow]", "Finish[x]")
+    _, seen = await play(ctx, TASK.samples(ctx, "test")[0], replies)
+    prompts = [str(observation.raw) for observation in seen[:-1]]
+    assert prompts[0].startswith("Answer the question: first say")
+    assert prompts[0].endswith("\nPlan:")
+    assert prompts[1].endswith("\nPlan: Open Merrow.\nAction 1:")
+
+
+async def test_options_of_fixed_join_lines_and_lenient_reads_prose(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path, "fixed", parse="lenient", agent="zeroshot")
+    replies = scripted("I will search [Merrow Town].", "finish[none]")
+    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], replies)
+    assert "Observation 1: Merrow Town is the capital of Merrow. It has a covered market.\n" in str(
+        seen[1].raw
+    )
+    assert score.metrics["invalid_actions"] == 0.0
+
+
+async def test_observations_can_be_cut(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path, obs_max_tokens=5, agent="zeroshot")
+    _, seen = await play(ctx, TASK.samples(ctx, "test")[0], scripted("Search[Merrow Town]", "Finish[x]"))
+    shown = str(seen[1].raw).rsplit("Observation 1: ", 1)[1].split("\n")[0]
+    assert shown == "Merrow Town is "
+
+
+async def test_score_before_any_step(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path)
+    async with TASK.world(ctx) as world:
+        episode = await world.episode(TASK.samples(ctx, "test")[0], 0, 0)
+        assert (await episode.score()).value == 0.0
+        await episode.close()
+
+
+async def test_interleaved_episodes_equal_lone_ones(tmp_path: Path):
+    ctx = context(FIXTURE, tmp_path)
+    items = [*TASK.samples(ctx, "test")] * 2
+    alone = [await play(ctx, item, TASK.oracle(ctx, item).reply) for item in items]
+    together = await asyncio.gather(*(play(ctx, item, TASK.oracle(ctx, item).reply) for item in items))
+    assert alone == together
+
+
+async def test_replaying_nothing_recorded_flags_the_episode(tmp_path: Path):
+    from tasks._shared.recorded import Answers
+
+    path = tmp_path / "empty.sqlite"
+    Answers("record", path).close()
+    ctx = context(FIXTURE, tmp_path, wiki="replay", snapshot=str(path))
+    replies = scripted("t", "Search[Merrow]", "t", "Lookup[x]", "t", "Finish[y]")
+    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], replies)
+    assert "\nObservation 1: Could not find that page, please try again.\n" in str(seen[2].raw)
+    assert score.metrics["snapshot_miss"] == 1.0
+    assert "env_incomplete" in score.note
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"wiki": "replay", "snapshot": "/nowhere/x.sqlite"}, "x.sqlite"),
+        ({"wiki": "record"}, "snapshot"),
+        ({"wiki": "live"}, "HARNESS_CONTACT"),
+    ],
+)
+async def test_what_a_backend_lacks_is_said_when_the_world_opens(
+    tmp_path: Path, options: Mapping[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("HARNESS_CONTACT", raising=False)
+    with pytest.raises(MissingPart, match=words):
+        async with TASK.world(context(FIXTURE, tmp_path, **options)):
+            pass
+
+
+async def test_another_snapshot_than_the_pinned_one_is_refused(tmp_path: Path):
+    from tasks._shared.recorded import Answers
+
+    path = tmp_path / "empty.sqlite"
+    Answers("record", path).close()
+    with pytest.raises(MissingPart, match="snapshot_sha256"):
+        async with TASK.world(
+            context(FIXTURE, tmp_path, wiki="replay", snapshot=str(path), snapshot_sha256="0" * 64)
+        ):
+            pass
+
+
+def test_headline_is_the_mean_of_level_means_and_leaks_are_left_out_beside_it():
+    def row(ident: str, value: float, leak: float = 0.0) -> Row:
+        return Row(ident, 0, "scored", value, {"em": value, "exemplar_leak": leak})
+
+    rows = [row("easy/000", 1.0), row("easy/001", 0.0), row("hard/000", 1.0), row("medium/015", 1.0, 1.0)]
+    rows.append(row("medium/016", 0.0))
+    found = TASK.aggregate(rows)
+    assert found["f1"] == pytest.approx((0.5 + 1.0 + 0.5) / 3)
+    assert found["f1_without_leak"] == pytest.approx((0.5 + 1.0 + 0.0) / 3)
+    assert (found["f1_easy"], found["f1_medium"], found["f1_hard"]) == (0.5, 0.5, 1.0)
+    assert found["em"] == pytest.approx(3 / 5)
+    assert TASK.aggregate([]) == {}
+
+
+# -- with the real data
+
+
+def test_mirror_has_300_rows_and_the_pinned_prompts(mirror: Path, tmp_path: Path):
+    import tomllib
+
+    ctx = context(mirror / "hotpotqa", tmp_path)
+    items = TASK.samples(ctx, "test")
+    assert len({item.id for item in items}) == len(items) == 300
+    assert (items[0].id, items[-1].id) == ("easy/000", "hard/099")
+    recorded = json.loads((mirror / "hotpotqa/prompts.json").read_text())["sha256"]
+    found = {address: digest(text) for address, text in literals(mirror / "hotpotqa/prompts.json").items()}
+    assert found == recorded
+    assert len(found) == 14
+    pinned = tomllib.loads((FIXTURE.parent / "data.toml").read_text())
+    assert {entry["path"] for entry in pinned["file"]} == {
+        "easy.jsonl",
+        "medium.jsonl",
+        "hard.jsonl",
+        "prompts.json",
+    }
+
+
+async def test_two_search_oracle_scores_100_on_all_300_rows(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from harness import tokens
+
+    monkeypatch.setenv("HARNESS_MIRROR", str(mirror))
+    ctx = context(mirror / "hotpotqa", tmp_path)
+    count = tokens.counter("cl100k", mirror / tokens.CL100K_FILE)
+    rows: list[Row] = []
+    sizes: list[int] = []
+    async with TASK.world(ctx) as world:
+        for item in TASK.samples(ctx, "test"):
+            episode, oracle = await world.episode(item, 0, 0), TASK.oracle(ctx, item)
+            observation, calls = await episode.reset(), 0
+            sizes.append(count(str(observation.raw).removesuffix("\nThought 1:")))
+            while not observation.done:
+                observation = await episode.step(Reply(oracle.reply(observation)))
+                calls += 1
+            score = await episode.score()
+            assert calls == 6
+            rows.append(Row(item.id, 0, score.outcome or "scored", score.value, score.metrics))
+    found = TASK.aggregate(rows)
+    assert len(rows) == 300
+    assert [row.sample for row in rows if row.value < 1.0] == []
+    assert (found["f1"], found["em"], found["finished"], found["searches"]) == (1.0, 1.0, 1.0, 2.0)
+    assert [row.sample for row in rows if row.metrics["exemplar_leak"]] == ["medium/015"]
+    # Upstream's own base prompts: 642 to 733 tokens, 660 on average.
+    assert (min(sizes), max(sizes), round(sum(sizes) / 300)) == (642, 733, 660)
+
+
+def test_planner_prompts_leak_two_questions(mirror: Path):
+    from tasks.hotpotqa.prompts import choose
+
+    ctx = context(mirror / "hotpotqa", mirror)
+    prompts = choose(literals(mirror / "hotpotqa/prompts.json"), "planner", "agenttuning")
+    leaked = [s.id for s in TASK.samples(ctx, "test") if prompts.leaks(str(s.data["question"]))]
+    assert leaked == ["medium/015", "medium/019"]
+
+
+def test_prepare_remakes_every_file_byte_for_byte(mirror: Path, tmp_path: Path):
+    """From material of the same shape as the releases and checkouts; those themselves cannot be had here."""
+    source, data = tmp_path / "from", mirror / "hotpotqa"
+    releases: dict[str, list[dict[str, Any]]] = {
+        "hotpot_train_v1.1.json": [],
+        "hotpot_dev_distractor_v1.json": [],
+    }
+    for level in ("easy", "medium", "hard"):
+        for line in (data / f"{level}.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            entry = {
+                k: row[k] for k in ("type", "level", "question", "answer", "supporting_facts", "context")
+            }
+            name = "hotpot_dev_distractor_v1.json" if level == "hard" else "hotpot_train_v1.1.json"
+            releases[name].insert(0, {"_id": row["id"], **entry})
+    source.mkdir()
+    for name, entries in releases.items():
+        (source / name).write_text(json.dumps(entries))
+    for address, text in literals(data / "prompts.json").items():
+        repo, path, name = re.split(":", address)
+        script = source / repo / path
+        script.parent.mkdir(parents=True, exist_ok=True)
+        with script.open("a") as out:
+            out.write(f"{name} = {text!r}\n")
+    written = prepare(source, tmp_path / "to")
+    assert len(written) == 4
+    assert [p.read_bytes() == (data / p.name).read_bytes() for p in written] == [True] * 4
+
+
+def test_prepare_says_what_it_needs(tmp_path: Path):
+    with pytest.raises(DataError, match="hotpot_train"):
+        prepare(tmp_path, tmp_path / "to")
