@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,13 +41,19 @@ def _slug(text: str) -> str:
 
 def environment() -> dict[str, Any]:
     """Harness commit, packages and platform, for the manifest."""
-    versions = {d.name.lower().replace("_", "-"): d.version for d in distributions() if d.name}
     return {
         "commit": commit(),
-        "packages": {name: versions[name] for name in TRACKED if name in versions},
+        "packages": {name: found for name in TRACKED if (found := _installed(name))},
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def commit() -> str:
