@@ -1,0 +1,332 @@
+"""One pool of headless browsers: a context per episode, relaunched after a crash, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from harness.errors import EnvironmentFault, MissingPart
+from tasks._shared.browser_process import BROWSER_FIX, find_browser, kill_marked, parents
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, Page, Playwright, Route
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FLAGS = (
+    "--no-sandbox",  # containers run as root without user namespaces; the pages are the benchmark's own
+    "--disable-gpu",
+    "--disable-dev-shm-usage",  # /dev/shm is small in containers
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+# How the driver says that page, context, browser or its own pipe is gone.
+_GONE = re.compile(
+    r"has been closed|crashed|connection closed|browser closed|not connected|disconnected|pipe closed", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSettings:
+    """What all contexts of a pool have in common.
+
+    Attributes:
+        allow: prefixes of the URLs a page may load; every other request is refused, and names or
+            addresses that no prefix mentions do not resolve.
+        contexts: live contexts per browser process.
+        episodes: contexts a browser serves before it is replaced; browsers leak.
+        call_s: longest a single browser call may take, in seconds.
+        flags: further command-line switches.
+    """
+
+    allow: tuple[str, ...] = ()
+    locale: str = "en-US"
+    timezone: str = "UTC"
+    viewport: tuple[int, int] = (800, 600)
+    contexts: int = 16
+    episodes: int = 300
+    call_s: float = 10.0
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class _Slot:
+    """A browser process and what it carries."""
+
+    browser: Browser
+    marker: str
+    live: int = 0
+    served: int = 0
+    down: bool = False
+
+    def open(self, settings: BrowserSettings) -> bool:
+        return not self.down and self.live < settings.contexts and self.served < settings.episodes
+
+
+@dataclass(eq=False, slots=True)
+class Tab:
+    """One episode's own context with its first page.
+
+    Attributes:
+        refused: URLs that were asked for and refused, newest last (at most 100 are kept).
+    """
+
+    context: BrowserContext
+    page: Page
+    pool: BrowserPool
+    slot: _Slot
+    refused: list[str] = field(default_factory=list[str])
+    _closed: bool = False
+
+    async def call(self, work: Awaitable[T], *, limit_s: float | None = None) -> T:
+        """Await one browser call within the pool's limit.
+
+        Raises:
+            EnvironmentFault: page, browser or driver is gone or does not answer.
+            playwright.async_api.Error: anything else that the call itself says.
+        """
+        from playwright.async_api import Error
+
+        limit = limit_s or self.pool.settings.call_s
+        clock = asyncio.timeout(limit)
+        try:
+            async with clock:
+                return await work
+        except TimeoutError as error:
+            if not clock.expired():
+                raise
+            raise EnvironmentFault(f"the browser did not answer within {limit:g} s") from error
+        except Error as error:
+            if self.slot.down or _GONE.search(error.message):
+                raise EnvironmentFault(f"the browser is gone: {error.message.splitlines()[0]}") from error
+            raise
+
+    async def close(self) -> None:
+        """Close the context; a browser that is used up goes with its last one. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.pool.to_the_end(self.pool.release(self))
+
+
+class BrowserPool:
+    """Browsers as needed, each with up to `settings.contexts` contexts.
+
+    Use it as an async context manager. Nothing starts before the first `tab`.
+    """
+
+    def __init__(self, settings: BrowserSettings) -> None:
+        self.settings = settings
+        self.version = ""
+        self.launches = 0
+        self._run = f"--harness-pool={uuid.uuid4().hex}"
+        self._slots: list[_Slot] = []
+        self._lock = asyncio.Lock()
+        self._playwright: Playwright | None = None
+        self._drivers: set[int] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> BrowserPool:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=self.settings.call_s)
+            for slot in list(self._slots):
+                await self._retire(slot)
+            await self._stop_driver()
+        finally:
+            kill_marked(self._run, self._drivers)
+
+    @property
+    def live(self) -> int:
+        """Contexts open now."""
+        return sum(slot.live for slot in self._slots)
+
+    def pids(self) -> list[int]:
+        """Process ids of the browsers that run now (their main processes)."""
+        running = parents(self._run)
+        return sorted(set(running) - set(running.values()))  # a wrapper script is not the browser
+
+    async def tab(self, **context: Any) -> Tab:
+        """Open a context with one page, launching a browser when all are full or gone.
+
+        Args:
+            **context: further arguments of `Browser.new_context`, such as `storage_state`.
+
+        Raises:
+            MissingPart: there is no browser on this machine.
+            EnvironmentFault: a browser could not be started, or went away meanwhile.
+        """
+        return await self.to_the_end(self._tab(context), undo=Tab.close)
+
+    async def to_the_end(
+        self, work: Coroutine[Any, Any, T], *, undo: Callable[[T], Awaitable[None]] | None = None
+    ) -> T:
+        """Let a call finish even when whoever waits for it is cancelled; then undo what nobody took."""
+        task = asyncio.create_task(work)
+        self._keep(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if undo is not None:
+                self._keep(asyncio.create_task(_undo(task, undo)))
+            raise
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tab(self, context: dict[str, Any]) -> Tab:
+        from playwright.async_api import Error
+
+        slot = await self._slot()
+        try:
+            async with asyncio.timeout(self.settings.call_s * 3):
+                return await self._open(slot, context)
+        except (Error, TimeoutError) as error:
+            slot.live -= 1
+            slot.down = slot.down or not slot.browser.is_connected()
+            raise EnvironmentFault(f"no new browser context: {error}") from error
+
+    async def _open(self, slot: _Slot, context: dict[str, Any]) -> Tab:
+        settings = self.settings
+        width, height = settings.viewport
+        defaults: dict[str, Any] = {
+            "locale": settings.locale,
+            "timezone_id": settings.timezone,
+            "viewport": {"width": width, "height": height},
+            "accept_downloads": False,
+            "service_workers": "block",
+        }
+        made = await slot.browser.new_context(**(defaults | context))
+        try:
+            refused: list[str] = []
+            if settings.allow:
+                await made.route(_outside(settings.allow), lambda route: _refuse(route, refused))
+            made.set_default_timeout(settings.call_s * 1000)
+            return Tab(made, await made.new_page(), self, slot, refused)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await made.close()
+            raise
+
+    async def _slot(self) -> _Slot:
+        """Take a place in a browser; its `live` already counts the caller."""
+        async with self._lock:
+            for slot in [slot for slot in self._slots if slot.down and not slot.live]:
+                await self._retire(slot)
+            slot = next((slot for slot in self._slots if slot.open(self.settings)), None)
+            if slot is None:
+                slot = await self._launch()
+            slot.live += 1
+            slot.served += 1
+            return slot
+
+    async def _launch(self) -> _Slot:
+        from playwright.async_api import Error
+
+        for last in (False, True):
+            try:
+                async with asyncio.timeout(self.settings.call_s * 3):
+                    return await self._start()
+            except (Error, TimeoutError, OSError) as error:
+                # A driver that died takes its browsers along: begin with a new one, once.
+                await self._stop_driver()
+                if last:
+                    raise EnvironmentFault(f"no browser could be started: {error}") from error
+        raise AssertionError("unreachable")
+
+    async def _start(self) -> _Slot:
+        if self._playwright is None:
+            from playwright.async_api import async_playwright
+
+            self._playwright = await async_playwright().start()
+        program = find_browser(self._playwright.chromium.executable_path)
+        if program is None:
+            raise MissingPart(f"no Chromium found; {BROWSER_FIX}")
+        marker = f"--harness-browser={uuid.uuid4().hex}"
+        names = sorted({urlsplit(prefix).hostname or "" for prefix in self.settings.allow} - {""})
+        rules = ", ".join(["MAP * ~NOTFOUND", *(f"EXCLUDE {name}" for name in names)])
+        switches = [*FLAGS, self._run, marker, *self.settings.flags]
+        if self.settings.allow:
+            switches.append(f"--host-resolver-rules={rules}")
+        browser = await self._playwright.chromium.launch(executable_path=program, args=switches)
+        slot = _Slot(browser, marker)
+        browser.on("disconnected", lambda _: setattr(slot, "down", True))
+        self._slots.append(slot)
+        self._drivers.update(parents(marker).values())
+        self.version, self.launches = f"{browser.version} ({program})", self.launches + 1
+        return slot
+
+    async def release(self, tab: Tab) -> None:
+        """Give a tab's place back; called by `Tab.close`."""
+        try:
+            async with asyncio.timeout(self.settings.call_s):
+                await tab.context.close()
+        except Exception as error:
+            # A context that cannot be closed keeps its memory: no new ones in this browser.
+            if not tab.slot.down:
+                log.info("a browser context did not close: %s", error)
+            tab.slot.served = self.settings.episodes
+        tab.slot.live -= 1
+        if not tab.slot.live and (tab.slot.down or tab.slot.served >= self.settings.episodes):
+            await self._retire(tab.slot)
+
+    async def _retire(self, slot: _Slot) -> None:
+        if slot not in self._slots:
+            return
+        self._slots.remove(slot)
+        slot.down = True
+        try:
+            async with asyncio.timeout(self.settings.call_s):
+                await slot.browser.close()
+        except Exception as error:
+            log.info("a browser did not close and is killed: %s", error)
+        finally:
+            kill_marked(slot.marker, set())
+
+    async def _stop_driver(self) -> None:
+        playwright, self._playwright = self._playwright, None
+        for slot in self._slots:
+            slot.down = True
+        if playwright is None:
+            return
+        try:
+            async with asyncio.timeout(self.settings.call_s):
+                await playwright.stop()
+        except Exception as error:
+            log.info("the browser driver did not stop: %s", error)
+        finally:
+            kill_marked(self._run, self._drivers)
+            self._drivers.clear()
+
+
+async def _undo(task: asyncio.Task[T], undo: Callable[[T], Awaitable[None]]) -> None:
+    with contextlib.suppress(Exception):
+        await undo(await task)
+
+
+def _outside(allow: tuple[str, ...]) -> re.Pattern[str]:
+    """Match every URL that starts with none of the prefixes; the rest never leaves the driver's fast path."""
+    return re.compile(f"^(?!{'|'.join(re.escape(prefix) for prefix in allow)})")
+
+
+async def _refuse(route: Route, refused: list[str]) -> None:
+    if len(refused) < 100:
+        refused.append(route.request.url)
+    with contextlib.suppress(Exception):
+        await route.abort("aborted")
