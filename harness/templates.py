@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness.errors import DataError, HarnessError, MissingPart, UsageError
 from harness.types import Message
@@ -125,9 +125,10 @@ def from_file(path: Path) -> Template:
         config: dict[str, Any] = json.loads(text)
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}") from error
-    source = config.get("chat_template")
+    source: Any = config.get("chat_template")
     if isinstance(source, list):  # several named templates
-        source = {item["name"]: item["template"] for item in source}.get("default")
+        named = cast("list[dict[str, str]]", source)
+        source = {item["name"]: item["template"] for item in named}.get("default")
     beside = path.with_name("chat_template.jinja")
     if source is None and beside.is_file():
         source = beside.read_text(encoding="utf-8")
@@ -150,9 +151,7 @@ def check_alternation(messages: Sequence[Message]) -> None:
     for index, message in enumerate(turns):
         want = "assistant" if index % 2 else "user"
         if message.role != want:
-            raise ConversationError(
-                f"message {index} is the {message.role}'s where the {want}'s turn was due"
-            )
+            raise ConversationError(f"message {index} is the {message.role}'s where the {want}'s was due")
 
 
 _CONTROL = re.compile(
@@ -171,7 +170,7 @@ def sanitize(text: str) -> str:
 
 def _token(value: Any) -> str:
     if isinstance(value, dict):  # an AddedToken written out
-        value = value.get("content")
+        value = cast("dict[str, Any]", value).get("content")
     return value if isinstance(value, str) else ""
 
 
@@ -191,5 +190,4 @@ def _compile(source: str) -> Any:
         lstrip_blocks=True,
         extensions=["jinja2.ext.loopcontrols"],
     )
-    environment.globals["raise_exception"] = _refuse
-    return environment.from_string(source)
+    return environment.from_string(source, globals={"raise_exception": _refuse})

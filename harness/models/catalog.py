@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from harness.errors import DataError, MissingPart, UsageError
+from harness.models.records import record
 
 Kind = Literal["tgi", "openai", "chat", "hf", "oracle", "replay"]
 _WIRE: tuple[Kind, ...] = ("tgi", "openai", "chat")
@@ -41,7 +42,7 @@ class Entry:
     hf: str = ""
     aliases: tuple[str, ...] = ()
     template: str = ""
-    templates: Mapping[str, str] = field(default_factory=dict)
+    templates: Mapping[str, str] = field(default_factory=dict[str, str])
     stop: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     context: int = 4096
@@ -92,7 +93,7 @@ def find(selector: str, *, extra: Path | None = None) -> Entry:
     entries = load(extra)
     if name in entries:
         entry = entries[name]
-        return entry if not kind else _with(entry, name=selector, kind=cast(Kind, kind))
+        return entry if not kind else _with(entry, name=selector, kind=kind)
     if kind == "chat":
         return Entry(selector, "chat", wire_name=name)
     raise UsageError(_unknown(name, entries))
@@ -115,6 +116,8 @@ def _with(entry: Entry, **changes: Any) -> Entry:
 
 
 def _parse(text: str, where: str) -> dict[str, Entry]:
+    import msgspec
+
     try:
         tables: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -122,12 +125,16 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
     known = {f.name for f in fields(Entry)} - {"name"}
     entries: dict[str, Entry] = {}
     for name, table in tables.items():
-        if not isinstance(table, dict) or (wrong := set(table) - known):
-            keys = ", ".join(sorted(wrong)) if isinstance(table, dict) else "not a table"
+        if wrong := set(record(table)) - known:
+            keys = ", ".join(sorted(wrong))
             raise DataError(f"{where}: [{name}] has unknown keys ({keys}); known: {', '.join(sorted(known))}")
-        if table.get("kind", "tgi") not in _WIRE:
+        try:
+            entry = msgspec.convert(record(table) | {"name": name}, Entry)
+        except msgspec.ValidationError as error:
+            raise DataError(f"{where}: [{name}]: {error}") from error
+        if entry.kind not in _WIRE:
             raise DataError(f"{where}: [{name}] kind must be one of {', '.join(_WIRE)}")
-        if table.get("kind", "tgi") != "chat" and not table.get("template"):
+        if entry.kind != "chat" and not entry.template:
             raise DataError(f"{where}: [{name}] needs a template; it is never guessed from a name")
-        entries[name] = Entry(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+        entries[name] = entry
     return entries

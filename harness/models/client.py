@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +26,7 @@ class Call:
         seed: sent only when the request samples.
         deadline_s: retries go on until then, after which it is an `EndpointError`.
         suite: chooses among a model's templates.
+        role: set when an auxiliary role asks, with `part` the key of its question.
         decoding: what to send instead of what `ask` says (`--decoding released`); None removes a key.
     """
 
@@ -36,7 +37,9 @@ class Call:
     seed: int | None = None
     deadline_s: float = DEADLINE_S
     suite: str = ""
-    decoding: Mapping[str, Value] = field(default_factory=dict)
+    decoding: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    role: str = ""
+    part: str = ""
 
 
 class Model(Protocol):
@@ -80,7 +83,7 @@ class LiveEpisode:
 
     oracle: Oracle
     observation: Observation
-    answers: dict[int, str] = field(default_factory=dict)
+    answers: dict[int, str] = field(default_factory=dict[int, str])
     """Replies by call number: a retried request gets the same answer, the oracle moves once."""
 
 
@@ -116,7 +119,8 @@ async def open_model(
     concurrency: int | None = None,
     profile: Profile = "paper",
     options: Options | None = None,
-) -> AsyncIterator[Model]:
+    token: str = "",
+) -> AsyncGenerator[Model, None]:
     """Open the model a selector names, and close it on leaving.
 
     Args:
@@ -127,6 +131,7 @@ async def open_model(
         concurrency: most requests in flight over all endpoints.
         profile: `paper` renders with FastChat's empty-message quirk.
         options: rarely needed settings.
+        token: bearer token; empty takes the environment variable the entry names.
 
     Raises:
         UsageError: unknown name, or endpoints that serve different models.
@@ -149,7 +154,9 @@ async def open_model(
             endpoints = entry.endpoints
         from harness.models.open import connect
 
-        model = await connect(entry, endpoints, concurrency=concurrency, profile=profile, options=options)
+        model = await connect(
+            entry, endpoints, concurrency=concurrency, profile=profile, options=options, token=token
+        )
         try:
             yield model
         finally:
@@ -165,7 +172,8 @@ class Options:
         sanitize: defuse control tokens in what the environment wrote.
         choice_method: force G, P, T, O or F instead of the best the endpoint can.
         template: another template than the entry's.
-        time_scale: divides every wait of the pool; tests only.
+        time_scale: seconds of the pool that pass in one real one; tests only.
+        read_s: seconds without a byte after which an attempt failed; None goes by the tokens asked for.
         seed: of the backoff's jitter.
     """
 
@@ -174,4 +182,5 @@ class Options:
     choice_method: str = ""
     template: str = ""
     time_scale: float = 1.0
+    read_s: float | None = None
     seed: int = 0

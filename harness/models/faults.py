@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
-
-import msgspec
 
 from harness.errors import ContextOverflow, RequestRejected
+from harness.models.records import decode, record, rows
 
 IN_A_ROW = 5
 _GENERATION_IN_A_ROW = 2
@@ -37,6 +35,20 @@ _LENGTH = (
     re.compile(r"request \((?P<a>\d+) tokens\) exceeds the available context size \((?P<limit>\d+)"),
     re.compile(r"exceeds? the (?:available|maximum) context size|context_length_exceeded|exceed_context"),
 )
+
+
+class Refused(RequestRejected):
+    """A refusal with what the server said of its reason.
+
+    Attributes:
+        status: the HTTP status.
+        error_type: the server's own name for the reason.
+    """
+
+    def __init__(self, message: str, *, status: int, error_type: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_type = error_type
 
 
 class Fault(Exception):
@@ -81,7 +93,7 @@ def from_error(status: int, message: str, error_type: str, *, where: str = "") -
         return overflow
     if status == 413:
         return ContextOverflow(text)
-    return RequestRejected(text)
+    return Refused(text, status=status, error_type=error_type)
 
 
 def too_long(message: str, error_type: str = "") -> ContextOverflow | None:
@@ -98,16 +110,15 @@ def too_long(message: str, error_type: str = "") -> ContextOverflow | None:
 def describe(body: bytes) -> tuple[str, str]:
     """Read message and type from an error body: TGI's, OpenAI's, or whatever text a proxy wrote."""
     try:
-        data: Any = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        data = decode(body)
+    except ValueError:
         return " ".join(body[:2000].decode("utf-8", "replace").split()), ""
-    if isinstance(data, list) and data:
-        data = data[0]
-    if not isinstance(data, dict):
-        return str(data)[:2000], ""
-    error = data.get("error", data)
-    if isinstance(error, dict):
-        message = error.get("message") or error.get("detail") or error
-        kind = error.get("code") if isinstance(error.get("code"), str) else error.get("type")
-        return str(message), str(kind or "")
-    return str(error), str(data.get("error_type") or "")
+    if listed := rows(data):
+        data = listed[0]
+    told = record(data)
+    inner = record(told.get("error")) or ({} if "error" in told else told)  # OpenAI's, or vLLM's bare one
+    if inner:
+        code = inner.get("code")
+        kind = code if isinstance(code, str) else inner.get("type")
+        return str(inner.get("message") or inner.get("detail") or inner), str(kind or "")
+    return str(told.get("error") or data)[:2000], str(told.get("error_type") or "")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,12 +17,25 @@ from aiohttp import web
 from harness.errors import DataError, MissingPart
 from harness.models.catalog import Entry
 from harness.models.client import LiveEpisodes
+from harness.models.records import decode, record
 from harness.types import CallKey
 
 log = logging.getLogger(__name__)
 _BODY_LIMIT = 256 << 20
-_CHOICE_GRAMMAR = re.compile(r"^ \??\((.*)\)$", re.DOTALL)
-Answer = Callable[[CallKey], str]
+_CHOICE_GRAMMAR = re.compile(r"^ \??(?:\[(?P<letters>\w+)\]|\((?P<words>.*)\))$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: whose it is, the role and its key when an auxiliary role asks, and the prompt."""
+
+    key: CallKey
+    role: str
+    part: str
+    prompt: str
+
+
+Answer = Callable[[Asked], str]
 
 
 class NoReply(Exception):
@@ -29,7 +43,7 @@ class NoReply(Exception):
 
 
 @asynccontextmanager
-async def serve(entry: Entry, live: LiveEpisodes) -> AsyncIterator[str]:
+async def serve(entry: Entry, live: LiveEpisodes) -> AsyncGenerator[str, None]:
     """Serve an `oracle` or `replay` entry on a free port of 127.0.0.1; yields the base URL."""
     answer = oracle(live) if entry.kind == "oracle" else replay(read_replay(Path(entry.path)))
     runner = web.AppRunner(application(answer, entry.name), access_log=None, shutdown_timeout=1.0)
@@ -44,12 +58,21 @@ async def serve(entry: Entry, live: LiveEpisodes) -> AsyncIterator[str]:
 
 
 def oracle(live: LiveEpisodes) -> Answer:
-    """Answer from the oracle of the live episode; a repeated call gets the same answer."""
+    """Answer from the oracle of the live episode; a repeated call gets the same answer.
 
-    def answer(key: CallKey) -> str:
+    For an auxiliary role the oracle's `role_reply(role, part, prompt)` answers, where it has one.
+    """
+
+    def answer(asked: Asked) -> str:
+        key = asked.key
         found = live.get(key.task, key.sample, key.repeat)
         if found is None:
             raise NoReply(f"no live episode {key.task} {key.sample} #{key.repeat} was put for the oracle")
+        if asked.role:
+            speak = getattr(found.oracle, "role_reply", None)
+            if speak is None:
+                raise NoReply(f"the oracle of {key.task} does not play the role {asked.role}")
+            return str(speak(asked.role, asked.part, asked.prompt))
         if key.call not in found.answers:
             found.answers[key.call] = found.oracle.reply(found.observation)
         return found.answers[key.call]
@@ -57,74 +80,78 @@ def oracle(live: LiveEpisodes) -> Answer:
     return answer
 
 
-def replay(replies: Mapping[tuple[str, str], list[str]]) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a replay file holds for one sample: the replies in order, and the roles' by `role/key`."""
+
+    replies: list[str]
+    roles: dict[str, str]
+
+
+def replay(recorded: Mapping[tuple[str, str], Recorded]) -> Answer:
     """Answer reply number `call`; past the end the last one repeats."""
 
-    def answer(key: CallKey) -> str:
-        recorded = replies.get((key.task, key.sample))
-        if not recorded:
+    def answer(asked: Asked) -> str:
+        key = asked.key
+        found = recorded.get((key.task, key.sample))
+        if found is None or not found.replies:
             raise NoReply(f"the replay file has no replies for task {key.task} sample {key.sample}")
-        return recorded[min(key.call, len(recorded) - 1)]
+        if asked.role:
+            named = f"{asked.role}/{asked.part}"
+            if named not in found.roles:
+                raise NoReply(f"the replay file has no {named} for task {key.task} sample {key.sample}")
+            return found.roles[named]
+        return found.replies[min(key.call, len(found.replies) - 1)]
 
     return answer
 
 
-def read_replay(path: Path) -> dict[tuple[str, str], list[str]]:
-    """Read `{"task", "sample", "replies": [...]}` lines."""
+def read_replay(path: Path) -> dict[tuple[str, str], Recorded]:
+    """Read `{"task", "sample", "replies": [...]}` lines; `"roles": {"ROLE/KEY": text}` is optional."""
     if not path.is_file():
         raise MissingPart(f"replay file {path} is not there; it is JSONL with task, sample and replies")
-    replies: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], Recorded] = {}
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                row = msgspec.json.decode(line)
-                task, sample, said = str(row["task"]), str(row["sample"]), row["replies"]
-                if not isinstance(said, list) or not all(isinstance(text, str) for text in said):
-                    raise ValueError("replies is not a list of strings")
-            except (ValueError, KeyError, TypeError) as error:
+                row = record(decode(line))
+                said = Recorded(
+                    msgspec.convert(row["replies"], list[str]),
+                    msgspec.convert(row.get("roles", {}), dict[str, str]),
+                )
+                found[str(row["task"]), str(row["sample"])] = said
+            except (ValueError, KeyError, msgspec.ValidationError) as error:
                 raise DataError(f"{path}:{number}: not a replay line ({error})") from error
-            replies[task, sample] = said
-    return replies
+    return found
 
 
 def application(answer: Answer, name: str) -> web.Application:
     """Build the server around a function that answers calls."""
 
     async def generate(request: web.Request) -> web.StreamResponse:
-        data: Any = msgspec.json.decode(await request.read())
-        text = answer(_key(request))
-        sent = data.get("parameters") or {}
-        return _json(_body(text, data["inputs"], sent))
+        prompt, sent = await _asked(request)
+        body, headers = _body(answer(_key(request, prompt)), prompt, sent)
+        return _json(body, headers=headers)
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        data: Any = msgspec.json.decode(await request.read())
-        text = answer(_key(request))
-        body = _body(text, data["inputs"], data.get("parameters") or {})
+        prompt, sent = await _asked(request)
+        body, headers = _body(answer(_key(request, prompt)), prompt, sent)
         details = body["details"]
-        event = {
-            "index": 1,
-            "token": details["tokens"][0],
-            "generated_text": body["generated_text"],
-            "details": {
-                "finish_reason": details["finish_reason"],
-                "generated_tokens": details["generated_tokens"],
-                "input_length": _tokens(data["inputs"]),
-                "seed": None,
-            },
-        }
-        payload = b"data:" + msgspec.json.encode(event) + b"\n\n"
-        return web.Response(body=payload, content_type="text/event-stream")
+        last = {"finish_reason": details["finish_reason"], "generated_tokens": details["generated_tokens"]}
+        last |= {"input_length": _tokens(prompt), "seed": details["seed"]}
+        event = {"index": 1, "token": details["tokens"][0], "generated_text": body["generated_text"]}
+        payload = b"data:" + msgspec.json.encode(event | {"details": last}) + b"\n\n"
+        return web.Response(body=payload, content_type="text/event-stream", headers=headers)
 
     async def tokenize(request: web.Request) -> web.StreamResponse:
-        text = msgspec.json.decode(await request.read())["inputs"]
-        return _json(
-            [{"id": i, "text": text[i : i + 4], "start": i, "stop": i + 4} for i in range(0, len(text), 4)]
-        )
+        text, _ = await _asked(request)
+        ids = range(0, len(text), 4)
+        return _json([{"id": i, "text": text[i : i + 4], "start": i, "stop": i + 4} for i in ids])
 
     async def info(request: web.Request) -> web.StreamResponse:
-        return _json(_INFO | {"model_id": name})
+        return _json({**_INFO, "model_id": name})
 
     async def health(request: web.Request) -> web.StreamResponse:
         return web.Response()
@@ -170,32 +197,61 @@ async def _errors(
         return _json({"error": f"{type(error).__name__}: {error}", "error_type": "loopback"}, 400)
 
 
-def _key(request: web.Request) -> CallKey:
+async def _asked(request: web.Request) -> tuple[str, dict[str, Any]]:
+    told = record(decode(await request.read()))
+    return str(told["inputs"]), record(told.get("parameters"))
+
+
+def _key(request: web.Request, prompt: str) -> Asked:
     value = request.headers
     try:
-        return CallKey(
-            unquote(value["X-Harness-Task"]),
-            unquote(value["X-Harness-Sample"]),
-            int(value["X-Harness-Repeat"]),
-            int(value["X-Harness-Call"]),
+        return Asked(
+            CallKey(
+                unquote(value["X-Harness-Task"]),
+                unquote(value["X-Harness-Sample"]),
+                int(value["X-Harness-Repeat"]),
+                int(value["X-Harness-Call"]),
+            ),
+            unquote(value.get("X-Harness-Role", "")),
+            unquote(value.get("X-Harness-Part", "")),
+            prompt,
         )
     except (KeyError, ValueError) as error:
         raise NoReply(f"the request has no X-Harness headers ({error})") from error
 
 
-def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = sent.get("grammar")
-    finish = "eos_token"
-    details: dict[str, Any] = {"prefill": [], "seed": sent.get("seed")}
-    if wanted and (match := _CHOICE_GRAMMAR.match(wanted["value"])):
-        choices = [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\)\|", match[1])]
-        top = [_token(f" {c}", 0.0 if c == text.strip() else -9.0 - i) for i, c in enumerate(choices)]
-        top.sort(key=lambda token: -token["logprob"])
-        details["top_tokens"] = [top]
-        text, finish = top[0]["text"], "length"
+def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     text = text.encode("utf-8", "replace").decode()
-    details |= {"finish_reason": finish, "tokens": [_token(text, 0.0)], "generated_tokens": _tokens(text)}
-    return {"generated_text": text, "details": details, "prompt_tokens": _tokens(prompt)}
+    finish = "eos_token"
+    top: list[dict[str, Any]] = []
+    if choices := _choices(record(sent.get("grammar"))):
+        top = [_token(f" {c}", -0.1 if c == text.strip() else -9.0 - i) for i, c in enumerate(choices)]
+        top.sort(key=lambda token: -token["logprob"])
+        text, finish = top[0]["text"], "length"
+    details: dict[str, Any] = {
+        "finish_reason": finish,
+        "generated_tokens": _tokens(text),
+        "seed": sent.get("seed"),
+        "prefill": [],
+        "tokens": [_token(text, -0.1)],
+    }
+    if top:
+        details["top_tokens"] = [top]
+    headers = {
+        "x-prompt-tokens": str(_tokens(prompt)),
+        "x-generated-tokens": str(_tokens(text)),
+        "x-queue-time": "0",
+    }
+    return {"generated_text": text, "details": details}, headers
+
+
+def _choices(grammar: Mapping[str, Any]) -> list[str]:
+    match = _CHOICE_GRAMMAR.match(str(grammar.get("value") or ""))
+    if match is None:
+        return []
+    if match["letters"]:
+        return list(match["letters"])
+    return [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\)\|", match["words"])]
 
 
 def _token(text: str, logprob: float) -> dict[str, Any]:
@@ -206,14 +262,6 @@ def _tokens(text: str) -> int:
     return max(1, len(text) // 4)
 
 
-def _json(data: Any, status: int = 200) -> web.Response:
+def _json(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     body = msgspec.json.encode(data)
-    sent: dict[str, str] = {}
-    if isinstance(data, dict) and "prompt_tokens" in data:
-        sent = {
-            "x-prompt-tokens": str(data.pop("prompt_tokens")),
-            "x-generated-tokens": str(data["details"]["generated_tokens"]),
-            "x-queue-time": "0",
-        }
-        body = msgspec.json.encode(data)
-    return web.Response(body=body, status=status, content_type="application/json", headers=sent)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)

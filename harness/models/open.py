@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.errors import MissingPart, UsageError
 from harness.models.catalog import Entry
 from harness.models.client import Model, Options
+from harness.models.clock import Clock
+from harness.models.endpoint import Endpoint
+from harness.models.openai import ChatModel, CompletionsModel
+from harness.models.pool import Pool
+from harness.models.probe import alive, describe, survey
+from harness.models.tgi import TgiModel
+from harness.models.transport import Transport
 from harness.templates import Template, names, template
 from harness.types import Profile
+
+log = logging.getLogger(__name__)
 
 
 async def connect(
@@ -20,25 +31,78 @@ async def connect(
     concurrency: int | None,
     profile: Profile,
     options: Options | None,
+    token: str,
 ) -> Model:
     """Open the session, ask the endpoints who they are, and build the model."""
-    from harness.models.pool import Pool
-    from harness.models.tgi import TgiModel, open_session
-
     options = options or Options()
     if not endpoints:
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
-    pool = Pool(endpoints, concurrency=concurrency, scale=options.time_scale, seed=options.seed)
-    session = open_session(concurrency or 128 * len(endpoints), api_key(entry))
+    urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
     chosen = templates(entry, profile, options)
+    transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
+    try:
+        found = await survey(transport, entry, urls, concurrency=concurrency)
+        pool = Pool(
+            found,
+            alive=lambda endpoint: alive(transport, endpoint, found),
+            concurrency=concurrency,
+            clock=Clock(options.time_scale),
+            seed=options.seed,
+        )
+    except BaseException:
+        await transport.close()
+        raise
     info: dict[str, Any] = {
         "kind": entry.kind,
         "client": "aiohttp",
-        "endpoints": [{"url": endpoint.url} for endpoint in pool.endpoints],
+        "endpoints": [describe(endpoint) for endpoint in found],
         "templates": {suite or "default": {"id": t.id, "sha256": t.sha256} for suite, t in chosen.items()},
+        "hf": entry.hf,
+        "stop": list(entry.stop),
+        "sanitize": options.sanitize,
+        "stream": options.stream,
         "provenance": entry.provenance,
+        "warnings": mismatches(entry, found),
     }
-    return TgiModel(entry, pool, session, templates=chosen, info=info, options=options)
+    model = _KINDS[entry.kind]
+    return model(entry, pool, transport, templates=chosen, info=info, options=options)
+
+
+_KINDS: Mapping[str, type[TgiModel] | type[CompletionsModel]] = {
+    "tgi": TgiModel,
+    "hf": TgiModel,
+    "oracle": TgiModel,
+    "replay": TgiModel,
+    "openai": CompletionsModel,
+    "chat": ChatModel,
+}
+
+
+def base_url(entry: Entry, url: str) -> str:
+    """Normalise an endpoint's address; OpenAI's are often written with their /v1."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"endpoint {url!r} is not a URL; write http://host:port")
+    if parts.username or parts.password:
+        raise UsageError(
+            f"the endpoint at {parts.hostname} has a password in its URL; put the token in a variable"
+        )
+    url = url.rstrip("/")
+    return url.removesuffix("/v1") if entry.kind in ("openai", "chat") else url
+
+
+def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
+    """Say where an endpoint announces another model than the entry; paths on a server's disk are common."""
+    wanted = {name.lower() for name in (entry.hf, entry.wire_name, *entry.aliases) if name}
+    found = [
+        f"{e.url} serves {e.capabilities.model_id!r}, not {entry.hf or entry.wire_name!r}"
+        for e in endpoints
+        if e.capabilities and e.capabilities.model_id and wanted
+        if not wanted & {served.lower() for served in e.capabilities.model_id.split(",")}
+    ]
+    for line in found:
+        log.warning("%s", line)
+    return found
 
 
 def templates(entry: Entry, profile: Profile, options: Options) -> Mapping[str, Template]:
@@ -48,6 +112,8 @@ def templates(entry: Entry, profile: Profile, options: Options) -> Mapping[str, 
         quirky = f"{name}-upstream"
         return template(quirky if profile == "paper" and quirky in names() else name)
 
+    if entry.kind == "chat":
+        return {}
     if options.template:
         return {"": variant(options.template)}
     return {"": variant(entry.template)} | {suite: variant(name) for suite, name in entry.templates.items()}

@@ -1,60 +1,299 @@
-"""Endpoints that serve one model."""
+"""Endpoints that serve one model: least outstanding, sticky by episode, healing by itself."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from itertools import count
-from typing import TypeVar
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Protocol, TypeVar
 
-from harness.errors import EndpointError
+from harness.errors import ContextOverflow, EndpointError, RequestRejected
+from harness.models.clock import Clock
+from harness.models.endpoint import Endpoint, Waiter
 from harness.models.faults import Fault
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 _BACKOFF_S, _BACKOFF_MAX_S = 0.5, 30.0
+_EJECT_AFTER = 3
+_HEALTH_S = 5.0
+_HOMES = 16384
+_CROWDED = 0.25
+"""An episode leaves its endpoint for an idle one once the queue there is this share of the limit."""
+
+
+class Measured(Protocol):
+    """What an attempt's result tells the adaptive limit."""
+
+    @property
+    def queue_s(self) -> float | None:
+        """Seconds spent in the server's queue, None when it does not say."""
+        ...
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens generated."""
+        ...
+
+
+R = TypeVar("R", bound=Measured)
 
 
 @dataclass(slots=True)
-class Endpoint:
-    """One replica."""
+class _Trace:
+    """What one request has been through."""
 
-    url: str
+    tries: int = 0
+    last: str = "no endpoint was free or healthy"
+    endpoint: Endpoint | None = None
+    in_a_row: int = 0
+    barred: set[Endpoint] = field(default_factory=set[Endpoint])
+
+    def failed(self, endpoint: Endpoint, fault: Fault) -> None:
+        self.last = str(fault)
+        self.in_a_row = self.in_a_row + 1 if endpoint is self.endpoint else 1
+        self.endpoint = endpoint
+        if fault.in_a_row is not None and self.in_a_row >= fault.in_a_row:
+            self.barred.add(endpoint)
 
 
 class Pool:
-    """Runs requests on endpoints, in turn, until they succeed or their deadline passes."""
+    """Runs requests on endpoints until they succeed or their deadline passes.
+
+    Args:
+        endpoints: all serve the same model.
+        alive: asks an ejected endpoint whether it is back (its `/health`, and who it is).
+        concurrency: most requests in flight over all endpoints.
+    """
 
     def __init__(
-        self, urls: Sequence[str], *, concurrency: int | None = None, scale: float = 1.0, seed: int = 0
+        self,
+        endpoints: Sequence[Endpoint],
+        *,
+        alive: Callable[[Endpoint], Awaitable[bool]],
+        concurrency: int | None = None,
+        clock: Clock | None = None,
+        seed: int = 0,
     ) -> None:
-        self.endpoints = [Endpoint(url.rstrip("/")) for url in urls]
-        self._turn = count()
-        self._slots = asyncio.Semaphore(concurrency or 120 * len(urls))
-        self._scale = scale
+        self.endpoints = list(endpoints)
+        self.clock = clock or Clock()
+        self.moved = 0
+        """Turns that were not served by their episode's own, healthy endpoint."""
+        self._alive = alive
+        self._gate = asyncio.Semaphore(concurrency) if concurrency else None
         self._random = random.Random(seed)
+        self._homes: OrderedDict[str, Endpoint] = OrderedDict()
+        self._stranded: list[Waiter] = []
+        self._healer: asyncio.Task[None] | None = None
+        if any(not endpoint.healthy for endpoint in endpoints):
+            self._heal()
 
     async def run(
-        self, key: str, attempt: Callable[[Endpoint], Awaitable[T]], *, deadline_s: float
-    ) -> tuple[T, Endpoint, int]:
-        """Attempt until it succeeds; returns the result, where, and the number of attempts."""
-        tries, last = 0, "no attempt was made"
+        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], *, deadline_s: float
+    ) -> tuple[R, Endpoint, int]:
+        """Attempt until it succeeds; returns the result, where, and the number of attempts.
+
+        Args:
+            key: the episode; its requests stay on one endpoint while that is healthy.
+            attempt: one try at one endpoint; raises `Fault` when another may succeed.
+            deadline_s: for the request with all its retries and waits.
+
+        Raises:
+            EndpointError: the deadline passed.
+        """
+        trace = _Trace()
         try:
-            async with asyncio.timeout(deadline_s / self._scale):
+            async with self.clock.timeout(deadline_s):
                 while True:
-                    endpoint = self.endpoints[next(self._turn) % len(self.endpoints)]
-                    tries += 1
                     try:
-                        async with self._slots:
-                            return await attempt(endpoint), endpoint, tries
+                        result, endpoint = await self._once(key, attempt, trace)
                     except Fault as fault:
-                        last = str(fault)
-                        log.debug("%s: attempt %d: %s", key, tries, last)
-                    bound = min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** min(tries - 1, 10))
-                    await asyncio.sleep(self._random.uniform(0, bound) / self._scale)
+                        log.debug("%s: attempt %d: %s", key, trace.tries, fault)
+                    else:
+                        return result, endpoint, trace.tries
+                    await self.clock.sleep(self._backoff(trace))
         except TimeoutError:
             pass
-        raise EndpointError(f"no answer within {deadline_s:g} s after {tries} attempts; last: {last}")
+        raise EndpointError(f"no answer within {deadline_s:g} s after {trace.tries} attempts; {trace.last}")
+
+    async def close(self) -> None:
+        """Stop asking ejected endpoints for their health."""
+        if self._healer is not None:
+            self._healer.cancel()
+            await asyncio.gather(self._healer, return_exceptions=True)
+            self._healer = None
+
+    def stats(self) -> dict[str, Any]:
+        """Counters of every endpoint, for the manifest and `doctor`."""
+        return {"moved": self.moved, "endpoints": [endpoint.stats() for endpoint in self.endpoints]}
+
+    async def _once(
+        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: _Trace
+    ) -> tuple[R, Endpoint]:
+        if self._gate is not None:
+            async with self._gate:
+                return await self._attempt(key, attempt, trace)
+        return await self._attempt(key, attempt, trace)
+
+    async def _attempt(
+        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: _Trace
+    ) -> tuple[R, Endpoint]:
+        endpoint = await self._acquire(key, trace)
+        trace.tries += 1
+        epoch, started = endpoint.limit.epoch, self.clock.now()
+        try:
+            result = await attempt(endpoint)
+        except Fault as fault:
+            trace.failed(endpoint, fault)
+            self._fault(endpoint, fault, epoch)
+            raise
+        except (ContextOverflow, RequestRejected):
+            endpoint.failures = 0  # it answered, and was right to refuse
+            raise
+        else:
+            endpoint.failures = 0
+            endpoint.served += 1
+            endpoint.limit.succeeded(
+                epoch,
+                in_flight=endpoint.outstanding,
+                latency_s=self.clock.now() - started,
+                queue_s=result.queue_s,
+                tokens=result.output_tokens,
+            )
+            return result, endpoint
+        finally:
+            endpoint.outstanding -= 1
+            self._feed(endpoint)
+
+    def _backoff(self, trace: _Trace) -> float:
+        usable = [e for e in self.endpoints if e.healthy and e not in trace.barred]
+        if not usable and any(e.healthy for e in self.endpoints):
+            # Every endpoint used up its attempts in a row: a new round, after a long pause.
+            trace.barred.clear()
+            trace.in_a_row = 0
+            return _BACKOFF_MAX_S
+        return self._random.uniform(0, min(_BACKOFF_MAX_S, _BACKOFF_S * 2.0 ** min(trace.tries - 1, 10)))
+
+    # Choosing an endpoint
+
+    async def _acquire(self, key: str, trace: _Trace) -> Endpoint:
+        endpoint = self._choose(key, trace)
+        if endpoint is not None and endpoint.free:
+            endpoint.outstanding += 1
+            return endpoint
+        waiter = Waiter(key, asyncio.get_running_loop().create_future())
+        (self._stranded if endpoint is None else endpoint.waiters).append(waiter)
+        try:
+            return await waiter.granted
+        except asyncio.CancelledError:
+            if waiter.granted.done() and not waiter.granted.cancelled():  # granted and cancelled at once
+                taken = waiter.granted.result()
+                taken.outstanding -= 1
+                self._feed(taken)
+            raise
+
+    def _choose(self, key: str, trace: _Trace) -> Endpoint | None:
+        avoid = trace.barred | {trace.endpoint} if trace.endpoint is not None else trace.barred
+        home = self._homes.get(key)
+        if home is not None and home.healthy and home not in avoid:
+            self._homes.move_to_end(key)
+            if home.free or len(home.waiters) < _CROWDED * home.limit.value:
+                return home
+            idle = [e for e in self.endpoints if e.free and e not in avoid]
+            return self._settle(key, idle or [home])
+        healthy = [e for e in self.endpoints if e.healthy]
+        if not healthy:
+            return None
+        others = [e for e in healthy if e not in avoid] or healthy
+        if home is not None and home.healthy:  # only this attempt goes elsewhere
+            self.moved += 1
+            return self._best(key, others)
+        return self._settle(key, others)
+
+    def _settle(self, key: str, candidates: Sequence[Endpoint]) -> Endpoint:
+        old, new = self._homes.get(key), self._best(key, candidates)
+        if old is not None and old is not new and old.healthy:
+            self.moved += 1
+        self._homes[key] = new
+        self._homes.move_to_end(key)
+        if len(self._homes) > _HOMES:
+            self._homes.popitem(last=False)
+        return new
+
+    def _best(self, key: str, candidates: Sequence[Endpoint]) -> Endpoint:
+        """Take the least loaded; among equals the one that hashing the episode prefers."""
+        if len(candidates) == 1:
+            return candidates[0]
+        loads = [e.load for e in candidates]
+        least = min(loads)
+        near = [e for e, load in zip(candidates, loads, strict=True) if load - least <= 1.0 / e.limit.value]
+        mixed = int.from_bytes(blake2b(key.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+        return max(near, key=lambda e: ((mixed ^ e.salt) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
+
+    def _feed(self, endpoint: Endpoint) -> None:
+        """Hand free slots to those who wait, first to the endpoint's own."""
+        while endpoint.free:
+            waiter = endpoint.next_waiter() or self._steal(endpoint)
+            if waiter is None:
+                return
+            endpoint.outstanding += 1
+            waiter.granted.set_result(endpoint)
+
+    def _steal(self, thief: Endpoint) -> Waiter | None:
+        crowded = max(self.endpoints, key=lambda e: len(e.waiters) / e.limit.value)
+        if len(crowded.waiters) <= _CROWDED * crowded.limit.value or crowded is thief:
+            return None
+        waiter = crowded.next_waiter()
+        if waiter is not None:
+            self.moved += 1
+            self._homes[waiter.key] = thief
+        return waiter
+
+    # Health
+
+    def _fault(self, endpoint: Endpoint, fault: Fault, epoch: int) -> None:
+        endpoint.faults[fault.kind] += 1
+        if fault.kind == "overloaded":
+            endpoint.limit.overloaded(epoch)
+        if not fault.ejects:
+            return
+        endpoint.failures += 1
+        if endpoint.failures >= _EJECT_AFTER and endpoint.healthy:
+            log.warning("%s is out of the pool after %d failures: %s", endpoint.url, endpoint.failures, fault)
+            endpoint.healthy = False
+            endpoint.ejections += 1
+            self._rehome(endpoint)
+            self._heal()
+
+    def _rehome(self, endpoint: Endpoint) -> None:
+        waiting, healthy = endpoint.drain(), [e for e in self.endpoints if e.healthy]
+        for waiter in waiting:
+            target = self._settle(waiter.key, healthy) if healthy else None
+            (self._stranded if target is None else target.waiters).append(waiter)
+        for other in healthy:
+            self._feed(other)
+
+    def _heal(self) -> None:
+        if self._healer is None or self._healer.done():
+            self._healer = asyncio.get_running_loop().create_task(self._healing(), name="endpoint-health")
+
+    async def _healing(self) -> None:
+        while sick := [e for e in self.endpoints if not e.healthy]:
+            await self.clock.sleep(_HEALTH_S)
+            for endpoint, back in zip(sick, await asyncio.gather(*map(self._alive, sick)), strict=True):
+                if back:
+                    self._readmit(endpoint)
+
+    def _readmit(self, endpoint: Endpoint) -> None:
+        log.warning("%s is back in the pool", endpoint.url)
+        endpoint.healthy, endpoint.failures = True, 0
+        endpoint.limit.returned()
+        waiting, self._stranded = self._stranded, []
+        for waiter in waiting:
+            if not waiter.granted.done():
+                self._settle(waiter.key, [e for e in self.endpoints if e.healthy]).waiters.append(waiter)
+        for other in self.endpoints:
+            self._feed(other)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from harness.models.faults import Fault, from_error
+from harness.models.records import decode, number, record, rows
 from harness.types import Ask, CallKey, Value
 
 MAX_STOPS = 4
@@ -79,9 +78,10 @@ def samples(sent: Mapping[str, Any]) -> bool:
     )
 
 
-def headers(key: CallKey) -> dict[str, str]:
+def headers(key: CallKey, role: str = "", part: str = "") -> dict[str, str]:
     """Name a call in headers; values that are not plain ASCII are percent-encoded."""
-    return {
+    named = {"X-Harness-Role": _header(role), "X-Harness-Part": _header(part)} if role else {}
+    return named | {
         "X-Harness-Task": _header(key.task),
         "X-Harness-Sample": _header(key.sample),
         "X-Harness-Repeat": str(key.repeat),
@@ -95,44 +95,43 @@ def _header(value: str) -> str:
 
 
 def read_generate(body: bytes, sent_headers: Mapping[str, str], *, where: str = "") -> Answer:
-    """Read the answer of /generate, or of / where it is a list of one."""
+    """Read the answer of /generate, or of / where it is a list of one.
+
+    Raises:
+        Fault: a 200 that is no answer: a proxy's page, or an object without text.
+    """
     try:
-        data: Any = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+        data = decode(body)
+    except ValueError as error:
         raise Fault("not-json", f"{where} answered 200 with a body that is not JSON ({error})") from error
-    if isinstance(data, list) and len(data) == 1:
-        data = data[0]
-    if isinstance(data, dict) and "error" in data:
-        raise from_error(200, str(data["error"]), str(data.get("error_type") or ""), where=where)
-    if not isinstance(data, dict) or not isinstance(data.get("generated_text"), str):
+    told = record(rows(data)[0] if rows(data) else data)
+    if "error" in told:
+        raise from_error(200, str(told["error"]), str(told.get("error_type") or ""), where=where)
+    if not isinstance(told.get("generated_text"), str):
         raise Fault("no-text", f"{where} answered 200 without generated_text")
-    return _answer(data["generated_text"], data.get("details"), sent_headers)
+    return _answer(told["generated_text"], record(told.get("details")), sent_headers)
 
 
-def _answer(text: str, details: Any, sent_headers: Mapping[str, str]) -> Answer:
-    known = details if isinstance(details, dict) else {}
-    tops = known.get("top_tokens") or ()
-    prefill = known.get("prefill") or ()
-    counted = known.get("input_length") or sent_headers.get("x-prompt-tokens") or len(prefill)
-    queue = sent_headers.get("x-queue-time")
+def _answer(text: str, details: Mapping[str, Any], sent_headers: Mapping[str, str]) -> Answer:
+    tops, prefill = rows(details.get("top_tokens")), rows(details.get("prefill"))
+    counted = details.get("input_length") or sent_headers.get("x-prompt-tokens") or len(prefill)
     return Answer(
         text,
-        finish_reason=str(known.get("finish_reason") or ""),
-        prompt_tokens=_int(counted),
-        output_tokens=_int(known.get("generated_tokens") or sent_headers.get("x-generated-tokens")),
-        seed=known.get("seed"),
-        queue_s=_int(queue) / 1000 if queue else None,
-        top_tokens=tops[0] if tops else (),
-        prefill=prefill,
-        detailed=bool(known),
+        finish_reason=str(details.get("finish_reason") or ""),
+        prompt_tokens=int(number(counted)),
+        output_tokens=int(number(details.get("generated_tokens") or sent_headers.get("x-generated-tokens"))),
+        seed=details.get("seed"),
+        queue_s=queue_s(sent_headers),
+        top_tokens=[record(token) for token in rows(tops[0])] if tops else (),
+        prefill=[record(token) for token in prefill],
+        detailed=bool(details),
     )
 
 
-def _int(value: Any) -> int:
-    try:
-        return int(float(value))
-    except (TypeError, ValueError):
-        return 0
+def queue_s(sent_headers: Mapping[str, str]) -> float | None:
+    """Read how long the request queued in the server; None when it does not say."""
+    queued = sent_headers.get("x-queue-time")
+    return number(queued) / 1000 if queued else None
 
 
 class Events:
@@ -161,7 +160,7 @@ class Stream:
         self._events = Events()
         self._headers = sent_headers
         self._where = where
-        self._first_top: Sequence[Mapping[str, Any]] = ()
+        self._first_top: Any = None
         self.partial = ""
         self.tokens = 0
 
@@ -173,22 +172,19 @@ class Stream:
         """
         for data in self._events.feed(chunk):
             try:
-                event: Any = msgspec.json.decode(data)
-            except msgspec.DecodeError as error:
+                event = record(decode(data))
+            except ValueError as error:
                 raise Fault("not-json", f"{self._where} sent an event that is not JSON") from error
-            if not isinstance(event, dict):
-                raise Fault("not-json", f"{self._where} sent an event that is not an object")
             if "error" in event:
-                raise from_error(
-                    200, str(event["error"]), str(event.get("error_type") or ""), where=self._where
-                )
+                kind = str(event.get("error_type") or "")
+                raise from_error(200, str(event["error"]), kind, where=self._where)
             self.tokens += 1
             if self.tokens == 1:
-                self._first_top = event.get("top_tokens") or ()
-            token = event.get("token") or {}
+                self._first_top = event.get("top_tokens")
+            token = record(event.get("token"))
             self.partial += "" if token.get("special") else str(token.get("text") or "")
             if isinstance(event.get("generated_text"), str):
-                details = dict(event.get("details") or {}) | {"top_tokens": [self._first_top]}
+                details = record(event.get("details")) | {"top_tokens": [self._first_top]}
                 return _answer(event["generated_text"], details, self._headers)
         return None
 

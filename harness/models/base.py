@@ -1,0 +1,134 @@
+"""What every protocol shares: prompts, seeds, cutting, and the reply with its notes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.models import wire
+from harness.models.catalog import Entry
+from harness.models.choices import Ranker
+from harness.models.client import Call, Options
+from harness.models.endpoint import Endpoint
+from harness.models.pool import Pool
+from harness.models.transport import Transport
+from harness.templates import Template, sanitize
+from harness.types import Message, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is to be answered.
+
+    Attributes:
+        text: the rendered prompt (or the raw one) with the assistant's prefix.
+        messages: the conversation, for endpoints that take only that.
+    """
+
+    text: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A successful request: what came back, from where, at which attempt."""
+
+    answer: wire.Answer
+    endpoint: Endpoint
+    tries: int
+
+
+class BaseModel:
+    """A model behind a pool of endpoints; subclasses speak one protocol."""
+
+    methods: tuple[str, ...] = ()
+    """Ways to rank choices, best first (specs/general.md §1.4)."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        entry: Entry,
+        pool: Pool,
+        transport: Transport,
+        *,
+        templates: Mapping[str, Template],
+        info: Mapping[str, Any],
+        options: Options,
+    ) -> None:
+        self.name = entry.name
+        self.pool = pool
+        self.entry = entry
+        self.transport = transport
+        self.options = options
+        self._templates = templates
+        self._info = info
+        self._ranker = Ranker(self, forced=options.choice_method)
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What the manifest records."""
+        return self._info
+
+    def render(self, messages: Sequence[Message], suite: str = "", task: str = "") -> str:
+        """Render the prompt as it will be sent."""
+        if self.options.sanitize:
+            messages = [replace(m, content=sanitize(m.content)) for m in messages]
+        template = self._templates.get(task) or self._templates.get(suite) or self._templates[""]
+        return template.render(messages)
+
+    async def count(self, text: str) -> int | None:
+        """Count tokens at an endpoint; None when it cannot tokenize."""
+        del text
+        return None
+
+    async def complete(self, call: Call) -> Reply:
+        """Answer a call, retrying until its deadline."""
+        started = time.monotonic()
+        prompt = self.prompt(call)
+        if call.ask.choices:
+            reply = await self._ranker.choose(call, prompt)
+        else:
+            result = await self.generate(call, prompt, {})
+            text, stopped = wire.cut(result.answer.text, (*call.ask.stop, *self.entry.stop))
+            finish = "stop_sequence" if stopped else result.answer.finish_reason
+            reply = self.reply(result, text, finish_reason=finish)
+        return replace(reply, latency_s=time.monotonic() - started, notes=(*self._notes(call), *reply.notes))
+
+    def prompt(self, call: Call) -> Prompt:
+        """Assemble what is to be answered."""
+        text = call.raw if call.raw is not None else self.render(call.messages, call.suite, call.key.task)
+        return Prompt(wire.clean(text + call.ask.prefix), call.messages)
+
+    def reply(self, result: Result, text: str, **more: Any) -> Reply:
+        """Build a reply with the facts of the request."""
+        answer = result.answer
+        facts: dict[str, Any] = {
+            "finish_reason": answer.finish_reason,
+            "prompt_tokens": answer.prompt_tokens,
+            "output_tokens": answer.output_tokens,
+            "seed": answer.seed,
+            "endpoint": result.endpoint.url,
+            "attempts": result.tries,
+            "queue_s": answer.queue_s or 0.0,
+        }
+        return Reply(text, **(facts | more))
+
+    async def generate(self, call: Call, prompt: Prompt, extra: Mapping[str, Any]) -> Result:
+        """Send one prompt with the call's parameters, and `extra` ones over them."""
+        raise NotImplementedError
+
+    def episode(self, call: Call) -> str:
+        """Name the episode, by which requests keep to one endpoint."""
+        return f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
+
+    def _notes(self, call: Call) -> tuple[str, ...]:
+        del call
+        return self.notes
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.pool.close()
+        await self.transport.close()

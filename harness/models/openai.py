@@ -1,0 +1,153 @@
+"""OpenAI's protocol: completions keep our templates, chat leaves the template to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from harness.errors import UsageError
+from harness.models import wire
+from harness.models.base import BaseModel, Prompt, Result
+from harness.models.client import Call
+from harness.models.endpoint import Endpoint
+from harness.models.faults import Fault, Refused
+from harness.models.records import decode, number, record, rows
+from harness.types import Message
+
+_FINISH = {"stop": "eos_token", "eos": "eos_token", "abort": "abort"}
+_WIDE, _NARROW = 20, 5  # alternatives per token: what vLLM gives, and what TGI and OpenAI's completions give
+
+
+class CompletionsModel(BaseModel):
+    """A model behind /v1/completions: vLLM, SGLang, llama.cpp, TGI's own /v1."""
+
+    methods = ("O",)
+    path = "/v1/completions"
+    _alternatives = _WIDE
+
+    async def generate(self, call: Call, prompt: Prompt, extra: Mapping[str, Any]) -> Result:
+        """Send one prompt with the call's parameters, and `extra` ones (TGI's names) over them."""
+        sent = wire.parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
+        sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
+        try:
+            return await self._send(call, prompt, sent)
+        except Refused as refused:
+            if "top_logprobs" not in sent or "logprob" not in str(refused) or self._alternatives == _NARROW:
+                raise
+            self._alternatives = _NARROW
+            return await self._send(call, prompt, sent)
+
+    async def _send(self, call: Call, prompt: Prompt, sent: Mapping[str, Any]) -> Result:
+        fields = translate(sent) | self.input(call, prompt)
+        if "top_logprobs" in sent:
+            fields |= self.alternatives(self._alternatives)
+        body = msgspec.json.encode({"model": self.entry.wire_name, "stream": False} | fields)
+        headers = wire.headers(call.key, call.role, call.part)
+
+        async def attempt(endpoint: Endpoint) -> wire.Answer:
+            url = endpoint.url + self.path
+            room = int(sent["max_new_tokens"])
+            data, _ = await self.transport.post(url, body, headers, max_new_tokens=room)
+            return read_completion(data, where=url)
+
+        return Result(*await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s))
+
+    def input(self, call: Call, prompt: Prompt) -> dict[str, Any]:
+        """Write the prompt in the protocol's field."""
+        del call
+        return {"prompt": prompt.text}
+
+    def alternatives(self, width: int) -> dict[str, Any]:
+        """Ask for the likeliest tokens at each place."""
+        return {"logprobs": width}
+
+    def _notes(self, call: Call) -> tuple[str, ...]:
+        return (*super()._notes(call), *(("truncate not sent",) if call.ask.truncate is not None else ()))
+
+
+class ChatModel(CompletionsModel):
+    """A model behind /v1/chat/completions; the server renders the conversation."""
+
+    path = "/v1/chat/completions"
+
+    def prompt(self, call: Call) -> Prompt:
+        """Keep the conversation; a raw prompt becomes one user message.
+
+        Raises:
+            UsageError: a prefix cannot be sent, the server closes the user's turn.
+        """
+        if call.ask.prefix:
+            raise UsageError(
+                f"{call.key.task} starts the assistant's turn itself, which {self.name} (chat) cannot; "
+                "use the same model @openai or a TGI endpoint"
+            )
+        messages = call.messages if call.raw is None else (Message("user", call.raw),)
+        return Prompt(self.render(messages), messages)
+
+    def render(self, messages: Any, suite: str = "", task: str = "") -> str:
+        """Show the conversation for the store and for counting; the server's own template is what counts."""
+        del suite, task
+        return "\n\n".join(f"{m.role}: {m.content}" for m in messages)
+
+    def input(self, call: Call, prompt: Prompt) -> dict[str, Any]:
+        """Write the conversation in the protocol's field."""
+        del call
+        return {
+            "messages": [{"role": m.role, "content": wire.clean(m.content)} for m in prompt.messages],
+        }
+
+    def alternatives(self, width: int) -> dict[str, Any]:
+        """Ask for the likeliest tokens at each place."""
+        return {"logprobs": True, "top_logprobs": width}
+
+    def _notes(self, call: Call) -> tuple[str, ...]:
+        return (*super()._notes(call), *(("raw->user",) if call.raw is not None else ()))
+
+
+def translate(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Write TGI parameters under OpenAI's names; greedy must be said there, as temperature 0."""
+    fields: dict[str, Any] = {"max_tokens": sent["max_new_tokens"], "temperature": 0}
+    if wire.samples(sent):
+        fields["temperature"] = sent.get("temperature", 1.0)
+        fields |= {key: sent[key] for key in ("top_p", "top_k", "seed") if key in sent}
+    if "stop" in sent:
+        fields["stop"] = sent["stop"]
+    return fields
+
+
+def read_completion(body: bytes, *, where: str = "") -> wire.Answer:
+    """Read a completion or chat completion.
+
+    Raises:
+        Fault: a 200 that is no answer.
+    """
+    try:
+        told = record(decode(body))
+    except ValueError as error:
+        raise Fault("not-json", f"{where} answered 200 with a body that is not JSON ({error})") from error
+    choices = rows(told.get("choices"))
+    if not choices:
+        raise Fault("no-text", f"{where} answered 200 without choices: {str(told)[:200]}")
+    choice = record(choices[0])
+    text = choice.get("text", record(choice.get("message")).get("content"))
+    finish = str(choice.get("finish_reason") or "")
+    if not isinstance(text, str) and not (text is None and finish):
+        raise Fault("no-text", f"{where} answered 200 without text")
+    usage = record(told.get("usage"))
+    return wire.Answer(
+        text or "",
+        finish_reason=_FINISH.get(finish, finish),
+        prompt_tokens=int(number(usage.get("prompt_tokens"))),
+        output_tokens=int(number(usage.get("completion_tokens"))),
+        top_tokens=_alternatives(record(choice.get("logprobs"))),
+    )
+
+
+def _alternatives(logprobs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if content := rows(logprobs.get("content")):  # chat, and llama.cpp everywhere
+        found = [record(token) for token in rows(record(content[0]).get("top_logprobs"))]
+        return [{"text": token.get("token"), "logprob": token.get("logprob")} for token in found]
+    first = next(iter(rows(logprobs.get("top_logprobs"))), None)
+    return [{"text": text, "logprob": value} for text, value in record(first).items()]

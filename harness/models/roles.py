@@ -1,0 +1,159 @@
+"""Auxiliary models (judge, tool_llm, ...): bound to an episode, logged and replayed by key."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from harness.errors import ContextOverflow, HarnessError, InfraError, UsageError
+from harness.models.client import DEADLINE_S, Call, LiveEpisodes, Model, open_model
+from harness.seeds import derive
+from harness.types import Ask, CallKey, Message, Profile, Reply
+
+_FORM = re.compile(r"(?P<role>[a-z][a-z0-9_]*)=(?P<selector>.+?)(?:@(?P<url>https?://\S+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSpec:
+    """What `--role ROLE=NAME@URL` says.
+
+    Attributes:
+        selector: a model as after `--model`; a name no entry has speaks OpenAI's chat protocol;
+            `self` is the tested model.
+        endpoints: none takes the entry's own.
+    """
+
+    role: str
+    selector: str
+    endpoints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoleCall:
+    """One exchange with an auxiliary model, as the store keeps it; `key` is unique in the episode."""
+
+    role: str
+    key: str
+    prompt: str
+    reply: Reply
+
+
+def parse_role(text: str) -> RoleSpec:
+    """Read `tool_llm=NAME@URL` (several URLs: comma-separated), `judge=NAME` or `judge=self`.
+
+    Raises:
+        UsageError: another form.
+    """
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--role {text!r}: write ROLE=NAME@URL, ROLE=NAME or ROLE=self")
+    urls = tuple(url for url in (match["url"] or "").split(",") if url)
+    return RoleSpec(match["role"], match["selector"], urls)
+
+
+@asynccontextmanager
+async def open_role(
+    spec: RoleSpec,
+    *,
+    tested: Model | None = None,
+    live: LiveEpisodes | None = None,
+    concurrency: int | None = None,
+    profile: Profile = "paper",
+) -> AsyncGenerator[Model, None]:
+    """Open the model a role names; `self` lends the tested one and does not close it."""
+    from harness.models import catalog
+
+    if spec.selector == "self":
+        if tested is None:
+            raise UsageError(f"--role {spec.role}=self: there is no tested model here")
+        yield tested
+        return
+    selector = spec.selector
+    if spec.endpoints and ":" not in selector and "@" not in selector and selector not in catalog.load():
+        selector += "@chat"
+    async with open_model(
+        selector,
+        endpoints=spec.endpoints,
+        live=live,
+        concurrency=concurrency,
+        profile=profile,
+        token=_token(spec),
+    ) as model:
+        yield model
+
+
+def _token(spec: RoleSpec) -> str:
+    """Find the role's API key in the environment; OpenAI's is sent to OpenAI only."""
+    if token := os.environ.get(f"HARNESS_{spec.role.upper()}_API_KEY", ""):
+        return token
+    hosts = {urlsplit(url).hostname or "" for url in spec.endpoints}
+    return os.environ.get("OPENAI_API_KEY", "") if hosts == {"api.openai.com"} else ""
+
+
+class BoundChat:
+    """A role within one episode: implements `harness.types.Chat`.
+
+    Args:
+        recorded: answers by key; one that is there is not asked for again (a rebuilt or replayed episode).
+        log: called with every exchange that was really made.
+        seed: the episode's; each key derives its own.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        model: Model,
+        episode: CallKey,
+        *,
+        recorded: Mapping[str, str] | None = None,
+        log: Callable[[RoleCall], None] | None = None,
+        seed: int = 0,
+        suite: str = "",
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._role = role
+        self._model = model
+        self._episode = episode
+        self._recorded = dict(recorded or {})
+        self._log = log
+        self._seed = seed
+        self._suite = suite
+        self._deadline_s = deadline_s
+
+    async def ask(self, key: str, messages: tuple[Message, ...] | str, ask: Ask) -> Reply:
+        """Answer a conversation, or a raw prompt.
+
+        Raises:
+            InfraError: the role failed; its context overflowing is no failure of the tested model.
+        """
+        if key in self._recorded:
+            return Reply(self._recorded[key], notes=("recorded",))
+        raw, talk = (messages, ()) if isinstance(messages, str) else (None, messages)
+        call = Call(
+            self._episode,
+            talk,
+            raw,
+            ask,
+            seed=derive(self._seed, self._role, key),
+            deadline_s=self._deadline_s,
+            suite=self._suite,
+            role=self._role,
+            part=key,
+        )
+        try:
+            reply = await self._model.complete(call)
+        except ContextOverflow as error:
+            raise InfraError(f"role {self._role}, {key}: {error}") from error
+        except InfraError:
+            raise
+        except HarnessError as error:
+            raise InfraError(f"role {self._role}, {key}: {error}") from error
+        self._recorded[key] = reply.text
+        if self._log is not None:
+            prompt = raw if raw is not None else self._model.render(talk, self._suite)
+            self._log(RoleCall(self._role, key, prompt, reply))
+        return reply
