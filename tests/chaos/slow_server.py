@@ -1,0 +1,54 @@
+"""A TGI-shaped server for chaos tests: slow, and its answer is a function of the prompt alone.
+
+`python slow_server.py DELAY_S` prints its port and ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+
+from aiohttp import web
+
+INFO = {
+    "model_id": "slow",
+    "model_sha": "0",
+    "version": "3.3.5",
+    "max_concurrent_requests": 512,
+    "max_input_tokens": 8192,
+    "max_total_tokens": 16384,
+}
+
+
+async def serve(delay_s: float) -> None:
+    async def generate(request: web.Request) -> web.Response:
+        prompt = (await request.json())["inputs"]
+        await asyncio.sleep(delay_s)
+        number = hashlib.sha256(prompt.encode()).digest()[0] % 40
+        details = {
+            "finish_reason": "eos_token",
+            "generated_tokens": 5,
+            "seed": None,
+            "prefill": [],
+            "tokens": [],
+        }
+        return web.json_response({"generated_text": f"The answer is {number}.", "details": details})
+
+    async def info(_: web.Request) -> web.Response:
+        return web.json_response(INFO)
+
+    app = web.Application()
+    app.router.add_post("/generate", generate)
+    app.router.add_get("/info", info)
+    app.router.add_get("/health", info)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)  # noqa: T201 - the port is this program's output
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(float(sys.argv[1])))
