@@ -30,7 +30,7 @@ _SHIPPED: Mapping[str, tuple[str, str]] = {
     "agent-flan": ("agent-flan", ""),
     "teval-llama2": ("teval-llama2", ""),
 }
-_QUIRKY = ("llama2-chat", "vicuna_v1.1")
+_QUIRKY = ("llama2-chat", "vicuna_v1.1", "teval-llama2")
 _UPSTREAM = "-upstream"
 
 

@@ -145,6 +145,11 @@ def application(answer: Answer, name: str) -> web.Application:
         payload = b"data:" + msgspec.json.encode(event | {"details": last}) + b"\n\n"
         return web.Response(body=payload, content_type="text/event-stream", headers=headers)
 
+    async def compat(request: web.Request) -> web.StreamResponse:
+        prompt, sent = await _asked(request)
+        body, headers = _body(answer(_key(request, prompt)), prompt, sent)
+        return _json([body], headers=headers)  # a list of one, as TGI's / has it
+
     async def tokenize(request: web.Request) -> web.StreamResponse:
         text, _ = await _asked(request)
         ids = range(0, len(text), 4)
@@ -157,6 +162,7 @@ def application(answer: Answer, name: str) -> web.Application:
         return web.Response()
 
     app = web.Application(middlewares=[_errors], client_max_size=_BODY_LIMIT)
+    app.router.add_post("/", compat)
     app.router.add_post("/generate", generate)
     app.router.add_post("/generate_stream", stream)
     app.router.add_post("/tokenize", tokenize)
