@@ -1,0 +1,300 @@
+"""One sandbox made with bubblewrap."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks._shared.sandbox import cgroups, linux
+from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox.reply import Reply, read_until
+from tasks._shared.sandbox.spec import (
+    ENVIRONMENT,
+    MARKER,
+    BoxSpec,
+    Command,
+    Programs,
+    Result,
+    SandboxFault,
+)
+
+if TYPE_CHECKING:
+    from tasks._shared.sandbox.bwrap import Bwrap
+
+# Said to the first process inside, a bash that reads its standard input until the harness closes it (or
+# dies): ignore what `kill 1` may send, then prove where it is, with builtins only.
+_HELLO = (
+    "trap '' HUP INT QUIT TERM USR1 USR2 PIPE ALRM TSTP; "
+    "while read -r k v; do case $k in CapBnd:) b=$v;; CapEff:) e=$v;; Seccomp:) s=$v;; esac; "
+    "done < /proc/self/status; read -r m < {marker}; w=ro; [ -w /proc/sys/kernel/core_pattern ] && w=rw; "
+    'echo "READY $$ $HOSTNAME $m $w $b $e $s"; exec >/dev/null 2>&1\n'
+)
+# Of /proc, what root could change the host with, and what tells of the host. bwrap 0.8 covers only those
+# that access(2) calls writable, and /proc/sys is not among them although the files in it are.
+_READ_ONLY = (
+    "acpi",
+    "bus",
+    "driver",
+    "dynamic_debug",
+    "fs",
+    "irq",
+    "mtrr",
+    "pressure",
+    "sys",
+    "sysrq-trigger",
+)
+_HIDDEN = ("kcore", "keys", "kmsg", "latency_stats", "sched_debug", "timer_list", "timer_stats")
+_ARGUMENT_BYTES = 120_000  # the kernel takes 128 KiB in one argument
+
+
+class BwrapBox:
+    """One sandbox of the `bwrap` backend."""
+
+    def __init__(self, backend: Bwrap, spec: BoxSpec, group: cgroups.Group) -> None:
+        self.spec = spec
+        self._backend = backend
+        self._group = group
+        self._marker = ""
+        self._life = -1  # write end of the inmate's standard input: closing it ends the sandbox
+        self._inmate = -1
+        self._pid = 0
+        self._root_id: list[int] = []
+        self._gone = False
+        self._terminals: set[BwrapTerminal] = set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its first process lives; only running out of memory can end it from inside."""
+        return self._inmate >= 0 and not select.select([self._inmate], [], [], 0)[0]
+
+    async def start(self) -> None:
+        """Make it, and believe in it only after its first process has spoken from inside."""
+        image = self.spec.image
+        if isinstance(image, str):
+            raise SandboxFault(f"bwrap cannot run the container image {image!r}")
+        self._marker = secrets.token_hex(16) if isinstance(image, Programs) else marker_of(image)
+        stdin_read, self._life = os.pipe2(os.O_CLOEXEC)
+        hello_read, hello_write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(hello_read, False)
+        reply: Reply | None = None
+        try:
+            try:
+                reply = await self._backend.ask(self._request(image), [stdin_read, hello_write])
+            finally:
+                os.close(stdin_read)
+                os.close(hello_write)
+            os.write(self._life, _HELLO.format(marker=_marker_path(image)).encode())
+            hello = await read_until(hello_read, b"\n", 4096)
+            self._pid = _inmate_pid(await reply.text(b"}"), hello)
+            self._inmate = os.pidfd_open(self._pid)
+            self._believe(hello.decode("utf-8", "replace"))
+        finally:
+            os.close(hello_read)
+            if reply is not None:
+                reply.close()
+
+    def _request(self, image: Path | Programs) -> dict[str, Any]:
+        host = self.spec.hostname
+        marker = {"marker": f"{self._marker}\n".encode().hex()} if isinstance(image, Programs) else {}
+        return {
+            "op": "create",
+            "folders": [str(folder) for folder in self._group.folders],
+            "limits": [[str(file), value] for file, value in self._group.limits],
+            "root": "" if isinstance(image, Programs) else str(image),
+            "stage": str(self._backend.stage),
+            "disk_mb": self.spec.caps.disk_mb,
+            "files": {
+                "etc/hostname": f"{host}\n",
+                "etc/hosts": f"127.0.0.1\tlocalhost\n127.0.0.1\t{host}\n",
+            },
+            "memory": {"filter": self._backend.filter, **marker},
+            "argv": self._argv(image),
+        }
+
+    def _argv(self, image: Path | Programs) -> list[str]:
+        argv = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--as-pid-1", "--info-fd", "{info}"]
+        argv += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup"]
+        argv += ["--hostname", self.spec.hostname]
+        if isinstance(image, Programs):
+            argv += image.arguments()
+            argv += ["--perms", "1777", "--size", str(self.spec.caps.disk_mb << 20), "--tmpfs", "/tmp"]
+            argv += ["--perms", "0444", "--file", "{marker}", _marker_path(image)]
+        else:
+            argv += ["--bind", f"{self._backend.stage}/root", "/"]
+        argv += ["--dev", "/dev", "--perms", "1777", "--size", str(16 << 20), "--tmpfs", "/dev/shm"]
+        argv += ["--proc", "/proc"]
+        for name in (name for name in _READ_ONLY if Path("/proc", name).exists()):
+            argv += ["--ro-bind", f"/proc/{name}", f"/proc/{name}"]
+        for name in (name for name in _HIDDEN if Path("/proc", name).exists()):
+            argv += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+        argv += ["--seccomp", "{filter}", "--clearenv", "--chdir", "/"]
+        for name, value in ENVIRONMENT.items():
+            argv += ["--setenv", name, value]
+        kept = ",".join(f"+{name}" for name in linux.CAPS)
+        return [*argv, "setpriv", f"--bounding-set=-all,{kept}", "--inh-caps=-all", "--", "bash"]
+
+    def _believe(self, hello: str) -> None:
+        """Refuse a sandbox whose first process does not prove that it is inside and confined."""
+        words = hello.split()
+        wanted = ["READY", "1", self.spec.hostname, self._marker, "ro"]
+        if words[:5] != wanted or len(words) != 8:
+            raise SandboxFault(f"no proof from inside the sandbox, got {hello[:500]!r}")
+        bounding, effective, filtered = int(words[5], 16), int(words[6], 16), words[7]
+        if (bounding | effective) & ~linux.CAP_MASK or filtered != "2":
+            raise SandboxFault(f"the sandbox is not confined: {' '.join(words[5:])}")
+        root, host = Path(f"/proc/{self._pid}/root").stat(), Path("/").stat()
+        if (root.st_dev, root.st_ino) == (host.st_dev, host.st_ino):
+            raise SandboxFault("the sandbox shows the host's root")
+        if self._pid not in self._group.members():
+            raise SandboxFault("the sandbox is outside its control group")
+        self._root_id = [root.st_dev, root.st_ino]
+
+    def _entry(self, argv: Sequence[str], env: Mapping[str, str], **more: Any) -> dict[str, Any]:
+        return {
+            "op": "enter",
+            "pid": self._pid,
+            "folders": [str(folder) for folder in self._group.folders],
+            "hostname": self.spec.hostname,
+            "root_id": self._root_id,
+            "cwd": self.spec.cwd,
+            "argv": list(argv),
+            "env": {**ENVIRONMENT, "HOSTNAME": self.spec.hostname, **env},
+            "seccomp": self._backend.filter,
+            **more,
+        }
+
+    async def run(self, command: Command) -> Result:
+        """Run a command to its end; see `Box.run`."""
+        if any(len(part.encode("utf-8", "surrogateescape")) > _ARGUMENT_BYTES for part in command.argv):
+            return Result(126, b"", b"argument list too long", truncated=True)
+        self._must_live()
+        stdin = os.memfd_create("stdin") if command.stdin else os.open(os.devnull, os.O_RDONLY)
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(1 if command.merge_stderr else 2)]
+        pumps = [Pump(pipe[0], self.spec.caps.output) for pipe in pipes]
+        writers = [pipe[1] for pipe in pipes]
+        reply: Reply | None = None
+        try:
+            try:
+                if command.stdin:
+                    with os.fdopen(os.dup(stdin), "wb") as file:
+                        file.write(command.stdin)
+                    os.lseek(stdin, 0, os.SEEK_SET)
+                limits = {str(number): value for number, value in command.limits.items()}
+                request = self._entry(command.argv, command.env, tty=False, user=command.user, rlimits=limits)
+                streams = [stdin, writers[0], writers[-1]]
+                reply = await self._backend.ask(request, [self._inmate, *streams])
+            finally:
+                for fd in (stdin, *writers):
+                    os.close(fd)
+            await reply.line()
+            code, timed_out = await _ending(reply, command.timeout)
+            lingering = not await drain(pumps)
+        finally:
+            if reply is not None:
+                reply.close()
+            for pump in pumps:
+                pump.close()
+        stdout, stderr = bytes(pumps[0].data), bytes(pumps[1].data) if len(pumps) > 1 else b""
+        truncated = any(pump.truncated for pump in pumps)
+        return Result(code, stdout, stderr, timed_out, truncated, lingering)
+
+    async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> BwrapTerminal:
+        """Start a process on a new terminal; see `Box.terminal`."""
+        self._must_live()
+        request = self._entry(argv, {"TERM": "xterm", **env}, tty=True, user=0, rlimits={})
+        reply = await self._backend.ask(request, [self._inmate])
+        try:
+            await reply.line()
+            pid = (await reply.line())["pid"]
+        except BaseException:
+            for fd in reply.fds:
+                os.close(fd)
+            reply.close()
+            raise
+        os.set_blocking(reply.fds[0], False)
+        terminal = BwrapTerminal(reply.fds[0], pid, reply)
+        self._terminals.add(terminal)
+        return terminal
+
+    def _must_live(self) -> None:
+        if self._gone or not self.alive:
+            raise SandboxFault("the sandbox is gone")
+
+    async def destroy(self) -> None:
+        """Kill everything inside and remove the groups; mounts end with their namespace."""
+        if self._gone:
+            return
+        self._gone = True
+        for terminal in self._terminals:
+            await terminal.close()
+        if self._life >= 0:
+            os.close(self._life)
+        if self._inmate >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._inmate, signal.SIGKILL)
+            os.close(self._inmate)
+            self._inmate = -1
+        removed = await self._group.remove()
+        self._backend.forget(self)
+        if not removed:
+            raise SandboxFault(f"processes would not die in {self._group.folders[0]}")
+
+
+class BwrapTerminal:
+    """A process on a terminal inside; see `Terminal`."""
+
+    def __init__(self, fd: int, pid: int, reply: Reply) -> None:
+        self.fd = fd
+        self.pid = pid
+        self._reply = reply
+
+    async def close(self) -> None:
+        """Hang up: the helper kills the process."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+            self._reply.close()
+
+
+async def _ending(reply: Reply, timeout: float) -> tuple[int, bool]:
+    timed_out = False
+    try:
+        code = (await asyncio.wait_for(reply.line(), timeout))["code"]
+    except TimeoutError:
+        timed_out = True
+        reply.send(b"kill")
+        code = (await asyncio.wait_for(reply.line(), 10))["code"]
+    return (128 - code if code < 0 else code), timed_out
+
+
+def _marker_path(image: Path | Programs) -> str:
+    return "/harness-root" if isinstance(image, Programs) else f"/{MARKER}"
+
+
+def marker_of(root: Path) -> str:
+    """The name a root file system carries inside itself.
+
+    Raises:
+        SandboxFault: it has none, so it is not one of ours.
+    """
+    try:
+        return (root / MARKER).read_text().strip()
+    except OSError as error:
+        raise SandboxFault(f"{root} is no root file system of the harness: {error}") from error
+
+
+def _inmate_pid(info: bytes, hello: bytes) -> int:
+    try:
+        return int(json.loads(info)["child-pid"])
+    except (ValueError, KeyError) as error:
+        said = (info + hello).decode("utf-8", "replace").strip()
+        raise SandboxFault(f"bwrap could not make the sandbox: {said[:500]}") from error

@@ -1,0 +1,207 @@
+"""Control groups (version 1, 2 or both) that cap a sandbox and let it be killed whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks._shared.sandbox.linux import process_start
+from tasks._shared.sandbox.spec import Caps
+
+CONTROLLERS = ("memory", "pids", "cpu")
+_NAME = re.compile(r"harness-(\d+)-(\d+)-.+")
+_PERIOD_US = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One sandbox's groups: folders to make, limits to write, and where a process joins.
+
+    Attributes:
+        folders: one per hierarchy.
+        limits: file to text; a missing file (no swap accounting) is left out.
+    """
+
+    folders: tuple[Path, ...]
+    limits: tuple[tuple[Path, str], ...]
+
+    def members(self) -> list[int]:
+        """Processes of the group, as the host sees them."""
+        found: set[int] = set()
+        for folder in self.folders:
+            with contextlib.suppress(OSError):
+                found.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
+        return sorted(found - {0})
+
+    def kill(self) -> None:
+        """Kill every member once; a bomb is killed by repeating this until none is left."""
+        for folder in self.folders:
+            with contextlib.suppress(OSError):
+                (folder / "cgroup.kill").write_text("1")
+        for pid in self.members():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    async def remove(self, *, within: float = 10.0) -> bool:
+        """Kill the members until the folders can be removed; False when some stayed past `within`."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + within
+        pause = 0.001
+        while not self._gone():
+            if clock() > end:
+                return False
+            self.kill()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.1)
+        return True
+
+    def _gone(self) -> bool:
+        for folder in self.folders:
+            with contextlib.suppress(FileNotFoundError, OSError):
+                folder.rmdir()
+        return not any(folder.exists() for folder in self.folders)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where this process may make groups.
+
+    Attributes:
+        version: 1 or 2.
+        roots: controller to the folder under which groups are made; one folder for all in version 2.
+    """
+
+    version: int
+    roots: Mapping[str, Path]
+
+    def group(self, name: str, caps: Caps) -> Group:
+        """Plan the groups of a sandbox; nothing is made yet."""
+        folders = {controller: root / name for controller, root in self.roots.items()}
+        memory, quota = caps.memory_mb << 20, int(caps.cpus * _PERIOD_US)
+        if self.version == 2:
+            wanted = [
+                ("memory", "memory.max", memory),
+                ("memory", "memory.swap.max", 0),
+                ("pids", "pids.max", caps.pids),
+                ("cpu", "cpu.max", f"{quota} {_PERIOD_US}"),
+            ]
+        else:
+            wanted = [
+                ("memory", "memory.limit_in_bytes", memory),
+                ("memory", "memory.memsw.limit_in_bytes", memory),
+                ("pids", "pids.max", caps.pids),
+                ("cpu", "cpu.cfs_period_us", _PERIOD_US),
+                ("cpu", "cpu.cfs_quota_us", quota),
+            ]
+        limits = tuple((folders[controller] / file, str(value)) for controller, file, value in wanted)
+        return Group(tuple(dict.fromkeys(folders.values())), limits)
+
+
+OPTIONAL = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
+"""Limits on swap, absent where the kernel does not account for it."""
+
+
+def owner_prefix() -> str:
+    """Name prefix of what this process owns; another process can tell whether it still lives."""
+    return f"harness-{os.getpid()}-{process_start(os.getpid())}-"
+
+
+def abandoned(name: str) -> bool:
+    """Whether something named with `owner_prefix` belongs to a process that is gone."""
+    match = _NAME.fullmatch(name)
+    return match is not None and process_start(int(match[1])) != int(match[2])
+
+
+def discover() -> tuple[Layout | None, str]:
+    """Find where groups can be made; the layout, or None and the reason."""
+    mounts = _mounts()
+    own = _own_paths()
+    first = {name: path for name, path in mounts.items() if name in CONTROLLERS}
+    if len(first) == len(CONTROLLERS):
+        roots: dict[str, Path] = {}
+        for name in CONTROLLERS:
+            root = _writable(_candidates(first[name], own.get(name, "/")))
+            if root is None:
+                return None, f"control group hierarchy {name} is not writable"
+            roots[name] = root
+        return Layout(1, roots), ""
+    if "" not in mounts:
+        return None, "no control group hierarchy is mounted"
+    for folder in _candidates(mounts[""], own.get("", "/")):
+        reason = _delegated(folder)
+        if not reason:
+            return Layout(2, dict.fromkeys(CONTROLLERS, folder)), ""
+    return None, "no control group (version 2) has memory, pids and cpu to delegate and may be written"
+
+
+def _mounts() -> dict[str, Path]:
+    """Version 1 controllers by name, version 2 under the empty name."""
+    found: dict[str, Path] = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        point = Path(left.split()[4])
+        if kind == "cgroup":
+            found.update(dict.fromkeys(options.split(","), point))
+        elif kind == "cgroup2":
+            found[""] = point
+    return found
+
+
+def _own_paths() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        found.update(dict.fromkeys(names.split(","), path))
+    return found
+
+
+def _candidates(mount: Path, own: str) -> Iterable[Path]:
+    """This process's own group first, so that its limits still hold, then each one above it."""
+    folder = mount / own.lstrip("/")
+    while folder != mount and mount in folder.parents:
+        if folder.is_dir():
+            yield folder
+        folder = folder.parent
+    yield mount
+
+
+def _writable(folders: Iterable[Path]) -> Path | None:
+    return next((folder for folder in folders if _makes(folder)), None)
+
+
+def _makes(folder: Path) -> bool:
+    trial = folder / f"{owner_prefix()}trial"
+    try:
+        trial.mkdir(exist_ok=True)
+        trial.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _delegated(folder: Path) -> str:
+    """Why groups under a version 2 folder would lack a controller; empty when they have them."""
+    try:
+        if not set(CONTROLLERS) <= set((folder / "cgroup.controllers").read_text().split()):
+            return "controllers missing"
+        (folder / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in CONTROLLERS))
+    except OSError as error:
+        return str(error)
+    return "" if _makes(folder) else "not writable"
+
+
+async def reap(layout: Layout) -> int:
+    """Remove the groups of processes that are gone, with whatever still runs in them."""
+    removed = 0
+    for root in dict.fromkeys(layout.roots.values()):
+        for folder in sorted(root.glob("harness-*")):
+            if abandoned(folder.name):
+                removed += await Group((folder,), ()).remove()
+    return removed

@@ -1,0 +1,218 @@
+"""Sandboxes made with the docker or podman command; their daemon, socket and settings are the user's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import termios
+from collections.abc import Mapping, Sequence
+
+from tasks._shared.sandbox import cgroups, linux
+from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault
+from tasks._shared.sandbox.userns import NAMES
+
+_CALL_S = 60.0
+_LABEL = "agenttuning-harness"
+
+
+class Containers:
+    """The `docker` and `podman` backends."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.version = ""
+        self._boxes: set[ContainerBox] = set()
+
+    async def start(self) -> None:
+        """Ask the daemon who it is, and remove the containers of dead owners.
+
+        Raises:
+            SandboxFault: the command or its daemon does not answer.
+        """
+        field = "{{.Server.Version}}" if self.name == "docker" else "{{.Client.Version}}"
+        self.version = await self.call("version", "--format", field)
+        template = '{{.ID}} {{.Label "' + _LABEL + '"}}'
+        listed = await self.call("ps", "-a", "--filter", f"label={_LABEL}", "--format", template)
+        for line in listed.splitlines():
+            container, _, owner = line.partition(" ")
+            if cgroups.abandoned(owner):
+                await self.call("rm", "-f", container)
+
+    async def call(self, *arguments: str) -> str:
+        """Run one command of the client to its end; its standard output without the last newline."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(self.name, *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except FileNotFoundError as error:
+            raise SandboxFault(f"{self.name} is not on PATH") from error
+        try:
+            stdout, stderr = await asyncio.wait_for(process.communicate(), _CALL_S)
+        except TimeoutError as error:
+            raise SandboxFault(f"{self.name} {arguments[0]} hangs") from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            reason = stderr.decode("utf-8", "replace").strip().splitlines()
+            raise SandboxFault(f"{self.name} {arguments[0]}: {reason[-1][:400] if reason else 'failed'}")
+        return stdout.decode("utf-8", "replace").strip()
+
+    async def create(self, spec: BoxSpec) -> ContainerBox:
+        """Start a container whose first process is a shell that waits."""
+        if not isinstance(spec.image, str):
+            raise SandboxFault(f"{self.name} runs images, not folders")
+        caps = spec.caps
+        arguments = ["run", "-d", "-i", "--pull", "never", "--network", "none", "--hostname", spec.hostname]
+        arguments += ["--label", f"{_LABEL}={cgroups.owner_prefix()}box", "--workdir", spec.cwd]
+        arguments += ["--memory", f"{caps.memory_mb}m", "--memory-swap", f"{caps.memory_mb}m"]
+        arguments += ["--pids-limit", str(caps.pids), "--cpus", str(caps.cpus), "--cap-drop", "ALL"]
+        arguments += [part for cap in linux.CAPS for part in ("--cap-add", cap.upper())]
+        # Not every storage driver can cap a container's layer; a single file is capped everywhere.
+        arguments += ["--ulimit", f"fsize={caps.disk_mb << 20}", "--ulimit", "core=0", "--shm-size", "16m"]
+        container = await self.call(*arguments, "--entrypoint", "bash", spec.image)
+        box = ContainerBox(self, spec, container.splitlines()[-1])
+        self._boxes.add(box)
+        return box
+
+    async def close(self) -> None:
+        """Remove every container."""
+        for box in list(self._boxes):
+            await box.destroy()
+
+    def forget(self, box: ContainerBox) -> None:
+        """Drop a removed container."""
+        self._boxes.discard(box)
+
+
+class ContainerBox:
+    """One container."""
+
+    def __init__(self, backend: Containers, spec: BoxSpec, container: str) -> None:
+        self.spec = spec
+        self.container = container
+        self._backend = backend
+        self._gone = False
+        self._stopped = False
+        self._terminals: list[ContainerTerminal] = []
+
+    @property
+    def alive(self) -> bool:
+        """Whether the container ran when it was last asked."""
+        return not (self._gone or self._stopped)
+
+    async def run(self, command: Command) -> Result:
+        """Run a command to its end; see `Box.run`."""
+        limits = [f"--{NAMES[number]}={value}" for number, value in command.limits.items()]
+        wrapper = ["prlimit", *limits, "--"] if limits else []
+        arguments = self._exec("-i", command.env, command.user)
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
+        pumps = [Pump(pipe[0], self.spec.caps.output) for pipe in pipes]
+        stdin = os.memfd_create("stdin")
+        try:
+            with os.fdopen(os.dup(stdin), "wb") as file:
+                file.write(command.stdin)
+            os.lseek(stdin, 0, os.SEEK_SET)
+            process = await asyncio.create_subprocess_exec(
+                *(*arguments, *wrapper, *command.argv),
+                stdin=stdin,
+                stdout=pipes[0][1],
+                stderr=pipes[1 - command.merge_stderr][1],
+            )
+        except BaseException as error:
+            for pump in pumps:
+                pump.close()
+            if isinstance(error, OSError):
+                return Result(126, b"", str(error).encode(), truncated=True)
+            raise
+        finally:
+            for fd in (stdin, pipes[0][1], pipes[1][1]):
+                os.close(fd)
+        timed_out = False
+        try:
+            await asyncio.wait_for(process.wait(), command.timeout)
+        except TimeoutError:
+            timed_out = True
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            lingering = not await drain(pumps)
+            for pump in pumps:
+                pump.close()
+        stdout, stderr = (bytes(pump.data) for pump in pumps)
+        if process.returncode and b"is not running" in stderr:
+            self._stopped = True
+            raise SandboxFault("the container is gone")
+        code = 137 if timed_out else process.returncode or 0
+        truncated = any(pump.truncated for pump in pumps)
+        return Result(code, stdout, stderr, timed_out, truncated, lingering)
+
+    async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> ContainerTerminal:
+        """Start a process on a new terminal; see `Box.terminal`."""
+        if not self.alive:
+            raise SandboxFault("the container is gone")
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 4000, 0, 0))
+        os.set_blocking(master, False)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(*self._exec("-it", {"TERM": "xterm", **env}, 0), *argv),
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+            )
+        finally:
+            os.close(slave)
+        terminal = ContainerTerminal(master, process)
+        self._terminals.append(terminal)
+        return terminal
+
+    def _exec(self, flags: str, env: Mapping[str, str], user: int) -> list[str]:
+        settings = [part for name, value in env.items() for part in ("-e", f"{name}={value}")]
+        return [
+            *(self._backend.name, "exec", flags, "-u", f"{user}:{user}", "-w", self.spec.cwd),
+            *settings,
+            self.container,
+        ]
+
+    async def destroy(self) -> None:
+        """Remove the container with everything in it."""
+        if self._gone:
+            return
+        self._gone = True
+        for terminal in self._terminals:
+            await terminal.close()
+        await self._backend.call("rm", "-f", self.container)
+        self._backend.forget(self)
+
+
+class ContainerTerminal:
+    """A client process that joins a terminal of ours to one inside."""
+
+    pid = 0
+
+    def __init__(self, fd: int, process: asyncio.subprocess.Process) -> None:
+        self.fd = fd
+        self._process = process
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self.fd < 0:
+            return
+        os.close(self.fd)
+        self.fd = -1
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()

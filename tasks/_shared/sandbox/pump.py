@@ -1,0 +1,49 @@
+"""Reading a pipe of a hostile process: a bounded head is kept, the rest thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+
+class Pump:
+    """Reads one descriptor until its end, keeping at most `cap` bytes."""
+
+    def __init__(self, fd: int, cap: int) -> None:
+        self.data = bytearray()
+        self.truncated = False
+        self._fd = fd
+        self._cap = cap
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:
+            return
+        except OSError:  # a terminal whose last process is gone
+            data = b""
+        if not data:
+            self.close()
+            return
+        room = self._cap - len(self.data)
+        self.data += data[:room]
+        self.truncated = self.truncated or len(data) > room
+
+    def close(self) -> None:
+        """Stop reading and release the descriptor. Idempotent."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+async def drain(pumps: list[Pump], *, within: float = 2.0) -> bool:
+    """After a command's end, wait a little for its output to end too; False when someone still holds it."""
+    done, _ = await asyncio.wait([pump.ended for pump in pumps], timeout=within)
+    return len(done) == len(pumps)

@@ -1,0 +1,91 @@
+"""Answers of the sandbox's helper process, read without blocking."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from typing import Any
+
+from tasks._shared.sandbox.spec import SandboxFault
+
+
+class Reply:
+    """Answers of the helper to one request: JSON objects, one a line, perhaps with a descriptor."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._buffer = b""
+        self.fds: list[int] = []
+
+    async def line(self) -> dict[str, Any]:
+        """The next answer.
+
+        Raises:
+            SandboxFault: the helper reports a failure, or hung up.
+        """
+        while b"\n" not in self._buffer:
+            if not await self._more():
+                raise SandboxFault("the sandbox's helper hung up")
+        head, _, self._buffer = self._buffer.partition(b"\n")
+        answer = json.loads(head)
+        if "error" in answer:
+            raise SandboxFault(answer["error"])
+        return answer
+
+    async def text(self, end: bytes) -> bytes:
+        """Everything up to `end`, or up to the end of the connection."""
+        while end not in self._buffer and await self._more():
+            pass
+        return self._buffer
+
+    def send(self, word: bytes) -> None:
+        """Say something to the helper's process for this request: kill."""
+        with contextlib.suppress(OSError):
+            self._channel.send(word)
+
+    async def _more(self) -> bool:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._channel, 65536, 4)
+        except BlockingIOError:
+            await readable(self._channel.fileno())
+            return True
+        except ConnectionResetError:
+            return False
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        self.fds += fds
+        self._buffer += data
+        return bool(data)
+
+    def close(self) -> None:
+        """Hang up; a command still running is then killed."""
+        self._channel.close()
+
+
+async def readable(fd: int) -> None:
+    """Wait until a descriptor has something to read or is at its end."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+
+
+async def read_until(fd: int, mark: bytes, cap: int) -> bytes:
+    """Read a non-blocking descriptor until `mark` came, it ended, or `cap` bytes are there."""
+    data = b""
+    while mark not in data and len(data) < cap:
+        try:
+            more = os.read(fd, 4096)
+        except BlockingIOError:
+            await readable(fd)
+            continue
+        if not more:
+            break
+        data += more
+    return data

@@ -1,0 +1,181 @@
+"""What a sandbox is asked for, what it answers, and what every backend promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from harness.errors import EnvironmentFault
+
+MARKER = "usr/lib/harness-root"
+"""File in a root file system whose text names it; a process that cannot read it is not inside."""
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+}
+
+
+class SandboxFault(EnvironmentFault):
+    """The sandbox could not be made, or it broke in a way that is not its inmate's doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The limits of one sandbox.
+
+    Attributes:
+        memory_mb: memory with everything written to its file system, no swap.
+        pids: processes and threads.
+        cpus: CPU time per wall time.
+        disk_mb: what may be written to its file system.
+        output: bytes kept of one command's output; the rest is read and thrown away.
+    """
+
+    memory_mb: int = 512
+    pids: int = 256
+    cpus: float = 1.0
+    disk_mb: int = 256
+    output: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The host's own programs, read-only, as a sandbox's file system: for one Python program.
+
+    Attributes:
+        folders: folders bound read-only at the same place.
+    """
+
+    folders: tuple[Path, ...]
+
+    def arguments(self) -> list[str]:
+        """How bubblewrap lays them out; nothing else of the host is there, not even `/etc`."""
+        argv: list[str] = []
+        for folder in self.folders:
+            for above in reversed(folder.parents[:-1]):
+                argv += ["--perms", "0755", "--dir", str(above)]
+            argv += ["--ro-bind", str(folder), str(folder)]
+        for name in ("bin", "sbin", "lib", "lib64"):
+            place = Path("/", name)
+            if place.is_symlink():
+                argv += ["--symlink", str(place.readlink()), str(place)]
+            elif place.is_dir():
+                argv += ["--ro-bind", str(place), str(place)]
+        return argv
+
+
+@dataclass(frozen=True, slots=True)
+class BoxSpec:
+    """One sandbox to make.
+
+    Attributes:
+        image: a root file system's folder, the host's programs, or an image's name (containers).
+        hostname: twelve hex digits, as a container would have.
+        cwd: working directory of everything that runs inside.
+    """
+
+    image: Path | Programs | str
+    hostname: str
+    cwd: str = "/"
+    caps: Caps = Caps()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one independent command gave.
+
+    Attributes:
+        code: exit status; 128 + n for signal n; 137 when it ran out of time.
+        lingering: its output stayed open past its end because something it left behind holds it.
+    """
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+    truncated: bool = False
+    lingering: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command to run inside, independent of any shell.
+
+    Attributes:
+        user: numeric user and group; 0 is root with the sandbox's capabilities.
+        limits: resource limits by `resource.RLIMIT_*` number.
+    """
+
+    argv: tuple[str, ...]
+    stdin: bytes = b""
+    timeout: float = 120.0
+    env: Mapping[str, str] = field(default_factory=dict)
+    merge_stderr: bool = False
+    user: int = 0
+    limits: Mapping[int, int] = field(default_factory=dict)
+
+
+class Terminal(Protocol):
+    """A process on a terminal inside a sandbox.
+
+    Attributes:
+        fd: the terminal's master side, non-blocking.
+        pid: the process as the host sees it, 0 when it does not.
+    """
+
+    fd: int
+    pid: int
+
+    async def close(self) -> None:
+        """Kill the process and release the terminal. Idempotent."""
+        ...
+
+
+class Box(Protocol):
+    """One live sandbox."""
+
+    spec: BoxSpec
+
+    @property
+    def alive(self) -> bool:
+        """Whether commands can still run in it."""
+        ...
+
+    async def run(self, command: Command) -> Result:
+        """Run a command to its end; do not wait for what it leaves behind.
+
+        Raises:
+            SandboxFault: the sandbox is gone or the command could not be started inside it.
+        """
+        ...
+
+    async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> Terminal:
+        """Start a process on a new terminal."""
+        ...
+
+    async def destroy(self) -> None:
+        """Kill and remove everything. Idempotent."""
+        ...
+
+
+class Backend(Protocol):
+    """One way to make sandboxes.
+
+    Attributes:
+        name: `docker`, `podman`, `bwrap` or `bwrap-user`.
+        version: of the program behind it, for the fingerprint.
+    """
+
+    name: str
+    version: str
+
+    async def create(self, spec: BoxSpec) -> Box:
+        """Make a sandbox; returns only once it is proven to be one."""
+        ...
+
+    async def close(self) -> None:
+        """Destroy what is left. Idempotent."""
+        ...

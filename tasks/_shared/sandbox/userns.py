@@ -1,0 +1,146 @@
+"""One-shot sandboxes in a user namespace: bubblewrap without root, for a single program."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tasks._shared.sandbox import seccomp
+from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox.spec import (
+    ENVIRONMENT,
+    BoxSpec,
+    Command,
+    Programs,
+    Result,
+    SandboxFault,
+    Terminal,
+)
+
+_NOBODY = 65534
+NAMES = {
+    resource.RLIMIT_AS: "as",
+    resource.RLIMIT_CPU: "cpu",
+    resource.RLIMIT_FSIZE: "fsize",
+    resource.RLIMIT_NPROC: "nproc",
+    resource.RLIMIT_NOFILE: "nofile",
+}
+"""What prlimit(1) calls the limits."""
+
+
+class UserBwrap:
+    """The `bwrap-user` backend: without control groups, caps are per process and per user."""
+
+    name = "bwrap-user"
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    async def create(self, spec: BoxSpec) -> UserBox:
+        """Plan a sandbox; each command gets a fresh one."""
+        if not isinstance(spec.image, Programs):
+            raise SandboxFault("bwrap-user runs single programs only")
+        return UserBox(spec, spec.image)
+
+    async def close(self) -> None:
+        """Nothing outlives a command."""
+
+
+class UserBox:
+    """A sandbox made anew for every command."""
+
+    def __init__(self, spec: BoxSpec, image: Programs) -> None:
+        self.spec = spec
+        self._image = image
+
+    @property
+    def alive(self) -> bool:
+        """Always: there is nothing to die between commands."""
+        return True
+
+    async def run(self, command: Command) -> Result:
+        """Run a command to its end in a sandbox of its own; see `Box.run`."""
+        stdin = os.memfd_create("stdin")
+        rules = os.memfd_create("seccomp")
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
+        pumps = [Pump(pipe[0], self.spec.caps.output) for pipe in pipes]
+        try:
+            for fd, data in ((stdin, command.stdin), (rules, seccomp.program())):
+                with os.fdopen(os.dup(fd), "wb") as file:
+                    file.write(data)
+                os.lseek(fd, 0, os.SEEK_SET)
+            os.set_inheritable(rules, True)
+            process = await asyncio.create_subprocess_exec(
+                *self._argv(command, rules),
+                stdin=stdin,
+                stdout=pipes[0][1],
+                stderr=pipes[1 - command.merge_stderr][1],
+                pass_fds=[rules],
+                env={},
+                start_new_session=True,
+            )
+        finally:
+            for fd in (stdin, rules, pipes[0][1], pipes[1][1]):
+                os.close(fd)
+        try:
+            timed_out = await _ended_late(process, command.timeout)
+            lingering = not await drain(pumps)
+        finally:
+            await _kill(process)
+            for pump in pumps:
+                pump.close()
+        code = process.returncode or 0
+        truncated = any(pump.truncated for pump in pumps)
+        stdout, stderr = (bytes(pump.data) for pump in pumps)
+        return Result(128 - code if code < 0 else code, stdout, stderr, timed_out, truncated, lingering)
+
+    def _argv(self, command: Command, rules: int) -> list[str]:
+        argv: list[str] = []
+        if os.geteuid() == 0:  # limits on processes do not bind the host's root
+            argv += [_find("setpriv"), "--reuid", str(_NOBODY), "--regid", str(_NOBODY), "--clear-groups"]
+        argv += [_find("bwrap"), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
+        argv += ["--uid", str(_NOBODY), "--gid", str(_NOBODY), "--hostname", self.spec.hostname]
+        argv += self._image.arguments()
+        argv += ["--size", str(self.spec.caps.disk_mb << 20), "--tmpfs", "/tmp"]
+        argv += ["--dev", "/dev", "--proc", "/proc", "--remount-ro", "/"]
+        argv += ["--cap-drop", "ALL", "--seccomp", str(rules), "--clearenv", "--chdir", self.spec.cwd]
+        for name, value in {**ENVIRONMENT, **command.env}.items():
+            argv += ["--setenv", name, value]
+        limits = [f"--{NAMES[number]}={value}" for number, value in command.limits.items()]
+        return [*argv, "prlimit", "--core=0", *limits, "--", *command.argv]
+
+    async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> Terminal:
+        """Refuse: a one-shot sandbox has no place for a shell."""
+        raise SandboxFault("bwrap-user has no terminal")
+
+    async def destroy(self) -> None:
+        """Nothing is left."""
+
+
+def _find(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise SandboxFault(f"{name} is not on PATH")
+    return str(Path(found))
+
+
+async def _ended_late(process: asyncio.subprocess.Process, timeout: float) -> bool:
+    try:
+        await asyncio.wait_for(process.wait(), timeout)
+    except TimeoutError:
+        return True
+    return False
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill bwrap; everything inside dies with it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -1,0 +1,70 @@
+"""From a reply to a program, and from verdicts to pass@k."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+"""Ends of a completed function body; one more than a TGI server takes, so they are also cut here."""
+
+_FENCE = re.compile(r"```[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+_BEGINNING = re.compile(r"^(?:from\s|import\s|def\s|@|class\s)", re.MULTILINE)
+
+
+def cut(text: str) -> str:
+    """End a completion before the first stop string."""
+    ends = [place for stop in STOPS if (place := text.find(stop)) >= 0]
+    return text[: min(ends)] if ends else text
+
+
+def pad(completion: str) -> str:
+    """Give back the one leading space that Llama's detokenisation can drop (three spaces become four)."""
+    first = completion.split("\n", 1)[0]
+    indent = len(first) - len(first.lstrip(" "))
+    return " " + completion if indent == 3 else completion
+
+
+def extract(reply: str) -> str:
+    """The code of a chat reply: its first fenced block, else all from the first statement on."""
+    fenced = _FENCE.search(reply)
+    if fenced:
+        return fenced[1]
+    start = _BEGINNING.search(reply)
+    return reply[start.start() :] if start else reply
+
+
+def completion_program(problem: dict[str, str], reply: str, *, pad_indent: bool) -> str:
+    """The prompt continued by the reply, then the tests."""
+    body = cut(reply)
+    return _with_tests(problem, problem["prompt"] + (pad(body) if pad_indent else body))
+
+
+def chat_program(problem: dict[str, str], reply: str) -> str:
+    """The reply's code, then the tests.
+
+    A block that defines the function stands for itself, behind what the prompt has before the function
+    (imports and helpers); any other block continues the prompt.
+    """
+    code, name = extract(reply), re.escape(problem["entry_point"])
+    defines = re.compile(rf"^(?:async\s+)?def\s+{name}\s*\(", re.MULTILINE)
+    prompt = problem["prompt"]
+    own = defines.search(prompt)
+    if defines.search(code) and own:
+        return _with_tests(problem, prompt[: own.start()] + code)
+    return _with_tests(problem, prompt + code)
+
+
+def _with_tests(problem: dict[str, str], code: str) -> str:
+    return f"{code}\n{problem['test']}\ncheck({problem['entry_point']})"
+
+
+def pass_at(k: int, results: Sequence[bool]) -> float:
+    """Chance to solve a problem with the best of `k` tries, unbiased from n >= k (Chen et al., 2021)."""
+    n, c = len(results), sum(results)
+    if n - c < k:
+        return 1.0
+    missed = 1.0
+    for i in range(n - c + 1, n + 1):
+        missed *= 1 - k / i
+    return 1 - missed

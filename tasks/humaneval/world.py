@@ -1,0 +1,103 @@
+"""Runs one program in a sandbox of its own and believes only in a secret printed at its end."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from harness.episode import Episode
+from harness.types import Capacity, Sample
+from tasks._shared.sandbox import Caps, Command, Sandbox, host_interpreter, host_python, open_sandbox
+
+CONTAINER_IMAGE = "python:3.11-slim"
+_NOBODY = 65534
+_LIMITS = {
+    resource.RLIMIT_AS: 2 << 30,
+    resource.RLIMIT_CPU: 8,
+    resource.RLIMIT_FSIZE: 1 << 20,
+    resource.RLIMIT_NPROC: 32,
+}
+_CAPS = Caps(memory_mb=1024, pids=32, disk_mb=64, output=1 << 16)
+# The secret comes first on standard input, the program after it. Exit status 0 alone proves nothing:
+# os._exit(0) gives it too.
+_RUNNER = """
+import os, sys
+secret, _, text = sys.stdin.buffer.read().partition(b"\\n")
+null = os.open(os.devnull, os.O_RDWR)
+os.dup2(null, 0)
+sys.stdout = sys.stderr = open(os.devnull, "w")
+exec(compile(text.decode("utf-8"), "program.py", "exec"), {})
+os.write(1, secret)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a program passed its tests, and if not, why in a word."""
+
+    passed: bool
+    reason: str = ""
+
+
+class HumanEvalWorld:
+    """Holds the sandbox backend that all programs run in."""
+
+    def __init__(self, sandbox: Sandbox, timeout_s: float, build: Callable[..., Episode]) -> None:
+        self.capacity = Capacity(memory_mb=256, cpu=0.5)
+        self._sandbox = sandbox
+        self._timeout_s = timeout_s
+        self._build = build
+        host = sandbox.backend.name in ("bwrap", "bwrap-user")
+        self._python = host_interpreter() if host else "python3"
+        self.fingerprint: Mapping[str, str] = {
+            "sandbox": f"{sandbox.backend.name} {sandbox.backend.version}",
+            "python": platform.python_version() if host else CONTAINER_IMAGE,
+        }
+
+    async def episode(self, sample: Sample, repeat: int, seed: int) -> Episode:
+        """One problem; nothing runs before the reply is there."""
+        del repeat, seed
+        return self._build(sample.data, self)
+
+    async def judge(self, program: str) -> Verdict:
+        """Run a program to its end; anything but the secret on its output is a failure.
+
+        Raises:
+            SandboxFault: the sandbox failed, not the program.
+        """
+        secret = secrets.token_hex(16).encode()
+        box = await self._sandbox.create(hostname=secrets.token_hex(6), cwd="/tmp", caps=_CAPS)
+        try:
+            result = await box.run(
+                Command(
+                    (self._python, "-I", "-B", "-c", _RUNNER),
+                    stdin=secret + b"\n" + program.encode("utf-8", "replace"),
+                    timeout=self._timeout_s,
+                    user=_NOBODY,
+                    limits=_LIMITS,
+                )
+            )
+        finally:
+            await box.destroy()
+        if result.stdout.endswith(secret) and not result.timed_out:
+            return Verdict(True)
+        return Verdict(False, "timeout" if result.timed_out else f"exit {result.code}")
+
+
+@asynccontextmanager
+async def open_world(
+    choice: str, timeout_s: float, build: Callable[..., Episode]
+) -> AsyncIterator[HumanEvalWorld]:
+    """Find a sandbox, then judge in it; closes it at the end."""
+    images = {
+        "bwrap": host_python(),
+        "bwrap-user": host_python(),
+        "docker": CONTAINER_IMAGE,
+        "podman": CONTAINER_IMAGE,
+    }
+    async with open_sandbox(images, choice) as sandbox:
+        yield HumanEvalWorld(sandbox, timeout_s, build)
