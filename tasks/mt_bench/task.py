@@ -1,0 +1,107 @@
+"""MT-Bench as AgentTuning evaluates it: 80 two-turn questions, rated by a judge model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import cast
+
+from harness.data import literals
+from harness.episode import BaseTask, World
+from harness.types import (
+    Context,
+    JudgeAsk,
+    Limits,
+    Option,
+    Pending,
+    Row,
+    Sample,
+    Score,
+    TaskSpec,
+    Verdict,
+)
+from tasks._shared.plain import plain_world
+from tasks.mt_bench import score
+from tasks.mt_bench.episode import MtBenchEpisode
+from tasks.mt_bench.oracle import MtBenchOracle
+from tasks.mt_bench.questions import Question, judge_prompts, questions
+
+SYSTEM = "THUDM/AgentTuning:eval_general/eval_mt_bench_tgi.py:query_model#1"
+"""Address of the system text in prompts.json."""
+
+
+class MtBench(BaseTask):
+    """Open questions in two turns."""
+
+    spec = TaskSpec(
+        name="mt_bench",
+        version=1,
+        suite="general",
+        metric="mt_bench",
+        unit="points",
+        limits=Limits(turns=2),
+        expected_turns=2,
+        options=(
+            Option("max_new_tokens", int, 4096, 1024, "longest answer in tokens"),
+            Option(
+                "references",
+                str,
+                "fastchat",
+                "fastchat",
+                "reference answers the judge sees: fastchat, inflection (corrected), or a file's path",
+            ),
+            Option(
+                "allow_partial", bool, True, False, "give a headline although not every turn could be rated"
+            ),
+        ),
+        # Under a judge that gives every answer a 10; what a real judge gives is its own affair.
+        ceiling={
+            ("paper", "mirror"): 10.0,
+            ("fixed", "mirror"): 10.0,
+            ("paper", "fixture"): 10.0,
+            ("fixed", "fixture"): 10.0,
+        },
+        excepts={"silent": "the contract's judge gives every answer the same rating, silence included"},
+        paper_n=80,
+    )
+
+    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
+        found = questions(ctx.data, str(ctx.options["references"]))
+        return [Sample(str(question.id), {"question": question}, turns=2) for question in found]
+
+    def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
+        system = str(literals(ctx.data / "prompts.json")[SYSTEM])
+        prompts, longest = judge_prompts(ctx.data), int(str(ctx.options["max_new_tokens"]))
+        asked = questions(ctx.data, str(ctx.options["references"]))
+
+        def build(sample: Sample) -> MtBenchEpisode:
+            return MtBenchEpisode(_question(sample), system, prompts, longest)
+
+        return plain_world(build, {"judge_prompts": _hash(*prompts.values()), "questions": _hash(*asked)})
+
+    def oracle(self, ctx: Context, sample: Sample) -> MtBenchOracle:
+        return MtBenchOracle(_question(sample))
+
+    def accepts(self, ctx: Context, item: JudgeAsk, text: str) -> bool:
+        """Say whether a verdict can be used; the judge stage asks once more where it cannot."""
+        del item
+        return ctx.profile == "paper" or score.fixed_rating(text) is not None
+
+    def resolve(self, ctx: Context, pending: Pending, verdicts: Sequence[Verdict]) -> Score:
+        withhold = not ctx.options["allow_partial"]
+        return score.resolve(pending.items, verdicts, ctx.profile, withhold=withhold)
+
+    def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
+        return score.aggregate(rows)
+
+
+def _question(sample: Sample) -> Question:
+    return cast(Question, sample.data["question"])
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+TASK = MtBench()
