@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.tokens import estimate
 from harness.types import Ask, Message, Profile
 
 LETTERS = ("A", "B", "C", "D")
@@ -50,15 +51,13 @@ def fitting(
     last: Message,
     limit: int,
 ) -> Sequence[tuple[Message, Message]]:
-    """Drop whole exemplars from the front until the prompt fits, as the benchmark's authors do."""
-    room = limit - TURN_TOKENS - tokens(start.content) - tokens(last.content)
-    sizes = [TURN_TOKENS + tokens(asked.content) + tokens(answer.content) for asked, answer in shots]
+    """Drop whole exemplars from the front until the prompt fits, as the benchmark's authors do.
+
+    Tokens are estimated from above and without a tokenizer, so the prompt is the same at every endpoint.
+    """
+    room = limit - TURN_TOKENS - estimate(start.content) - estimate(last.content)
+    sizes = [TURN_TOKENS + estimate(asked.content) + estimate(answer.content) for asked, answer in shots]
     first = 0
     while first < len(shots) and sum(sizes[first:]) > room:
         first += 1
     return shots[first:]
-
-
-def tokens(text: str) -> int:
-    """Bound a text's tokens from above, alike for every endpoint (Llama-2: 3.6 to 4.4 letters a token)."""
-    return len(text) // 3 + 1
