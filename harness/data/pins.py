@@ -1,0 +1,97 @@
+"""Reads a task's `data.toml`: which files it needs, where each comes from, and its hash."""
+
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from harness import registry
+from harness.errors import DataError
+
+Kind = Literal["url", "derived", "manual"]
+KINDS: tuple[Kind, ...] = ("url", "derived", "manual")
+CORE = "core"
+"""Files several tasks use; listed in this package's own `core.toml`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One pinned file.
+
+    Attributes:
+        path: relative to the task's folder of the mirror.
+        kind: `url` is fetched, `derived` is made by prepare.py, `manual` is brought by the user.
+        source: for `derived`, the files it is made from.
+        optional: the task runs without it.
+    """
+
+    path: str
+    kind: Kind
+    url: str = ""
+    source: tuple[str, ...] = ()
+    instructions: str = ""
+    sha256: str = ""
+    size: int = 0
+    licence: str = ""
+    optional: bool = False
+
+    def fix(self, task: str) -> str:
+        """How a user gets this file, in one line."""
+        if self.kind == "url":
+            return f"harness data pull {task}"
+        return self.instructions or f"harness data prepare {task} --from PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """A task's data: the mirror folder's name and its files."""
+
+    task: str
+    folder: str
+    files: tuple[Pin, ...] = field(default=())
+
+    @property
+    def required(self) -> tuple[Pin, ...]:
+        """Files without which the task does not run."""
+        return tuple(pin for pin in self.files if not pin.optional)
+
+
+def pins(task: str) -> Pins:
+    """Read the pins of a task, or of `core`.
+
+    Raises:
+        DataError: the file is not of the documented form; a task without one has no files.
+    """
+    path = Path(__file__).with_name("core.toml") if task == CORE else task_folder(task) / "data.toml"
+    if not path.is_file():
+        return Pins(task, task)
+    try:
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tuple(_pin(entry) for entry in cast("list[dict[str, Any]]", table.get("file", [])))
+        return Pins(task, str(table["folder"]), found)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is not a list of pinned files: {error!r}") from error
+
+
+def task_folder(task: str) -> Path:
+    """The folder of a task's package, found without importing it."""
+    spec = importlib.util.find_spec(registry.package(task))
+    if spec is None or spec.origin is None:
+        raise DataError(f"the package of task {task} has no folder")
+    return Path(spec.origin).parent
+
+
+def _pin(entry: dict[str, Any]) -> Pin:
+    known = {f.name for f in fields(Pin)}
+    values = {"source" if key == "from" else key: value for key, value in entry.items()}
+    if unknown := set(values) - known:
+        raise ValueError(f"unknown keys {sorted(unknown)}")
+    if values.get("kind") not in KINDS:
+        raise ValueError(f"{values.get('path')}: kind must be one of {', '.join(KINDS)}")
+    path = Path(values["path"])
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{path} leaves the data folder")
+    return Pin(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
