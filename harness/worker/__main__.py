@@ -1,0 +1,5 @@
+"""Starts a worker: `python -m harness.worker MODULE`."""
+
+from harness.worker.child import main
+
+main()
