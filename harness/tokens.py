@@ -81,9 +81,9 @@ def _mixed(run: str) -> int:
 
 
 def _find_vocabulary() -> Path:
-    import os
+    from harness.data import core_file
 
-    return Path(os.environ.get("HARNESS_MIRROR", "data")) / CL100K_FILE
+    return core_file(Path(CL100K_FILE).name)
 
 
 @cache

@@ -94,4 +94,5 @@ def _pin(entry: dict[str, Any]) -> Pin:
     path = Path(values["path"])
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{path} leaves the data folder")
-    return Pin(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    values["source"] = tuple(cast("list[str]", values.get("source", [])))
+    return Pin(**values)

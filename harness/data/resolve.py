@@ -37,7 +37,7 @@ def cache_folder() -> Path:
     named = os.environ.get("HARNESS_CACHE")
     if named:
         return Path(named)
-    import pooch
+    import pooch  # pyright: ignore[reportMissingTypeStubs]
 
     return Path(pooch.os_cache("agenttuning-harness"))
 
@@ -123,7 +123,7 @@ def _corrupt(pin: Pin, path: Path, seen: _Verified) -> str | None:
 
 
 class _Verified:
-    """Remembers files whose hash was right, by size and time, so that a preflight need not read them again."""
+    """Remembers files whose hash was right, by size and time: a preflight need not read them again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
