@@ -13,7 +13,7 @@ from aiohttp import web
 DETAILS = {"finish_reason": "eos_token", "generated_tokens": 5, "seed": None, "prefill": [], "tokens": []}
 ANSWER = {"generated_text": "The answer is 7.", "details": DETAILS}
 INFO = {
-    "model_id": "fixed-latency",
+    "model_id": "THUDM/agentlm-7b",
     "model_sha": "0",
     "version": "3.3.5",
     "max_concurrent_requests": 4096,

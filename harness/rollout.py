@@ -149,17 +149,18 @@ class _Player:
         if self.oracle is not None:
             setup.live.put(spec.name, self.sample.id, self.repeat, self.oracle, observation)
         messages = () if observation.raw is not None else self.talk.shown()
+        prompt = observation.raw if observation.raw is not None else self._prompt(messages)
         call = Call(
             key=CallKey(spec.name, self.sample.id, self.repeat, turn),
             messages=messages,
             raw=observation.raw,
+            prompt=prompt,
             ask=_decoded(observation.ask, setup.decoding),
             seed=seeds.derive(setup.seed, spec.name, self.sample.id, self.repeat, "call", turn),
             deadline_s=setup.deadline_s,
             suite=spec.suite,
             decoding=spec.released if setup.decoding == "released" else {},
         )
-        prompt = observation.raw if observation.raw is not None else self._prompt(messages)
         self.phase.enter("model")
         reply = await setup.model.complete(call)
         self.attempt.prompt_tokens += reply.prompt_tokens

@@ -27,6 +27,7 @@ class Call:
         deadline_s: retries go on until then, after which it is an `EndpointError`.
         suite: chooses among a model's templates.
         role: set when an auxiliary role asks, with `part` the key of its question.
+        prompt: `messages` as `Model.render` gave them, when the caller has that already.
         decoding: what to send instead of what `ask` says (`--decoding released`); None removes a key.
     """
 
@@ -37,6 +38,7 @@ class Call:
     seed: int | None = None
     deadline_s: float = DEADLINE_S
     suite: str = ""
+    prompt: str = ""
     decoding: Mapping[str, Value] = field(default_factory=dict[str, Value])
     role: str = ""
     part: str = ""

@@ -12,7 +12,7 @@ import sys
 from aiohttp import web
 
 INFO = {
-    "model_id": "slow",
+    "model_id": "THUDM/agentlm-7b",
     "model_sha": "0",
     "version": "3.3.5",
     "max_concurrent_requests": 512,

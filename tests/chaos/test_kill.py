@@ -30,7 +30,8 @@ def url() -> Iterator[str]:
 def command(url: str, out: Path) -> list[str]:
     return [
         sys.executable, "-m", "harness", "-q", "run", "--model", "agentlm-7b", "--endpoint", url,
-        "--task", "gsm8k", "--mirror", "fixture", "--repeats", str(REPEATS), "--concurrency", str(IN_FLIGHT), "--out", str(out),
+        "--task", "gsm8k", "--mirror", "fixture", "--repeats", str(REPEATS),
+        "--concurrency", str(IN_FLIGHT), "--out", str(out),
         "--no-report",
     ]  # fmt: skip
 
