@@ -133,6 +133,7 @@ class BrowserPool:
         self.launches = 0
         self._run = f"--harness-pool={uuid.uuid4().hex}"
         self._slots: list[_Slot] = []
+        self._closing = False
         self._lock = asyncio.Lock()
         self._playwright: Playwright | None = None
         self._drivers: set[int] = set()
@@ -142,6 +143,7 @@ class BrowserPool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._closing = True
         try:
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self.settings.call_s)
@@ -227,6 +229,8 @@ class BrowserPool:
     async def _slot(self) -> _Slot:
         """Take a place in a browser; its `live` already counts the caller."""
         async with self._lock:
+            if self._closing:
+                raise EnvironmentFault("the pool of browsers is closed")
             for slot in [slot for slot in self._slots if slot.down and not slot.live]:
                 await self._retire(slot)
             slot = next((slot for slot in self._slots if slot.open(self.settings)), None)

@@ -33,6 +33,23 @@
     while (busy() && !WOB_DONE_GLOBAL && performance.now() < end) await new Promise((go) => later(go, 4));
   }
 
+  // Icons that change under the pointer have no size until they are loaded, and the click after the
+  // move would miss them; a driver that moves the pointer slowly never notices.
+  const icons = [];
+  async function preload() {
+    for (const sheet of document.styleSheets) {
+      if (sheet.href) continue;
+      for (const rule of sheet.cssRules) {
+        const found = rule.cssText.includes(':hover') && /content: *url\("(.*?)"\)/.exec(rule.cssText);
+        if (!found) continue;
+        const icon = new Image();
+        icon.src = found[1];
+        icons.push(icon);
+      }
+    }
+    await Promise.allSettled(icons.map((icon) => icon.decode()));
+  }
+
   function state() {
     return {
       done: WOB_DONE_GLOBAL,
@@ -61,6 +78,7 @@
 
   async function start(seed, maximum, beyond) {
     const end = performance.now() + 8000;
+    await preload();
     core.EPISODE_MAX_TIME = maximum;
     core.setDataMode('train');
     Math.seedrandom(seed);

@@ -107,12 +107,7 @@ class Prompts:
         return self._list("rci_plan")[1]
 
     def act(self, task: str, html: str, goal: str, plan: str, done: Sequence[str]) -> str:
-        """The document that asks for the next instruction.
-
-        Args:
-            plan: empty text leaves the section's body empty.
-            done: instructions carried out so far.
-        """
+        """The document that asks for the next instruction; `done` are those carried out so far."""
         files = self.files(task)
         opening, header, closing = self._list("current_plan_prompt")
         document = files.base + self._page(html) + self._goal(goal)

@@ -18,6 +18,7 @@ def success(*, done: bool, reward: float, raw: float, strict: bool, moved: bool)
     """Judge an episode by both rules.
 
     Args:
+        done: the page ended the episode.
         reward: the page's reward, possibly decayed with time.
         raw: the reward before decay.
         strict: the page pays partly right answers, which is no success (the unchanged checkbox pages).
