@@ -80,7 +80,7 @@ def from_error(status: int, message: str, error_type: str, *, where: str = "") -
 
     A 200 (an error inside a stream) takes its status from `error_type`.
     """
-    if status < 400:
+    if status == 200:
         status = _STATUS_OF_TYPE.get(error_type, 500)
     text = f"{where} answered {status}{f' ({error_type})' if error_type else ''}: {message[:500]}".strip()
     if status == 429:

@@ -146,6 +146,8 @@ def application(answer: Answer, name: str) -> web.Application:
         return web.Response(body=payload, content_type="text/event-stream", headers=headers)
 
     async def compat(request: web.Request) -> web.StreamResponse:
+        if record(decode(await request.read())).get("stream"):
+            return await stream(request)
         prompt, sent = await _asked(request)
         body, headers = _body(answer(_key(request, prompt)), prompt, sent)
         return _json([body], headers=headers)  # a list of one, as TGI's / has it

@@ -10,7 +10,7 @@ import aiohttp
 
 from harness.errors import UsageError
 from harness.models.faults import Fault, classify
-from harness.models.wire import Answer, Stream, cut
+from harness.models.wire import Answer, Stream, cut, read_generate
 
 _CONNECT_S = 5.0
 _QUEUE_ALLOWANCE_S = 30.0
@@ -63,6 +63,8 @@ class Transport:
     ) -> Answer:
         """Post JSON and follow the event stream; leaves early once a stop string is in the text."""
         async with self._send(url, body, headers, max_new_tokens) as response:
+            if response.content_type != "text/event-stream":  # a proxy's page, or a server that cannot stream
+                return read_generate(await response.read(), response.headers, where=url)
             following = Stream(response.headers, where=url)
             async for chunk in response.content.iter_any():
                 if (answer := following.feed(chunk)) is not None:
@@ -72,8 +74,13 @@ class Transport:
                 if stopped and "\ufffd" not in text:
                     response.close()
                     return Answer(text, "stop_sequence", output_tokens=following.tokens)
-            if (answer := following.feed(b"\n")) is not None:  # the last line may lack its end
-                return answer
+            try:
+                if (answer := following.feed(b"\n")) is not None:  # the last line may lack its end
+                    return answer
+            except Fault as fault:
+                if fault.kind != "not-json":
+                    raise
+                raise Fault("cut", f"{url} ended the stream in the middle of an event") from fault
         raise Fault("cut", f"{url} ended the stream before its last event")
 
     @asynccontextmanager
