@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verb = Literal["type", "press", "clickxpath", "clickoption", "movemouse"]
-_VERBS: tuple[Verb, ...] = ("type", "press", "clickxpath", "clickoption", "movemouse")
+_VERBS: dict[str, Verb] = {
+    "type": "type",
+    "press": "press",
+    "clickxpath": "clickxpath",
+    "clickoption": "clickoption",
+    "movemouse": "movemouse",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ def accepted(instruction: str, patterns: Iterable[re.Pattern[str]]) -> bool:
 def parse(instruction: str) -> Action | None:
     """Split an accepted instruction at single spaces; None when its first word is no verb."""
     word, _, rest = instruction.partition(" ")
-    verb = next((verb for verb in _VERBS if verb == word.lower()), None)
+    verb = _VERBS.get(word.lower())
     if verb is None:
         return None
     if verb == "type":

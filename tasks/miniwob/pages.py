@@ -106,8 +106,9 @@ def changed(task: str, source: str) -> str:
         source, count = re.subn(change.pattern, lambda _, by=change.by: by, source)
         if count != 1:
             raise DataError(
-                f"{task}.html of the installed miniwob package is not the page known here ({change.pattern!r} is "
-                f"there {count} times); pip install 'miniwob==1.1.0' or use --set miniwob.variant=farama"
+                f"{task}.html of the installed miniwob package is not the page known here "
+                f"({change.pattern!r} is there {count} times); pip install 'miniwob==1.1.0' "
+                "or use --set miniwob.variant=farama"
             )
     return source
 

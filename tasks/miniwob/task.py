@@ -10,7 +10,7 @@ from harness.episode import BaseTask, Oracle
 from harness.errors import DataError
 from harness.needs import package
 from harness.types import Context, Limits, Option, Row, Sample, TaskSpec
-from tasks._shared.browser_process import browser_need
+from tasks._shared.browser import browser_need
 from tasks.miniwob import score
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""One pool of headless browsers: a context per episode, relaunched after a crash, nothing left behind."""
+"""A pool of headless browsers: a context per episode, relaunched after a crash, nothing left behind."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from harness.errors import EnvironmentFault, MissingPart
-from tasks._shared.browser_process import BROWSER_FIX, find_browser, kill_marked, parents
+from tasks._shared.browser.process import BROWSER_FIX, find_browser, kill_marked, parents
+from tasks._shared.browser.tab import BrowserSettings, Slot, Tab
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, BrowserContext, Page, Playwright, Route
+    from playwright.async_api import Playwright, Route
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,94 +32,6 @@ FLAGS = (
     "--disable-sync",
 )
 
-# How the driver says that page, context, browser or its own pipe is gone.
-_GONE = re.compile(
-    r"has been closed|crashed|connection closed|browser closed|not connected|disconnected|pipe closed", re.I
-)
-
-
-@dataclass(frozen=True, slots=True)
-class BrowserSettings:
-    """What all contexts of a pool have in common.
-
-    Attributes:
-        allow: prefixes of the URLs a page may load; every other request is refused, and names or
-            addresses that no prefix mentions do not resolve.
-        contexts: live contexts per browser process.
-        episodes: contexts a browser serves before it is replaced; browsers leak.
-        call_s: longest a single browser call may take, in seconds.
-        flags: further command-line switches.
-    """
-
-    allow: tuple[str, ...] = ()
-    locale: str = "en-US"
-    timezone: str = "UTC"
-    viewport: tuple[int, int] = (800, 600)
-    contexts: int = 16
-    episodes: int = 300
-    call_s: float = 10.0
-    flags: tuple[str, ...] = ()
-
-
-@dataclass(eq=False, slots=True)
-class _Slot:
-    """A browser process and what it carries."""
-
-    browser: Browser
-    marker: str
-    live: int = 0
-    served: int = 0
-    down: bool = False
-
-    def open(self, settings: BrowserSettings) -> bool:
-        return not self.down and self.live < settings.contexts and self.served < settings.episodes
-
-
-@dataclass(eq=False, slots=True)
-class Tab:
-    """One episode's own context with its first page.
-
-    Attributes:
-        refused: URLs that were asked for and refused, newest last (at most 100 are kept).
-    """
-
-    context: BrowserContext
-    page: Page
-    pool: BrowserPool
-    slot: _Slot
-    refused: list[str] = field(default_factory=list[str])
-    _closed: bool = False
-
-    async def call(self, work: Awaitable[T], *, limit_s: float | None = None) -> T:
-        """Await one browser call within the pool's limit.
-
-        Raises:
-            EnvironmentFault: page, browser or driver is gone or does not answer.
-            playwright.async_api.Error: anything else that the call itself says.
-        """
-        from playwright.async_api import Error
-
-        limit = limit_s or self.pool.settings.call_s
-        clock = asyncio.timeout(limit)
-        try:
-            async with clock:
-                return await work
-        except TimeoutError as error:
-            if not clock.expired():
-                raise
-            raise EnvironmentFault(f"the browser did not answer within {limit:g} s") from error
-        except Error as error:
-            if self.slot.down or _GONE.search(error.message):
-                raise EnvironmentFault(f"the browser is gone: {error.message.splitlines()[0]}") from error
-            raise
-
-    async def close(self) -> None:
-        """Close the context; a browser that is used up goes with its last one. Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        await self.pool.to_the_end(self.pool.release(self))
-
 
 class BrowserPool:
     """Browsers as needed, each with up to `settings.contexts` contexts.
@@ -132,7 +44,7 @@ class BrowserPool:
         self.version = ""
         self.launches = 0
         self._run = f"--harness-pool={uuid.uuid4().hex}"
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         self._closing = False
         self._lock = asyncio.Lock()
         self._playwright: Playwright | None = None
@@ -204,7 +116,7 @@ class BrowserPool:
             slot.down = slot.down or not slot.browser.is_connected()
             raise EnvironmentFault(f"no new browser context: {error}") from error
 
-    async def _open(self, slot: _Slot, context: dict[str, Any]) -> Tab:
+    async def _open(self, slot: Slot, context: dict[str, Any]) -> Tab:
         settings = self.settings
         width, height = settings.viewport
         defaults: dict[str, Any] = {
@@ -226,7 +138,7 @@ class BrowserPool:
                 await made.close()
             raise
 
-    async def _slot(self) -> _Slot:
+    async def _slot(self) -> Slot:
         """Take a place in a browser; its `live` already counts the caller."""
         async with self._lock:
             if self._closing:
@@ -240,7 +152,7 @@ class BrowserPool:
             slot.served += 1
             return slot
 
-    async def _launch(self) -> _Slot:
+    async def _launch(self) -> Slot:
         from playwright.async_api import Error
 
         for last in (False, True):
@@ -254,7 +166,7 @@ class BrowserPool:
                     raise EnvironmentFault(f"no browser could be started: {error}") from error
         raise AssertionError("unreachable")
 
-    async def _start(self) -> _Slot:
+    async def _start(self) -> Slot:
         if self._playwright is None:
             from playwright.async_api import async_playwright
 
@@ -269,15 +181,18 @@ class BrowserPool:
         if self.settings.allow:
             switches.append(f"--host-resolver-rules={rules}")
         browser = await self._playwright.chromium.launch(executable_path=program, args=switches)
-        slot = _Slot(browser, marker)
+        slot = Slot(browser, marker)
         browser.on("disconnected", lambda _: setattr(slot, "down", True))
         self._slots.append(slot)
         self._drivers.update(parents(marker).values())
         self.version, self.launches = f"{browser.version} ({program})", self.launches + 1
         return slot
 
-    async def release(self, tab: Tab) -> None:
-        """Give a tab's place back; called by `Tab.close`."""
+    async def give_back(self, tab: Tab) -> None:
+        """Close a tab's context and free its place; called by `Tab.close`."""
+        await self.to_the_end(self._release(tab))
+
+    async def _release(self, tab: Tab) -> None:
         try:
             async with asyncio.timeout(self.settings.call_s):
                 await tab.context.close()
@@ -290,7 +205,7 @@ class BrowserPool:
         if not tab.slot.live and (tab.slot.down or tab.slot.served >= self.settings.episodes):
             await self._retire(tab.slot)
 
-    async def _retire(self, slot: _Slot) -> None:
+    async def _retire(self, slot: Slot) -> None:
         if slot not in self._slots:
             return
         self._slots.remove(slot)

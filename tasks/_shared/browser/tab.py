@@ -1,0 +1,114 @@
+"""What browsers of a pool have in common, and one episode's own tab."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from harness.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, Page
+
+T = TypeVar("T")
+
+# How the driver says that page, context, browser or its own pipe is gone.
+_GONE = re.compile(
+    r"has been closed|crashed|connection closed|browser closed|not connected|disconnected|pipe closed", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSettings:
+    """What all contexts of a pool have in common.
+
+    Attributes:
+        allow: prefixes of the URLs a page may load; every other request is refused, and names or
+            addresses that no prefix mentions do not resolve.
+        contexts: live contexts per browser process.
+        episodes: contexts a browser serves before it is replaced; browsers leak.
+        call_s: longest a single browser call may take, in seconds.
+        flags: further command-line switches.
+    """
+
+    allow: tuple[str, ...] = ()
+    locale: str = "en-US"
+    timezone: str = "UTC"
+    viewport: tuple[int, int] = (800, 600)
+    contexts: int = 16
+    episodes: int = 300
+    call_s: float = 10.0
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """A browser process and what it carries."""
+
+    browser: Browser
+    marker: str
+    live: int = 0
+    served: int = 0
+    down: bool = False
+
+    def open(self, settings: BrowserSettings) -> bool:
+        return not self.down and self.live < settings.contexts and self.served < settings.episodes
+
+
+class Owner(Protocol):
+    """Who a tab belongs to: its pool."""
+
+    settings: BrowserSettings
+
+    async def give_back(self, tab: Tab) -> None:
+        """Close the tab's context, to the end even when cancelled."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Tab:
+    """One episode's own context with its first page.
+
+    Attributes:
+        refused: URLs that were asked for and refused, newest last (at most 100 are kept).
+    """
+
+    context: BrowserContext
+    page: Page
+    owner: Owner
+    slot: Slot
+    refused: list[str] = field(default_factory=list[str])
+    _closed: bool = False
+
+    async def call(self, work: Awaitable[T], *, limit_s: float | None = None) -> T:
+        """Await one browser call within the pool's limit.
+
+        Raises:
+            EnvironmentFault: page, browser or driver is gone or does not answer.
+            playwright.async_api.Error: anything else that the call itself says.
+        """
+        from playwright.async_api import Error
+
+        limit = limit_s or self.owner.settings.call_s
+        clock = asyncio.timeout(limit)
+        try:
+            async with clock:
+                return await work
+        except TimeoutError as error:
+            if not clock.expired():
+                raise
+            raise EnvironmentFault(f"the browser did not answer within {limit:g} s") from error
+        except Error as error:
+            if self.slot.down or _GONE.search(error.message):
+                raise EnvironmentFault(f"the browser is gone: {error.message.splitlines()[0]}") from error
+            raise
+
+    async def close(self) -> None:
+        """Close the context; a browser that is used up goes with its last one. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.owner.give_back(self)
