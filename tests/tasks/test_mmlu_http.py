@@ -1,0 +1,89 @@
+"""MMLU on all 14,042 questions through HTTP: the oracle, and a model that always says A."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.models.client import LiveEpisodes, open_model
+from harness.phase import Phase
+from harness.rollout import Setup, play
+from harness.store import Attempt
+from harness.types import Context, Profile, Row, Sample
+from tasks.mmlu import TASK
+from tasks.mmlu.subjects import SUBJECTS
+
+
+async def played(ctx: Context, selector: str, samples: list[Sample]) -> list[Attempt]:
+    """Play questions in order, 64 at a time, with a model that answers over HTTP on loopback."""
+    live, queue = LiveEpisodes(), iter(samples)
+    done: list[Attempt] = []
+    async with open_model(selector, live=live, profile=ctx.profile) as model, TASK.world(ctx) as world:
+        oracle = (lambda sample: TASK.oracle(ctx, sample)) if selector == "oracle" else None
+        setup = Setup(TASK.spec, world, model, live, oracle=oracle)
+
+        async def work() -> None:
+            for sample in queue:
+                done.append(await play(setup, sample, 0, Phase()))
+
+        await asyncio.gather(*(work() for _ in range(64)))
+    return done
+
+
+def numbers(attempts: list[Attempt]) -> dict[str, float]:
+    assert {attempt.outcome for attempt in attempts} == {"scored"}
+    rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics) for a in attempts]
+    return dict(TASK.aggregate(rows))
+
+
+def context(mirror: Path, profile: Profile = "paper") -> Context:
+    return Context(mirror / "mmlu", Path(), profile=profile, options={"max_prompt_tokens": 2048})
+
+
+def always_a(file: Path, samples: list[Sample]) -> str:
+    lines = [json.dumps({"task": "mmlu", "sample": sample.id, "replies": ["A"]}) for sample in samples]
+    file.write_text("\n".join(lines) + "\n")
+    return f"replay:{file}"
+
+
+def two_each(samples: list[Sample]) -> list[Sample]:
+    return [sample for sample in samples if int(sample.id.rpartition("/")[2]) < 2]
+
+
+@pytest.mark.parametrize("profile", ["paper", "fixed"])
+async def test_oracle_on_two_questions_of_every_subject(mirror: Path, profile: Profile) -> None:
+    ctx = context(mirror, profile)
+    result = numbers(await played(ctx, "oracle", two_each(list(TASK.samples(ctx, "test")))))
+    assert (result["accuracy"], result["macro"], result["subjects"]) == (1.0, 1.0, 57)
+    assert result["method_g"] == 1.0
+
+
+async def test_a_letter_in_a_replay_file_is_a_choice(mirror: Path, tmp_path: Path) -> None:
+    ctx = context(mirror)
+    samples = two_each(list(TASK.samples(ctx, "test")))
+    result = numbers(await played(ctx, always_a(tmp_path / "a.jsonl", samples), samples))
+    assert result["accuracy"] == sum(s.data["answer"] == "A" for s in samples) / len(samples)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("profile", ["paper", pytest.param("fixed", marks=pytest.mark.full)])
+async def test_oracle_on_everything(mirror: Path, profile: Profile) -> None:
+    ctx = context(mirror, profile)
+    result = numbers(await played(ctx, "oracle", list(TASK.samples(ctx, "test"))))
+    assert (result["accuracy"], result["macro"], result["subjects"]) == (1.0, 1.0, 57)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+async def test_always_a_scores_the_share_of_a(mirror: Path, tmp_path: Path) -> None:
+    ctx = context(mirror)
+    samples = list(TASK.samples(ctx, "test"))
+    result = numbers(await played(ctx, always_a(tmp_path / "a.jsonl", samples), samples))
+    assert result["accuracy"] == 3222 / 14042
+    by_subject = {
+        subject: [s.data["answer"] == "A" for s in samples if s.group == subject] for subject in SUBJECTS
+    }
+    assert result["macro"] == pytest.approx(sum(sum(v) / len(v) for v in by_subject.values()) / 57)
