@@ -61,20 +61,38 @@ class Admission:
         self._memory = self._cpu = 0.0
         self._locks: set[str] = set()
         self._per_world: dict[str, int] = {}
-        self._waiting: list[tuple[int, int, str, Capacity, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, int, str, Capacity, asyncio.Future[bool]]] = []
         self._order = itertools.count()
+        self._stopped = False
 
-    async def acquire(self, world: str, capacity: Capacity, priority: int) -> None:
-        """Wait for a place of one episode; a higher priority is served first."""
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def acquire(self, world: str, capacity: Capacity, priority: int) -> bool:
+        """Wait for a place of one episode; a higher priority is served first.
+
+        Returns:
+            False when `stop` was called instead.
+        """
+        if self._stopped:
+            return False
+        if not self._waiting and self._fits(world, capacity):
+            self._take(world, capacity)
+            return True
+        granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (-priority, next(self._order), world, capacity, granted))
         self._grant()
         try:
-            await granted
+            return await granted
         except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled():
+            if granted.done() and not granted.cancelled() and granted.result():
                 self.release(world, capacity)
             raise
+
+    def stop(self) -> None:
+        """Grant nothing from now on; whoever waits is told so."""
+        self._stopped = True
+        for *_, granted in self._waiting:
+            if not granted.done():
+                granted.set_result(False)
+        self._waiting.clear()
 
     def release(self, world: str, capacity: Capacity) -> None:
         """Give a place back."""
@@ -86,7 +104,7 @@ class Admission:
         self._grant()
 
     def _grant(self) -> None:
-        kept: list[tuple[int, int, str, Capacity, asyncio.Future[None]]] = []
+        kept: list[tuple[int, int, str, Capacity, asyncio.Future[bool]]] = []
         while self._waiting:
             waiter = heapq.heappop(self._waiting)
             _, _, world, capacity, granted = waiter
@@ -94,7 +112,7 @@ class Admission:
                 continue
             if self._fits(world, capacity):
                 self._take(world, capacity)
-                granted.set_result(None)
+                granted.set_result(True)
             else:
                 kept.append(waiter)
         for waiter in kept:
@@ -154,17 +172,18 @@ class Scheduler:
 
     def __init__(self, budget: Budget) -> None:
         self._admission = Admission(budget)
-        self._stopping = asyncio.Event()
+        self._stopping = False
         self._lanes: list[Lane] = []
 
     def stop(self) -> None:
         """Start no further episode; those alive play on."""
-        self._stopping.set()
+        self._stopping = True
+        self._admission.stop()
 
     @property
     def stopping(self) -> bool:
         """Whether `stop` was called."""
-        return self._stopping.is_set()
+        return self._stopping
 
     async def run(self, lanes: list[Lane]) -> None:
         """Play every job; returns when all are done, or, after `stop`, when the live ones are."""
@@ -202,7 +221,7 @@ class Scheduler:
         async with asyncio.TaskGroup() as group:
             while (lane.jobs or alive) and not (self.stopping and not alive):
                 if lane.jobs and not self.stopping:
-                    if await self._admitted(lane, world.capacity):
+                    if await self._admission.acquire(lane.name, world.capacity, lane.priority):
                         alive += 1
                         job = lane.jobs.popleft()
                         group.create_task(self._one(lane, world, job, returned))
@@ -216,21 +235,6 @@ class Scheduler:
     def _requeue(self, lane: Lane, job: Job | None) -> None:
         if job is not None:
             lane.jobs.append(job)
-
-    async def _admitted(self, lane: Lane, capacity: Capacity) -> bool:
-        """Wait for a place, or for the order to stop."""
-        waiting = asyncio.create_task(self._admission.acquire(lane.name, capacity, lane.priority))
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                return True
-            waiting.cancel()
-            return False
-        finally:
-            stopping.cancel()
-            if not waiting.done():
-                waiting.cancel()
 
     async def _one(self, lane: Lane, world: World, job: Job, returned: asyncio.Queue[Job | None]) -> None:
         name, phase, again = f"{job.sample.id}#{job.repeat}", Phase(), False
