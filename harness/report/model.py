@@ -1,0 +1,160 @@
+"""What a report reads and what it says, before any formatting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.types import Row, Unit
+
+Normalize = Literal["none", "gpt4", "agenttuning", "model"]
+Aggregate = Callable[[Sequence[Row]], Mapping[str, float]]
+
+
+@dataclass(slots=True)
+class TaskData:
+    """One task of a run, as stored.
+
+    Attributes:
+        planned: number of planned episodes.
+        rows: counted episodes with their values, one each.
+        infra_error: planned episodes that only ever failed in the infrastructure.
+        pending: complete episodes that wait for a judge.
+        aggregate: the task's own; None when the value is a published one.
+        mean: whether the headline is the plain mean of the values.
+        published: a score in `unit` from the literature, instead of rows.
+        unlike: why the score does not stand beside published ones; empty when it does.
+        notes: what a reader of the number must know.
+    """
+
+    name: str
+    metric: str
+    unit: Unit
+    planned: int = 0
+    rows: list[Row] = field(default_factory=list[Row])
+    infra_error: int = 0
+    pending: int = 0
+    aggregate: Aggregate | None = None
+    mean: bool = False
+    published: float | None = None
+    unlike: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class RunData:
+    """A run, or a published model in the shape of one.
+
+    Attributes:
+        suites: asked suites with their member tasks in order; members may be missing from `tasks`.
+        missing: why a member is missing.
+    """
+
+    run: str
+    model: str
+    tasks: dict[str, TaskData]
+    suites: dict[str, list[str]]
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict[str, list[str]])
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class TaskLine:
+    """One task's line; `score`, `ci` and `reference` are in `unit`, `relative` in percent."""
+
+    name: str
+    metric: str
+    unit: Unit
+    score: float | None = None
+    ci: tuple[float, float] | None = None
+    planned: int = 0
+    scored: int = 0
+    limit: int = 0
+    model_error: int = 0
+    infra_error: int = 0
+    pending: int = 0
+    complete: bool = True
+    reference: float | None = None
+    relative: float | None = None
+    approximate: bool = False
+    in_means: bool = True
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+    episodes: list[Row] = field(default_factory=list[Row])
+    notes: list[str] = field(default_factory=list[str])
+
+    def json(self) -> dict[str, Any]:
+        """The task's part of the JSON report (a published contract)."""
+        return {
+            "metric": self.metric,
+            "unit": self.unit,
+            "score": self.score,
+            "ci": list(self.ci) if self.ci else None,
+            "planned": self.planned,
+            "scored": self.scored,
+            "limit": self.limit,
+            "model_error": self.model_error,
+            "infra_error": self.infra_error,
+            "reference": self.reference,
+            "relative": self.relative,
+            "metrics": self.metrics,
+            "episodes": [
+                {
+                    "sample": row.sample,
+                    "repeat": row.repeat,
+                    "outcome": row.outcome,
+                    "value": row.value,
+                    "metrics": dict(row.metrics),
+                }
+                for row in self.episodes
+            ],
+        }
+
+
+@dataclass(slots=True)
+class SuiteLine:
+    """One suite's line.
+
+    Attributes:
+        overall: AgentTuning's Overall; None unless every member has a comparable score.
+        relative: mean of the members' relative scores.
+        partial: `k/K` when members are missing, else None.
+    """
+
+    name: str
+    tasks: list[str]
+    overall: float | None = None
+    relative: float | None = None
+    partial: str | None = None
+    missing: list[str] = field(default_factory=list[str])
+
+
+@dataclass(slots=True)
+class Report:
+    """One run's report."""
+
+    run: str
+    model: str
+    complete: bool
+    normalize: str
+    suites: dict[str, SuiteLine]
+    tasks: dict[str, TaskLine]
+    notes: list[str] = field(default_factory=list[str])
+
+    def json(self) -> dict[str, Any]:
+        """The JSON report (a published contract)."""
+        return {
+            "run": self.run,
+            "model": self.model,
+            "complete": self.complete,
+            "suites": {
+                name: {
+                    "overall": suite.overall,
+                    "relative": suite.relative,
+                    "partial": suite.partial,
+                    "tasks": suite.tasks,
+                }
+                for name, suite in self.suites.items()
+            },
+            "tasks": {name: line.json() for name, line in self.tasks.items()},
+        }

@@ -1,0 +1,80 @@
+"""Published scores and the weights of AgentTuning's Overall, shipped as data."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from harness import registry, suites
+from harness.errors import UsageError
+from harness.report.model import RunData, TaskData
+from harness.types import Unit
+
+PREFIX = "reference:"
+GPT4 = "gpt-4"
+SUITES = ("held-in", "held-out", "general")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One published score, in its unit."""
+
+    value: float
+    metric: str
+    unit: Unit
+    source: str
+
+
+def folder() -> Path:
+    """Where the reference data lies: in the package when installed, in results/ in a checkout."""
+    here = Path(__file__).resolve().parents[1]
+    installed = here / "reference"
+    return installed if installed.is_dir() else here.parent / "results" / "reference"
+
+
+@cache
+def scores() -> Mapping[str, Mapping[str, Published]]:
+    """Published scores by model and task (AgentTuning, Table 4)."""
+    found: dict[str, dict[str, Published]] = {}
+    with (folder() / "agenttuning.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            unit: Unit = "points" if row["unit"] == "points" else "percent"
+            score = Published(float(row["value"]), row["metric"], unit, row["source"])
+            found.setdefault(row["model"], {})[row["task"]] = score
+    return found
+
+
+@cache
+def weight_inverse() -> Mapping[str, float]:
+    """Mean score of the five baselines by task; the Overall divides by it, unrounded."""
+    return json.loads((folder() / "agenttuning_weights.json").read_text(encoding="utf-8"))["weight_inverse"]
+
+
+def as_run(name: str) -> RunData:
+    """A published model in the shape of a run.
+
+    Raises:
+        UsageError: no such reference model, with the nearest names.
+    """
+    model = name.removeprefix(PREFIX)
+    if model not in scores():
+        raise registry.nearest(model, scores(), "reference model")
+    tasks = {
+        task: TaskData(task, score.metric, score.unit, published=score.value)
+        for task, score in scores()[model].items()
+    }
+    members = {suite: list(suites.find(suite).tasks) for suite in SUITES}
+    note = "published scores: arXiv:2310.12823 Table 4"
+    return RunData(name, model, tasks, members, notes=(note,))
+
+
+def of(model: str, task: str) -> float | None:
+    """A reference model's score on a task, None when none was published."""
+    if model not in scores():
+        raise UsageError(f"no reference model {model!r}: choose one of {', '.join(scores())}")
+    found = scores()[model].get(task)
+    return found.value if found else None
