@@ -227,6 +227,7 @@ class Pool:
         """Take the least loaded; among equals the one that hashing the episode prefers."""
         if len(candidates) == 1:
             return candidates[0]
+        candidates = [e for e in candidates if e.free] or candidates
         loads = [e.load for e in candidates]
         least = min(loads)
         near = [e for e, load in zip(candidates, loads, strict=True) if load - least <= 1.0 / e.limit.value]

@@ -19,7 +19,7 @@ from harness.models.records import decode, number, record, rows
 from harness.models.transport import Transport
 
 log = logging.getLogger(__name__)
-_TRIES, _PAUSE_S = 3, 0.5
+_TRIES, _PAUSE_S = 3, 0.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class FaultServer:
     reply: Callable[[Seen], str] | None = None
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
+    probed: int = 0
     open: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -128,6 +129,7 @@ class FaultServer:
         if seen.path == "/health":
             return await _write(writer, Behaviour(200 if self.healthy else 503), b"")
         if seen.path == "/info":
+            self.probed += 1
             status = 404 if self.info is None else 200
             return await _write(writer, Behaviour(status), json.dumps(self.info).encode())
         if seen.path == "/tokenize":
