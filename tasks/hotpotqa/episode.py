@@ -11,7 +11,7 @@ from tasks._shared.wiki.docstore import Docstore, Reading
 from tasks._shared.wiki.page import Wiki
 from tasks.hotpotqa.action import Action, one_line, read, read_lenient
 from tasks.hotpotqa.prompts import Prompts
-from tasks.hotpotqa.score import exact_match, f1
+from tasks.hotpotqa.score import exact_match, value
 
 ASK = Ask(max_new_tokens=256, stop=("\n",))
 INVALID = "Invalid Action. Valid Actions are Lookup[<topic>] Search[<topic>] and Finish[<answer>]."
@@ -74,14 +74,11 @@ class HotpotEpisode:
         return await self._act(text)
 
     async def score(self) -> Score:
-        answer = self._answer or ""
-        value = f1(answer, self._gold)
-        # Two empty answers are an exact match upstream; an unfinished episode is not an answer.
-        em = float(self._answer is not None and exact_match(answer, self._gold))
+        f1, em = value(self._answer, self._gold)
         steps = self._counts["steps"]
         metrics = {
             "em": em,
-            f"f1_{self._kind}": value,
+            f"f1_{self._kind}": f1,
             "finished": float(self._answer is not None),
             "steps": float(steps),
             "invalid_actions": float(self._counts["invalid"]),
@@ -96,7 +93,7 @@ class HotpotEpisode:
         if self._counts["snapshot_miss"]:
             notes.append(f"env_incomplete: {self._counts['snapshot_miss']} searches not in the snapshot")
         note = ", ".join(part for part in notes if part)
-        return Score(value, metrics, note, outcome="limit" if self._halt else None)
+        return Score(f1, metrics, note, outcome="limit" if self._halt else None)
 
     async def close(self) -> None:
         """Nothing is held: the wiki belongs to the world."""

@@ -1,0 +1,168 @@
+"""Reads a plan and fills its variables, as upstream does or with its faults mended; pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+NOTHING = "No evidence found"
+Grammar = Literal["paper", "fixed"]
+
+_VARIABLE = re.compile(r"#E\d+")
+_BULLET = r"^\s*(?:[-*]\s+|\d+[.)]\s*)?"
+_FIXED_PLAN = re.compile(_BULLET + r"plan(?:\s*\d+)?\s*:", re.IGNORECASE)
+_FIXED_CALL = re.compile(_BULLET + r"#\s*E\s*(\d+)\s*[=:]\s*(.*)$", re.IGNORECASE)
+_FIXED_TOOL = re.compile(r"\s*([A-Za-z]\w*)\s*\[")
+
+
+class PlanError(Exception):
+    """The plan cannot be followed; upstream's parser raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One evidence of a plan.
+
+    Attributes:
+        name: the variable, such as `#E1`.
+        tool: which tool is called; None when the evidence is `text` itself.
+        text: the tool's input with its variables not yet filled.
+        needs: variables in the input that are computed before.
+    """
+
+    name: str
+    tool: str | None
+    text: str
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan in order; `shown` pairs each plan line with the evidences the solver sees under it."""
+
+    calls: tuple[Call, ...]
+    shown: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def read(text: str, grammar: Grammar, tools: Sequence[str]) -> Plan:
+    """Parse a planner's reply.
+
+    Args:
+        text: the reply, cut and stripped.
+        grammar: upstream's line rules, or tolerant ones.
+        tools: names of the tools this data set has.
+
+    Raises:
+        PlanError: upstream's parser would have raised (`paper` only).
+    """
+    return _read_paper(text) if grammar == "paper" else _read_fixed(text, tools)
+
+
+def fill(text: str, evidence: Mapping[str, str], grammar: Grammar) -> str:
+    """Put evidences, in brackets, in the place of their variables.
+
+    Upstream replaces variable by variable, so that `#E1` also hits inside `#E10` and inside evidence
+    filled in before; mended, all are replaced in one pass.
+    """
+    if grammar == "fixed":
+        return _VARIABLE.sub(
+            lambda match: f"[{evidence[match[0]]}]" if match[0] in evidence else match[0], text
+        )
+    filled = text
+    for variable in _VARIABLE.findall(text):
+        if variable in evidence:
+            filled = filled.replace(variable, f"[{evidence[variable]}]")
+    return filled
+
+
+def worker_log(plan: Plan, evidence: Mapping[str, str]) -> str:
+    """What the solver reads: each plan line and its evidence, no variables and no calls."""
+    return "".join(
+        f"{line}\nEvidence:\n" + "\n".join(evidence.get(name, NOTHING) for name in names or ("",)) + "\n"
+        for line, names in plan.shown
+    )
+
+
+# -- upstream's grammar
+
+
+def _read_paper(text: str) -> Plan:
+    lines = text.splitlines()
+    plans = [line for line in lines if line.startswith("Plan:")]
+    values: dict[str, str] = {}
+    for line in lines:
+        if not _is_evidence(line):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise PlanError(f"ValueError: no `=` in {line[:80]!r}")
+        # Names of two digits or more are dead upstream.
+        values[name.strip()] = value.strip() if len(name.strip()) == 3 else NOTHING
+    calls: list[Call] = []
+    for name, value in values.items():
+        calls.append(_paper_call(name, value, [call.name for call in calls]))
+    wanted = [f"#E{number}" for number in range(1, len(plans) + 1)]
+    if missing := [name for name in wanted if name not in values]:
+        raise PlanError(f"KeyError: {len(plans)} plans, but no {missing[0]}")
+    return Plan(tuple(calls), tuple((line, (name,)) for line, name in zip(plans, wanted, strict=True)))
+
+
+def _is_evidence(line: str) -> bool:
+    """Upstream's test, which looks at characters a short line does not have."""
+    if not line.startswith("#"):
+        return False
+    if len(line) < 2 or (line[1] == "E" and len(line) < 3):
+        raise PlanError(f"IndexError: the line {line!r} is too short")
+    return line[1] == "E" and line[2].isdigit()
+
+
+def _paper_call(name: str, value: str, before: Sequence[str]) -> Call:
+    if "[" not in value:
+        return Call(name, None, value)
+    tool, _, text = value.partition("[")
+    # Upstream drops the last character whatever it is: an unclosed call loses a letter.
+    return Call(name, tool, text[:-1], _needs(text[:-1], before))
+
+
+def _needs(text: str, before: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in _VARIABLE.findall(text) if name in before))
+
+
+# -- the mended grammar
+
+
+def _read_fixed(text: str, tools: Sequence[str]) -> Plan:
+    known = {tool.lower(): tool for tool in tools}
+    values: dict[str, str] = {}
+    shown: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if _FIXED_PLAN.match(line):
+            shown.append((line.strip(), []))
+        elif match := _FIXED_CALL.match(line):
+            name = f"#E{int(match[1])}"
+            values[name] = match[2].strip()
+            if shown and name not in shown[-1][1]:
+                shown[-1][1].append(name)
+    calls: list[Call] = []
+    for name, value in values.items():
+        calls.append(_fixed_call(name, value, [call.name for call in calls], known))
+    return Plan(tuple(calls), tuple((line, tuple(names)) for line, names in shown))
+
+
+def _fixed_call(name: str, value: str, before: Sequence[str], known: Mapping[str, str]) -> Call:
+    match = _FIXED_TOOL.match(value)
+    if match is None:
+        return Call(name, None, value)
+    text = _balanced(value, match.end())
+    return Call(name, known.get(match[1].lower(), match[1]), text, _needs(text, before))
+
+
+def _balanced(text: str, start: int) -> str:
+    depth = 1
+    for at in range(start, len(text)):
+        depth += {"[": 1, "]": -1}.get(text[at], 0)
+        if depth == 0:
+            return text[start:at]
+    return text[start:]

@@ -1,0 +1,127 @@
+"""Chooses each tool's implementation from the options, and says what stands in for what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.errors import MissingPart
+from harness.types import Context
+from tasks._shared.wiki.opening import Backends
+from tasks._shared.wiki.opening import label as wiki_label
+from tasks.rewoo.prompts import Prompts
+from tasks.rewoo.tools import google, wolfram
+from tasks.rewoo.tools.algebra import Algebra
+from tasks.rewoo.tools.base import Tool, Unavailable
+from tasks.rewoo.tools.calculator import Calculator, DirectCalculator
+from tasks.rewoo.tools.model import LLM, ROLE, Model
+from tasks.rewoo.tools.speech import Speech
+from tasks.rewoo.tools.wikipedia import Wikipedia
+
+SPEECH = "data/docs/state_of_the_union.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The tools of a run.
+
+    Attributes:
+        fallbacks: what stands in for a tool; a run with any is not comparable with the paper.
+        label: both backends and fallbacks in a few words, for every score's note.
+    """
+
+    tools: Mapping[str, Tool]
+    fallbacks: tuple[str, ...]
+    label: str
+
+    def fingerprint(self) -> dict[str, str]:
+        """Each tool's implementation, for the manifest."""
+        names = {f"tool_{name}": tool.fallback or "itself" for name, tool in self.tools.items()}
+        return {**names, "comparable": f"no ({', '.join(self.fallbacks)})" if self.fallbacks else "yes"}
+
+
+def mode(ctx: Context) -> str:
+    """Where tools get their answers: the `tools` option, which on the fixture means no keys at all."""
+    chosen = str(ctx.options["tools"])
+    if chosen != "auto":
+        return chosen
+    return "keyless" if ctx.source == "fixture" else "live"
+
+
+def check(ctx: Context) -> None:
+    """Name every key and role that is missing, with the option that does without.
+
+    Raises:
+        MissingPart: at least one is.
+    """
+    kind = mode(ctx)
+    if kind in ("keyless", "replay"):
+        return
+    lines: list[str] = []
+    if ROLE not in ctx.models:
+        lines.append(f"role {ROLE} is not bound (the LLM and Calculator tools): --role {ROLE}=NAME@URL")
+    for option, live, key in (("google", "serper", google.KEY), ("wolfram", "api", wolfram.KEY)):
+        if _choice(ctx, option, live) == live and not os.environ.get(key):
+            other = "unavailable" if option == "google" else "algebra"
+            lines.append(f"export {key}=... for the {option} tool, or --set rewoo.{option}={other}")
+    if lines:
+        lines.append("or --set rewoo.tools=keyless for named stand-ins (not comparable)")
+        raise MissingPart("; ".join(lines))
+
+
+def build(ctx: Context, backends: Backends, prompts: Prompts) -> Toolbox:
+    """Build every tool; `check` has been passed."""
+    cut = ctx.options["grammar"] == "fixed"
+    tools: dict[str, Tool] = {
+        "Wikipedia": Wikipedia(backends.wiki, cut=cut),
+        **_model_tools(ctx, backends, prompts),
+        "Google": _google(ctx, backends),
+        "WolframAlpha": _wolfram(ctx, backends),
+        "SearchSOTU": Speech((ctx.data / SPEECH).read_text(encoding="utf-8")),
+    }
+    fallbacks = tuple(sorted({tool.fallback for tool in tools.values() if tool.fallback}))
+    wiki = wiki_label(backends.wiki)
+    label = f"{wiki}; stand-ins: {', '.join(fallbacks)}" if fallbacks else wiki
+    return Toolbox(tools, fallbacks, label)
+
+
+def _model_tools(ctx: Context, backends: Backends, prompts: Prompts) -> dict[str, Tool]:
+    chat = ctx.models.get(ROLE)
+    if chat is None and mode(ctx) == "keyless":
+        return {"LLM": Unavailable("no LLM tool"), "Calculator": DirectCalculator()}
+    model = Model(chat, backends.answers)
+    direct = ctx.options["calculator"] == "direct"
+    calculator = DirectCalculator() if direct else Calculator(model, prompts.calculator)
+    return {"LLM": LLM(model, prompts.llm), "Calculator": calculator}
+
+
+def _google(ctx: Context, backends: Backends) -> Tool:
+    if _choice(ctx, "google", "serper") == "unavailable":
+        return Unavailable("no Google", google.NO_RESULT)
+    return google.Google(
+        backends.answers,
+        backends.web,
+        endpoint=str(ctx.options["google_endpoint"]),
+        key=os.environ.get(google.KEY, ""),
+    )
+
+
+def _wolfram(ctx: Context, backends: Backends) -> Tool:
+    if _choice(ctx, "wolfram", "api") == "algebra":
+        return Algebra()
+    return wolfram.Wolfram(
+        backends.answers,
+        backends.web,
+        endpoint=str(ctx.options["wolfram_endpoint"]),
+        key=os.environ.get(wolfram.KEY, ""),
+    )
+
+
+def _choice(ctx: Context, option: str, live: str) -> str:
+    """An option's value; `auto` is the real service unless the run does without keys."""
+    chosen = str(ctx.options[option])
+    if chosen != "auto":
+        return chosen
+    without = {"google": "unavailable", "wolfram": "algebra"}
+    return without[option] if mode(ctx) == "keyless" else live

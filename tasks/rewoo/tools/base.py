@@ -1,0 +1,73 @@
+"""What every tool is: an input goes in, evidence with its origin comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tasks.rewoo.plan import NOTHING
+
+
+class ToolError(Exception):
+    """The tool cannot do this with this input; upstream's episode ends, no retry helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A tool's answer.
+
+    Attributes:
+        source: `live`, `replay`, `offline` ... or the name of the fallback that stood in.
+        missed: the snapshot holds no answer to this input.
+    """
+
+    text: str
+    source: str
+    missed: bool = False
+
+
+class Tool(Protocol):
+    """One tool of a run; shared by all episodes, so it keeps no state between calls."""
+
+    @property
+    def fallback(self) -> str:
+        """Empty for the tool itself, else what stands in for it; a run with any is not comparable."""
+        ...
+
+    async def use(self, key: str, text: str) -> Evidence:
+        """Answer an input; `key` is unique in the run and names the call to an auxiliary model.
+
+        Raises:
+            ToolError: the input is at fault.
+            InfraError: the service is.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Stands in for a tool that is not there: always the same words."""
+
+    fallback: str
+    text: str = NOTHING
+
+    async def use(self, key: str, text: str) -> Evidence:
+        del key, text
+        return Evidence(self.text, self.fallback)
+
+
+def askable(text: str, longest: int = 4000) -> str:
+    """Refuse an input that no service would take.
+
+    Raises:
+        ToolError: blank, too long, or not encodable.
+    """
+    if not text.strip():
+        raise ToolError("the input is blank")
+    if len(text) > longest:
+        raise ToolError(f"the input has {len(text)} characters, {longest} are allowed")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ToolError("the input is not valid Unicode") from error
+    return text

@@ -1,0 +1,74 @@
+"""The LLM tool and the calculator's translator: the auxiliary model `tool_llm`, recorded with the rest."""
+
+from __future__ import annotations
+
+import json
+
+from harness.errors import ContextOverflow, InfraError
+from harness.types import Ask, Chat, Message
+from tasks._shared.recorded import Answers, NoRecord
+from tasks._shared.web import Answer, Request
+from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.tools.base import Evidence, ToolError
+
+ROLE = "tool_llm"
+
+
+class Model:
+    """Asks `tool_llm`; when recording keeps its answers, when replaying reads them before asking."""
+
+    def __init__(self, chat: Chat | None, answers: Answers) -> None:
+        self._chat = chat
+        # A cache would serve one model's answers to another that is bound later.
+        self._answers = answers if answers.mode in ("record", "replay") else None
+
+    async def ask(self, key: str, prompt: str, ask: Ask, *, raw: bool = False) -> tuple[str, str]:
+        """Answer a prompt; returns the text and where it is from.
+
+        Raises:
+            NoRecord: replaying, nothing recorded, and no model is bound.
+            ToolError: the prompt does not fit the model.
+            InfraError: the role failed.
+        """
+
+        async def live() -> Answer:
+            text = await self._live(key, prompt, ask, raw=raw)
+            return Answer(200, json.dumps({"text": text}).encode())
+
+        if self._answers is None:
+            return await self._live(key, prompt, ask, raw=raw), "live"
+        request = Request("llm", f"role:{ROLE}", body={"prompt": prompt, "stop": list(ask.stop)})
+        try:
+            answer = await self._answers.get(request, live)
+            source = self._answers.mode
+        except NoRecord:
+            if self._chat is None:
+                raise
+            answer, source = await live(), "live"
+        return str(json.loads(answer.body)["text"]), source
+
+    async def _live(self, key: str, prompt: str, ask: Ask, *, raw: bool) -> str:
+        if self._chat is None:
+            raise InfraError(f"the role {ROLE} is not bound")
+        try:
+            reply = await self._chat.ask(key, prompt if raw else (Message("user", prompt),), ask)
+        except ContextOverflow as error:
+            raise ToolError(f"the prompt does not fit {ROLE}") from error
+        return reply.text
+
+
+class LLM:
+    """One short directive, then the request."""
+
+    fallback = ""
+
+    def __init__(self, model: Model, template: str) -> None:
+        self._model, self._template = model, template
+
+    async def use(self, key: str, text: str) -> Evidence:
+        prompt = self._template.replace("{request}", text)
+        try:
+            answer, source = await self._model.ask(key, prompt, Ask(max_new_tokens=512))
+        except NoRecord:
+            return Evidence(NOTHING, "replay", missed=True)
+        return Evidence(answer.strip("\n"), source)

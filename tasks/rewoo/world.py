@@ -1,0 +1,66 @@
+"""What all questions of a run share: tools, prompts and the rules of the run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from harness.data import literals
+from harness.types import Capacity, Context, Sample
+from tasks._shared.wiki.corpus import Corpus, read_dump
+from tasks._shared.wiki.opening import open_backends
+from tasks.rewoo import toolbox
+from tasks.rewoo.episode import RewooEpisode, Rules
+from tasks.rewoo.prompts import Prompts
+from tasks.rewoo.rows import label
+
+
+class RewooWorld:
+    """Episodes over one set of tools."""
+
+    capacity = Capacity(memory_mb=1, cpu=0.01)
+
+    def __init__(
+        self, prompts: Prompts, tools: toolbox.Toolbox, rules: Rules, facts: Mapping[str, str]
+    ) -> None:
+        self._prompts, self._tools, self._rules = prompts, tools, rules
+        self.fingerprint: Mapping[str, str] = {"label": rules.label, **tools.fingerprint(), **facts}
+
+    async def episode(self, sample: Sample, repeat: int, seed: int) -> RewooEpisode:
+        from harness import tokens
+
+        del seed  # nothing here is random
+        return RewooEpisode(
+            sample, repeat, self._prompts, self._tools, self._rules, tokens.counter("estimate")
+        )
+
+
+@asynccontextmanager
+async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
+    """Check that roles and keys are there, then open the tools the options name."""
+    toolbox.check(ctx)
+    prompts = Prompts(literals(ctx.data / "prompts.json"))
+    kind = toolbox.mode(ctx)
+    rules = Rules(
+        grammar="fixed" if ctx.options["grammar"] == "fixed" else "paper",
+        by_rule=graded_by_rule(ctx),
+        cap=int(ctx.options["max_tool_calls"] or 0),
+        parallel=bool(ctx.options["parallel"]),
+        truncate=ctx.options["long_prompts"] == "truncate",
+        label=label(ctx.data),
+    )
+    async with open_backends(ctx, "offline" if kind == "keyless" else kind, lambda: offline(ctx)) as backends:
+        tools = toolbox.build(ctx, backends, prompts)
+        yield RewooWorld(prompts, tools, rules, {"tools": kind, **backends.wiki.coverage()})
+
+
+def graded_by_rule(ctx: Context) -> bool:
+    """Whether no judge is asked: chosen, or because the fixture's questions are no benchmark."""
+    chosen = ctx.options["grader"]
+    return chosen == "rule" or (chosen == "auto" and ctx.source == "fixture")
+
+
+def offline(ctx: Context) -> Corpus:
+    """The fixture's own pages; the mirror has none, so that every search there misses."""
+    pages = ctx.data / "pages.jsonl"
+    return Corpus(*read_dump(pages)) if pages.is_file() else Corpus([])
