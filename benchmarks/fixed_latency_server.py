@@ -12,6 +12,8 @@ from aiohttp import web
 
 DETAILS = {"finish_reason": "eos_token", "generated_tokens": 5, "seed": None, "prefill": [], "tokens": []}
 ANSWER = {"generated_text": "The answer is 7.", "details": DETAILS}
+LETTERS = [{"id": n, "text": f" {c}", "logprob": -1.0 - n, "special": False} for n, c in enumerate("ABCD")]
+CHOSEN = {"generated_text": " A", "details": DETAILS | {"generated_tokens": 1, "top_tokens": [LETTERS]}}
 INFO = {
     "model_id": "THUDM/agentlm-7b",
     "model_sha": "0",
@@ -25,9 +27,9 @@ INFO = {
 
 async def serve(delay_s: float) -> None:
     async def generate(request: web.Request) -> web.Response:
-        await request.read()
+        answer = CHOSEN if b'"grammar"' in await request.read() else ANSWER
         await asyncio.sleep(delay_s)
-        return web.json_response(ANSWER, headers={"x-prompt-tokens": "1000", "x-generated-tokens": "5"})
+        return web.json_response(answer, headers={"x-prompt-tokens": "1000", "x-generated-tokens": "5"})
 
     async def info(_: web.Request) -> web.Response:
         return web.json_response(INFO)

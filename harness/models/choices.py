@@ -60,9 +60,11 @@ class Ranker:
         if self._settled:
             return await self._first(call, prompt)
         async with self._lock:  # the first call finds out which method works
-            reply = await self._first(call, prompt)
-            self._settled = True
-            return reply
+            if not self._settled:
+                reply = await self._first(call, prompt)
+                self._settled = True
+                return reply
+        return await self._first(call, prompt)  # those that waited go on side by side
 
     async def _first(self, call: Call, prompt: Prompt) -> Reply:
         if self._methods is None:

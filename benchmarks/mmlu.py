@@ -1,0 +1,98 @@
+"""Full MMLU against a server that answers after a fixed time: how close the harness comes to the ideal.
+
+14,042 questions, 128 in flight, 200 ms each (a 1,000-token prefill on a busy GPU takes about that). Target:
+wall at most 1.3 x ideal after start-up, where ideal is the larger of the latency bound and the wall of a bare
+aiohttp loop that posts the same prompts. Needs the data mirror (HARNESS_MIRROR).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+IN_FLIGHT, DELAY_S = 128, 0.2
+TARGET, GRACE = 1.3, 1.5
+HERE = Path(__file__).resolve().parent
+
+
+def bare(url: str, bodies: list[bytes]) -> float:
+    """Wall of a loop that posts the same requests and reads the answers, nothing else."""
+    import aiohttp
+
+    async def main() -> float:
+        queue = iter(bodies)
+        connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
+        headers = {"Content-Type": "application/json"}
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+
+            async def work() -> None:
+                for body in queue:
+                    async with session.post(f"{url}/generate", data=body) as response:
+                        await response.json()
+
+            began = time.perf_counter()
+            await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+            return time.perf_counter() - began
+
+    return asyncio.run(main())
+
+
+def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
+    """Wall of the whole run from its first episode on, and the requests it amounts to."""
+    import json
+
+    from harness import plan as planning
+    from harness.plan import RunRequest
+    from harness.progress import PlainProgress
+    from harness.runner import Runner, open_store
+
+    class Clock(PlainProgress):
+        def start(self, planned: dict[str, int], done: dict[str, int]) -> None:
+            self.wall = time.perf_counter()
+            super().start(planned, done)
+
+        def stop(self) -> None:
+            self.wall = time.perf_counter() - self.wall
+
+    plan = planning.make(
+        RunRequest(
+            model="agentlm-7b", tasks=("mmlu",), endpoints=(url,), concurrency=IN_FLIGHT, out=directory
+        )
+    )
+    store, where = open_store(plan)
+    clock = Clock()
+    summary = asyncio.run(Runner(plan, store, where, clock).run())
+    assert summary.exit_code == 0, summary
+    constrained = {"grammar": {"type": "regex", "value": " [ABCD]"}, "top_n_tokens": 5, "max_new_tokens": 1}
+    prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]
+    store.close()
+    return clock.wall, [json.dumps({"inputs": p, "parameters": constrained}).encode() for p in prompts]
+
+
+def main() -> int:
+    command = [sys.executable, str(HERE / "fixed_latency_server.py"), str(DELAY_S)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stdin is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        with tempfile.TemporaryDirectory() as directory:
+            wall, bodies = harness(url, Path(directory) / "run")
+        floor = bare(url, bodies)
+        server.stdin.close()
+    latency = math.ceil(len(bodies) / IN_FLIGHT) * DELAY_S
+    ideal = max(latency, floor)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"questions {len(bodies)}, in flight {IN_FLIGHT}, server delay {DELAY_S * 1000:.0f} ms")
+    print(f"wall {wall:.2f} s, ideal {ideal:.2f} s (latency bound {latency:.2f} s, bare loop {floor:.2f} s)")
+    print(f"peak memory {memory:.0f} MB")
+    print(f"wall ratio {wall / ideal:.2f} (target {TARGET})")
+    return int(wall / ideal > GRACE * TARGET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
