@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from harness.models.client import LiveEpisodes, open_model
 from harness.phase import Phase
@@ -66,6 +67,56 @@ async def test_a_letter_in_a_replay_file_is_a_choice(mirror: Path, tmp_path: Pat
     samples = two_each(list(TASK.samples(ctx, "test")))
     result = numbers(await played(ctx, always_a(tmp_path / "a.jsonl", samples), samples))
     assert result["accuracy"] == sum(s.data["answer"] == "A" for s in samples) / len(samples)
+
+
+async def test_questions_that_wait_for_the_method_go_on_side_by_side(mirror: Path) -> None:
+    """After the first answer has shown the method, nothing keeps requests from running together."""
+    together, met, first = 8, asyncio.Event(), True
+    held: list[web.Request] = []
+
+    async def generate(request: web.Request) -> web.Response:
+        nonlocal first
+        if not first:
+            held.append(request)
+            if len(held) == together:
+                met.set()
+            async with asyncio.timeout(30):
+                await met.wait()
+        first = False
+        top = [
+            {"id": n, "text": f" {c}", "logprob": -1.0 - n, "special": False} for n, c in enumerate("ABCD")
+        ]
+        details = {
+            "finish_reason": "length",
+            "generated_tokens": 1,
+            "seed": None,
+            "prefill": [],
+            "tokens": [],
+        }
+        return web.json_response({"generated_text": " A", "details": details | {"top_tokens": [top]}})
+
+    async def info(_: web.Request) -> web.Response:
+        known = {"model_id": "THUDM/agentlm-7b", "version": "3.3.5", "max_concurrent_requests": 128}
+        return web.json_response(known)
+
+    app = web.Application()
+    app.router.add_post("/generate", generate)
+    app.router.add_get("/info", info)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        url = "http://{}:{}".format(*runner.addresses[0][:2])
+        ctx = context(mirror)
+        samples = list(TASK.samples(ctx, "test"))[: together + 1]
+        async with open_model("agentlm-7b", endpoints=[url]) as model, TASK.world(ctx) as world:
+            setup = Setup(TASK.spec, world, model, LiveEpisodes())
+            done = await asyncio.gather(*(play(setup, sample, 0, Phase()) for sample in samples))
+    finally:
+        await runner.cleanup()
+    assert met.is_set()
+    assert [attempt.note for attempt in done] == ["chose A; method G"] * len(samples)
 
 
 @pytest.mark.timeout(900)
