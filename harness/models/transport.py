@@ -29,6 +29,11 @@ class Transport:
         sent = {"Authorization": f"Bearer {token}"} if token else {}
         self._session = aiohttp.ClientSession(connector=connector, headers=sent)
         self._read_s = read_s
+        self._token = token.encode()
+
+    def _redacted(self, body: bytes) -> bytes:
+        """Take the API key out of what a server says; some repeat it in their refusals."""
+        return body.replace(self._token, b"[API key]") if self._token else body
 
     async def close(self) -> None:
         """Close every connection."""
@@ -94,7 +99,7 @@ class Transport:
                 url, data=body, headers={**_JSON, **headers}, timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status != 200:
-                    raise classify(response.status, await response.read(), where=url)
+                    raise classify(response.status, self._redacted(await response.read()), where=url)
                 yield response
 
 

@@ -74,6 +74,7 @@ class FaultServer:
     text: str = TEXT
     info: dict[str, Any] | None = field(default_factory=lambda: dict(INFO))
     healthy: bool = True
+    models: dict[str, Any] = field(default_factory=lambda: {"data": [{"id": "m"}]})
     choose: Callable[[Seen], Behaviour | None] | None = None
     reply: Callable[[Seen], str] | None = None
     seen: list[Seen] = field(default_factory=list)
@@ -132,6 +133,8 @@ class FaultServer:
             self.probed += 1
             status = 404 if self.info is None else 200
             return await _write(writer, Behaviour(status), json.dumps(self.info).encode())
+        if seen.path == "/v1/models":
+            return await _write(writer, Behaviour(), json.dumps(self.models).encode())
         if seen.path == "/tokenize":
             words = seen.data["inputs"].split()
             rows = [{"id": i, "text": w, "start": 0, "stop": 0} for i, w in enumerate(words)]

@@ -1,0 +1,138 @@
+"""Auxiliary roles: how they are named, what they log, and what their failures are."""
+
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from fault_server import Behaviour, FaultServer, error
+
+from harness.errors import InfraError, UsageError
+from harness.models.client import LiveEpisodes, open_model
+from harness.models.roles import BoundChat, RoleSpec, open_role, parse_role
+from harness.types import Ask, CallKey, Message, Observation
+
+EPISODE = CallKey("rewoo", "hotpot_qa/00", 0, 0)
+TALK = (Message("user", "who?"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("judge=gpt-4@https://api.openai.com/v1", RoleSpec("judge", "gpt-4", ("https://api.openai.com/v1",))),
+        ("tool_llm=a/b@http://h:1,http://h:2", RoleSpec("tool_llm", "a/b", ("http://h:1", "http://h:2"))),
+        ("judge=agentlm-70b", RoleSpec("judge", "agentlm-70b")),
+        ("judge=self", RoleSpec("judge", "self")),
+        ("judge=gpt-4@chat@http://h", RoleSpec("judge", "gpt-4@chat", ("http://h",))),
+        ("judge=replay:some/file.jsonl", RoleSpec("judge", "replay:some/file.jsonl")),
+    ],
+)
+def test_parse_role(text, expected):
+    assert parse_role(text) == expected
+
+
+@pytest.mark.parametrize("text", ["judge", "=x", "judge=", "Judge=x", "my judge=x"])
+def test_bad_roles_show_the_form(text):
+    with pytest.raises(UsageError, match="ROLE=NAME@URL"):
+        parse_role(text)
+
+
+def chat(text):
+    message = {"role": "assistant", "content": text}
+    return Behaviour(body=json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+
+
+@asynccontextmanager
+async def serving(role, **how):
+    """A server, and the role bound to it."""
+    async with FaultServer(**how) as server, open_role(parse_role(f"{role}@{server.url}")) as model:
+        yield server, model
+
+
+async def test_a_role_is_asked_once_per_key_and_logged():
+    logged = []
+    async with serving("judge=gpt-x", default=chat("because")) as (server, model):
+        bound = BoundChat("judge", model, EPISODE, log=logged.append, recorded={"old": "recorded answer"})
+        assert (await bound.ask("k1", TALK, Ask(8))).text == "because"
+        assert (await bound.ask("k1", TALK, Ask(8))).text == "because"
+        assert (await bound.ask("old", TALK, Ask(8))).text == "recorded answer"
+        assert (await bound.ask("k2", "raw prompt", Ask(8))).text == "because"
+    assert len(server.seen) == 2
+    assert [(line.role, line.key, line.prompt) for line in logged] == [
+        ("judge", "k1", "user: who?"),
+        ("judge", "k2", "raw prompt"),
+    ]
+    assert server.seen[0].data["model"] == "gpt-x"
+    assert (server.seen[0].headers["x-harness-role"], server.seen[0].headers["x-harness-part"]) == (
+        "judge",
+        "k1",
+    )
+
+
+async def test_a_role_from_the_catalogue_speaks_tgi_with_its_template():
+    async with serving("tool_llm=llama-2-7b-chat", text="hello") as (server, model):
+        reply = await BoundChat("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
+    assert reply.text == "hello" and server.seen[0].data["inputs"] == "[INST] who? [/INST]"
+
+
+async def test_sampling_roles_get_a_seed_of_their_own_key():
+    async with serving("tool_llm=llama-2-7b-chat", text="x") as (server, model):
+        for seed in (1, 1, 2):
+            bound = BoundChat("tool_llm", model, EPISODE, seed=seed)
+            await bound.ask("a", TALK, Ask(8, temperature=0.5))
+            await bound.ask("b", TALK, Ask(8, temperature=0.5))
+    seeds = [seen.data["parameters"]["seed"] for seen in server.seen]
+    assert seeds[:2] == seeds[2:4] and len({*seeds}) == 4
+
+
+async def test_a_failed_role_is_infrastructure_even_when_its_context_overflows():
+    long = error(422, "`inputs` must have less than 10 tokens. Given: 11", "validation")
+    async with serving("tool_llm=llama-2-7b-chat", default=long) as (server, model):
+        with pytest.raises(InfraError, match=r"role tool_llm, k: .*does not fit"):
+            await BoundChat("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
+
+
+class Playing:
+    def reply(self, observation):
+        return "the tested model's reply"
+
+    def role_reply(self, role, part, prompt):
+        return f"{role}/{part}: {prompt[-16:]}"
+
+
+async def test_self_is_the_tested_model_and_the_oracle_plays_its_roles():
+    live = LiveEpisodes()
+    async with open_model("oracle", live=live) as tested:
+        live.put("rewoo", "hotpot_qa/00", 0, Playing(), Observation())
+        async with open_role(parse_role("tool_llm=self"), tested=tested) as model:
+            assert model is tested
+            bound = BoundChat("tool_llm", model, EPISODE)
+            said = (await bound.ask("step 1/ä", TALK, Ask(8))).text
+            assert said == "tool_llm/step 1/ä: ST] who? [/INST]"
+        live.put("rewoo", "hotpot_qa/00", 0, object(), Observation())
+        with pytest.raises(InfraError, match="does not play the role judge"):
+            await BoundChat("judge", tested, EPISODE).ask("k", TALK, Ask(8))
+    with pytest.raises(UsageError, match="no tested model"):
+        async with open_role(parse_role("judge=self")):
+            pass
+
+
+async def test_replayed_roles_are_found_by_key(tmp_path):
+    file = tmp_path / "r.jsonl"
+    line = {"task": "rewoo", "sample": "hotpot_qa/00", "replies": ["r"], "roles": {"judge/k": "[[7]]"}}
+    file.write_text(json.dumps(line))
+    async with open_model(f"replay:{file}") as model:
+        bound = BoundChat("judge", model, EPISODE)
+        assert (await bound.ask("k", TALK, Ask(8))).text == "[[7]]"
+        with pytest.raises(InfraError, match="no judge/other"):
+            await bound.ask("other", TALK, Ask(8))
+
+
+async def test_openais_key_goes_to_openai_only(monkeypatch):
+    from harness.models.roles import _token
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    assert _token(parse_role("judge=gpt-4@https://api.openai.com/v1")) == "sk-openai"
+    assert _token(parse_role("judge=gpt-4@https://api.openai.com.evil.example/v1")) == ""
+    assert _token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == ""
+    monkeypatch.setenv("HARNESS_JUDGE_API_KEY", "mine")
+    assert _token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == "mine"
