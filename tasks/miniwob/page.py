@@ -44,6 +44,7 @@ class WobPage:
         self._tab = tab
         self._url = url
         self._beyond = beyond
+        self._armed = False
 
     async def start(self, seed: int) -> View:
         """Load the page and start the instance of a seed.
@@ -51,7 +52,9 @@ class WobPage:
         Raises:
             EnvironmentFault: the browser failed, or the page is not one of MiniWoB's.
         """
-        await self._tab.call(self._tab.context.add_init_script(path=SCRIPT))
+        if not self._armed:
+            await self._evaluated(self._tab.context.add_init_script(path=SCRIPT))
+            self._armed = True
         await self._evaluated(self._tab.page.goto(self._url, wait_until="load"))
         values = await self._run("start", seed, MAX_TIME_MS, self._beyond)
         return View(**values)
