@@ -99,9 +99,9 @@ class BaseModel:
 
     def prompt(self, call: Call) -> Prompt:
         """Assemble what is to be answered."""
-        text = call.prompt if call.raw is None else call.raw
-        if not text:
-            text = self.render(call.messages, call.suite, call.key.task)
+        text = call.raw
+        if text is None:
+            text = call.prompt or self.render(call.messages, call.suite, call.key.task)
         return Prompt(wire.clean(text + call.ask.prefix), call.messages)
 
     def reply(self, result: Result, text: str, **more: Any) -> Reply:

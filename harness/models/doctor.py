@@ -29,14 +29,20 @@ class Finding:
 
     Attributes:
         level: `fail` stops a run, `warn` may spoil a number.
-        where: the endpoint, or the model's name.
+        name: the endpoint, or the model's name.
+        state: what was found.
         fix: what to do, empty when nothing is wrong.
     """
 
     level: Literal["ok", "warn", "fail"]
-    where: str
-    text: str
+    name: str
+    state: str
     fix: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether a run can go ahead."""
+        return self.level != "fail"
 
 
 def doctor_model(selector: str, endpoints: Sequence[str] = (), client: Client = "tgi") -> list[Finding]:
@@ -54,7 +60,7 @@ def doctor_model(selector: str, endpoints: Sequence[str] = (), client: Client = 
     if not urls:
         return [Finding("fail", entry.name, "no endpoint", "give --endpoint http://host:port")]
     findings = [finding for url in urls for finding in _check(entry, url, client)]
-    served = {f.text.split(" ")[1] for f in findings if f.text.startswith("serves ")}
+    served = {f.state.split(" ")[1] for f in findings if f.state.startswith("serves ")}
     if len(served) > 1:
         text = f"the endpoints serve different models: {', '.join(sorted(served))}"
         findings.append(Finding("fail", entry.name, text, "give only endpoints of one model"))

@@ -33,9 +33,9 @@ async def test_a_good_endpoint_is_all_ok(client):
     async with loopback.serve(catalog.find("oracle"), live) as url:
         findings = await asyncio.to_thread(doctor_model, "agentlm-7b", [url], client)
     warned = [finding for finding in findings if finding.level != "ok"]
-    assert [finding.text for finding in warned] == ["agentlm-7b should be THUDM/agentlm-7b"]
-    assert any("method G" in finding.text for finding in findings)
-    assert any("package gets the same" in finding.text for finding in findings) == (
+    assert [finding.state for finding in warned] == ["agentlm-7b should be THUDM/agentlm-7b"]
+    assert any("method G" in finding.state for finding in findings)
+    assert any("package gets the same" in finding.state for finding in findings) == (
         client == "text-generation"
     )
 
@@ -45,21 +45,21 @@ async def test_a_dead_endpoint_fails_with_a_fix():
     await server.start()
     await server.stop()
     (finding,) = await check("agentlm-7b", server)
-    assert finding.level == "fail" and "does not answer" in finding.text and "--endpoint" in finding.fix
+    assert finding.level == "fail" and "does not answer" in finding.state and "--endpoint" in finding.fix
 
 
 async def test_different_models_and_short_contexts_are_found():
     other = {**INFO, "model_id": "x/y", "max_total_tokens": 2048, "version": "1.0.3"}
     async with FaultServer() as one, FaultServer(info=other) as two:
         findings = await check("agentlm-7b", one, two)
-    text = "\n".join(finding.text for finding in findings)
+    text = "\n".join(finding.state for finding in findings)
     assert "different models: fault/model, x/y" in text
     assert "takes 2048 tokens" in text and "cannot tokenize" in text
 
 
 async def test_odd_servers_are_described():
     async with FaultServer(info=None, default=Behaviour(details=False)) as server:
-        texts = [finding.text for finding in await check("agentlm-7b", server)]
+        texts = [finding.state for finding in await check("agentlm-7b", server)]
         assert any("no usable /info" in text for text in texts) and "answers without details" in texts
         server.default = Behaviour(422, b"nope", "text/plain")
         assert "fail" in levels(await check("agentlm-7b", server))
@@ -70,7 +70,7 @@ async def test_odd_servers_are_described():
 async def test_the_package_sees_a_failure_of_its_own():
     async with FaultServer(choose=lambda seen: Behaviour(500, b"{}") if seen.path == "/" else None) as server:
         findings = await check("agentlm-7b", server, client="text-generation")
-    assert findings[-1].level == "fail" and "text-generation" in findings[-1].text
+    assert findings[-1].level == "fail" and "text-generation" in findings[-1].state
 
 
 async def test_openai_servers():

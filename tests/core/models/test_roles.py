@@ -86,7 +86,7 @@ async def test_sampling_roles_get_a_seed_of_their_own_key():
 
 async def test_a_failed_role_is_infrastructure_even_when_its_context_overflows():
     long = error(422, "`inputs` must have less than 10 tokens. Given: 11", "validation")
-    async with serving("tool_llm=llama-2-7b-chat", default=long) as (server, model):
+    async with serving("tool_llm=llama-2-7b-chat", default=long) as (_, model):
         with pytest.raises(InfraError, match=r"role tool_llm, k: .*does not fit"):
             await BoundChat("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
 
