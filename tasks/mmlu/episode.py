@@ -35,7 +35,7 @@ class MmluEpisode:
         notes = [f"chose {letter or 'nothing'}"]
         method = self._reply.method
         if method in METHODS:
-            metrics |= {f"method_{name.lower()}": float(name == method) for name in METHODS}
+            metrics[f"method_{method.lower()}"] = 1.0
             notes.append(f"method {method}")
         if method == "F":
             metrics["mmlu_gen"] = right

@@ -63,8 +63,8 @@ def test_wilson_agrees_with_statsmodels(n: int, data: st.DataObject) -> None:
 
 def test_generated_and_ranked_answers_are_told_apart() -> None:
     rows = [
-        row("anatomy", 0, 1.0, method_f=1.0, method_g=0.0, mmlu_gen=1.0),
-        row("anatomy", 1, 0.0, method_f=0.0, method_g=1.0),
+        row("anatomy", 0, 1.0, method_f=1.0, mmlu_gen=1.0),
+        row("anatomy", 1, 0.0, method_g=1.0),
     ]
     result = score.aggregate(rows)
     assert (result["method_f"], result["method_g"], result["mmlu_gen"]) == (0.5, 0.5, 1.0)
