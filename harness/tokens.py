@@ -11,8 +11,8 @@ from harness.errors import DataError, MissingPart, UsageError
 
 Counter = Callable[[str], int]
 
-CL100K_FILE = "webarena/cl100k_base.tiktoken"
-"""Where the mirror keeps the vocabulary; a core data item, several tasks count with it."""
+CL100K_FILE = "cl100k_base.tiktoken"
+"""The vocabulary's name among the core data items; several tasks count with it."""
 
 CL100K_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 

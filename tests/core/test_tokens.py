@@ -52,7 +52,7 @@ def test_cl100k_counts_known_texts_without_the_network(mirror: Path, monkeypatch
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    count = tokens.counter("cl100k", mirror / tokens.CL100K_FILE)
+    count = tokens.counter("cl100k", mirror / "webarena" / tokens.CL100K_FILE)
     assert count("hello world") == 2
     assert count("tiktoken is great!") == 6
     assert count("antidisestablishmentarianism") == 6
@@ -76,7 +76,7 @@ def test_cl100k_is_tiktokens_own_encoding(mirror: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("text", ["<|endoftext|>", "\ud800 alone", "\0", "a" * 10_000_000, "ab " * 4_000_000])
 def test_cl100k_counts_hostile_text(mirror: Path, text: str) -> None:
-    assert tokens.counter("cl100k", mirror / tokens.CL100K_FILE)(text) >= 1
+    assert tokens.counter("cl100k", mirror / "webarena" / tokens.CL100K_FILE)(text) >= 1
 
 
 def test_a_missing_or_wrong_vocabulary_is_named(tmp_path: Path) -> None:

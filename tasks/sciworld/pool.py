@@ -1,0 +1,144 @@
+"""Hands out simulators and recycles the Java processes they live in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from harness.errors import EnvironmentFault
+from tasks.sciworld.jvm import HEAP_BASE_MB, HEAP_SLOT_MB, Jvm, Slot
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+SLOTS = 8
+"""Simulators in one JVM: as many episodes are rebuilt when it dies."""
+
+EPISODES = 200
+RESIDENT_MB = 1200
+"""A JVM that served so many episodes or grew so large takes no further one and ends with its last."""
+
+CALL_S = 60.0
+"""The watchdog of one turn; the slowest turn measured took 1.4 s."""
+
+WARM_TASK = "boil"
+
+
+class Pool:
+    """Simulators for as many episodes as ask, in JVMs of `slots` each with `heap_mb` of heap."""
+
+    def __init__(
+        self, slots: int = SLOTS, call_s: float = CALL_S, heap_mb: int = 0, episodes: int = EPISODES
+    ) -> None:
+        self._slots, self._call_s, self._episodes = slots, call_s, episodes
+        self._heap_mb = heap_mb or HEAP_BASE_MB + HEAP_SLOT_MB * slots
+        self._jvms: list[Jvm] = []
+        self._free: list[Slot] = []
+        self._growing = asyncio.Lock()
+        self._chores: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    @property
+    def jvms(self) -> Sequence[Jvm]:
+        """The processes, retired ones included while an episode lives in them."""
+        return tuple(self._jvms)
+
+    async def acquire(self) -> Slot:
+        """Take a simulator, adding one when none is free.
+
+        Raises:
+            EnvironmentFault: Java does not start.
+        """
+        slot = self._pop() or await self._grown()
+        jvm = slot.jvm
+        jvm.episodes += 1
+        if jvm.episodes >= self._episodes or jvm.resident_mb() > RESIDENT_MB:
+            log.info("JVM %d retires after %d episodes", jvm.pid, jvm.episodes)
+            jvm.retired = True
+            self._sweep()
+        return slot
+
+    def release(self, slot: Slot) -> None:
+        """Give a simulator back; one whose calls still run is free once they end."""
+        if not self._closed:
+            self._chore(self._returned(slot))
+
+    async def warm(self, count: int) -> None:
+        """Have so many simulators ready."""
+        self._free += [await self._grown(fresh=True) for _ in range(count)]
+
+    async def close(self) -> None:
+        """End every process."""
+        self._closed = True
+        async with self._growing:
+            await asyncio.gather(*(jvm.kill() for jvm in self._jvms))
+        await asyncio.gather(*self._chores, return_exceptions=True)
+
+    def _pop(self) -> Slot | None:
+        while self._free:
+            slot = self._free.pop()
+            if slot.jvm.alive and not slot.jvm.retired:
+                return slot
+            _leave(slot)
+        return None
+
+    async def _grown(self, *, fresh: bool = False) -> Slot:
+        """Add a simulator; when the caller is cancelled it is added all the same, for the next."""
+        growing = self._chore(self._grow(fresh=fresh))
+        try:
+            return await asyncio.shield(growing)
+        except asyncio.CancelledError:
+            growing.add_done_callback(self._keep)
+            raise
+
+    def _keep(self, growing: asyncio.Task[Slot]) -> None:
+        if not growing.cancelled() and growing.exception() is None:
+            self._free.append(growing.result())
+
+    async def _grow(self, *, fresh: bool) -> Slot:
+        async with self._growing:
+            if self._closed:
+                raise EnvironmentFault("the simulators are closed")
+            self._sweep()
+            if not fresh and (slot := self._pop()) is not None:
+                return slot
+            open_jvms = [jvm for jvm in self._jvms if not jvm.retired and len(jvm.slots) < self._slots]
+            if not open_jvms:
+                open_jvms = [await Jvm.launch(self._heap_mb)]
+                self._jvms += open_jvms
+            slot = await open_jvms[0].open_slot(self._call_s)
+            # A class loader's first task compiles; better here than while a model waits.
+            await slot.run(slot.load(WARM_TASK, 0, "easy"))
+            return slot
+
+    async def _returned(self, slot: Slot) -> None:
+        await slot.idle()
+        if slot.jvm.alive and not slot.jvm.retired:
+            self._free.append(slot)
+        else:
+            _leave(slot)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """End processes that died, or that retired and are empty."""
+        for slot in [slot for slot in self._free if slot.jvm.retired or not slot.jvm.alive]:
+            self._free.remove(slot)
+            _leave(slot)
+        for jvm in [jvm for jvm in self._jvms if not jvm.alive or (jvm.retired and not jvm.slots)]:
+            self._jvms.remove(jvm)
+            self._chore(jvm.kill())
+
+    def _chore(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        chore = asyncio.create_task(work)
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+        return chore
+
+
+def _leave(slot: Slot) -> None:
+    if slot in slot.jvm.slots:
+        slot.gateway.close()
+        slot.jvm.slots.remove(slot)
