@@ -12,6 +12,7 @@ from harness import config, data, registry, suites
 from harness.episode import Task
 from harness.errors import HarnessError, MissingPart, UsageError
 from harness.manifest import config_hash, directory_name
+from harness.models.roles import parse_role
 from harness.rollout import Decoding
 from harness.store import Item
 from harness.types import Context, Profile, Sample, TaskSpec
@@ -149,6 +150,8 @@ def make(request: RunRequest) -> Plan:
     known = registry.names()
     settings = config.settings(request.settings, members)
     mirror = "fixture" if fixture else request.mirror
+    for role in request.roles:
+        parse_role(role)
     plan = Plan(request, [], {name: list(names) for name, names in chosen.items()})
     for name in members:
         if name not in known:

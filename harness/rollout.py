@@ -9,7 +9,7 @@ import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from harness import history, seeds
@@ -17,6 +17,7 @@ from harness.episode import Episode, Oracle, World
 from harness.errors import ContextOverflow, EnvironmentFault, InfraError
 from harness.models.client import Call, LiveEpisodes, Model
 from harness.phase import Phase
+from harness.rolechats import Binding
 from harness.store import Attempt, CallRecord
 from harness.types import Ask, CallKey, Message, Observation, Pending, Reply, Sample, Score, TaskSpec, Value
 
@@ -41,6 +42,7 @@ class Setup:
     model: Model
     live: LiveEpisodes
     oracle: Callable[[Sample], Oracle] | None = None
+    roles: Mapping[str, Model] = field(default_factory=dict[str, Model])
     history: str = "none"
     decoding: Decoding = "protocol"
     seed: int = 0
@@ -77,6 +79,9 @@ async def play(setup: Setup, sample: Sample, repeat: int, phase: Phase) -> Attem
     spec = setup.spec
     attempt = Attempt(spec.name, spec.version, sample.id, repeat)
     player = _Player(setup, sample, repeat, attempt, phase)
+    if setup.roles:
+        seed = seeds.derive(setup.seed, spec.name, sample.id, repeat, "roles")
+        Binding(attempt, setup.roles, seed, spec.suite, setup.deadline_s).enter()
     began = time.monotonic()
     try:
         await player.run()
@@ -169,8 +174,12 @@ class _Player:
         return reply
 
     def _log_info(self, info: Mapping[str, object]) -> None:
-        if info:
-            self.attempt.calls[-1] = replace(self.attempt.calls[-1], info=info)
+        """Keep the episode's own log beside the call it belongs to; roles may have called since."""
+        if not info:
+            return
+        calls = self.attempt.calls
+        last = max(index for index, call in enumerate(calls) if not call.role)
+        calls[last] = replace(calls[last], info=info)
 
     # -- the environment's side
 

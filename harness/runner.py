@@ -8,8 +8,8 @@ import shutil
 import signal
 import tempfile
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +20,11 @@ from harness.completeness import incomplete_tasks
 from harness.episode import World
 from harness.errors import MissingPart, StoreError
 from harness.models.client import LiveEpisodes, Model, open_model
+from harness.models.roles import open_role, parse_role
 from harness.phase import Phase
 from harness.plan import Plan, RunRequest, TaskPlan
 from harness.progress import Progress
+from harness.rolechats import RoleChat
 from harness.rollout import Setup, play
 from harness.scheduler import Budget, Job, Lane, Scheduler
 from harness.store import Attempt, Item, Store
@@ -78,6 +80,8 @@ class Runner:
         self.live = LiveEpisodes()
         self.scheduler: Scheduler | None = None
         self._endpoint_failures = 0
+        self._traits: dict[str, set[str]] = {}
+        self.roles: dict[str, Model] = {}
 
     async def run(self) -> Summary:
         """Play what is left of the plan."""
@@ -86,8 +90,12 @@ class Runner:
             self.summary.already = True
             return self._finish()
         with _scratch() as work:
-            async with _open(self.plan.request, self.live) as model:
-                self._note_model(model)
+            async with AsyncExitStack() as stack:
+                model = await stack.enter_async_context(_open(self.plan.request, self.live))
+                self.store.set_meta("model", _plain(dict(model.info)))
+                for role in map(parse_role, self.plan.request.roles):
+                    opened = open_role(role, tested=model, live=self.live, profile=self.plan.request.profile)
+                    self.roles[role.role] = await stack.enter_async_context(opened)
                 await self._play(model, remaining, work)
         return self._finish()
 
@@ -117,7 +125,7 @@ class Runner:
     def _lane(self, plan: TaskPlan, model: Model, remaining: set[Item], work: Path) -> Lane:
         spec, request = plan.spec, self.plan.request
         (work / spec.name).mkdir()
-        ctx = replace(plan.ctx, work=work / spec.name)
+        ctx = replace(plan.ctx, work=work / spec.name, models={role: RoleChat(role) for role in self.roles})
         jobs = deque(
             Job(sample, repeat)
             for sample in plan.samples
@@ -132,6 +140,7 @@ class Runner:
                 model=model,
                 live=self.live,
                 oracle=(lambda sample: plan.task.oracle(ctx, sample)) if request.model == "oracle" else None,
+                roles=self.roles,
                 history=plan.task.history(ctx),
                 decoding=request.decoding,
                 seed=request.seed,
@@ -157,6 +166,7 @@ class Runner:
     def _finished(self, attempt: Attempt, job: Job) -> bool:
         """Commit an attempt; returns whether the job is to be tried again."""
         self.store.add(attempt)
+        self._note_traits(attempt)
         self.progress.finished(attempt)
         self.summary.played += 1
         job.tries += 1
@@ -174,8 +184,14 @@ class Runner:
             return False
         return job.tries < TRIES
 
-    def _note_model(self, model: Model) -> None:
-        self.store.set_meta("model", dict(model.info))
+    def _note_traits(self, attempt: Attempt) -> None:
+        """Record how answers were got (a choice's method, `raw->user`): it belongs beside the number."""
+        key = f"traits/{attempt.task}"
+        known = self._traits.setdefault(attempt.task, set(self.store.meta(key) or ()))
+        found = {trait for call in attempt.calls for trait in _traits(call.facts)} - known
+        if found:
+            known |= found
+            self.store.set_meta(key, sorted(known))
 
     def _finish(self) -> Summary:
         self.summary.incomplete = incomplete_tasks(self.store)
@@ -253,6 +269,11 @@ def _spec_facts(plan: TaskPlan) -> dict[str, Any]:
         "excepts": dict(spec.excepts),
         "turns": spec.expected_turns,
     }
+
+
+def _traits(facts: Mapping[str, Any]) -> list[str]:
+    method = facts.get("method")
+    return [*facts.get("notes", ()), *([f"choices by method {method}"] if method else [])]
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from harness.types import Row
 
@@ -72,7 +73,9 @@ def _of_statistic(groups: list[list[Row]], statistic: Statistic, seed: int) -> t
     numbers: list[float] = []
     for _ in range(draws):
         pick = drawn.integers(0, len(groups), len(groups))
-        numbers.append(statistic([row for index in pick.tolist() for row in groups[index]]))
+        numbers.append(
+            statistic([row for index in cast("list[int]", pick.tolist()) for row in groups[index]])
+        )
     return _percentiles(numbers)
 
 

@@ -204,7 +204,8 @@ class Store:
                 " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     a.task, a.version, a.sample, a.repeat, int(final), a.outcome, a.value,
-                    json.dumps(dict(a.metrics)), _printable(a.note), _printable(a.error), len(a.calls),
+                    json.dumps(dict(a.metrics)), _printable(a.note), _printable(a.error),
+                    sum(not call.role for call in a.calls),
                     a.prompt_tokens, a.output_tokens, a.rebuilds, a.started, a.seconds, pending,
                 ),
             )  # fmt: skip

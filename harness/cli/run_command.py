@@ -90,6 +90,16 @@ def command(*, wanted: bool, samples: str | None, retry: str | None, **chosen: A
     if request.executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
     summary = execute(request)
+    if request.judge and not summary.interrupted and not summary.incomplete:
+        from harness.cli.judge_command import judge_directory
+
+        judge_directory(
+            summary.directory,
+            request.judge,
+            k=1,
+            concurrency=request.concurrency or 16,
+            mirror=request.mirror,
+        )
     if wanted and (summary.played or summary.already):
         from harness.cli.report_command import show_run
 

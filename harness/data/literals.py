@@ -136,15 +136,15 @@ def _constant(tree: ast.Module, name: str, where: str) -> Any:
     bodies: list[ast.AST] = [tree]
     if outer:
         bodies = [node for path, node in _scopes(tree) if _is_tail(".".join(outer), path)]
-    own = [value for body in bodies for target, value in _assignments(_statements(body)) if target == last]
-    # A name that only functions assign (`self.NAME = ...`) is looked for deeper.
-    deep = own or [
-        value for body in bodies for target, value in _assignments(ast.walk(body)) if target == last
-    ]
-    if not deep:
+    values = [value for body in bodies for target, value in _assignments(_statements(body)) if target == last]
+    if not values:  # only functions assign it (`self.NAME = ...`)
+        values = [
+            value for body in bodies for target, value in _assignments(ast.walk(body)) if target == last
+        ]
+    if not values:
         raise DataError(f"{where} assigns no constant {name}")
     try:
-        return _fold(deep[-1])
+        return _fold(values[-1])
     except ValueError as error:
         raise DataError(f"{where}: {name} is not a literal ({error})") from error
 

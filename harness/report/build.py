@@ -44,7 +44,8 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
 
 
 def _line(task: TaskData, rules: Rules) -> TaskLine:
-    line = TaskLine(task.name, task.metric, task.unit, notes=list(task.notes))
+    metric = f"{task.metric}@{task.judge}" if task.judge else task.metric
+    line = TaskLine(task.name, metric, task.unit, notes=list(task.notes))
     line.approximate = bool(task.unlike)
     if task.published is not None:
         line.score = task.published

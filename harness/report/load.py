@@ -16,6 +16,7 @@ from harness.store import Item, Store, Stored
 from harness.types import TaskSpec, Unit
 
 FILE = "run.sqlite"
+PAPER_JUDGE = "gpt-4-0613"
 RESULTS = Path("results/runs")
 
 
@@ -92,7 +93,10 @@ def _task(
     data.rows.sort(key=lambda row: (row.sample, row.repeat))
     data.infra_error = len(failed - done)
     spec = _installed(data, name, int(chosen["version"]))
+    data.judge = str((store.meta(f"judge/{name}") or {}).get("judge", ""))
     data.unlike = tuple(_unlike(spec, chosen, config))
+    if data.judge and data.judge != PAPER_JUDGE:
+        data.unlike = (*data.unlike, f"judged by {data.judge}, published by {PAPER_JUDGE}")
     data.notes = (*data.notes, *_notes(store, name, facts, chosen))
     return data
 
@@ -138,7 +142,5 @@ def _notes(store: Store, name: str, facts: Mapping[str, Any], chosen: Mapping[st
     shown = cast("Mapping[str, str]", store.meta(f"fingerprint/{name}") or {}).get("note")
     if shown:
         notes.append(shown)
-    methods = cast("list[str] | None", store.meta(f"methods/{name}"))
-    if methods:
-        notes.append(f"answers chosen by method {', '.join(methods)}")
+    notes += cast("list[str]", store.meta(f"traits/{name}") or [])
     return notes

@@ -26,12 +26,14 @@ class TaskData:
         published: a score in `unit` from the literature, instead of rows.
         unlike: why the score does not stand beside published ones; empty when it does.
         notes: what a reader of the number must know.
+        judge: who judged; part of the metric's name, as other judges give other numbers.
     """
 
     name: str
     metric: str
     unit: Unit
     planned: int = 0
+    judge: str = ""
     rows: list[Row] = field(default_factory=list[Row])
     infra_error: int = 0
     pending: int = 0

@@ -1,0 +1,73 @@
+"""`harness report`: the numbers of one or more runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import UsageError
+
+NORMALIZE = "none, gpt4, agenttuning, or model:RUN"
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1)
+@click.option("--format", "form", type=click.Choice(["table", "md", "csv", "json", "html"]), default="table")
+@click.option("--normalize", default="none", show_default=True, help=NORMALIZE)
+@click.option("--episodes", is_flag=True, help="List every episode.")
+@click.option("--force", is_flag=True, help="Show ratios between unlike scores, marked as approximate.")
+@click.option("--allow-partial", is_flag=True, help="Take an Overall over the tasks that are there.")
+@click.option("--strict", is_flag=True, help="Exit 3 when a suite is partial.")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True)
+def command(
+    runs: tuple[str, ...],
+    form: Any,
+    normalize: str,
+    results: Path,
+    *,
+    episodes: bool,
+    force: bool,
+    allow_partial: bool,
+    strict: bool,
+) -> int:
+    """Show RUNS (directories, their names, or reference:NAME); the newest run when none is given.
+
+    Exit code: 0 complete, 3 when a run is incomplete.
+    """
+    from harness.report.render import render
+
+    rules = _rules(normalize, results, force=force, allow_partial=allow_partial)
+    reports = [_build(name, results, rules) for name in runs or (None,)]
+    click.echo(render(reports, form, episodes=episodes))
+    partial = any(suite.partial for report in reports for suite in report.suites.values())
+    return 3 if not all(report.complete for report in reports) or (strict and partial) else 0
+
+
+def show_run(directory: Path) -> None:
+    """Print a finished run's table."""
+    from harness.report.build import build
+    from harness.report.load import load
+    from harness.report.render import render
+
+    click.echo(render([build(load(str(directory)))], "table"))
+
+
+def _build(name: str | None, results: Path, rules: Any) -> Any:
+    from harness.report.build import build
+    from harness.report.load import load
+
+    return build(load(name, results), rules)
+
+
+def _rules(normalize: str, results: Path, *, force: bool, allow_partial: bool) -> Any:
+    from harness.report.build import Rules
+
+    kind, colon, other = normalize.partition(":")
+    if kind == "model" and colon and other:
+        against = _build(other, results, Rules()).tasks
+        return Rules("model", against, force=force, allow_partial=allow_partial)
+    if normalize not in ("none", "gpt4", "agenttuning"):
+        raise UsageError(f"--normalize {normalize}: choose {NORMALIZE}")
+    return Rules(normalize, force=force, allow_partial=allow_partial)
