@@ -13,7 +13,7 @@ from harness.models.client import LiveEpisodes, open_model
 from harness.phase import Phase
 from harness.rollout import Setup, play
 from harness.store import Attempt
-from harness.types import Context, Profile, Row, Sample
+from harness.types import Context, Profile, Reply, Row, Sample, Score
 from tasks.mmlu import TASK
 from tasks.mmlu.subjects import SUBJECTS
 
@@ -67,6 +67,33 @@ async def test_a_letter_in_a_replay_file_is_a_choice(mirror: Path, tmp_path: Pat
     samples = two_each(list(TASK.samples(ctx, "test")))
     result = numbers(await played(ctx, always_a(tmp_path / "a.jsonl", samples), samples))
     assert result["accuracy"] == sum(s.data["answer"] == "A" for s in samples) / len(samples)
+
+
+async def test_order_and_rescoring_change_nothing(mirror: Path, tmp_path: Path) -> None:
+    ctx = context(mirror)
+    samples = two_each(list(TASK.samples(ctx, "test")))
+    file = tmp_path / "letters.jsonl"
+    with file.open("w") as lines:
+        for index, sample in enumerate(samples):
+            line = {"task": "mmlu", "sample": sample.id, "replies": ["ABCD"[index % 4]]}
+            lines.write(json.dumps(line) + "\n")
+    forth = await played(ctx, f"replay:{file}", samples)
+    back = await played(ctx, f"replay:{file}", samples[::-1])
+    assert numbers(forth) == numbers(back)
+    by_id = {sample.id: sample for sample in samples}
+    async with TASK.world(ctx) as world:
+        for attempt in forth:
+            (call,) = attempt.calls
+            episode = await world.episode(by_id[attempt.sample], 0, 0)
+            await episode.reset()
+            await episode.step(Reply(call.reply, method=str(call.facts["method"])))
+            scored = await episode.score()
+            assert isinstance(scored, Score)
+            assert (scored.value, scored.metrics, scored.note) == (
+                attempt.value,
+                attempt.metrics,
+                attempt.note,
+            )
 
 
 async def test_questions_that_wait_for_the_method_go_on_side_by_side(mirror: Path) -> None:
