@@ -26,7 +26,7 @@ def doctor_task(task: str, mirror: str | None = None) -> list[Finding]:
         )
     found = data.resolve(task, mirror)
     for line in found.problems:
-        what, _, fix = line.rpartition(": ")
+        what, _, fix = line.partition(": ")
         findings.append(Finding("fail", "data", what, fix))
     if not found.problems:
         findings.append(Finding("ok", "data", str(found.path)))

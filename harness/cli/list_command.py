@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness import registry, suites
+from harness.errors import UsageError
 from harness.types import Option, TaskSpec, Value
 
 
@@ -24,7 +25,11 @@ def tasks(name: str | None) -> None:
             click.echo(line)
         return
     for known in registry.names():
-        spec = registry.load(known).spec
+        try:
+            spec = registry.load(known).spec
+        except UsageError as error:
+            click.echo(f"{known:<16}{error}")
+            continue
         click.echo(f"{spec.name:<16}{spec.suite:<10}v{spec.version}  {spec.metric} ({spec.unit})")
     for absent in sorted(suites.all_members() - set(registry.names())):
         click.echo(f"{absent:<16}not part of this version")

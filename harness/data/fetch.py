@@ -73,7 +73,8 @@ def _fetch(pin: Pin, folder: Path) -> None:
     target = folder / pin.path
     known = f"sha256:{pin.sha256}" if pin.sha256 else None
     try:
-        pooch.retrieve(pin.url, known, fname=target.name, path=target.parent)
+        fetch: Callable[..., object] = pooch.retrieve  # pyright: ignore[reportUnknownMemberType]
+        fetch(pin.url, known, fname=target.name, path=target.parent)
     except requests.RequestException as error:
         raise MissingPart(
             f"{pin.url} cannot be fetched ({error}); bring the file to {target} yourself"

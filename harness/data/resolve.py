@@ -58,23 +58,32 @@ def resolve(task: str, mirror: str | None = None) -> Resolved:
     if mirror and not base.is_dir():
         return Resolved(base, "mirror", (f"the mirror {base} is not a folder: give --mirror its path",), "")
     folder = base / wanted.folder
-    problems = check(wanted, folder)
+    problems = (
+        check(wanted, folder) if wanted.files else [f"task {task} has no data.toml: only its fixture runs"]
+    )
     return Resolved(folder, "mirror" if mirror else "cache", tuple(problems), _digest(wanted))
 
 
 def check(wanted: Pins, folder: Path) -> list[str]:
-    """One line for each required file that is missing, and for each that is corrupt."""
+    """Lines for required files that are missing (those with one fix share a line) and for corrupt ones."""
     seen = _Verified(cache_folder() / "verified.json")
+    absent: dict[str, list[str]] = {}
     lines: list[str] = []
     for pin in wanted.files:
         path = folder / pin.path
         if not path.is_file():
             if not pin.optional:
-                lines.append(f"{pin.path} is not in {folder}: {pin.fix(wanted.task)}")
+                absent.setdefault(pin.fix(wanted.task), []).append(pin.path)
         elif wrong := _corrupt(pin, path, seen):
             lines.append(f"{path} has sha256 {wrong}, pinned is {pin.sha256}: {pin.fix(wanted.task)}")
     seen.save()
-    return lines
+    return lines + [f"{_named(paths)} not in {folder}: {fix}" for fix, paths in absent.items()]
+
+
+def _named(paths: list[str]) -> str:
+    if len(paths) == 1:
+        return f"{paths[0]} is"
+    return f"{len(paths)} files ({paths[0]}, ...) are"
 
 
 def core_file(name: str, mirror: str | None = None) -> Path:

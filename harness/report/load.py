@@ -93,12 +93,17 @@ def _task(
     data.rows.sort(key=lambda row: (row.sample, row.repeat))
     data.infra_error = len(failed - done)
     spec = _installed(data, name, int(chosen["version"]))
-    data.judge = str((store.meta(f"judge/{name}") or {}).get("judge", ""))
+    data.judge = _judge(store, name)
     data.unlike = tuple(_unlike(spec, chosen, config))
     if data.judge and data.judge != PAPER_JUDGE:
         data.unlike = (*data.unlike, f"judged by {data.judge}, published by {PAPER_JUDGE}")
     data.notes = (*data.notes, *_notes(store, name, facts, chosen))
     return data
+
+
+def _judge(store: Store, name: str) -> str:
+    found = cast("Mapping[str, Any] | None", store.meta(f"judge/{name}"))
+    return str(found["judge"]) if found else ""
 
 
 def _installed(data: TaskData, name: str, version: int) -> TaskSpec | None:
