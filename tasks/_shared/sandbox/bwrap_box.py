@@ -23,6 +23,7 @@ from tasks._shared.sandbox.spec import (
     BoxSpec,
     Command,
     Programs,
+    Refused,
     Result,
     SandboxFault,
 )
@@ -195,7 +196,10 @@ class BwrapBox:
             finally:
                 for fd in (stdin, *writers):
                     os.close(fd)
-            await reply.line()
+            try:
+                await reply.line()
+            except Refused as error:
+                return Result(127, b"", str(error).encode("utf-8", "replace"))
             code, timed_out = await _ending(reply, command.timeout)
             lingering = not await drain(pumps)
         finally:

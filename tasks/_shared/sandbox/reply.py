@@ -9,7 +9,7 @@ import os
 import socket
 from typing import Any
 
-from tasks._shared.sandbox.spec import SandboxFault
+from tasks._shared.sandbox.spec import Refused, SandboxFault
 
 
 class Reply:
@@ -24,6 +24,7 @@ class Reply:
         """The next answer.
 
         Raises:
+            Refused: the system inside could not start the command.
             SandboxFault: the helper reports a failure, or hung up.
         """
         while b"\n" not in self._buffer:
@@ -31,6 +32,8 @@ class Reply:
                 raise SandboxFault("the sandbox's helper hung up")
         head, _, self._buffer = self._buffer.partition(b"\n")
         answer = json.loads(head)
+        if "refused" in answer:
+            raise Refused(answer["refused"])
         if "error" in answer:
             raise SandboxFault(answer["error"])
         return answer

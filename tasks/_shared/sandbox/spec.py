@@ -22,6 +22,10 @@ class SandboxFault(EnvironmentFault):
     """The sandbox could not be made, or it broke in a way that is not its inmate's doing."""
 
 
+class Refused(Exception):
+    """The system inside cannot start the command any more: no fault of the sandbox, its inmate broke it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caps:
     """The limits of one sandbox.
@@ -153,7 +157,12 @@ class Box(Protocol):
         ...
 
     async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> Terminal:
-        """Start a process on a new terminal."""
+        """Start a process on a new terminal.
+
+        Raises:
+            Refused: the system inside cannot start it.
+            SandboxFault: the sandbox is gone.
+        """
         ...
 
     async def destroy(self) -> None:

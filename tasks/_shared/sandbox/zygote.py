@@ -43,6 +43,10 @@ _TIOCSPTLCK = 0x4004_5431
 _TIOCGPTPEER = 0x5441
 
 
+class _Refused(Exception):
+    """The command could not be started inside; its inmate may have removed it."""
+
+
 def main() -> None:
     """Seal the view of the host, then serve requests until the harness goes away."""
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -94,6 +98,8 @@ def _fork_for(control: socket.socket, fds: list[int]) -> None:
                 _create(request, *fds[1:])
             else:
                 _enter(request, *fds[1:])
+        except _Refused as error:
+            _tell(reply, {"refused": str(error)})
         except BaseException as error:
             _tell(reply, {"error": f"{type(error).__name__}: {error}"})
         finally:
@@ -197,13 +203,16 @@ def _prove_inside(request: Mapping[str, Any]) -> None:
 
 
 def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: list[int]) -> int:
-    """Fork into the PID namespace; returns the child once its exec happened, else raises what failed."""
+    """Fork into the PID namespace; returns the child once its exec happened."""
     error_read, error_write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.close(error_read)
             _join(groups)
+        except OSError:
+            os._exit(125)
+        try:
+            os.close(error_read)
             os.setsid()
             _settle_streams(request, reply, streams)
             _confine(request, keep=error_write)
@@ -218,7 +227,7 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
         failure = file.read()
     if failure:
         os.waitpid(child, 0)
-        raise RuntimeError(failure.decode("utf-8", "replace"))
+        raise _Refused(failure.decode("utf-8", "replace"))
     return child
 
 

@@ -1,0 +1,178 @@
+"""One problem: a fresh system, at most eight turns at its shell, then the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness import seeds
+from harness.types import Ask, Message, Observation, Reply, Score
+from tasks._shared.sandbox import Box, Command, SandboxFault
+from tasks._shared.sandbox.shell import Output, Shell
+from tasks._shared.sandbox.spec import Refused
+from tasks.os import judge
+from tasks.os import score as scoring
+from tasks.os.problems import Problem
+
+if TYPE_CHECKING:
+    from tasks.os.world import Settings
+
+MAX_NEW_TOKENS = 128
+INIT_S = 120.0
+LOGGED = 4000
+
+_FILE = "THUDM/AgentTuning:AgentBench.old/src/tasks/os_interaction/task.py"
+_TEXT = f"{_FILE}:OSInteraction._judge.get_answer#"
+ONE_SHOT = f"{_FILE}:ONE_SHOT"
+INSTRUCTION, FIRST_LEAD, NEXT_LEAD = f"{_TEXT}3", f"{_TEXT}5", f"{_TEXT}12"
+TRUNCATED, OUTPUT_LEAD, EMPTY = f"{_TEXT}22", f"{_TEXT}26", f"{_TEXT}27"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The texts of the conversation.
+
+    Attributes:
+        opening: instruction and exemplar, up to the problem.
+        lead: before the problem.
+        truncated: ends an output that was cut.
+        output: before an output.
+        empty: in the place of an empty one.
+    """
+
+    opening: tuple[Message, ...]
+    lead: str
+    truncated: str
+    output: str
+    empty: str
+
+    @classmethod
+    def from_literals(cls, texts: Mapping[str, Any]) -> Prompt:
+        """Lay out upstream's literals: the exemplar's first turn stands behind the instruction."""
+        first, *others = texts[ONE_SHOT]
+        start = texts[INSTRUCTION] + texts[FIRST_LEAD] + first["content"]
+        shots = [
+            Message("user" if turn["role"] == "user" else "assistant", turn["content"], "shot")
+            for turn in others
+        ]
+        opening = (Message("user", start, "task"), *shots)
+        return cls(opening, texts[NEXT_LEAD], texts[TRUNCATED], texts[OUTPUT_LEAD], texts[EMPTY])
+
+
+class OsEpisode:
+    """Plays one problem in one sandbox."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        make: Callable[[], Awaitable[Box]],
+        prompt: Prompt,
+        settings: Settings,
+        seed: int,
+    ) -> None:
+        self._problem = problem
+        self._make = make
+        self._prompt = prompt
+        self._settings = settings
+        self._seed = seed
+        self._ask = Ask(MAX_NEW_TOKENS, truncate=settings.truncate)
+        self._box: Box | None = None
+        self._shell: Shell | None = None
+        self._tools = ""
+        self._answer: str | None = None
+        self._invalid = False
+
+    async def reset(self) -> Observation:
+        box = self._box = await self._make()
+        shell = self._shell = Shell(box)
+        try:
+            # Upstream logs in before the init scripts run: what they write to ~/.bashrc is not read yet.
+            await shell.start()
+            codes = [await self._prepare(box, index) for index in range(len(self._problem.init))]
+            if self._problem.start:
+                await shell.run(self._problem.start, INIT_S)
+        except Refused as error:
+            raise SandboxFault(f"the problem's own set-up broke the shell: {error}") from error
+        self._tools = await judge.tools_digest(box)
+        task = Message("user", self._prompt.lead + self._problem.description, "task")
+        return Observation((*self._prompt.opening, task), self._ask, info={"init": codes})
+
+    async def _prepare(self, box: Box, index: int) -> int:
+        """Run one init script; its exit status is logged and, as upstream, ignored."""
+        script = self._problem.init[index]
+        code = script.code
+        if script.language == "bash":
+            # Some scripts make random data: the same seed must make the same.
+            code = f"RANDOM={seeds.derive(self._seed, 'random', index) % 32768}\n{code}"
+        return (await box.run(Command(judge.argv(script, code, ()), timeout=INIT_S))).code
+
+    async def step(self, reply: Reply) -> Observation:
+        action = scoring.parse(reply.text)
+        if action.kind != "bash":
+            self._answer = action.text if action.kind == "answer" else None
+            self._invalid = action.kind == "invalid"
+            return Observation(done=True)
+        assert self._shell is not None and self._box is not None
+        try:
+            output = await self._shell.run(action.text, self._settings.command_s)
+        except SandboxFault:
+            if self._box.alive:
+                raise
+            return Observation(done=True, info={"destroyed": True})  # the model's own doing
+        shown = self._show(output)
+        info = {"output": output.text[:LOGGED], **_marks(output)}
+        return Observation((Message("user", shown),), self._ask, info=info)
+
+    def _show(self, output: Output) -> str:
+        text = output.text
+        if output.timed_out or output.flooded:
+            why = (
+                "it printed without end" if output.flooded else f"{self._settings.command_s:g} s have passed"
+            )
+            text = f"{_ended(text)}[interrupted: {why}]\n"
+        if output.restarted and output.prompt:
+            text = f"{_ended(text)}[a new shell was started]\n"
+        if self._settings.style == "prompt":
+            text += output.prompt.rstrip()
+        if not text:
+            return self._prompt.empty
+        return self._prompt.output + scoring.shorten(text, self._prompt.truncated)
+
+    async def score(self) -> Score:
+        settings, box = self._settings, self._box
+        outcome = "model_error" if self._invalid else None
+        if box is None or not box.alive:
+            return Score(0.0, {"paper": 0.0, "fixed": 0.0}, "the system is gone", outcome)
+        wanted = judge.Rule(merge_stderr=settings.merge_stderr, corrected_gold=settings.corrected_gold)
+        try:
+            found = await judge.Judge(self._problem, box, self._answer).verdicts(
+                [wanted, judge.PAPER, judge.FIXED]
+            )
+            tampered = await judge.tools_digest(box) != self._tools
+        except SandboxFault:
+            if box.alive:
+                raise
+            return Score(0.0, {"paper": 0.0, "fixed": 0.0}, "the system died in its checks", outcome)
+        value, paper, fixed = (float(verdict) for verdict in found)
+        metrics = {"paper": paper, "fixed": fixed, "tampered": float(tampered)}
+        note = "the checks' tools were changed" if tampered else ""
+        return Score(value, metrics, note, outcome)
+
+    async def close(self) -> None:
+        """Hang up and destroy the system. Idempotent."""
+        shell, self._shell = self._shell, None
+        box, self._box = self._box, None
+        if shell is not None:
+            await shell.close()
+        if box is not None:
+            await box.destroy()
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _marks(output: Output) -> dict[str, bool]:
+    names = ("timed_out", "flooded", "restarted", "truncated")
+    return {name: True for name in names if getattr(output, name)}

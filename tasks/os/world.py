@@ -1,0 +1,90 @@
+"""Opens a backend that can make systems, and makes one for each episode."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import seeds
+from harness.data import cache_folder
+from harness.episode import Episode
+from harness.errors import MissingPart
+from harness.types import Capacity, Sample, Value
+from tasks._shared.sandbox import Caps, Sandbox, open_sandbox
+from tasks._shared.sandbox.spec import MARKER
+from tasks.os import image
+from tasks.os.episode import OsEpisode, Prompt
+
+MEMORY_MB, PIDS, DISK_MB = 512, 256, 256
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of a run, typed."""
+
+    cwd: str
+    style: str
+    merge_stderr: bool
+    corrected_gold: bool
+    command_s: float
+    cpus: float
+    truncate: int | None
+
+
+class OsWorld:
+    """Holds the sandbox backend that all episodes run in."""
+
+    def __init__(self, sandbox: Sandbox, prompt: Prompt, settings: Settings) -> None:
+        self.capacity = Capacity(memory_mb=96, cpu=0.2)
+        self.fingerprint: Mapping[str, str] = {
+            "sandbox": f"{sandbox.backend.name} {sandbox.backend.version}",
+            "system": _identity(sandbox.image),
+        }
+        self._sandbox = sandbox
+        self._prompt = prompt
+        self._settings = settings
+
+    async def episode(self, sample: Sample, repeat: int, seed: int) -> Episode:
+        """One problem in a system of its own, which `reset` makes."""
+        del repeat
+        hostname = f"{seeds.derive(seed, 'hostname') & 0xFFFF_FFFF_FFFF:012x}"
+        settings = self._settings
+        caps = Caps(memory_mb=MEMORY_MB, pids=PIDS, cpus=settings.cpus, disk_mb=DISK_MB)
+
+        async def make() -> Any:
+            return await self._sandbox.create(hostname=hostname, cwd=settings.cwd, caps=caps)
+
+        return OsEpisode(sample.data["problem"], make, self._prompt, settings, seed)
+
+
+def _identity(found: Any) -> str:
+    return (found / MARKER).read_text().strip() if isinstance(found, Path) else str(found)
+
+
+def _images() -> dict[str, Path | Exception | str | Any]:
+    try:
+        root: Path | Exception = image.built_root(cache_folder())
+    except MissingPart as error:
+        root = error
+    return {"docker": image.CONTAINER_IMAGE, "podman": image.CONTAINER_IMAGE, "bwrap": root}
+
+
+@asynccontextmanager
+async def open_world(
+    prompt: Prompt, options: Mapping[str, Value], truncate: int | None
+) -> AsyncIterator[OsWorld]:
+    """Find a sandbox with the task's system, then play in it; closes it at the end."""
+    settings = Settings(
+        cwd=str(options["cwd"]),
+        style=str(options["observation_style"]),
+        merge_stderr=bool(options["merge_check_stderr"]),
+        corrected_gold=bool(options["corrected_gold"]),
+        command_s=float(options["command_s"] or 30.0),
+        cpus=float(options["cpus"] or 1.0),
+        truncate=truncate,
+    )
+    async with open_sandbox(_images(), str(options["sandbox"])) as sandbox:
+        yield OsWorld(sandbox, prompt, settings)
