@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from harness import config, data, registry, suites
 from harness.episode import Task
-from harness.errors import HarnessError, MissingPart, UsageError
+from harness.errors import DataError, HarnessError, MissingPart, UsageError
 from harness.manifest import config_hash, directory_name
 from harness.models.roles import parse_role
 from harness.rollout import Decoding
@@ -161,7 +161,7 @@ def make(request: RunRequest) -> Plan:
             continue
         try:
             plan.tasks.append(_task(request, name, settings[name], wanted_ids.get(name), mirror))
-        except MissingPart as error:
+        except (MissingPart, DataError) as error:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
     return plan
 

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from harness import registry
 from harness.data.pins import CORE, Pin, pins
@@ -73,8 +73,7 @@ def _fetch(pin: Pin, folder: Path) -> None:
     target = folder / pin.path
     known = f"sha256:{pin.sha256}" if pin.sha256 else None
     try:
-        fetch: Callable[..., object] = pooch.retrieve  # pyright: ignore[reportUnknownMemberType]
-        fetch(pin.url, known, fname=target.name, path=target.parent)
+        cast(Any, pooch).retrieve(pin.url, known, fname=target.name, path=target.parent)
     except requests.RequestException as error:
         raise MissingPart(
             f"{pin.url} cannot be fetched ({error}); bring the file to {target} yourself"
