@@ -1,0 +1,402 @@
+"""ReWOO's tools: hostile expressions, stand-ins, and the real services' protocols over HTTP."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import ContextOverflow, InfraError
+from harness.types import Ask, Message, Reply
+from tasks._shared.recorded import Answers
+from tasks._shared.web import Manners, Web
+from tasks._shared.wiki.corpus import Corpus
+from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.tools import google, wolfram
+from tasks.rewoo.tools.algebra import BITS, Algebra, CannotSolve, solve
+from tasks.rewoo.tools.base import ToolError
+from tasks.rewoo.tools.calculator import Calculator, DirectCalculator, answer, evaluate
+from tasks.rewoo.tools.model import LLM, Model
+from tasks.rewoo.tools.speech import CHUNK, Speech, split
+from tasks.rewoo.tools.wikipedia import Wikipedia
+
+_spec = importlib.util.spec_from_file_location("fakes_web", Path(__file__).with_name("fakes_web.py"))
+assert _spec and _spec.loader
+fakes = sys.modules.setdefault("fakes_web", importlib.util.module_from_spec(_spec))
+_spec.loader.exec_module(fakes)
+
+QUICK = Manners(rate=10_000, burst=1_000, parallel=8, timeout_s=10, tries=3, first_wait_s=0.001)
+
+
+class Scripted:
+    """An auxiliary model that answers from a table and remembers what it was asked."""
+
+    def __init__(self, text: str = "an answer\n", error: Exception | None = None) -> None:
+        self.text, self.error = text, error
+        self.asked: list[tuple[str, tuple[Message, ...] | str, Ask]] = []
+
+    async def ask(self, key: str, messages: tuple[Message, ...] | str, ask: Ask) -> Reply:
+        self.asked.append((key, messages, ask))
+        if self.error:
+            raise self.error
+        return Reply(self.text)
+
+
+# -- the calculator
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("37593 * 67", "2518731"),
+        ("37593**(1/5)", "8.222831614237718"),
+        ("3 * 0.1", "0.30000000000000004"),
+        ("5 > 3", "True"),
+        ("2^3", "1"),
+        (" (2 * 37 - 10) - 8\n", "56"),
+        ("pi * 2", "6.283185307179586"),
+        ("sqrt(16)", "4.0"),
+        ("10 % 4", "2"),
+        ("1 << 4", "16"),
+    ],
+)
+def test_arithmetic_is_numexprs(expression: str, value: str):
+    assert evaluate(expression) == value
+
+
+HOSTILE = [
+    "9**9**9",
+    "9**9**9**9**9",
+    "(10**10)**(10**10)",
+    "(9**99)**99",
+    "1<<10**9",
+    "1<<(1<<9)<<99999999",
+    "2**2**2**2**2**2",
+    "9**9.0**9",
+    "__import__('os').system('true')",
+    "().__class__.__base__.__subclasses__()",
+    "open('/etc/passwd')",
+    "[x for x in range(9)]",
+    "lambda: 0",
+    "'a' * 10**9",
+    "x",
+    "pi.real",
+    "evaluate(1)",
+    "sqrt(x=1)",
+    "1,200 * 3",
+    "12 apples",
+    "1 +",
+    "",
+    "1; 2",
+    "1\n2",
+    "\0",
+    "\ud800",
+    "1+" * 99 + "1",
+    "-" * 190 + "1",
+    "1" * 201,
+    "9" * 10_000_000,
+    "1 if 1 else 2",
+    "1j",
+    "1/0",
+    "1e999",
+    "2**64",
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("expression", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_expressions_are_refused(expression: str):
+    with pytest.raises(ToolError):
+        evaluate(expression)
+
+
+@given(st.text(alphabet=list("0123456789.+-*/%^<>()&|~ epiqrtsn"), max_size=60))
+def test_no_expression_does_anything_but_answer_or_refuse(expression: str):
+    with suppress(ToolError):
+        assert isinstance(evaluate(expression), str)
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6), st.integers(1, 999))
+def test_integers_come_out_exactly(a: int, b: int, c: int):
+    assert evaluate(f"({a} + {b}) * {c}") == str((a + b) * c)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("```text\n37 * 2\n```\n...numexpr.evaluate(...)...\n", "74"),
+        ("\n```text 1+1 ``` Answer: 9", "2"),
+        ("Answer: 42", "42"),
+        ("It is so. Answer: 1 Answer: 2 ", "2"),
+    ],
+)
+def test_the_translators_text_is_read_as_upstream(written: str, value: str):
+    assert answer(written) == value
+
+
+@pytest.mark.parametrize("written", ["", "42", "Then ```text\n1\n```", "```text\nx apples\n```"])
+def test_a_translator_without_expression_fails_the_tool(written: str):
+    with pytest.raises(ToolError):
+        answer(written)
+
+
+async def test_calculator_asks_raw_with_its_stop_and_direct_asks_nobody():
+    chat = Scripted("```text\n2 * 21\n```")
+    found = await Calculator(Model(chat, Answers("live")), "Q: {question}\n").use("k", "twice {question}?")
+    assert (found.text, found.source) == ("42", "live")
+    assert chat.asked == [("k", "Q: twice {question}?\n", Ask(max_new_tokens=256, stop=("```output",)))]
+    assert (await DirectCalculator().use("k", "6*7")).text == "42"
+
+
+# -- the model
+
+
+async def test_llm_sends_the_template_and_strips_newlines():
+    chat = Scripted("\nParis \n\n")
+    found = await LLM(Model(chat, Answers("live")), "Be short.\n\n{request}").use("q/0/#E1", "Where?")
+    assert (found.text, found.source, found.missed) == ("Paris ", "live", False)
+    assert chat.asked[0][:2] == ("q/0/#E1", (Message("user", "Be short.\n\nWhere?"),))
+
+
+async def test_a_prompt_too_long_fails_the_tool_and_a_failing_role_the_machinery():
+    for error, raised in ((ContextOverflow("x"), ToolError), (InfraError("x"), InfraError)):
+        with pytest.raises(raised):
+            await LLM(Model(Scripted(error=error), Answers("live")), "{request}").use("k", "x")
+
+
+async def test_model_answers_are_recorded_and_replayed_without_a_model(tmp_path: Path):
+    path = tmp_path / "x.sqlite"
+    answers = Answers("record", path)
+    llm = LLM(Model(chat := Scripted("Paris"), answers), "{request}")
+    assert [(await llm.use(key, "Where?")).text for key in ("a", "b")] == ["Paris", "Paris"]
+    assert len(chat.asked) == 1
+    answers.close()
+    answers = Answers("replay", path)
+    found = await LLM(Model(None, answers), "{request}").use("c", "Where?")
+    assert (found.text, found.source, found.missed) == ("Paris", "replay", False)
+    missed = await LLM(Model(None, answers), "{request}").use("c", "Who?")
+    assert (missed.text, missed.missed) == (NOTHING, True)
+    asked = await LLM(Model(Scripted("Nobody"), answers), "{request}").use("c", "Who?")
+    assert (asked.text, asked.source, asked.missed) == ("Nobody", "live", False)
+    answers.close()
+
+
+async def test_a_cache_never_serves_one_models_answers_to_another(tmp_path: Path):
+    answers = Answers("cache", tmp_path / "x.sqlite")
+    said = [(await LLM(Model(Scripted(t), answers), "{request}").use("k", "x")).text for t in ("one", "two")]
+    assert said == ["one", "two"]
+    answers.close()
+
+
+# -- stand-ins
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Solve x + (2x - 10) + ((2x - 10) - 8) = 157", "x = 37"),
+        ("y + 3y = 48", "y = 12"),
+        ("x^2 - 5x + 6 = 0", "x = 2 or x = 3"),
+        ("solve 2x = 5 for x", "x = 2.5"),
+        ("x**2 = 16", "x = -4 or x = 4"),
+        ("2 * (3 + 4) / 7", "2"),
+        ("-3^2", "-9"),
+        ("Simplify 1/3", "0.3333333333"),
+        ("(x - 2)(x + 2) = 0", "x = -2 or x = 2"),
+        ("x/4 = [12]", "x = 48"),
+    ],
+)
+def test_algebra(text: str, answer: str):
+    assert solve(text) == answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "3 apples", "x + y = 3", "x = x", "1 = 2", "x^2 = -1", "x^3 = 8", "2x", "1/0", "x/(x-1)=2"),
+        *("a=b=c", "2^x=8", "(" * 200, "1+" * 200, "((((((9^8)^8)^8)^8)^8)^8)", "\0", "\ud800 = 1"),
+        *("x = 1" * 100, "9" * 10_000_000, "()", "2^^3"),
+    ],
+)
+async def test_what_algebra_cannot_do_it_says_in_wolframs_words(text: str):
+    with pytest.raises(CannotSolve):
+        solve(text)
+    found = await Algebra().use("k", text)
+    assert (found.text, found.source) == (wolfram.NOT_ABLE, "own algebra")
+
+
+@given(st.integers(-99, 99), st.integers(-99, 99), st.integers(1, 50))
+def test_linear_equations_have_their_solution(root: int, b: int, a: int):
+    assert solve(f"{a}x + {b} = {a * root + b}".replace("+ -", "- ")) == f"x = {root}"
+
+
+@given(st.text(alphabet=list("0123456789.x+-*/^()= "), max_size=80))
+def test_no_input_breaks_algebra(text: str):
+    with suppress(CannotSolve):
+        assert len(solve(text)) < 4 * BITS
+
+
+def test_chunks_hold_the_whole_text_in_order():
+    text = "\n\n".join(["A short one.", "word " * 300, "x" * 2500, "Last."])
+    chunks = split(text)
+    assert max(map(len, chunks)) <= CHUNK
+    assert "".join("".join(chunks).split()) == "".join(text.split())
+
+
+def test_the_best_chunk_is_found_and_there_always_is_one():
+    speech = Speech(
+        "\n\n".join([f"Nothing here {n}. " + "pad " * 200 for n in range(3)] + ["The pier gets a rope hall."])
+    )
+    assert "rope hall" in speech.best('ropes? at the PIER" OR')
+    assert speech.best("???").startswith("Nothing here 0")
+    speech.close()
+
+
+def test_the_speech_makes_46_chunks(mirror: Path):
+    assert len(split((mirror / "rewoo/data/docs/state_of_the_union.txt").read_text())) == 46
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_long_queries_fail_wikipedia_unless_cut(cut: bool):
+    wiki = Wikipedia(Corpus([("Tern", "A village.\nBy a lake.")]), cut=cut)
+    assert (await wiki.use("k", "Tern")).text == "A village.\nBy a lake."
+    assert (await wiki.use("k", "Heron")).text == "Could not find [Heron]. Similar: []"
+    if cut:
+        assert (await wiki.use("k", "x " * 300)).text.startswith("Could not find")
+    else:
+        with pytest.raises(ToolError):
+            await wiki.use("k", "x " * 300)
+    with pytest.raises(ToolError):
+        await wiki.use("k", " ")
+
+
+# -- the services
+
+
+@asynccontextmanager
+async def served(
+    search: fakes.FakeSearch, answers: Answers, key: str = ""
+) -> AsyncIterator[tuple[google.Google, wolfram.Wolfram]]:
+    async with fakes.serve_search(search) as (serper, alpha), Web(contact="t", manners=QUICK) as session:
+        yield (
+            google.Google(answers, session, endpoint=serper, key=key or "serper-key"),
+            wolfram.Wolfram(answers, session, endpoint=alpha, key=key or "wolfram-key"),
+        )
+
+
+RESULT = {
+    "searchParameters": {"q": "tern"},
+    "knowledgeGraph": {
+        "title": "Tern",
+        "type": "Village",
+        "description": "It lies by a lake.",
+        "attributes": {"Area": "3 km"},
+    },
+    "organic": [
+        {"title": "a", "link": "x", "snippet": "First.", "attributes": {"Founded": "1610"}},
+        {"title": "b", "link": "y"},
+        {"title": "c", "link": "z", "snippet": "Second."},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ({"answerBox": {"answer": "42", "snippet": "no"}, "organic": []}, "42"),
+        ({"answerBox": {"snippet": "two\nlines"}}, "two lines"),
+        ({"answerBox": {"snippetHighlighted": ["a", "b"]}}, "a b"),
+        (RESULT, "Tern: Village. It lies by a lake. Tern Area: 3 km. First. Founded: 1610. Second."),
+        ({"organic": []}, google.NO_RESULT),
+    ],
+)
+async def test_google_in_serpers_shape(result: dict[str, object], text: str):
+    search = fakes.FakeSearch(google={"tern": result})
+    async with served(search, Answers("live")) as (tool, _):
+        assert (await tool.use("k", "tern")).text == text
+    assert search.bodies == [{"q": "tern", "gl": "us", "hl": "en", "num": 10}]
+
+
+async def test_google_without_organic_hits_fails_as_upstream():
+    async with served(fakes.FakeSearch(google={"tern": {"searchParameters": {}}}), Answers("live")) as (
+        tool,
+        _,
+    ):
+        with pytest.raises(ToolError, match="organic"):
+            await tool.use("k", "tern")
+
+
+async def test_wolfram_takes_the_primary_pod():
+    search = fakes.FakeSearch(wolfram={"2x=4": "x = 2", "void": "", "Answer:": "Answer: 7 < 8"})
+    async with served(search, Answers("live")) as (_, tool):
+        assert (await tool.use("k", "2x=4")).text == "x = 2"
+        assert (await tool.use("k", "void")).text == wolfram.NO_RESULT
+        assert (await tool.use("k", "Answer:")).text == "7 < 8"
+        assert (await tool.use("k", "who am I")).text == wolfram.NOT_ABLE
+
+
+async def test_a_wrong_key_is_the_machinerys_fault():
+    async with served(fakes.FakeSearch(), Answers("live"), key="wrong") as tools:
+        for tool in tools:
+            with pytest.raises(InfraError, match="key"):
+                await tool.use("k", "x")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        fakes.too_many,
+        lambda: web.Response(status=502),
+        lambda: web.Response(text="<!DOCTYPE x [<!ENTITY a 'b'>]><x/>"),
+        lambda: web.Response(text="{"),
+    ],
+)
+async def test_trouble_is_retried_and_then_an_infra_error(trouble: object):
+    search = fakes.FakeSearch(google={"x": {"answerBox": {"answer": "yes"}}}, wolfram={"x": "yes"})
+    async with served(search, Answers("live")) as tools:
+        for tool in tools:
+            search.trouble = [trouble] * 2
+            assert (await tool.use("k", "x")).text == "yes"
+            search.trouble = [trouble] * 3
+            with pytest.raises(InfraError):
+                await tool.use("k", "x")
+
+
+@pytest.mark.parametrize("text", ["", " ", "x" * 4001, "\ud800"])
+async def test_inputs_no_service_takes_fail_the_tool_unasked(text: str):
+    search = fakes.FakeSearch()
+    async with served(search, Answers("live")) as tools:
+        for tool in tools:
+            with pytest.raises(ToolError):
+                await tool.use("k", text)
+    assert search.seen == []
+
+
+async def test_services_are_recorded_once_and_their_keys_are_not_in_the_file(tmp_path: Path):
+    path = tmp_path / "x.sqlite"
+    search = fakes.FakeSearch(google={"tern": RESULT}, wolfram={"2x=4": "x = 2"})
+    answers = Answers("record", path)
+    async with served(search, answers) as (first, second):
+        for _ in range(3):
+            spoken = (await first.use("k", "tern")).text, (await second.use("k", "2x=4")).text
+        ends = first._endpoint, second._endpoint
+    answers.close()
+    assert len(search.seen) == 2
+    content = path.read_bytes()
+    assert b"serper-key" not in content
+    assert b"wolfram-key" not in content
+    answers = Answers("replay", path)
+    again = (
+        google.Google(answers, None, endpoint=ends[0], key=""),
+        wolfram.Wolfram(answers, None, endpoint=ends[1], key=""),
+    )
+    assert ((await again[0].use("k", "tern")).text, (await again[1].use("k", "2x=4")).text) == spoken
+    assert [(await tool.use("k", "new")).missed for tool in again] == [True, True]
+    answers.close()
