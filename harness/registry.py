@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from harness.episode import Task
-from harness.errors import UsageError
+from harness.errors import MissingPart, UsageError
 
 GROUP = "harness.tasks"
 
@@ -33,13 +33,14 @@ def load(name: str) -> Task:
     """Import one task.
 
     Raises:
-        UsageError: no such task (with the nearest names), or its package does not import.
+        UsageError: no such task, with the nearest names.
+        MissingPart: its package does not import.
     """
     entry = _entry(name)
     try:
         task = cast(Task, entry.load())
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"task {name} does not load from {entry.value}: {error}") from error
+        raise MissingPart(f"task {name} does not load from {entry.value}: {error}") from error
     if task.spec.name != name:
         raise UsageError(f"task {name} calls itself {task.spec.name}: its entry point must carry that name")
     return task
