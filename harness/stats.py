@@ -82,10 +82,10 @@ def _of_statistic(groups: list[list[Row]], statistic: Statistic, seed: int) -> t
 def _percentiles(numbers: list[float]) -> tuple[float, float]:
     import numpy as np
 
-    low, high = np.percentile(numbers, [2.5, 97.5])
+    low, high = np.nanpercentile(numbers, [2.5, 97.5])
     return float(low), float(high)
 
 
 def headline(aggregate: Callable[[Sequence[Row]], Mapping[str, float]], metric: str) -> Statistic:
-    """Turn a task's aggregate into the statistic under its metric."""
-    return lambda rows: aggregate(rows)[metric]
+    """Turn a task's aggregate into the statistic under its metric; NaN for a draw that has none."""
+    return lambda rows: aggregate(rows).get(metric, math.nan)

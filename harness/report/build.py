@@ -82,8 +82,11 @@ def _value(line: TaskLine, task: TaskData) -> None:
         return
     scale = 100.0 if task.unit == "percent" else 1.0
     numbers = dict(task.aggregate(task.rows))
-    line.score = numbers.pop(task.metric) * scale
     line.metrics = numbers
+    if task.metric not in numbers:
+        line.notes.append("the task withholds its headline: its metrics say what is missing")
+        return
+    line.score = numbers.pop(task.metric) * scale
     statistic = None if task.mean else stats.headline(task.aggregate, task.metric)
     ci = stats.interval(task.rows, statistic)
     line.ci = (ci[0] * scale, ci[1] * scale) if ci else None

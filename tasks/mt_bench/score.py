@@ -122,7 +122,7 @@ def aggregate(rows: Sequence[Row]) -> dict[str, float]:
     if len(judgings) > 1:
         result["judgings_sd"] = stdev(judgings)
     if any("withheld" in row.metrics for row in rows):
-        del result["mt_bench"]
+        result.pop("mt_bench", None)
     return result | totals if rows else {}
 
 

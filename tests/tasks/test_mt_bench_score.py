@@ -99,6 +99,18 @@ def test_no_headline_where_something_is_missing_and_partial_is_not_allowed() -> 
     assert score.aggregate([Row("1", 0, "scored", 4.5, complete.metrics)])["mt_bench"] == 4.5
 
 
+def test_nothing_readable_gives_no_headline_and_no_crash() -> None:
+    from harness import stats
+
+    none = resolve({("turn-1", 0): "?", ("turn-2", 0): "?"}, "fixed", withhold=True)
+    rows = [Row("1", 0, "scored", none.value, none.metrics)]
+    assert score.aggregate(rows) == {"judged": 0, "unparsed": 2, "missing": 0}
+    # Some draws of an interval hold only such rows.
+    mixed = [*rows, *(Row(str(n), 0, "scored", 6.0 + n, {}) for n in (2, 3))]
+    mixed[0] = Row("1", 0, "scored", 0.0, {"judged": 0.0})
+    assert stats.interval(mixed, stats.headline(score.aggregate, "mt_bench")) == pytest.approx((8.0, 9.0))
+
+
 def test_rows_without_metrics_count_once() -> None:
     assert score.aggregate([Row("1", 0, "scored", 10.0), Row("2", 0, "scored", 8.0)])["mt_bench"] == 9.0
     assert score.aggregate([]) == {}
