@@ -69,7 +69,7 @@ def write_literals(path: Path, values: Mapping[str, Any]) -> Path:
     """Write literals with their hashes, the way `literals` reads them; for a task's `prepare.py`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {address: {"value": value, "sha256": digest(value)} for address, value in values.items()}
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     return path
 
 
