@@ -20,6 +20,9 @@ TOKENS = 256
 INPUT = 4000
 """Prompt tokens upstream lets the server keep, cutting on the left."""
 
+LONGEST = 65_536
+"""Characters of a reply that are read; 256 tokens never make as many, and grading more takes seconds."""
+
 JUDGE = Ask(max_new_tokens=32)
 
 NO_CALL = ("plan", "unknown", "capped")
@@ -179,4 +182,4 @@ class RewooEpisode:
 
 def cut(reply: str) -> str:
     """End a reply where upstream did: at the next turn's mark."""
-    return reply.split("[INST]", 1)[0].split("<|end_of_turn|>", 1)[0].strip()
+    return reply[:LONGEST].split("[INST]", 1)[0].split("<|end_of_turn|>", 1)[0].strip()

@@ -292,7 +292,7 @@ async def test_two_search_oracle_scores_100_on_all_300_rows(
 
     monkeypatch.setenv("HARNESS_MIRROR", str(mirror))
     ctx = context(mirror / "hotpotqa", tmp_path)
-    count = tokens.counter("cl100k", mirror / tokens.CL100K_FILE)
+    count = tokens.counter("cl100k")
     rows: list[Row] = []
     sizes: list[int] = []
     async with TASK.world(ctx) as world:

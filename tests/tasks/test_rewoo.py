@@ -193,7 +193,8 @@ async def test_the_judge_is_asked_once_with_upstreams_template(tmp_path: Path):
     (asked,) = pending.items
     assert asked.messages[0].content == (
         "Grade a quiz. Write CORRECT or INCORRECT, nothing else.\n"
-        "QUESTION: What is the capital of the island of Merrow?\nSTUDENT: It is {answer} Town\nTRUTH: Merrow Town\nGRADE:"
+        "QUESTION: What is the capital of the island of Merrow?\n"
+        "STUDENT: It is {answer} Town\nTRUTH: Merrow Town\nGRADE:"
     )
     for text, paper, fixed, unread in (("CORRECT", 1, 1, 0), ("Correct.", 0, 1, 0), ("Hm", 0, 0, 1)):
         score = TASK.resolve(ctx, pending, [Verdict("grade", 0, text)])
