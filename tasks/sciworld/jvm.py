@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from harness.errors import EnvironmentFault, MissingPart
 from tasks.sciworld.gateway import ENTRY, Gateway, JavaError, Ref, Static
@@ -292,3 +293,18 @@ class Slot:
     async def gold_actions(self) -> list[str]:
         """The solution that `load` computed."""
         return await self.gateway.lines(ENTRY, "getGoldActionSequence")
+
+    async def task_names(self) -> list[str]:
+        """Every task in the simulator's own, alphabetical order."""
+        return await self.gateway.lines(ENTRY, "getTaskNames")
+
+    async def most_variations(self, task: str) -> int:
+        """How many variations a task has."""
+        return int(str(await self.gateway.call(ENTRY, "getTaskMaxVariations", task)))
+
+    async def variations(self, split: Literal["Train", "Dev", "Test"]) -> list[int]:
+        """The loaded task's variations in one of the simulator's splits."""
+        listed = await self.gateway.ref(ENTRY, f"getVariations{split}")
+        shown = await self.gateway.text(listed, "toString")
+        await self.gateway.release(listed)
+        return json.loads(shown)
