@@ -59,7 +59,7 @@ CHANGES: dict[str, tuple[Change, ...]] = {
     ),
     # `ls` takes arguments and ignores them, `rm` takes the first argument that is no switch.
     "terminal": (
-        Change(r"if\(input\.replace\(/\\s/g, ''\) ==='ls'\)", r"if(/^ls(\\s|$)/.test(input))"),
+        Change(r"if\(input\.replace\(/\\s/g, ''\) ==='ls'\)", r"if(/^ls(\s|$)/.test(input))"),
         Change(
             r"(?<=var fileInput = )commandArgs\[1\]",
             "commandArgs.slice(1).filter(function(a){ return a && a[0] !== '-'; })[0]",

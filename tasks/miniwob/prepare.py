@@ -86,14 +86,12 @@ def collect(root: Path) -> Mapping[str, Any]:
 def _stripped(source: Path, name: str) -> str:
     """A module's constant that is written as a literal with `.strip()` behind it."""
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
-        match node:
-            case ast.Assign(
-                targets=[ast.Name(id=found)],
-                value=ast.Call(
-                    func=ast.Attribute(value=ast.Constant(value=str(text)), attr="strip"), args=[]
-                ),
-            ) if found == name:
-                return text.strip()
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        match node.targets, node.value.func:
+            case [ast.Name(id=found)], ast.Attribute(value=ast.Constant(value=str(text)), attr="strip"):
+                if found == name:
+                    return text.strip()
             case _:
                 continue
     raise DataError(f"{source} has no {name} that is a stripped literal")

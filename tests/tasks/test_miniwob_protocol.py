@@ -142,7 +142,8 @@ def test_an_empty_grounding_file_skips_the_call(prompts: Prompts):
 
 
 def test_the_example_is_shown_to_the_plan_only(prompts: Prompts):
-    calls, _, _ = run(Protocol(prompts, Rules(), "click-checkboxes"), {"act": "type x"}, [PAGE, PAGE])
+    protocol = Protocol(prompts, Rules(), "click-checkboxes")
+    calls, _, _ = run(protocol, {"act": "type x"}, [PAGE, PAGE])
     shown = [prompts.files("click-checkboxes").example in call.document for call in calls]
     assert shown[0] and not any(shown[3:])
 

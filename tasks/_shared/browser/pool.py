@@ -132,7 +132,10 @@ class BrowserPool:
             if settings.allow:
                 await made.route(_outside(settings.allow), lambda route: _refuse(route, refused))
             made.set_default_timeout(settings.call_s * 1000)
-            return Tab(made, await made.new_page(), self, slot, refused)
+            tab = Tab(made, await made.new_page(), self, slot, refused)
+            tab.page.on("crash", lambda _: tab.crash())
+            made.on("page", lambda page: page.on("crash", lambda _: tab.crash()))
+            return tab
         except BaseException:
             with contextlib.suppress(Exception):
                 await made.close()

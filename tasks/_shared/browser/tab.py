@@ -81,7 +81,9 @@ class Tab:
     owner: Owner
     slot: Slot
     refused: list[str] = field(default_factory=list[str])
+    crashed: bool = False
     _closed: bool = False
+    _clocks: set[asyncio.Timeout] = field(default_factory=set[asyncio.Timeout])
 
     async def call(self, work: Awaitable[T], *, limit_s: float | None = None) -> T:
         """Await one browser call within the pool's limit.
@@ -93,18 +95,29 @@ class Tab:
         from playwright.async_api import Error
 
         limit = limit_s or self.owner.settings.call_s
-        clock = asyncio.timeout(limit)
+        clock = asyncio.timeout(0 if self.crashed else limit)
+        self._clocks.add(clock)
         try:
             async with clock:
                 return await work
         except TimeoutError as error:
             if not clock.expired():
                 raise
-            raise EnvironmentFault(f"the browser did not answer within {limit:g} s") from error
+            what = "the page crashed" if self.crashed else f"the browser did not answer within {limit:g} s"
+            raise EnvironmentFault(what) from error
         except Error as error:
-            if self.slot.down or _GONE.search(error.message):
+            if self.slot.down or self.crashed or _GONE.search(error.message):
                 raise EnvironmentFault(f"the browser is gone: {error.message.splitlines()[0]}") from error
             raise
+        finally:
+            self._clocks.discard(clock)
+
+    def crash(self) -> None:
+        """End the calls that wait for a page that crashed; the driver would leave them waiting."""
+        self.crashed = True
+        for clock in self._clocks:
+            if not clock.expired():
+                clock.reschedule(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
         """Close the context; a browser that is used up goes with its last one. Idempotent."""
