@@ -2,13 +2,14 @@
 
 from harness.data.literals import digest, extract_literals, literals, write_literals
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
-from harness.data.resolve import FIXTURE, Resolved, cache_folder, check, core_file, resolve
+from harness.data.resolve import FIXTURE, Problem, Resolved, cache_folder, check, core_file, resolve
 
 __all__ = [
     "CORE",
     "FIXTURE",
     "Pin",
     "Pins",
+    "Problem",
     "Resolved",
     "cache_folder",
     "check",

@@ -80,7 +80,7 @@ def task_folder(task: str) -> Path:
     """The folder of a task's package, found without importing it."""
     spec = importlib.util.find_spec(registry.package(task))
     if spec is None or spec.origin is None:
-        raise DataError(f"the package of task {task} has no folder")
+        raise DataError(f"task {task}: its package {registry.package(task)} is not there, or has no folder")
     return Path(spec.origin).parent
 
 
@@ -91,6 +91,8 @@ def _pin(entry: dict[str, Any]) -> Pin:
         raise ValueError(f"unknown keys {sorted(unknown)}")
     if values.get("kind") not in KINDS:
         raise ValueError(f"{values.get('path')}: kind must be one of {', '.join(KINDS)}")
+    if values["kind"] == "url" and not values.get("url"):
+        raise ValueError(f"{values.get('path')}: kind is url, but it has no url")
     path = Path(values["path"])
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{path} leaves the data folder")

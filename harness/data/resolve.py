@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
+from harness.data.verified import Verified
 from harness.errors import MissingPart
 from harness.types import Source
 
 FIXTURE = "fixture"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a task's data.
+
+    Attributes:
+        what: the file and what is wrong with it, in one line.
+        fix: the command, or sentence, that mends it.
+        corrupt: a file is there, but is not the pinned one.
+    """
+
+    what: str
+    fix: str
+    corrupt: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.fix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,68 +40,96 @@ class Resolved:
 
     Attributes:
         path: its folder, laid out as in the mirror.
-        problems: one line for each missing or corrupt file, with the fix; empty when all is there.
+        findings: missing and corrupt files; empty when all is there.
         digest: hash over the files' hashes, for the manifest.
     """
 
     path: Path
     source: Source
-    problems: tuple[str, ...]
+    findings: tuple[Problem, ...]
     digest: str
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each finding, with its fix."""
+        return tuple(str(problem) for problem in self.findings)
 
 
 def cache_folder() -> Path:
     """Where pulled and prepared data and built parts live: HARNESS_CACHE, else the platform's own place."""
     named = os.environ.get("HARNESS_CACHE")
     if named:
-        return Path(named)
+        return Path(named).expanduser()
     import pooch  # pyright: ignore[reportMissingTypeStubs]
 
     return Path(pooch.os_cache("agenttuning-harness"))
 
 
+def data_folder(wanted: Pins) -> Path:
+    """Where `data pull` and `data prepare` put a task's files."""
+    return cache_folder() / "data" / wanted.folder
+
+
 def resolve(task: str, mirror: str | None = None) -> Resolved:
     """Find a task's data.
+
+    A mirror that lacks files is passed over for a cache that has them all; a corrupt file is never
+    passed over.
 
     Args:
         task: its name, or `core`.
         mirror: a mirror's folder, `fixture` for the data shipped with the task, None for the
             environment's HARNESS_MIRROR and, without it, the cache that `harness data pull` fills.
+
+    Raises:
+        DataError: the task's `data.toml` is not of the documented form.
     """
-    wanted = pins(task)
     if mirror == FIXTURE:
         return _fixture(task)
+    wanted = pins(task)
+    if not wanted.files:
+        nothing = Problem(f"task {task} has no data.toml", "only its fixture runs (--mirror fixture)")
+        return Resolved(data_folder(wanted), "cache", (nothing,), "")
     mirror = mirror or os.environ.get("HARNESS_MIRROR") or None
-    base = Path(mirror) if mirror else cache_folder() / "data"
-    if mirror and not base.is_dir():
-        return Resolved(base, "mirror", (f"the mirror {base} is not a folder: give --mirror its path",), "")
-    folder = base / wanted.folder
-    problems = (
-        check(wanted, folder) if wanted.files else [f"task {task} has no data.toml: only its fixture runs"]
-    )
-    return Resolved(folder, "mirror" if mirror else "cache", tuple(problems), _digest(wanted))
+    if mirror is None:
+        return _at(wanted, data_folder(wanted), "cache")
+    base = Path(mirror).expanduser()
+    if not base.is_dir():
+        absent = Problem(f"the mirror {base} is not a folder", "give --mirror (or HARNESS_MIRROR) its path")
+        return Resolved(base, "mirror", (absent,), "")
+    found = _at(wanted, base / wanted.folder, "mirror")
+    if found.findings and not any(problem.corrupt for problem in found.findings):
+        cached = _at(wanted, data_folder(wanted), "cache")
+        if not cached.findings:
+            return cached
+    return found
 
 
-def check(wanted: Pins, folder: Path) -> list[str]:
-    """Lines for required files that are missing (those with one fix share a line) and for corrupt ones."""
-    seen = _Verified(cache_folder() / "verified.json")
+def check(wanted: Pins, folder: Path) -> list[Problem]:
+    """Missing required files (those with one fix share a line) and corrupt ones (with both hashes)."""
+    seen = Verified(cache_folder() / "verified.json")
     absent: dict[str, list[str]] = {}
-    lines: list[str] = []
+    found: list[Problem] = []
     for pin in wanted.files:
-        path = folder / pin.path
-        if not path.is_file():
+        if not (folder / pin.path).is_file():
             if not pin.optional:
                 absent.setdefault(pin.fix(wanted.task), []).append(pin.path)
-        elif wrong := _corrupt(pin, path, seen):
-            lines.append(f"{path} has sha256 {wrong}, pinned is {pin.sha256}: {pin.fix(wanted.task)}")
+        elif (wrong := corrupt(pin, folder / pin.path, seen, wanted.task)) is not None:
+            found.append(wrong)
     seen.save()
-    return lines + [f"{_named(paths)} not in {folder}: {fix}" for fix, paths in absent.items()]
+    return found + [Problem(f"{_named(paths)} not in {folder}", fix) for fix, paths in absent.items()]
 
 
-def _named(paths: list[str]) -> str:
-    if len(paths) == 1:
-        return f"{paths[0]} is"
-    return f"{len(paths)} files ({paths[0]}, ...) are"
+def corrupt(pin: Pin, path: Path, seen: Verified, task: str) -> Problem | None:
+    """What is wrong with a file that is there; None when it is the pinned one."""
+    try:
+        digest = seen.sha256(path) if pin.sha256 else ""
+    except OSError as error:
+        return Problem(f"{path} cannot be read ({error.strerror})", "make it readable", corrupt=True)
+    if digest == pin.sha256:
+        return None
+    what = f"{path} is corrupt, its sha256 is {digest}, pinned is {pin.sha256}"
+    return Problem(what, f"delete it, then {pin.fix(task)}", corrupt=True)
 
 
 def core_file(name: str, mirror: str | None = None) -> Path:
@@ -99,10 +145,20 @@ def core_file(name: str, mirror: str | None = None) -> Path:
     return path
 
 
+def _at(wanted: Pins, folder: Path, source: Source) -> Resolved:
+    return Resolved(folder, source, tuple(check(wanted, folder)), _digest(wanted))
+
+
 def _fixture(task: str) -> Resolved:
     folder = task_folder(task) / "fixture"
-    problems = () if folder.is_dir() else (f"task {task} ships no fixture: give --mirror a folder",)
-    return Resolved(folder, "fixture", problems, _tree_digest(folder))
+    found = () if folder.is_dir() else (Problem(f"task {task} ships no fixture", "give --mirror a folder"),)
+    return Resolved(folder, "fixture", found, _tree_digest(folder))
+
+
+def _named(paths: list[str]) -> str:
+    if len(paths) == 1:
+        return f"{paths[0]} is"
+    return f"{len(paths)} files ({paths[0]}, ...) are"
 
 
 def _digest(wanted: Pins) -> str:
@@ -117,50 +173,3 @@ def _tree_digest(folder: Path) -> str:
         if path.is_file() and "__pycache__" not in path.parts:
             total.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]
-
-
-def _corrupt(pin: Pin, path: Path, seen: _Verified) -> str | None:
-    """The file's hash when it is not the pinned one."""
-    if not pin.sha256 or seen.knows(path, pin.sha256):
-        return None
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != pin.sha256:
-        return found
-    seen.add(path, found)
-    return None
-
-
-class _Verified:
-    """Remembers files whose hash was right, by size and time: a preflight need not read them again."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._changed = False
-        try:
-            self._known: dict[str, list[int | str]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self._known = {}
-
-    def knows(self, path: Path, sha256: str) -> bool:
-        return self._known.get(str(path)) == self._stamp(path, sha256)
-
-    def add(self, path: Path, sha256: str) -> None:
-        self._known[str(path)] = self._stamp(path, sha256)
-        self._changed = True
-
-    def _stamp(self, path: Path, sha256: str) -> list[int | str]:
-        facts = path.stat()
-        return [facts.st_size, facts.st_mtime_ns, sha256]
-
-    def save(self) -> None:
-        """Write atomically; a cache that cannot be written only costs time."""
-        if not self._changed:
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            part = self._path.with_suffix(f".{os.getpid()}.part")
-            part.write_text(json.dumps(self._known), encoding="utf-8")
-            part.replace(self._path)
-        except OSError:
-            return
