@@ -284,7 +284,8 @@ def _facts(reply: Reply) -> dict[str, Value | list[float] | list[str]]:
         "queue_s": round(reply.queue_s, 4),
         "notes": list(reply.notes),
     }
-    return {key: value for key, value in facts.items() if value not in (None, "", [], 0.0)}
+    counted = ("choice", "seed")  # their 0 means something
+    return {key: value for key, value in facts.items() if value or (key in counted and value is not None)}
 
 
 def _take(score: Score | Pending, attempt: Attempt, stopped: Literal["limit"] | None, spec: TaskSpec) -> None:

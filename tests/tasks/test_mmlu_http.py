@@ -86,7 +86,9 @@ async def test_order_and_rescoring_change_nothing(mirror: Path, tmp_path: Path) 
             (call,) = attempt.calls
             episode = await world.episode(by_id[attempt.sample], 0, 0)
             await episode.reset()
-            await episode.step(Reply(call.reply, method=str(call.facts["method"])))
+            letter = call.facts["choice"]
+            assert isinstance(letter, int)
+            await episode.step(Reply("", choice=letter, method=str(call.facts["method"])))
             scored = await episode.score()
             assert isinstance(scored, Score)
             assert (scored.value, scored.metrics, scored.note) == (
