@@ -455,3 +455,15 @@ def test_no_term_breaks_the_corpus(term: str):
 
 
 CORPUS = Corpus([("Tern", LEAD), ('"quoted" NEAR(a b)', "odd"), ("title:x*", "odd")])
+
+
+def test_a_gold_title_is_found_by_its_words_on_the_real_pages(mirror: Path):
+    from tasks.hotpotqa.rows import paragraphs, samples
+
+    folder = mirror / "hotpotqa"
+    corpus = Corpus(paragraphs(folder))
+    titles = [title for item in samples(folder) for title in item.data["titles"]]
+    found = [corpus.search(title) for title in titles]
+    assert len(corpus) == 2958
+    assert all(title in hits for title, hits in zip(titles, found, strict=True))
+    assert sum(hits[0] == title for title, hits in zip(titles, found, strict=True)) / len(titles) > 0.94

@@ -17,6 +17,9 @@ SIMILAR = 10
 WORDS = 32
 """Words of a query that are searched for; more only cost time."""
 
+COMMON = 0.1
+"""Words in a larger share of the pages rank next to nothing, but cost as many rows to score."""
+
 _WORD = re.compile(r"\w+")
 
 
@@ -45,6 +48,7 @@ class Corpus:
         self._redirects = len(redirects or {})
         self._lucky = lucky
         self._index = _index(self._pages)
+        self._common = _common(self._index, max(20, int(COMMON * len(self._pages))))
 
     def __len__(self) -> int:
         return len(self._pages)
@@ -67,13 +71,14 @@ class Corpus:
         return Miss(similar)
 
     def search(self, text: str, limit: int = SIMILAR) -> tuple[str, ...]:
-        """Titles by BM25, title words weighing five times as much as the text's."""
+        """Titles by BM25, title words weighing ten times as much as the text's."""
         words = _WORD.findall(text)[:WORDS]
+        words = [word for word in words if word.casefold() not in self._common] or words
         if not words:
             return ()
         query = " OR ".join(f'"{word}"' for word in words)
         rows = self._index.execute(
-            "SELECT title FROM page WHERE page MATCH ? ORDER BY bm25(page, 5.0, 1.0), rowid LIMIT ?",
+            "SELECT title FROM page WHERE page MATCH ? ORDER BY bm25(page, 10.0, 1.0), rowid LIMIT ?",
             (query, limit),
         )
         return tuple(row[0] for row in rows)
@@ -136,3 +141,9 @@ def _index(pages: Mapping[str, str]) -> sqlite3.Connection:
     index.execute("CREATE VIRTUAL TABLE page USING fts5(title, text, tokenize='unicode61')")
     index.executemany("INSERT INTO page VALUES (?, ?)", pages.items())
     return index
+
+
+def _common(index: sqlite3.Connection, pages: int) -> frozenset[str]:
+    """Words that stand on more than `pages` pages."""
+    index.execute("CREATE VIRTUAL TABLE word USING fts5vocab(page, row)")
+    return frozenset(row[0] for row in index.execute("SELECT term FROM word WHERE doc > ?", (pages,)))
