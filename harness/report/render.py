@@ -80,7 +80,7 @@ def _single(report: Report) -> list[list[str]]:
 def _cells(task: str, line: TaskLine | None, *, related: bool) -> list[str]:
     if line is None:
         return [f"  {task}", NONE, "", NONE, "", *(["", ""] if related else [])]
-    counted = line.scored + line.limit + line.model_error
+    counted = line.scored + line.limit + line.model_error + line.pending
     ratio = f"{counted}/{line.planned}" if line.planned else NONE
     cells = [f"  {task}", ratio, line.metric, _score(line), _interval(line)]
     if related:

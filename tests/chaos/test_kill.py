@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import subprocess
 import sys
@@ -11,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from harness.data import task_folder
 from harness.store import Store
 
 REPEATS, DELAY_S, IN_FLIGHT, KILLS = 20, 0.25, 4, 20
 SERVER = Path(__file__).with_name("slow_server.py")
+QUESTIONS = task_folder("gsm8k") / "fixture/grade_school_math/data/test.jsonl"
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    command = [sys.executable, str(SERVER), str(DELAY_S)]
+    command = [sys.executable, str(SERVER), str(DELAY_S), str(QUESTIONS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None and server.stdin is not None
         yield f"http://127.0.0.1:{int(server.stdout.readline())}"
@@ -48,6 +51,20 @@ def finals(out: Path) -> list[tuple[str, int, str, float | None]]:
         store.close()
 
 
+def kill(argv: list[str], out: Path, after_s: float, *, playing: bool) -> None:
+    """Start a run and kill it so many seconds after its start, or after its first new row."""
+    before, limit = len(finals(out)), time.monotonic() + 60
+    with subprocess.Popen(argv) as running:
+        try:
+            while playing and len(finals(out)) == before:
+                assert time.monotonic() < limit, "the run plays nothing"
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.wait(timeout=0.05)
+            running.wait(timeout=after_s)
+        except subprocess.TimeoutExpired:
+            running.kill()
+
+
 @pytest.mark.timeout(400)
 def test_a_killed_run_resumes_to_the_same_rows(url: str, tmp_path: Path):
     began = time.monotonic()
@@ -57,12 +74,9 @@ def test_a_killed_run_resumes_to_the_same_rows(url: str, tmp_path: Path):
     assert len({row[3] for row in expected}) > 1, "all scores are equal: nothing would be shown"
 
     chance, middle, out = random.Random(20231019), 0, tmp_path / "killed"
-    for _ in range(KILLS):
-        with subprocess.Popen(command(url, out)) as running:
-            try:
-                running.wait(timeout=chance.uniform(0.9, 2.2))
-            except subprocess.TimeoutExpired:
-                running.kill()
+    for n in range(KILLS):
+        playing = n % 7 != 3  # most kills hit a run that plays, some one that still starts
+        kill(command(url, out), out, chance.uniform(0.0, 0.8), playing=playing)
         middle += 0 < len(finals(out)) < len(expected)
     assert middle >= 15, "too few kills hit the run in its middle"
     done = subprocess.run(command(url, out), timeout=120, check=False)
