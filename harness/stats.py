@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from statistics import fmean
+from typing import TYPE_CHECKING, cast
 
 from harness.types import Row
 
-DRAWS = 1000
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+DRAWS = 2000
 WORK = 2_000_000
 """Rows an aggregate may see over all draws; large benchmarks get fewer draws, never fewer than 100."""
+PROBES = 5
+"""Resamples on which a statistic must equal the plain mean to be drawn as one."""
 
 Statistic = Callable[[Sequence[Row]], float]
 
@@ -26,37 +32,59 @@ def wilson(successes: float, n: int, z: float = 1.959963984540054) -> tuple[floa
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def interval(rows: Sequence[Row], statistic: Statistic | None, seed: int = 0) -> tuple[float, float] | None:
+def interval(
+    rows: Sequence[Row], statistic: Statistic | None, seed: int = 0, *, proportion: bool = True
+) -> tuple[float, float] | None:
     """A 95 % percentile interval, resampling samples with all their repeats.
 
     Args:
         rows: one row per episode.
-        statistic: computes the headline from rows; None means the plain mean of the values, which is
-            drawn at once instead of row by row.
+        statistic: computes the headline from rows; None means the plain mean of the values. The mean,
+            and a statistic that equals it on the rows and on some resamples, is drawn from sums instead
+            of row by row.
         seed: of the draws.
+        proportion: whether the values lie in [0, 1].
 
     Returns:
-        None for fewer than two samples. Where every episode has the same value of 0 or 1 no resampling
-        can vary it: then Wilson's interval stands in.
+        None for fewer than two samples, or when most draws have no headline. Where every value is 0, or
+        every value is 1, no resampling can vary it: then Wilson's interval over samples stands in.
     """
+    import numpy as np
+
     clusters: dict[str, list[Row]] = {}
     for row in rows:
         clusters.setdefault(row.sample, []).append(row)
     if len(clusters) < 2:
         return None
     values = {row.value for row in rows}
-    if values == {0.0} or values == {1.0}:
-        return wilson(len(clusters) * next(iter(values)), len(clusters))
+    if proportion and values in ({0.0}, {1.0}):
+        return wilson(len(clusters) * values.pop(), len(clusters))
     groups = list(clusters.values())
-    return _of_mean(groups, seed) if statistic is None else _of_statistic(groups, statistic, seed)
+    drawn = np.random.default_rng(seed)
+    if statistic is None or _is_mean(groups, statistic, drawn):
+        return _of_mean(groups, drawn)
+    return _of_statistic(groups, statistic, drawn)
 
 
-def _of_mean(groups: list[list[Row]], seed: int) -> tuple[float, float]:
+def _is_mean(groups: list[list[Row]], statistic: Statistic, drawn: Generator) -> bool:
+    """Whether a statistic is the plain mean under another name, as far as a few resamples tell."""
+    for probe in range(PROBES + 1):
+        rows = _resample(groups, drawn) if probe else [row for group in groups for row in group]
+        if not math.isclose(statistic(rows), fmean(row.value for row in rows), rel_tol=1e-9, abs_tol=1e-12):
+            return False
+    return True
+
+
+def _resample(groups: list[list[Row]], drawn: Generator) -> list[Row]:
+    pick = cast("list[int]", drawn.integers(0, len(groups), len(groups)).tolist())
+    return [row for index in pick for row in groups[index]]
+
+
+def _of_mean(groups: list[list[Row]], drawn: Generator) -> tuple[float, float] | None:
     import numpy as np
 
     sums = np.array([sum(row.value for row in group) for group in groups])
     sizes = np.array([len(group) for group in groups], dtype=float)
-    drawn = np.random.default_rng(seed)
     means: list[float] = []
     for _ in range(DRAWS):
         pick = drawn.integers(0, len(groups), len(groups))
@@ -64,25 +92,21 @@ def _of_mean(groups: list[list[Row]], seed: int) -> tuple[float, float]:
     return _percentiles(means)
 
 
-def _of_statistic(groups: list[list[Row]], statistic: Statistic, seed: int) -> tuple[float, float]:
-    import numpy as np
-
+def _of_statistic(
+    groups: list[list[Row]], statistic: Statistic, drawn: Generator
+) -> tuple[float, float] | None:
     count = sum(len(group) for group in groups)
     draws = max(100, min(DRAWS, WORK // count))
-    drawn = np.random.default_rng(seed)
-    numbers: list[float] = []
-    for _ in range(draws):
-        pick = drawn.integers(0, len(groups), len(groups))
-        numbers.append(
-            statistic([row for index in cast("list[int]", pick.tolist()) for row in groups[index]])
-        )
-    return _percentiles(numbers)
+    return _percentiles([statistic(_resample(groups, drawn)) for _ in range(draws)])
 
 
-def _percentiles(numbers: list[float]) -> tuple[float, float]:
+def _percentiles(numbers: list[float]) -> tuple[float, float] | None:
     import numpy as np
 
-    low, high = np.nanpercentile(numbers, [2.5, 97.5])
+    finite = [number for number in numbers if math.isfinite(number)]
+    if len(finite) < len(numbers) / 2:
+        return None
+    low, high = np.percentile(finite, [2.5, 97.5])
     return float(low), float(high)
 
 
