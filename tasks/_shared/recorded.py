@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import sqlite3
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from harness.errors import DataError, MissingPart
 from tasks._shared.web import Answer, Request
+
+log = logging.getLogger(__name__)
 
 FORMAT = "agenttuning-harness answers 1"
 Mode = Literal["live", "cache", "record", "replay"]
@@ -104,6 +108,7 @@ class Answers:
             return
         if self.mode == "record":
             self._digest = seal(self._file)
+            log.info("recorded answers sealed with sha256 %s", self._digest)
         self._file.close()
         self._file = None
 
@@ -175,8 +180,10 @@ def seal(file: sqlite3.Connection) -> str:
     dates = file.execute("SELECT count(*), min(fetched), max(fetched) FROM answers").fetchone()
     facts = {"sha256": digest, "count": dates[0], "first": dates[1] or 0, "last": dates[2] or 0}
     file.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in facts.items()])
-    file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    file.execute("PRAGMA journal_mode=DELETE")
+    # Another shard may still write: then the file keeps its log until that one seals it.
+    with suppress(sqlite3.OperationalError):
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        file.execute("PRAGMA journal_mode=DELETE")
     return digest
 
 

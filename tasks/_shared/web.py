@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How hard a service may be asked.
+    """How hard each service may be asked.
 
     Attributes:
         rate: requests per second, on average.
@@ -101,8 +101,7 @@ class Web:
         self.requests = 0
         self._agent = f"{PROJECT} ({contact})"
         self._session: aiohttp.ClientSession | None = None
-        self._bucket = TokenBucket(self.manners.rate, self.manners.burst)
-        self._slots = asyncio.Semaphore(self.manners.parallel)
+        self._lanes: dict[str, tuple[TokenBucket, asyncio.Semaphore]] = {}
 
     async def __aenter__(self) -> Self:
         import aiohttp
@@ -159,8 +158,9 @@ class Web:
         if self._session is None:
             raise InfraError("the web session is closed")
         params = {**request.params, **request.polite, **request.secrets}
-        await self._bucket.take()
-        async with self._slots:
+        bucket, slots = self._lane(request.service)
+        await bucket.take()
+        async with slots:
             self.requests += 1
             try:
                 async with self._session.request(
@@ -179,6 +179,13 @@ class Web:
         if reason := transient(answer):
             raise Transient(reason, wait)
         return answer
+
+    def _lane(self, service: str) -> tuple[TokenBucket, asyncio.Semaphore]:
+        """Each service is asked at its own pace."""
+        if service not in self._lanes:
+            bucket = TokenBucket(self.manners.rate, self.manners.burst)
+            self._lanes[service] = bucket, asyncio.Semaphore(self.manners.parallel)
+        return self._lanes[service]
 
 
 def _backoff(error: Exception) -> bool | float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.errors import MissingPart
 from harness.types import Context
-from tasks._shared.wiki.opening import Backends
+from tasks._shared.wiki.opening import NO_CONTACT, Backends, contact
 from tasks._shared.wiki.opening import label as wiki_label
 from tasks.rewoo.prompts import Prompts
 from tasks.rewoo.tools import google, wolfram
@@ -65,6 +65,8 @@ def check(ctx: Context) -> None:
         if _choice(ctx, option, live) == live and not os.environ.get(key):
             other = "unavailable" if option == "google" else "algebra"
             lines.append(f"export {key}=... for the {option} tool, or --set rewoo.{option}={other}")
+    if not contact(ctx):
+        lines.append(NO_CONTACT)
     if lines:
         lines.append("or --set rewoo.tools=keyless for named stand-ins (not comparable)")
         raise MissingPart("; ".join(lines))

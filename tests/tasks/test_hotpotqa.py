@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ from harness.types import Context, Observation, Reply, Row, Sample, Score
 from tasks.hotpotqa import TASK
 from tasks.hotpotqa.episode import INVALID
 from tasks.hotpotqa.prepare import prepare
+
+_spec = importlib.util.spec_from_file_location("fakes_web", Path(__file__).with_name("fakes_web.py"))
+assert _spec and _spec.loader
+fakes = sys.modules.setdefault("fakes_web", importlib.util.module_from_spec(_spec))
+_spec.loader.exec_module(fakes)
 
 FIXTURE = Path(__file__).parents[2] / "tasks/hotpotqa/fixture"
 AT = "AgentTuning:eval_heldout/hotpotQA/src/"
@@ -204,6 +211,29 @@ async def test_interleaved_episodes_equal_lone_ones(tmp_path: Path):
     alone = [await play(ctx, item, TASK.oracle(ctx, item).reply) for item in items]
     together = await asyncio.gather(*(play(ctx, item, TASK.oracle(ctx, item).reply) for item in items))
     assert alone == together
+
+
+async def test_record_a_run_once_and_replay_it_without_a_network(tmp_path: Path):
+    wiki = fakes.FakeWiki(
+        pages={"Merrow": "An island.\nSmall.\n\n\n== Past ==\nOld."}, redirects={"Isle of Merrow": "Merrow"}
+    )
+    replies = ("t", "Search[Isle of Merrow]", "t", "Lookup[old]", "t", "Search[Atlantis]", "t", "Finish[x]")
+    options: dict[str, object] = {"snapshot": str(tmp_path / "wiki.sqlite"), "contact": "t@example.org"}
+    async with fakes.serve_wiki(wiki):
+        options |= {"wiki_endpoint": wiki.url, "web_rate": 9999.0}
+        ctx = context(FIXTURE, tmp_path, wiki="record", **options)
+        item = TASK.samples(ctx, "test")[0]
+        first, seen = await play(ctx, item, scripted(*replies))
+    ctx = context(FIXTURE, tmp_path, wiki="replay", **options)
+    again, replayed = await play(ctx, item, scripted(*replies))
+    assert [o.raw for o in replayed] == [o.raw for o in seen]
+    shown = str(seen[-2].raw)
+    assert "\nObservation 1: An island.Small.\n" in shown
+    assert "\nObservation 2: (Result 1/1) == Past ==Old.\n" in shown
+    assert "\nObservation 3: Could not find [Atlantis]. Similar: []\n" in shown
+    assert first.note == "wiki record"
+    assert re.fullmatch(r"wiki replay \(6 answers, sha256 [0-9a-f]{12}\)", again.note)
+    assert again.metrics["snapshot_miss"] == 0.0
 
 
 async def test_replaying_nothing_recorded_flags_the_episode(tmp_path: Path):

@@ -17,7 +17,6 @@ import pytest
 from harness.data import digest, literals
 from harness.errors import DataError, InfraError, MissingPart
 from harness.types import Ask, Context, Message, Observation, Pending, Reply, Row, Sample, Score, Verdict
-from tasks._shared.web import Manners
 from tasks.rewoo import TASK
 from tasks.rewoo.prepare import COUNTS, prepare, write_sample
 from tasks.rewoo.prompts import Prompts
@@ -340,6 +339,7 @@ async def test_role_keys_are_unique_in_a_run(tmp_path: Path):
 async def test_what_is_missing_is_named_with_its_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("SERPER_API_KEY", raising=False)
     monkeypatch.delenv("WOLFRAM_ALPHA_APPID", raising=False)
+    monkeypatch.delenv("HARNESS_CONTACT", raising=False)
     with pytest.raises(MissingPart) as caught:
         async with TASK.world(context(FIXTURE, tmp_path, tools="live")):
             pass
@@ -358,7 +358,6 @@ async def test_record_everything_once_and_replay_it_with_no_role_key_or_network(
 ):
     monkeypatch.setenv("SERPER_API_KEY", "serper-key")
     monkeypatch.setenv("WOLFRAM_ALPHA_APPID", "wolfram-key")
-    monkeypatch.setattr("tasks._shared.web.Manners", lambda: Manners(rate=9999, burst=99, first_wait_s=0.001))
     wiki = fakes.FakeWiki(pages={"Merrow": "Merrow is an island."})
     search = fakes.FakeSearch(
         google={"boats": {"answerBox": {"answer": "eleven"}}}, wolfram={"2x=4": "x = 2"}
@@ -371,6 +370,7 @@ async def test_record_everything_once_and_replay_it_with_no_role_key_or_network(
     async with fakes.serve_wiki(wiki), fakes.serve_search(search) as (serper, alpha):
         shared: dict[str, Any] = {
             "snapshot": str(tmp_path / "all.sqlite"),
+            "web_rate": 9999.0,
             "wiki_endpoint": wiki.url,
             "google_endpoint": serper,
             "wolfram_endpoint": alpha,

@@ -11,13 +11,15 @@ from pathlib import Path
 from harness.errors import MissingPart, UsageError
 from harness.types import Context, Option
 from tasks._shared.recorded import Answers, Mode
-from tasks._shared.web import Web
+from tasks._shared.web import Manners, Web
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.mediawiki import ENDPOINT, MediaWiki
 from tasks._shared.wiki.page import Wiki
 
 CONTACT = "HARNESS_CONTACT"
 """Environment variable with an address for the user agent; Wikimedia turns away clients without one."""
+
+NO_CONTACT = f"Wikipedia wants an address to write to: export {CONTACT}=you@example.org"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def options(*, mode: str, default: str, choices: tuple[str, ...]) -> tuple[Optio
             "whether a spelling suggestion beats an existing page",
             choices=("upstream", "prefer_exact"),
         ),
+        Option("web_rate", float, 5.0, 5.0, "requests a second to each web service"),
         Option("contact", str, None, None, f"address in the user agent, else ${CONTACT}", optional=True),
     )
 
@@ -76,7 +79,10 @@ async def open_backends(ctx: Context, mode: str, offline: Callable[[], Corpus]) 
         if mode == "replay":
             yield Backends(_mediawiki(ctx, answers, None), answers, None)
             return
-        async with Web(contact=_contact(ctx)) as web:
+        if not (address := contact(ctx)):
+            raise MissingPart(NO_CONTACT)
+        manners = Manners(rate=float(ctx.options["web_rate"] or 0.0))
+        async with Web(contact=address, manners=manners) as web:
             yield Backends(_mediawiki(ctx, answers, web), answers, web)
     finally:
         answers.close()
@@ -116,8 +122,6 @@ def _check_pin(ctx: Context, answers: Answers) -> None:
         raise MissingPart(f"the snapshot has sha256 {found}, snapshot_sha256 asks for {pinned}")
 
 
-def _contact(ctx: Context) -> str:
-    contact = str(ctx.options["contact"] or os.environ.get(CONTACT, ""))
-    if not contact:
-        raise MissingPart(f"Wikipedia wants an address to write to: export {CONTACT}=you@example.org")
-    return contact
+def contact(ctx: Context) -> str:
+    """The address in the user agent, empty when nobody gave one."""
+    return str(ctx.options["contact"] or os.environ.get(CONTACT, ""))
