@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.data import extract_literals, write_literals
-from harness.errors import DataError, MissingPart
+from harness.errors import DataError
+from tasks._shared import hub
 from tasks.gsm8k.episode import ASSENT, INSTRUCTION, SYSTEM
 from tasks.gsm8k.task import FOLDER
 
@@ -19,7 +22,7 @@ def prepare(source: Path, target: Path) -> list[Path]:
 
     Raises:
         DataError: the checkout does not hold upstream's script.
-        MissingPart: the extra `hf` is not installed.
+        MissingPart: the extra `hf` is not installed, or the hub does not answer.
     """
     if str(source) == "hub":
         return from_hub(target)
@@ -31,20 +34,16 @@ def prepare(source: Path, target: Path) -> list[Path]:
 
 def from_hub(target: Path) -> list[Path]:
     """Download the questions at a pinned revision and write them as upstream's repository has them."""
-    try:
-        from datasets import load_dataset
-    except ImportError as error:
-        raise MissingPart("datasets is not installed: pip install 'agenttuning-harness[hf]'") from error
     written: list[Path] = []
     for split in ("train", "test"):
-        rows = load_dataset(HUB, "main", split=split, revision=REVISION)
+        rows = hub.rows(HUB, "main", split, REVISION)
         written.append(write_rows(target / FOLDER / f"{split}.jsonl", rows))
     return written
 
 
-def write_rows(path: Path, rows: object) -> Path:
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write rows of {question, answer} in upstream's own form."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"question": r["question"], "answer": r["answer"]}) for r in rows]  # type: ignore[attr-defined]
+    lines = [json.dumps({"question": r["question"], "answer": r["answer"]}) for r in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import extract_literals, write_literals
-from harness.errors import DataError, MissingPart
+from harness.errors import DataError
+from tasks._shared import hub
 from tasks.mmlu.prompt import AFTER, BEFORE, LETTERS
 from tasks.mmlu.subjects import SUBJECTS
 
@@ -29,7 +30,7 @@ def prepare(source: Path, target: Path) -> list[Path]:
 
     Raises:
         DataError: `source` is none of these.
-        MissingPart: the extra `hf` is not installed.
+        MissingPart: the extra `hf` is not installed, or the hub does not answer.
     """
     if str(source) == "hub":
         return from_hub(target)
@@ -60,13 +61,9 @@ def from_archive(source: Path, target: Path) -> list[Path]:
 
 def from_hub(target: Path) -> list[Path]:
     """Download the questions at a pinned revision."""
-    try:
-        from datasets import load_dataset
-    except ImportError as error:
-        raise MissingPart("datasets is not installed: pip install 'agenttuning-harness[hf]'") from error
     written: list[Path] = []
     for split in SPLITS:
-        rows: Any = load_dataset(HUB, "all", split=split, revision=REVISION)
+        rows = hub.rows(HUB, "all", split, REVISION)
         for subject, chosen in by_subject(rows).items():
             written.append(write_rows(target, split, subject, chosen))
     return written

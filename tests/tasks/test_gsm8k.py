@@ -106,7 +106,7 @@ async def test_only_the_fixed_profile_sends_a_stop_string_and_both_are_greedy() 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\x00", "\ud800 12", "```\n12\n```", "7" * 10_000_000, "1," * 5_000_000]
+    "text", ["", "\x00", "\ud800 12", "```\n12\n```", "7" * 10_000_000, "1," * 1_000_000]
 )
 async def test_no_reply_raises(text: str) -> None:
     ctx = context(FIXTURE)
