@@ -1,0 +1,125 @@
+"""ALFWorld's task: its options, its samples and how their parts are joined."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import cast
+
+from harness.episode import BaseTask, World
+from harness.errors import DataError
+from harness.needs import package
+from harness.types import Ask, Context, Limits, Option, Sample, TaskSpec
+from tasks.alfworld import action, prompts
+from tasks.alfworld.episode import MAX_NEW_TOKENS, AlfWorldEpisode, Rules
+from tasks.alfworld.game import Game, kind, legacy, read, read_logic, sample_id
+from tasks.alfworld.oracle import AlfWorldOracle
+from tasks.alfworld.world import House, Rooms, alfworld
+
+GAMES = Path("games_2.1.3")
+SPLITS = Path("AgentTuning/AgentBench.old/data/alfworld")
+LOGIC = Path("AgentBench/data/alfworld/logic")
+CONTEXT = 4096
+"""Tokens of the paper's server; upstream asks it to cut prompts to what the reply leaves of them."""
+
+OPTIONS = (
+    Option(
+        "protocol",
+        str,
+        "agenttuning",
+        "agenttuning",
+        "whose prompts and rules: AgentTuning's, or AgentBench v0.2's (actions listed, ACTION: required)",
+        choices=("agenttuning", "agentbench-v0.2"),
+    ),
+    Option(
+        "grammar",
+        str,
+        "legacy",
+        "legacy",
+        "language of the games: that of 2023 (put .. in/on ..), or the game file's own (move .. to ..)",
+        choices=("legacy", "native"),
+    ),
+    Option(
+        "match",
+        str,
+        "bleu",
+        "bleu",
+        "bleu executes the admissible command most like the action; exact executes only what is said",
+        choices=("bleu", "exact"),
+    ),
+    Option("show_actions", bool, False, False, "list the admissible commands in the newest turn"),
+)
+
+
+class AlfWorldTask(BaseTask):
+    """Household games, solved by text commands."""
+
+    spec = TaskSpec(
+        name="alfworld",
+        version=1,
+        suite="held-in",
+        metric="success_rate",
+        splits=("std", "dev"),
+        limits=Limits(turns=35, reset_s=600.0, step_s=300.0, episode_s=3600.0),
+        history="segments-3500",
+        needs=(
+            package("textworld", extra="alfworld"),
+            package("fast_downward", extra="alfworld"),
+        ),
+        options=OPTIONS,
+        expected_turns=15,
+        ceiling={(p, d): 100.0 for p in ("paper", "fixed") for d in ("mirror", "fixture")},
+        released={"temperature": 0.7},
+        paper_n=50,
+    )
+
+    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
+        path = ctx.data / SPLITS / f"{split}.json"
+        try:
+            groups: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+            games = [game for group in groups.values() for game in group]
+        except (OSError, ValueError, AttributeError) as error:
+            message = f"{path} cannot be read: {error}; `harness doctor` says how to get it"
+            raise DataError(message) from error
+        return [Sample(sample_id(game), {"path": game, "kind": kind(game)}) for game in games]
+
+    def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
+        rules = _rules(ctx)
+        logic = read_logic(ctx.data / LOGIC)
+
+        def build(sample: Sample, rooms: Rooms) -> AlfWorldEpisode:
+            return AlfWorldEpisode(House(rooms, _game(ctx, sample)), sample.data["kind"], rules)
+
+        shown = {
+            kind: "\x1e".join(message.content for message in rules.prompts.opening(kind))
+            for kind in sorted(rules.prompts.exemplars)
+        }
+        parts = {"prompt": "\x1d".join(shown.values())}
+        if ctx.options["grammar"] == "legacy":
+            parts |= {"domain": logic.domain, "grammar": logic.grammar}
+        return alfworld(ctx, build, parts)
+
+    def oracle(self, ctx: Context, sample: Sample) -> AlfWorldOracle:
+        return AlfWorldOracle(_game(ctx, sample).walkthrough)
+
+
+def _rules(ctx: Context) -> Rules:
+    protocol = cast(prompts.Protocol, ctx.options["protocol"])
+    truncate = CONTEXT - MAX_NEW_TOKENS if ctx.profile == "paper" else None
+    return Rules(
+        prompts.load(ctx.data, protocol),
+        Ask(MAX_NEW_TOKENS, truncate=truncate),
+        choose=action.exact if ctx.options["match"] == "exact" else action.nearest,
+        marked_only=protocol == "agentbench-v0.2",
+        show_actions=bool(ctx.options["show_actions"]) or protocol == "agentbench-v0.2",
+    )
+
+
+def _game(ctx: Context, sample: Sample) -> Game:
+    game = read(ctx.data / GAMES / sample.data["path"])
+    return legacy(game, read_logic(ctx.data / LOGIC)) if ctx.options["grammar"] == "legacy" else game
+
+
+TASK = AlfWorldTask()
