@@ -1,0 +1,120 @@
+"""What users type: typed options, selections, suites, shards; bad input names its fix."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import config, registry, suites
+from harness.errors import UsageError
+from harness.manifest import config_hash, differing, directory_name
+from harness.types import Option, Sample, TaskSpec
+
+SPEC = TaskSpec(
+    "toy",
+    1,
+    "held-out",
+    "score",
+    options=(
+        Option("step_limit", int, 100, 50, "moves", optional=True),
+        Option("match", str, "overlap", "exact", "how actions match", choices=("overlap", "exact")),
+        Option("strict", bool, False, True, "no mercy"),
+        Option("share", float, 0.5, 0.5, "a share"),
+    ),
+)
+
+
+def test_profiles_choose_the_defaults():
+    assert config.options(SPEC, "paper", {}) == {
+        "step_limit": 100,
+        "match": "overlap",
+        "strict": False,
+        "share": 0.5,
+    }
+    assert config.options(SPEC, "fixed", {})["match"] == "exact"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("step_limit", "7", 7),
+        ("step_limit", "none", None),
+        ("match", "exact", "exact"),
+        ("strict", "on", True),
+        ("strict", "False", False),
+        ("share", "0.25", 0.25),
+    ],
+)
+def test_settings_are_typed(name: str, text: str, value: object):
+    assert config.options(SPEC, "paper", {name: text})[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("step_limit", "many", "a value of type int or none is needed"),
+        ("match", "fuzzy", "choose one of overlap, exact"),
+        ("strict", "maybe", "write true or false"),
+        ("share", "none", "a value of type float is needed"),
+        ("steplimit", "7", "did you mean step_limit"),
+    ],
+)
+def test_wrong_settings_name_the_fix(name: str, text: str, message: str):
+    with pytest.raises(UsageError, match=message):
+        config.options(SPEC, "paper", {name: text})
+
+
+def test_settings_are_split_by_task():
+    found = config.settings(["toy.match=exact", "toy.step_limit=a=b"], ["toy", "other"])
+    assert found == {"toy": {"match": "exact", "step_limit": "a=b"}, "other": {}}
+    for wrong in ("toy.match", "match=exact", "=x", "toy.=x"):
+        with pytest.raises(UsageError, match=r"TASK\.KEY=VALUE"):
+            config.settings([wrong], ["toy"])
+    with pytest.raises(UsageError, match="did you mean toy"):
+        config.settings(["tyo.match=exact"], ["toy"])
+
+
+SAMPLES = [Sample(f"s/{n}") for n in range(10)]
+
+
+def test_selection_keeps_the_canonical_order():
+    assert [s.id for s in config.select(SAMPLES, ("s/7", "s/2"), None, "toy")] == ["s/2", "s/7"]
+    assert len(config.select(SAMPLES, None, 3, "toy")) == 3
+    with pytest.raises(UsageError, match="unknown sample of toy 's/70'"):
+        config.select(SAMPLES, ("s/70",), None, "toy")
+
+
+def test_every_suite_names_known_or_planned_tasks():
+    for suite in suites.load().values():
+        assert suite.tasks
+        assert set(suite.samples) <= set(suite.tasks)
+    assert set(registry.names()) <= suites.all_members()
+    assert len(suites.find("smoke").samples["mmlu"].ids or ()) == 57
+    assert len(suites.find("nightly").samples["mmlu"].ids or ()) == 1140
+    assert len(suites.find("nightly").samples["gsm8k"].ids or ()) == 200
+    with pytest.raises(UsageError, match="did you mean held-out"):
+        suites.find("heldout")
+
+
+values = st.recursive(
+    st.none() | st.integers() | st.text(max_size=5), lambda v: st.dictionaries(st.text(max_size=3), v)
+)
+
+
+@given(st.dictionaries(st.text(max_size=4), values, max_size=5))
+def test_the_hash_depends_on_content_not_on_order(data: dict):
+    shuffled = dict(reversed(list(data.items())))
+    assert config_hash(data) == config_hash(shuffled)
+    assert differing(data, shuffled) == []
+
+
+def test_differences_are_named_with_both_values():
+    old = {"seed": 0, "tasks": {"gsm8k": {"version": 1}}}
+    new = {"seed": 1, "tasks": {"gsm8k": {"version": 2}}}
+    assert differing(old, new) == ["seed: 0 there, 1 here", "tasks.gsm8k.version: 1 there, 2 here"]
+
+
+def test_directory_names_are_safe_anywhere():
+    assert directory_name("agentlm-70b", "held-out", "0a1b2c3d", None) == "agentlm-70b-held-out-0a1b2c3d"
+    assert directory_name("replay:/tmp/a b.jsonl", "gsm8k", "0", "x/y") == "replay-a_b-gsm8k-0-x_y"

@@ -1,0 +1,69 @@
+"""The size rule, and that importing stays cheap."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+FILE_LINES, FUNCTION_LINES = 300, 50
+HEAVY = (
+    "pandas", "numpy", "datasets", "playwright", "ray", "torch", "aiohttp", "rich", "scipy", "tiktoken",
+    "jinja2", "py4j", "textworld", "requests", "pooch", "msgspec", "zstandard",
+)  # fmt: skip
+
+
+def sources(root: Path) -> list[Path]:
+    return [path for top in ("harness", "tasks") for path in sorted((root / top).rglob("*.py"))]
+
+
+def test_files_and_functions_keep_to_the_size_rule(root: Path):
+    long: list[str] = []
+    for path in sources(root):
+        text = path.read_text(encoding="utf-8")
+        if (count := text.count("\n")) > FILE_LINES:
+            long.append(f"{path.relative_to(root)}: {count} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                size = (node.end_lineno or node.lineno) - node.lineno + 1
+                if size > FUNCTION_LINES:
+                    long.append(f"{path.relative_to(root)}:{node.lineno} {node.name}: {size} lines")
+    assert not long, "\n".join(long)
+
+
+def test_nothing_prints_and_nothing_evals(root: Path):
+    found: list[str] = []
+    for path in sources(root):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Name) and called.id in ("print", "eval", "exec"):
+                found.append(f"{path.relative_to(root)}:{called.lineno} {called.id}")
+    assert not found, "\n".join(found)
+
+
+def imported_by(statement: str) -> set[str]:
+    program = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_help_imports_nothing_heavy():
+    shown = "from click.testing import CliRunner\nfrom harness.cli import group\n"
+    shown += "assert CliRunner().invoke(group, ['--help']).exit_code == 0"
+    assert not imported_by(shown) & set(HEAVY)
+
+
+def test_listing_tasks_imports_no_environment():
+    listing = "from harness import registry\nfor name in registry.names(): registry.load(name)"
+    assert not imported_by(listing) & {
+        "pandas",
+        "numpy",
+        "datasets",
+        "playwright",
+        "py4j",
+        "textworld",
+        "torch",
+    }
