@@ -6,8 +6,8 @@ import asyncio
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
@@ -15,11 +15,15 @@ from harness.errors import ContextOverflow, EndpointError, RequestRejected
 from harness.models.clock import Clock
 from harness.models.endpoint import Endpoint, Waiter
 from harness.models.faults import Fault
+from harness.models.trace import Deadline, Trace
 
 log = logging.getLogger(__name__)
 _BACKOFF_S, _BACKOFF_MAX_S = 0.5, 30.0
 _EJECT_AFTER = 3
 _HEALTH_S = 5.0
+_OUTAGE_S = 30.0
+"""What a request gets when the outage has already used up its deadline."""
+
 _HOMES = 16384
 _CROWDED = 0.25
 """An episode leaves its endpoint for an idle one once the queue there is this share of the limit."""
@@ -40,24 +44,6 @@ class Measured(Protocol):
 
 
 R = TypeVar("R", bound=Measured)
-
-
-@dataclass(slots=True)
-class _Trace:
-    """What one request has been through."""
-
-    tries: int = 0
-    last: str = "no endpoint was free or healthy"
-    endpoint: Endpoint | None = None
-    in_a_row: int = 0
-    barred: set[Endpoint] = field(default_factory=set[Endpoint])
-
-    def failed(self, endpoint: Endpoint, fault: Fault) -> None:
-        self.last = str(fault)
-        self.in_a_row = self.in_a_row + 1 if endpoint is self.endpoint else 1
-        self.endpoint = endpoint
-        if fault.in_a_row is not None and self.in_a_row >= fault.in_a_row:
-            self.barred.add(endpoint)
 
 
 class Pool:
@@ -87,6 +73,9 @@ class Pool:
         self._random = random.Random(seed)
         self._homes: OrderedDict[str, Endpoint] = OrderedDict()
         self._stranded: list[Waiter] = []
+        self._queued: set[Deadline] = set()
+        self._dead_since: float | None = None
+        """Since when no endpoint is healthy."""
         self._healer: asyncio.Task[None] | None = None
         if any(not endpoint.healthy for endpoint in endpoints):
             self._heal()
@@ -104,9 +93,12 @@ class Pool:
         Raises:
             EndpointError: the deadline passed.
         """
-        trace = _Trace()
+        if self._dead_since is not None:  # an outage is waited out once, not once by every request
+            deadline_s = max(_OUTAGE_S, deadline_s - (self.clock.now() - self._dead_since))
+        trace: Trace | None = None
         try:
-            async with self.clock.timeout(deadline_s):
+            async with self.clock.timeout(deadline_s) as timeout:
+                trace = Trace(Deadline(timeout))
                 while True:
                     try:
                         result, endpoint = await self._once(key, attempt, trace)
@@ -116,8 +108,8 @@ class Pool:
                         return result, endpoint, trace.tries
                     await self.clock.sleep(self._backoff(trace))
         except TimeoutError:
-            pass
-        raise EndpointError(f"no answer within {deadline_s:g} s after {trace.tries} attempts; {trace.last}")
+            tries, last = (trace.tries, trace.last) if trace else (0, "")
+            raise EndpointError(f"no answer within {deadline_s:g} s after {tries} attempts; {last}") from None
 
     async def close(self) -> None:
         """Stop asking ejected endpoints for their health."""
@@ -131,15 +123,19 @@ class Pool:
         return {"moved": self.moved, "endpoints": [endpoint.stats() for endpoint in self.endpoints]}
 
     async def _once(
-        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: _Trace
+        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: Trace
     ) -> tuple[R, Endpoint]:
-        if self._gate is not None:
-            async with self._gate:
-                return await self._attempt(key, attempt, trace)
-        return await self._attempt(key, attempt, trace)
+        if self._gate is None:
+            return await self._attempt(key, attempt, trace)
+        with self._queueing(trace.deadline):
+            await self._gate.acquire()
+        try:
+            return await self._attempt(key, attempt, trace)
+        finally:
+            self._gate.release()
 
     async def _attempt(
-        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: _Trace
+        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: Trace
     ) -> tuple[R, Endpoint]:
         endpoint = await self._acquire(key, trace)
         trace.tries += 1
@@ -168,18 +164,17 @@ class Pool:
             endpoint.outstanding -= 1
             self._feed(endpoint)
 
-    def _backoff(self, trace: _Trace) -> float:
+    def _backoff(self, trace: Trace) -> float:
         usable = [e for e in self.endpoints if e.healthy and e not in trace.barred]
         if not usable and any(e.healthy for e in self.endpoints):
             # Every endpoint used up its attempts in a row: a new round, after a long pause.
-            trace.barred.clear()
-            trace.in_a_row = 0
+            trace.new_round()
             return _BACKOFF_MAX_S
         return self._random.uniform(0, min(_BACKOFF_MAX_S, _BACKOFF_S * 2.0 ** min(trace.tries - 1, 10)))
 
     # Choosing an endpoint
 
-    async def _acquire(self, key: str, trace: _Trace) -> Endpoint:
+    async def _acquire(self, key: str, trace: Trace) -> Endpoint:
         endpoint = self._choose(key, trace)
         if endpoint is not None and endpoint.free:
             endpoint.outstanding += 1
@@ -187,7 +182,8 @@ class Pool:
         waiter = Waiter(key, asyncio.get_running_loop().create_future())
         (self._stranded if endpoint is None else endpoint.waiters).append(waiter)
         try:
-            return await waiter.granted
+            with self._queueing(trace.deadline):
+                return await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.done() and not waiter.granted.cancelled():  # granted and cancelled at once
                 taken = waiter.granted.result()
@@ -195,7 +191,18 @@ class Pool:
                 self._feed(taken)
             raise
 
-    def _choose(self, key: str, trace: _Trace) -> Endpoint | None:
+    @contextmanager
+    def _queueing(self, deadline: Deadline) -> Generator[None, None, None]:
+        self._queued.add(deadline)
+        if self._dead_since is None:
+            deadline.pause()
+        try:
+            yield
+        finally:
+            self._queued.discard(deadline)
+            deadline.resume()
+
+    def _choose(self, key: str, trace: Trace) -> Endpoint | None:
         avoid = trace.barred | {trace.endpoint} if trace.endpoint is not None else trace.barred
         home = self._homes.get(key)
         if home is not None and home.healthy and home not in avoid:
@@ -271,6 +278,10 @@ class Pool:
 
     def _rehome(self, endpoint: Endpoint) -> None:
         waiting, healthy = endpoint.drain(), [e for e in self.endpoints if e.healthy]
+        if not healthy:
+            self._dead_since = self.clock.now()
+            for deadline in self._queued:
+                deadline.resume()
         for waiter in waiting:
             target = self._settle(waiter.key, healthy) if healthy else None
             (self._stranded if target is None else target.waiters).append(waiter)
@@ -292,6 +303,10 @@ class Pool:
         log.warning("%s is back in the pool", endpoint.url)
         endpoint.healthy, endpoint.failures = True, 0
         endpoint.limit.returned()
+        if self._dead_since is not None:
+            self._dead_since = None
+            for deadline in self._queued:
+                deadline.pause()
         waiting, self._stranded = self._stranded, []
         for waiter in waiting:
             if not waiter.granted.done():

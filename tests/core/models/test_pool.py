@@ -20,6 +20,7 @@ from harness.types import Ask, CallKey, Message
 
 
 def call(sample, number=0, **more):
+    more.setdefault("deadline_s", 30_000)  # half a minute of a clock 1000 times faster
     key = CallKey("gsm8k", sample, 0, number)
     return Call(key, (Message("user", f"{sample} turn {number}"),), None, Ask(16), **more)
 
@@ -161,7 +162,7 @@ async def test_40_percent_faults_change_nothing():
         return draw.choice(kinds) if draw.random() < 0.4 else None
 
     async def play(*servers):
-        async with open_at(*servers, scale=2000.0) as model:
+        async with open_at(*servers, scale=100.0) as model:
 
             async def episode(number):
                 return [await model.complete(call(f"test/{number}", turn)) for turn in range(3)]
@@ -192,7 +193,7 @@ async def test_dead_for_good_is_an_endpoint_error_and_the_same_model_goes_on_whe
         await model.complete(call("test/0"))
         await server.stop()
         with pytest.raises(EndpointError, match="within 900 s"):
-            await model.complete(call("test/0", 1))
+            await model.complete(call("test/0", 1, deadline_s=900))
         await server.start()
         reply = await model.complete(call("test/0", 1))
         assert "turn 1" in reply.text

@@ -1,0 +1,59 @@
+"""What one request has been through, and how long it may still take."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from harness.models.endpoint import Endpoint
+from harness.models.faults import Fault
+
+
+class Deadline:
+    """The time a request has; it stands still while the request queues behind others.
+
+    Waiting for a slot is no failure: were it counted, a queue longer than the deadline would turn into
+    infrastructure errors. With no healthy endpoint left it counts.
+    """
+
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        self._timeout = timeout
+        self._left: float | None = None
+
+    def pause(self) -> None:
+        """Stop the clock."""
+        ends = self._timeout.when()
+        if self._left is None and ends is not None:
+            self._left = ends - asyncio.get_running_loop().time()
+            self._timeout.reschedule(None)
+
+    def resume(self) -> None:
+        """Let it run on."""
+        if self._left is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
+            self._left = None
+
+
+@dataclass(slots=True)
+class Trace:
+    """Attempts so far, and the endpoints that are not to be tried next."""
+
+    deadline: Deadline
+    tries: int = 0
+    last: str = "no endpoint was free or healthy"
+    endpoint: Endpoint | None = None
+    in_a_row: int = 0
+    barred: set[Endpoint] = field(default_factory=set[Endpoint])
+
+    def failed(self, endpoint: Endpoint, fault: Fault) -> None:
+        """Remember a failed attempt; so many in a row bar the endpoint."""
+        self.last = str(fault)
+        self.in_a_row = self.in_a_row + 1 if endpoint is self.endpoint else 1
+        self.endpoint = endpoint
+        if fault.in_a_row is not None and self.in_a_row >= fault.in_a_row:
+            self.barred.add(endpoint)
+
+    def new_round(self) -> None:
+        """Let every endpoint be tried again."""
+        self.barred.clear()
+        self.in_a_row = 0
