@@ -23,10 +23,10 @@ INIT_S = 120.0
 LOGGED = 4000
 
 _FILE = "THUDM/AgentTuning:AgentBench.old/src/tasks/os_interaction/task.py"
-_TEXT = f"{_FILE}:OSInteraction._judge.get_answer#"
+TEXT = f"{_FILE}:OSInteraction._judge.get_answer#"
 ONE_SHOT = f"{_FILE}:ONE_SHOT"
-INSTRUCTION, FIRST_LEAD, NEXT_LEAD = f"{_TEXT}3", f"{_TEXT}5", f"{_TEXT}12"
-TRUNCATED, OUTPUT_LEAD, EMPTY = f"{_TEXT}22", f"{_TEXT}26", f"{_TEXT}27"
+INSTRUCTION, FIRST_LEAD, NEXT_LEAD = f"{TEXT}3", f"{TEXT}5", f"{TEXT}12"
+TRUNCATED, OUTPUT_LEAD, EMPTY = f"{TEXT}22", f"{TEXT}26", f"{TEXT}27"
 
 
 @dataclass(frozen=True, slots=True)

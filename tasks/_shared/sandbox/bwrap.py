@@ -45,7 +45,7 @@ class Bwrap:
     async def start(self) -> None:
         """Remove what dead owners left, and start the helper process."""
         await cgroups.reap(self._layout)
-        for folder in self.stage.parent.glob("harness-*"):
+        for folder in self.stage.parent.glob("harness-box-*"):
             if cgroups.abandoned(folder.name):
                 with contextlib.suppress(OSError):
                     folder.rmdir()  # empty on the host: a sandbox's mounts are its own

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks._shared.sandbox import cgroups, linux
 from tasks._shared.sandbox.pump import Pump, drain
-from tasks._shared.sandbox.reply import Reply, read_until
+from tasks._shared.sandbox.reply import BwrapTerminal, Reply, ending, read_until
 from tasks._shared.sandbox.spec import (
     ENVIRONMENT,
     MARKER,
@@ -54,6 +54,7 @@ _READ_ONLY = (
     "sysrq-trigger",
 )
 _HIDDEN = ("kcore", "keys", "kmsg", "latency_stats", "sched_debug", "timer_list", "timer_stats")
+_MADE_S = 20.0
 _ARGUMENT_BYTES = 120_000  # the kernel takes 128 KiB in one argument
 
 
@@ -69,7 +70,8 @@ class BwrapBox:
         self._inmate = -1
         self._pid = 0
         self._root_id: list[int] = []
-        self._gone = False
+        self._reply: Reply | None = None  # of the request that makes the sandbox
+        self._ending: asyncio.Task[None] | None = None
         self._terminals: set[BwrapTerminal] = set()
 
     @property
@@ -86,10 +88,10 @@ class BwrapBox:
         stdin_read, self._life = os.pipe2(os.O_CLOEXEC)
         hello_read, hello_write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(hello_read, False)
-        reply: Reply | None = None
         try:
             try:
                 reply = await self._backend.ask(self._request(image), [stdin_read, hello_write])
+                self._reply = reply
             finally:
                 os.close(stdin_read)
                 os.close(hello_write)
@@ -100,8 +102,6 @@ class BwrapBox:
             self._believe(hello.decode("utf-8", "replace"))
         finally:
             os.close(hello_read)
-            if reply is not None:
-                reply.close()
 
     def _request(self, image: Path | Programs) -> dict[str, Any]:
         host = self.spec.hostname
@@ -200,7 +200,7 @@ class BwrapBox:
                 await reply.line()
             except Refused as error:
                 return Result(127, b"", str(error).encode("utf-8", "replace"))
-            code, timed_out = await _ending(reply, command.timeout)
+            code, timed_out = await ending(reply, command.timeout)
             lingering = not await drain(pumps)
         finally:
             if reply is not None:
@@ -230,18 +230,28 @@ class BwrapBox:
         return terminal
 
     def _must_live(self) -> None:
-        if self._gone or not self.alive:
+        if self._ending is not None or not self.alive:
             raise SandboxFault("the sandbox is gone")
 
     async def destroy(self) -> None:
-        """Kill everything inside and remove the groups; mounts end with their namespace."""
-        if self._gone:
-            return
-        self._gone = True
+        """Kill everything inside and remove the groups; mounts end with their namespace.
+
+        Goes on to its end whatever happens to the caller.
+        """
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._destroy())
+        await asyncio.shield(self._ending)
+
+    async def _destroy(self) -> None:
         for terminal in self._terminals:
             await terminal.close()
         if self._life >= 0:
             os.close(self._life)
+        if self._reply is not None:
+            # The helper may still be at it: what it makes after we looked would stay.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reply.text(b"}"), _MADE_S)
+            self._reply.close()
         if self._inmate >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._inmate, signal.SIGKILL)
@@ -251,33 +261,6 @@ class BwrapBox:
         self._backend.forget(self)
         if not removed:
             raise SandboxFault(f"processes would not die in {self._group.folders[0]}")
-
-
-class BwrapTerminal:
-    """A process on a terminal inside; see `Terminal`."""
-
-    def __init__(self, fd: int, pid: int, reply: Reply) -> None:
-        self.fd = fd
-        self.pid = pid
-        self._reply = reply
-
-    async def close(self) -> None:
-        """Hang up: the helper kills the process."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-            self._reply.close()
-
-
-async def _ending(reply: Reply, timeout: float) -> tuple[int, bool]:
-    timed_out = False
-    try:
-        code = (await asyncio.wait_for(reply.line(), timeout))["code"]
-    except TimeoutError:
-        timed_out = True
-        reply.send(b"kill")
-        code = (await asyncio.wait_for(reply.line(), 10))["code"]
-    return (128 - code if code < 0 else code), timed_out
 
 
 def _marker_path(image: Path | Programs) -> str:

@@ -15,7 +15,7 @@ from tasks._shared.sandbox.linux import process_start
 from tasks._shared.sandbox.spec import Caps
 
 CONTROLLERS = ("memory", "pids", "cpu")
-_NAME = re.compile(r"harness-(\d+)-(\d+)-.+")
+_NAME = re.compile(r"harness-box-(\d+)-(\d+)-.+")
 _PERIOD_US = 100_000
 
 
@@ -109,7 +109,7 @@ OPTIONAL = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
 
 def owner_prefix() -> str:
     """Name prefix of what this process owns; another process can tell whether it still lives."""
-    return f"harness-{os.getpid()}-{process_start(os.getpid())}-"
+    return f"harness-box-{os.getpid()}-{process_start(os.getpid())}-"
 
 
 def abandoned(name: str) -> bool:
@@ -201,7 +201,7 @@ async def reap(layout: Layout) -> int:
     """Remove the groups of processes that are gone, with whatever still runs in them."""
     removed = 0
     for root in dict.fromkeys(layout.roots.values()):
-        for folder in sorted(root.glob("harness-*")):
+        for folder in sorted(root.glob("harness-box-*")):
             if abandoned(folder.name):
                 removed += await Group((folder,), ()).remove()
     return removed

@@ -92,3 +92,31 @@ async def read_until(fd: int, mark: bytes, cap: int) -> bytes:
             break
         data += more
     return data
+
+
+async def ending(reply: Reply, timeout: float) -> tuple[int, bool]:
+    """Wait for a command's end and kill it at its deadline; its exit status, and whether it was killed."""
+    timed_out = False
+    try:
+        code = (await asyncio.wait_for(reply.line(), timeout))["code"]
+    except TimeoutError:
+        timed_out = True
+        reply.send(b"kill")
+        code = (await asyncio.wait_for(reply.line(), 10))["code"]
+    return (128 - code if code < 0 else code), timed_out
+
+
+class BwrapTerminal:
+    """A process on a terminal inside; see `Terminal`."""
+
+    def __init__(self, fd: int, pid: int, reply: Reply) -> None:
+        self.fd = fd
+        self.pid = pid
+        self._reply = reply
+
+    async def close(self) -> None:
+        """Hang up: the helper kills the process."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+            self._reply.close()

@@ -11,6 +11,7 @@ import termios
 from dataclasses import dataclass
 from fcntl import ioctl
 
+from tasks._shared.sandbox.keys import clean, command_lines
 from tasks._shared.sandbox.spec import Box, Refused, Terminal
 
 # How a shell waits for its next line, on x86-64 and on arm64: read(0), or (readline) poll and select.
@@ -23,18 +24,8 @@ _GRACE_S = 2.0
 _START_S = 20.0
 _FLOOD = 64 << 20
 _TAIL = 8192
-_LINE = 900  # characters a line; escaped they stay below the 4095 bytes a terminal takes
 _SCRIPT = 1 << 20
-
-_ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor
-    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles
-    r"|\x1b[PX^_][^\x1b]*\x1b\\"  # device strings
-    r"|\x1b[ -/]*[0-~]"  # the rest
-)
-_PASTE = re.compile(r"(?:\r*\n)?\x1b\[\?2004l[\r\n]*")  # readline of a nested shell, leaving its line
 _USER = re.compile(r"[\w.-]{1,64}\Z")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +128,8 @@ class Shell:
             self._write(b"\x03")
             if await self._until_prompt(_GRACE_S) == "prompt":
                 after = self._take()
-                output = Output(output.text + after.text, after.prompt, truncated=output.truncated)
+                text = (output.text + after.text)[: self._box.spec.caps.output]
+                output = Output(text, after.prompt, truncated=output.truncated)
                 restarted = False
         if restarted:
             fresh = await self._restart()
@@ -271,36 +263,3 @@ class Shell:
             prompt = prompt[prompt.index(user) :]
         self._seen = prompt
         return Output(text.removesuffix(prompt), prompt, truncated=truncated)
-
-
-def clean(text: str) -> str:
-    """Remove terminal escapes and control characters; lines end in a newline alone."""
-    return _CONTROLS.sub("", _ESCAPES.sub("", _PASTE.sub("", text)).replace("\r\n", "\n"))
-
-
-def command_lines(script: str) -> list[bytes]:
-    """The lines to type so that bash runs `script` by one eval; all but the last only collect it."""
-    if not script:
-        return [b"\n"]
-    pieces = [quoted(script[at : at + _LINE]) for at in range(0, len(script), _LINE)]
-    if len(pieces) == 1:
-        return [b"eval " + pieces[0] + b"\n"]
-    lines = [b"__harness_script+=" + piece + b"\n" for piece in pieces]
-    return [
-        b"unset __harness_script\n",
-        *lines,
-        b'eval "unset __harness_script"$\'\\n\'"$__harness_script"\n',
-    ]
-
-
-def quoted(text: str) -> bytes:
-    """Quote text as `$'...'`, on one line and without any character that a terminal acts on."""
-    out = bytearray(b"$'")
-    for byte in text.replace("\0", "").encode("utf-8", "replace"):
-        if byte in b"\\'":
-            out += b"\\" + bytes([byte])
-        elif byte < 32 or byte == 127:
-            out += b"\\%03o" % byte
-        else:
-            out.append(byte)
-    return bytes(out + b"'")
