@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import shutil
-import signal
 import tempfile
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,6 +24,7 @@ from harness.progress import Progress
 from harness.rolechats import RoleChat
 from harness.rollout import Setup, play
 from harness.scheduler import Budget, Job, Lane, Scheduler
+from harness.signals import Signals
 from harness.store import Attempt, Item, Store
 from harness.types import Context
 
@@ -89,7 +87,8 @@ class Runner:
         if not remaining:
             self.summary.already = True
             return self._finish()
-        with _scratch() as work:
+        with tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True) as folder:
+            work = Path(folder)
             async with AsyncExitStack() as stack:
                 model = await stack.enter_async_context(_open(self.plan.request, self.live))
                 self.store.set_meta("model", _plain(dict(model.info)))
@@ -106,7 +105,7 @@ class Runner:
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
         self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)))
         try:
-            with _signals(self.interrupt):
+            with Signals(self.interrupt):
                 await self.scheduler.run(lanes)
         except* StoreError as errors:
             self.summary.stopped = str(errors.exceptions[0])
@@ -281,35 +280,3 @@ def _plain(value: Any) -> Any:
     import json
 
     return json.loads(json.dumps(value))
-
-
-class _scratch:
-    """A private folder for one run, removed whatever happens."""
-
-    def __enter__(self) -> Path:
-        self._path = Path(tempfile.mkdtemp(prefix="harness-"))
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
-
-
-class _signals:
-    """Routes SIGINT and SIGTERM to `interrupt`; the second one cancels the run."""
-
-    def __init__(self, interrupt: Callable[[], bool]) -> None:
-        self._interrupt = interrupt
-
-    def __enter__(self) -> None:
-        self._loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def received() -> None:
-            if not self._interrupt() and task is not None:
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._loop.add_signal_handler(number, received)
-
-    def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._loop.remove_signal_handler(number)

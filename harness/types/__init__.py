@@ -1,0 +1,47 @@
+"""The values that pass between an episode, a model and the loop that joins them."""
+
+from harness.types.spec import Capacity, Context, Limits, Option, Profile, Source, TaskSpec, Unit, Value
+from harness.types.talk import (
+    Ask,
+    CallKey,
+    Chat,
+    JudgeAsk,
+    Message,
+    Observation,
+    Outcome,
+    Pending,
+    Pin,
+    Reply,
+    Role,
+    Row,
+    Sample,
+    Score,
+    Verdict,
+)
+
+__all__ = [
+    "Ask",
+    "CallKey",
+    "Capacity",
+    "Chat",
+    "Context",
+    "JudgeAsk",
+    "Limits",
+    "Message",
+    "Observation",
+    "Option",
+    "Outcome",
+    "Pending",
+    "Pin",
+    "Profile",
+    "Reply",
+    "Role",
+    "Row",
+    "Sample",
+    "Score",
+    "Source",
+    "TaskSpec",
+    "Unit",
+    "Value",
+    "Verdict",
+]
