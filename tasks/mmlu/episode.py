@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.types import Ask, Message, Observation, Reply, Score
-from tasks.mmlu.score import METHODS, chosen
+from tasks.mmlu.score import METHODS, chosen, first_letter
 
 
 class MmluEpisode:
@@ -16,7 +16,7 @@ class MmluEpisode:
     ) -> None:
         turns = [turn for shot in shots for turn in shot]
         self._first = Observation((start, *turns, last), ask)
-        self._shots, self._gold = len(shots), gold
+        self._ask, self._shots, self._gold = ask, len(shots), gold
         self._reply: Reply | None = None
 
     async def reset(self) -> Observation:
@@ -30,10 +30,11 @@ class MmluEpisode:
         metrics = {"shots": float(self._shots)}
         if self._reply is None:
             return Score(0.0, metrics, "not answered")
-        letter = chosen(self._reply)
+        ranked = bool(self._ask.choices)
+        letter = chosen(self._reply) if ranked else first_letter(self._reply)
         right = float(letter == self._gold)
-        notes = [f"chose {letter or 'nothing'}"]
-        method = self._reply.method
+        notes = [f"chose {letter or 'nothing'}", *self._reply.notes]
+        method = self._reply.method if ranked else "F"
         if method in METHODS:
             metrics[f"method_{method.lower()}"] = 1.0
             notes.append(f"method {method}")

@@ -11,6 +11,9 @@ LETTERS = ("A", "B", "C", "D")
 TURN_TOKENS = 24
 """Room for a template's own tokens around one pair of turns, more than any shipped template takes."""
 
+GENERATED = 5
+"""Tokens of a generated answer."""
+
 ADDRESS = "THUDM/AgentTuning:eval_general/eval_mmlu_hf.py:generate_few_shot_prompt#{}"
 BEFORE, AFTER = ADDRESS.format(0), ADDRESS.format(1)
 
@@ -33,15 +36,18 @@ def exemplars(rows: Sequence[Mapping[str, str]]) -> tuple[tuple[Message, Message
     )
 
 
-def ask(profile: Profile, limit: int) -> Ask:
-    """Rank the letters after `Answer:`.
+def ask(profile: Profile, limit: int, *, generate: bool = False) -> Ask:
+    """Rank the letters after `Answer:`, or have a few tokens generated.
 
     Upstream's prompt ends in `Answer: ` with a dangling space after which it ranks the letters with their
     own space; `fixed` ends at the colon. Upstream keeps the last tokens of a prompt that is too long.
     """
+    truncate = limit - 1 if profile == "paper" else None
+    if generate:  # the model writes `Answer: X` itself, as the exemplars do
+        return Ask(GENERATED, truncate=truncate)
     if profile == "paper":
         spaced = tuple(f" {letter}" for letter in LETTERS)
-        return Ask(1, choices=spaced, prefix=" Answer: ", truncate=limit - 1)
+        return Ask(1, choices=spaced, prefix=" Answer: ", truncate=truncate)
     return Ask(1, choices=LETTERS, prefix=" Answer:")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -12,6 +13,10 @@ from tasks.mmlu.prompt import LETTERS
 from tasks.mmlu.subjects import HENDRYCKS, PAPER
 
 Z95 = 1.959963984540054
+MAX_GENERATED = 200
+"""Characters of a generated answer that are read; five tokens are shorter."""
+
+_ALONE = re.compile(r"(?<![^\W_])[ABCD](?![^\W_])")
 METHODS = ("G", "P", "T", "O", "F")
 """How a letter was chosen (README); F generated text, all others ranked by likelihood."""
 
@@ -22,6 +27,12 @@ def chosen(reply: Reply) -> str | None:
         return LETTERS[reply.choice] if 0 <= reply.choice < len(LETTERS) else None
     text = reply.text[:16].strip()
     return text if text in LETTERS else None
+
+
+def first_letter(reply: Reply) -> str | None:
+    """The first letter A to D that stands alone in a generated answer."""
+    found = _ALONE.search(reply.text[:MAX_GENERATED])
+    return found.group() if found else None
 
 
 def wilson(hits: float, n: int) -> tuple[float, float]:

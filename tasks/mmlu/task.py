@@ -33,6 +33,14 @@ class Mmlu(BaseTask):
         limits=Limits(turns=1),
         options=(
             Option(
+                "answer",
+                str,
+                "rank",
+                "rank",
+                "rank the letters by likelihood, or generate one (chat-only endpoints; another measure)",
+                choices=("rank", "generate"),
+            ),
+            Option(
                 "max_prompt_tokens",
                 int,
                 2048,
@@ -60,7 +68,7 @@ class Mmlu(BaseTask):
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         texts = literals(ctx.data / "prompts.json")
         limit = int(str(ctx.options["max_prompt_tokens"]))
-        ask = prompt.ask(ctx.profile, limit)
+        ask = prompt.ask(ctx.profile, limit, generate=ctx.options["answer"] == "generate")
         shown = hashlib.sha256(str(sorted(texts.items())).encode()).hexdigest()
 
         @cache

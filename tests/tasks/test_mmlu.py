@@ -27,8 +27,9 @@ NONE_OPTIONS = [
 ]
 
 
-def context(data: Path, profile: Profile = "paper", limit: int = 2048) -> Context:
-    return Context(data=data, work=Path(), profile=profile, options={"max_prompt_tokens": limit})
+def context(data: Path, profile: Profile = "paper", limit: int = 2048, answer: str = "rank") -> Context:
+    options = {"max_prompt_tokens": limit, "answer": answer}
+    return Context(data=data, work=Path(), profile=profile, options=options)
 
 
 async def first(ctx: Context, sample_id: str):
@@ -112,9 +113,10 @@ async def test_fixed_says_how_many_exemplars_it_showed(mirror: Path) -> None:
     assert 425 <= sum(k < 5 for k in shots) <= 2500
 
 
+@pytest.mark.parametrize("answer", ["rank", "generate"])
 @pytest.mark.parametrize("profile", ["paper", "fixed"])
-async def test_oracle_reaches_the_ceiling_on_the_fixture(profile: Profile) -> None:
-    ctx = context(FIXTURE, profile)
+async def test_oracle_reaches_the_ceiling_on_the_fixture(profile: Profile, answer: str) -> None:
+    ctx = context(FIXTURE, profile, answer=answer)
     values: list[float] = []
     async with TASK.world(ctx) as world:
         for sample in TASK.samples(ctx, "test"):
@@ -152,6 +154,34 @@ async def test_the_method_is_named_in_the_result() -> None:
     assert scored.metrics["method_p"] == 1.0  # type: ignore[union-attr]
     assert "method_g" not in scored.metrics  # type: ignore[union-attr]
     assert "mmlu_gen" not in scored.metrics  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("Answer: B", "B"),
+        (" C.", "C"),
+        ("**D**", "D"),
+        ("Answer_A", "A"),
+        ("ABCD", None),
+        ("Because", None),
+        ("", None),
+        ("\ud800 (B)", "B"),
+    ],
+)
+async def test_generated_answers_are_a_measure_of_their_own(text: str, letter: str | None) -> None:
+    ctx = context(FIXTURE, answer="generate")
+    sample = TASK.samples(ctx, "test")[0]
+    async with TASK.world(ctx) as world:
+        episode = await world.episode(sample, 0, 0)
+        ask = (await episode.reset()).ask
+        await episode.step(Reply(text))
+        scored = await episode.score()
+    assert ask is not None
+    assert (ask.choices, ask.prefix, ask.max_new_tokens) == ((), "", 5)
+    assert scored.note == f"chose {letter or 'nothing'}; method F"
+    right = float(letter == sample.data["answer"])
+    assert (scored.value, scored.metrics["mmlu_gen"]) == (right, right)  # type: ignore[union-attr]
 
 
 def test_prepare_takes_a_checkout_and_the_hubs_rows(tmp_path: Path, mirror: Path) -> None:

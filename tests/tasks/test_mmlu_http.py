@@ -41,7 +41,9 @@ def numbers(attempts: list[Attempt]) -> dict[str, float]:
 
 
 def context(mirror: Path, profile: Profile = "paper") -> Context:
-    return Context(mirror / "mmlu", Path(), profile=profile, options={"max_prompt_tokens": 2048})
+    return Context(
+        mirror / "mmlu", Path(), profile=profile, options={"max_prompt_tokens": 2048, "answer": "rank"}
+    )
 
 
 def always_a(file: Path, samples: list[Sample]) -> str:
