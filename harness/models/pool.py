@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
 from harness.errors import ContextOverflow, EndpointError, RequestRejected
+from harness.models.balance import Balance
 from harness.models.clock import Clock
 from harness.models.endpoint import Endpoint, Waiter
 from harness.models.faults import Fault
@@ -23,10 +22,6 @@ _EJECT_AFTER = 3
 _HEALTH_S = 5.0
 _OUTAGE_S = 30.0
 """What a request gets when the outage has already used up its deadline."""
-
-_HOMES = 16384
-_CROWDED = 0.25
-"""An episode leaves its endpoint for an idle one once the queue there is this share of the limit."""
 
 
 class Measured(Protocol):
@@ -66,12 +61,10 @@ class Pool:
     ) -> None:
         self.endpoints = list(endpoints)
         self.clock = clock or Clock()
-        self.moved = 0
-        """Turns that were not served by their episode's own, healthy endpoint."""
+        self.balance = Balance(self.endpoints)
         self._alive = alive
         self._gate = asyncio.Semaphore(concurrency) if concurrency else None
         self._random = random.Random(seed)
-        self._homes: OrderedDict[str, Endpoint] = OrderedDict()
         self._stranded: list[Waiter] = []
         self._queued: set[Deadline] = set()
         self._dead_since: float | None = None
@@ -94,7 +87,8 @@ class Pool:
             EndpointError: the deadline passed.
         """
         if self._dead_since is not None:  # an outage is waited out once, not once by every request
-            deadline_s = max(_OUTAGE_S, deadline_s - (self.clock.now() - self._dead_since))
+            left = deadline_s - (self.clock.now() - self._dead_since)
+            deadline_s = min(deadline_s, max(_OUTAGE_S, left))
         trace: Trace | None = None
         try:
             async with self.clock.timeout(deadline_s) as timeout:
@@ -120,7 +114,7 @@ class Pool:
 
     def stats(self) -> dict[str, Any]:
         """Counters of every endpoint, for the manifest and `doctor`."""
-        return {"moved": self.moved, "endpoints": [endpoint.stats() for endpoint in self.endpoints]}
+        return {"moved": self.balance.moved, "endpoints": [endpoint.stats() for endpoint in self.endpoints]}
 
     async def _once(
         self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: Trace
@@ -175,7 +169,7 @@ class Pool:
     # Choosing an endpoint
 
     async def _acquire(self, key: str, trace: Trace) -> Endpoint:
-        endpoint = self._choose(key, trace)
+        endpoint = self.balance.choose(key, trace.avoid)
         if endpoint is not None and endpoint.free:
             endpoint.outstanding += 1
             return endpoint
@@ -202,63 +196,14 @@ class Pool:
             self._queued.discard(deadline)
             deadline.resume()
 
-    def _choose(self, key: str, trace: Trace) -> Endpoint | None:
-        avoid = trace.barred | {trace.endpoint} if trace.endpoint is not None else trace.barred
-        home = self._homes.get(key)
-        if home is not None and home.healthy and home not in avoid:
-            self._homes.move_to_end(key)
-            if home.free or len(home.waiters) < _CROWDED * home.limit.value:
-                return home
-            idle = [e for e in self.endpoints if e.free and e not in avoid]
-            return self._settle(key, idle or [home])
-        healthy = [e for e in self.endpoints if e.healthy]
-        if not healthy:
-            return None
-        others = [e for e in healthy if e not in avoid] or healthy
-        if home is not None and home.healthy:  # only this attempt goes elsewhere
-            self.moved += 1
-            return self._best(key, others)
-        return self._settle(key, others)
-
-    def _settle(self, key: str, candidates: Sequence[Endpoint]) -> Endpoint:
-        old, new = self._homes.get(key), self._best(key, candidates)
-        if old is not None and old is not new and old.healthy:
-            self.moved += 1
-        self._homes[key] = new
-        self._homes.move_to_end(key)
-        if len(self._homes) > _HOMES:
-            self._homes.popitem(last=False)
-        return new
-
-    def _best(self, key: str, candidates: Sequence[Endpoint]) -> Endpoint:
-        """Take the least loaded; among equals the one that hashing the episode prefers."""
-        if len(candidates) == 1:
-            return candidates[0]
-        candidates = [e for e in candidates if e.free] or candidates
-        loads = [e.load for e in candidates]
-        least = min(loads)
-        near = [e for e, load in zip(candidates, loads, strict=True) if load - least <= 1.0 / e.limit.value]
-        mixed = int.from_bytes(blake2b(key.encode("utf-8", "replace"), digest_size=8).digest(), "big")
-        return max(near, key=lambda e: ((mixed ^ e.salt) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
-
     def _feed(self, endpoint: Endpoint) -> None:
         """Hand free slots to those who wait, first to the endpoint's own."""
         while endpoint.free:
-            waiter = endpoint.next_waiter() or self._steal(endpoint)
+            waiter = endpoint.next_waiter() or self.balance.steal(endpoint)
             if waiter is None:
                 return
             endpoint.outstanding += 1
             waiter.granted.set_result(endpoint)
-
-    def _steal(self, thief: Endpoint) -> Waiter | None:
-        crowded = max(self.endpoints, key=lambda e: len(e.waiters) / e.limit.value)
-        if len(crowded.waiters) <= _CROWDED * crowded.limit.value or crowded is thief:
-            return None
-        waiter = crowded.next_waiter()
-        if waiter is not None:
-            self.moved += 1
-            self._homes[waiter.key] = thief
-        return waiter
 
     # Health
 
@@ -283,7 +228,7 @@ class Pool:
             for deadline in self._queued:
                 deadline.resume()
         for waiter in waiting:
-            target = self._settle(waiter.key, healthy) if healthy else None
+            target = self.balance.settle(waiter.key, healthy) if healthy else None
             (self._stranded if target is None else target.waiters).append(waiter)
         for other in healthy:
             self._feed(other)
@@ -310,6 +255,8 @@ class Pool:
         waiting, self._stranded = self._stranded, []
         for waiter in waiting:
             if not waiter.granted.done():
-                self._settle(waiter.key, [e for e in self.endpoints if e.healthy]).waiters.append(waiter)
+                self.balance.settle(waiter.key, [e for e in self.endpoints if e.healthy]).waiters.append(
+                    waiter
+                )
         for other in self.endpoints:
             self._feed(other)

@@ -53,6 +53,11 @@ class Trace:
         if fault.in_a_row is not None and self.in_a_row >= fault.in_a_row:
             self.barred.add(endpoint)
 
+    @property
+    def avoid(self) -> set[Endpoint]:
+        """Endpoints to pass over if another is healthy."""
+        return self.barred if self.endpoint is None else self.barred | {self.endpoint}
+
     def new_round(self) -> None:
         """Let every endpoint be tried again."""
         self.barred.clear()

@@ -346,3 +346,72 @@ async def test_manifest_info_is_plain_data():
         assert set(info["templates"]) == {"default", "held-in"}
         assert info["templates"]["held-in"]["id"] == "agentlm-nosys-upstream"
         assert info["warnings"] == [f"{server.url} serves 'fault/model', not 'THUDM/agentlm-7b'"]
+
+
+def test_queueing_behind_others_uses_no_deadline():
+    async def slow(endpoint):
+        await asyncio.sleep(40)
+        return Done(None, 1, "")
+
+    async def main():
+        for concurrency in (None, 1):
+            pool = Pool(made(1, limit=1), alive=never, concurrency=concurrency)
+            await asyncio.gather(*(pool.run(f"e{n}", slow, deadline_s=60) for n in range(10)))
+
+    run(main())  # the last one waited 360 s
+
+
+def test_an_outage_is_waited_out_once_and_not_by_every_request():
+    up = {"now": True}
+
+    async def attempt(endpoint):
+        await asyncio.sleep(1)
+        if not up["now"]:
+            raise Fault("connection", "refused")
+        return Done(None, 1, "")
+
+    async def alive(endpoint):
+        return up["now"]
+
+    async def main():
+        loop, ends = asyncio.get_running_loop(), []
+        pool = Pool(made(2, limit=4), alive=alive, concurrency=8)
+        up["now"] = False
+
+        async def one(n):
+            started = loop.time()
+            with pytest.raises(EndpointError):
+                await pool.run(f"e{n}", attempt, deadline_s=900)
+            ends.append(loop.time())
+            return loop.time() - started
+
+        queued = await asyncio.gather(*(one(n) for n in range(30)))
+        assert (
+            max(queued) < 1000
+        )  # those still in the queue when the last endpoint died ran out with the others
+        assert await one(99) <= 30
+        up["now"] = True
+        await asyncio.sleep(10)  # two rounds of health
+        await asyncio.gather(*(pool.run(f"e{n}", attempt, deadline_s=900) for n in range(30)))
+        await pool.close()
+
+    run(main())
+
+
+def test_a_deadline_runs_again_when_the_last_endpoint_dies():
+    async def attempt(endpoint):
+        await asyncio.sleep(100)
+        raise Fault("connection", "reset")
+
+    async def main():
+        pool = Pool(made(1, limit=3), alive=never)
+        ended = await asyncio.gather(
+            *(pool.run(f"e{n}", attempt, deadline_s=300) for n in range(6)), return_exceptions=True
+        )
+        assert all(isinstance(error, EndpointError) for error in ended)
+        assert asyncio.get_running_loop().time() == pytest.approx(
+            400, abs=1
+        )  # 100 queueing, then 300 of outage
+        await pool.close()
+
+    run(main())
