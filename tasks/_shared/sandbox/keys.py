@@ -11,7 +11,7 @@ _ESCAPES = re.compile(
     r"|\x1b[PX^_][^\x1b]*\x1b\\"  # device strings
     r"|\x1b[ -/]*[0-~]"  # the rest
 )
-_PASTE = re.compile(r"(?:\r*\n)?\x1b\[\?2004l[\r\n]*")  # readline of a nested shell, leaving its line
+_PASTE = re.compile(r"(?:\r{0,2}\n)?\x1b\[\?2004l[\r\n]{0,4}")  # readline of a nested shell, leaving its line
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
