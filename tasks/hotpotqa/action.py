@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks._shared.reading import balanced
+
 KINDS = ("Search", "Lookup", "Finish")
 
 _EXACT = re.compile(r"^(\w+)\[(.+)\]$")
@@ -55,7 +57,7 @@ def read_lenient(text: str) -> Action:
     found = _LENIENT.search(text)
     if found is None:
         return action
-    argument = _balanced(text, found.end()).strip()
+    argument = balanced(text, found.end()).strip()
     kind = found.group(1).capitalize()
     return Action(kind, argument, "lenient") if argument else action
 
@@ -63,13 +65,3 @@ def read_lenient(text: str) -> Action:
 def _known(match: re.Match[str], status: Status) -> Action:
     kind, argument = match.group(1), match.group(2)
     return Action(kind, argument, status if kind in KINDS else "invalid")
-
-
-def _balanced(text: str, start: int) -> str:
-    """Text from `start` to the bracket that closes it, or to the end."""
-    depth = 1
-    for at in range(start, len(text)):
-        depth += {"[": 1, "]": -1}.get(text[at], 0)
-        if depth == 0:
-            return text[start:at]
-    return text[start:]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.types import Ask, Message, Observation, Reply, Sample, Score
 from tasks._shared.wiki.docstore import Docstore, Reading
-from tasks._shared.wiki.page import Wiki
+from tasks._shared.wiki.page import Page, Wiki
 from tasks.hotpotqa.action import Action, one_line, read, read_lenient
 from tasks.hotpotqa.prompts import Prompts
 from tasks.hotpotqa.score import exact_match, value
@@ -177,5 +177,9 @@ class HotpotEpisode:
         return text[:low]
 
     def _source(self, action: Action) -> str:
+        """Where an observation came from, for the log: backend, outcome, and a page's revision."""
         found = self._docs.last if action.kind == "Search" else None
-        return "" if found is None else f"{self._wiki.name}:{type(found).__name__}"
+        if found is None:
+            return ""
+        page = f" {found.title}@{found.revid} by {found.via}" if isinstance(found, Page) else ""
+        return f"{self._wiki.name}:{type(found).__name__}{page}"

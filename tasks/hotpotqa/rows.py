@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, MissingPart
 from harness.types import Sample
+from tasks._shared.reading import json_lines
 
 LEVELS = ("easy", "medium", "hard")
 
@@ -20,17 +19,7 @@ def rows(data: Path, level: str) -> Iterator[Mapping[str, Any]]:
         MissingPart: the file is not there.
         DataError: a line is no JSON object.
     """
-    path = data / f"{level}.jsonl"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise MissingPart(f"{path} is missing: harness data pull hotpotqa, or --mirror DIR") from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number} is no JSON: {error}") from error
-        yield row
+    return json_lines(data / f"{level}.jsonl", fix="harness data prepare hotpotqa, or --mirror DIR")
 
 
 def samples(data: Path) -> list[Sample]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from statistics import fmean
 
-from harness.episode import BaseTask, World
+from harness.episode import BaseTask, Oracle, World
 from harness.types import Context, Limits, Option, Row, Sample, TaskSpec
 from tasks._shared.wiki.opening import options
 from tasks.hotpotqa.prompts import AGENTS
@@ -69,7 +69,7 @@ class HotpotQA(BaseTask):
 
         return open_world(ctx)
 
-    def oracle(self, ctx: Context, sample: Sample) -> object:
+    def oracle(self, ctx: Context, sample: Sample) -> Oracle:
         del ctx
         from tasks.hotpotqa.oracle import HotpotOracle
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks._shared.reading import balanced
+
 NOTHING = "No evidence found"
 Grammar = Literal["paper", "fixed"]
 
@@ -155,14 +157,5 @@ def _fixed_call(name: str, value: str, before: Sequence[str], known: Mapping[str
     match = _FIXED_TOOL.match(value)
     if match is None:
         return Call(name, None, value)
-    text = _balanced(value, match.end())
+    text = balanced(value, match.end())
     return Call(name, known.get(match[1].lower(), match[1]), text, _needs(text, before))
-
-
-def _balanced(text: str, start: int) -> str:
-    depth = 1
-    for at in range(start, len(text)):
-        depth += {"[": 1, "]": -1}.get(text[at], 0)
-        if depth == 0:
-            return text[start:at]
-    return text[start:]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, MissingPart
 from harness.types import Sample
+from tasks._shared.reading import json_lines
 
 FOLDER = "samples"
 
@@ -65,15 +64,6 @@ def label(data: Path) -> str:
 
 def _rows(data: Path, name: str) -> Iterator[Mapping[str, Any]]:
     path = data / FOLDER / f"{name}.jsonl"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        if DATASETS[name].optional:
-            return
-        raise MissingPart(f"{path} is missing: harness data prepare rewoo, or --mirror DIR") from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number} is no JSON: {error}") from error
-        yield row
+    if DATASETS[name].optional and not path.is_file():
+        return iter(())
+    return json_lines(path, fix="harness data prepare rewoo, or --mirror DIR")

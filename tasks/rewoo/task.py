@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from statistics import fmean
 
-from harness.episode import BaseTask, World
+from harness.episode import BaseTask, Oracle, World
 from harness.errors import InfraError
 from harness.needs import package
 from harness.types import Context, Limits, Option, Pending, Row, Sample, Score, TaskSpec, Verdict
@@ -97,7 +97,7 @@ class Rewoo(BaseTask):
 
         return open_world(ctx)
 
-    def oracle(self, ctx: Context, sample: Sample) -> object:
+    def oracle(self, ctx: Context, sample: Sample) -> Oracle:
         del ctx
         from tasks.rewoo.oracle import RewooOracle
 

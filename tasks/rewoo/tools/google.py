@@ -6,11 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from harness.errors import InfraError
-from tasks._shared.recorded import Answers, NoRecord
-from tasks._shared.web import Answer, Request, Web
-from tasks.rewoo.plan import NOTHING
-from tasks.rewoo.tools.base import Evidence, ToolError, askable
+from tasks._shared.web import Request
+from tasks.rewoo.tools.base import ToolError, askable
+from tasks.rewoo.tools.service import Service
 
 ENDPOINT = "https://google.serper.dev/search"
 KEY = "SERPER_API_KEY"
@@ -18,38 +16,27 @@ NO_RESULT = "No good Google Search Result was found"
 RESULTS = 10
 
 
-class Google:
+class Google(Service):
     """Answer box, else knowledge graph and snippets, in one line as upstream has them."""
 
-    fallback = ""
+    variable = KEY
 
-    def __init__(self, answers: Answers, web: Web | None, *, endpoint: str, key: str) -> None:
-        self._answers, self._web = answers, web
-        self._endpoint, self._key = endpoint, key
-
-    async def use(self, key: str, text: str) -> Evidence:
-        del key
-        request = Request(
+    def _request(self, text: str) -> Request:
+        return Request(
             "google",
             self._endpoint,
             body={"q": askable(text), "gl": "us", "hl": "en", "num": RESULTS},
             headers={"X-API-KEY": self._key},
         )
-        try:
-            answer = await self._answers.get(request, lambda: self._ask(request))
-        except NoRecord:
-            return Evidence(NOTHING, "replay", missed=True)
-        if answer.status != 200:
-            raise ToolError(f"HTTP {answer.status}")
-        return Evidence(best(json.loads(answer.body)), self._answers.mode)
 
-    async def _ask(self, request: Request) -> Answer:
-        if self._web is None:
-            raise NoRecord(request.service)
-        answer = await self._web.fetch(request, transient=_broken)
-        if answer.status in (401, 402, 403):
-            raise InfraError(f"Serper refuses the key in {KEY}: HTTP {answer.status}")
-        return answer
+    def _parse(self, body: bytes) -> Mapping[str, Any]:
+        found = json.loads(body)
+        if not isinstance(found, dict):
+            raise ValueError("no JSON object")
+        return found
+
+    def _read(self, body: bytes) -> str:
+        return best(self._parse(body))
 
 
 def best(found: Mapping[str, Any]) -> str:
@@ -82,12 +69,3 @@ def _graph(graph: Mapping[str, Any]) -> list[str]:
     if graph.get("description"):
         words.append(str(graph["description"]))
     return words + [f"{title} {name}: {value}." for name, value in (graph.get("attributes") or {}).items()]
-
-
-def _broken(answer: Answer) -> str | None:
-    if answer.status != 200:
-        return None
-    try:
-        return None if isinstance(json.loads(answer.body), dict) else "the body is no JSON object"
-    except ValueError:
-        return "the body is no JSON"

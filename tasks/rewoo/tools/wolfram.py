@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from harness.errors import InfraError
-from tasks._shared.recorded import Answers, NoRecord
-from tasks._shared.web import Answer, Request, Web
-from tasks.rewoo.plan import NOTHING
-from tasks.rewoo.tools.base import Evidence, ToolError, askable
+from tasks._shared.web import Answer, Request
+from tasks.rewoo.tools.base import ToolError, askable
+from tasks.rewoo.tools.service import Service
 
 ENDPOINT = "https://api.wolframalpha.com/v2/query"
 KEY = "WOLFRAM_ALPHA_APPID"
@@ -18,50 +16,45 @@ _WRONG_KEY = ("1", "2")
 """The API's codes for an application id that is invalid or missing."""
 
 
-class Wolfram:
+class Wolfram(Service):
     """The primary pod's text."""
 
-    fallback = ""
+    variable = KEY
 
-    def __init__(self, answers: Answers, web: Web | None, *, endpoint: str, key: str) -> None:
-        self._answers, self._web = answers, web
-        self._endpoint, self._key = endpoint, key
-
-    async def use(self, key: str, text: str) -> Evidence:
-        del key
-        request = Request(
+    def _request(self, text: str) -> Request:
+        return Request(
             "wolfram",
             self._endpoint,
             params={"input": askable(text, longest=2000)},
             secrets={"appid": self._key},
         )
+
+    def _parse(self, body: bytes) -> ElementTree.Element:
+        # Entities could blow up the parser, and this API declares none.
+        if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+            raise ValueError("it declares a document type")
         try:
-            answer = await self._answers.get(request, lambda: self._ask(request))
-        except NoRecord:
-            return Evidence(NOTHING, "replay", missed=True)
-        if answer.status != 200:
-            raise ToolError(f"HTTP {answer.status}")
-        return Evidence(result(answer.body), self._answers.mode)
+            return ElementTree.fromstring(body)
+        except ElementTree.ParseError as error:
+            raise ValueError(f"no XML: {error}") from error
 
-    async def _ask(self, request: Request) -> Answer:
-        if self._web is None:
-            raise NoRecord(request.service)
-        answer = await self._web.fetch(request, transient=_broken)
-        refused = answer.status in (401, 403)
-        if refused or (answer.status == 200 and _error_code(answer.body) in _WRONG_KEY):
-            raise InfraError(f"WolframAlpha refuses the key in {KEY}")
-        return answer
+    def _read(self, body: bytes) -> str:
+        return result(self._parse(body))
+
+    def _refused(self, answer: Answer) -> bool:
+        if answer.status == 200:
+            return _error_code(self._parse(answer.body)) in _WRONG_KEY
+        return super()._refused(answer)
 
 
-def result(body: bytes) -> str:
+def result(root: ElementTree.Element) -> str:
     """Read the first pod that is primary or called Result.
 
     Raises:
         ToolError: the API reports an error.
     """
-    root = ElementTree.fromstring(body)
     if root.get("error") == "true":
-        raise ToolError(f"WolframAlpha error {_error_code(body)}")
+        raise ToolError(f"WolframAlpha error {_error_code(root)}")
     for found in root.iter("pod"):
         if found.get("primary") == "true" or found.get("title") == "Result":
             text = found.findtext("subpod/plaintext")
@@ -69,18 +62,5 @@ def result(body: bytes) -> str:
     return NOT_ABLE
 
 
-def _error_code(body: bytes) -> str:
-    return ElementTree.fromstring(body).findtext("error/code") or ""
-
-
-def _broken(answer: Answer) -> str | None:
-    """Entities could blow up a parser, and this API never declares any."""
-    if answer.status != 200:
-        return None
-    if b"<!DOCTYPE" in answer.body or b"<!ENTITY" in answer.body:
-        return "the body declares a document type"
-    try:
-        ElementTree.fromstring(answer.body)
-    except ElementTree.ParseError as error:
-        return f"the body is no XML: {error}"
-    return None
+def _error_code(root: ElementTree.Element) -> str:
+    return root.findtext("error/code") or ""

@@ -1,0 +1,73 @@
+"""A web service behind a key: recorded, retried, and its faults told apart from the input's."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from harness.errors import InfraError
+from tasks._shared.recorded import Answers, NoRecord
+from tasks._shared.web import Answer, Request, Web
+from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.tools.base import Evidence, ToolError
+
+
+class Service:
+    """What Google and WolframAlpha have in common.
+
+    Args:
+        web: the network; None when replaying.
+        key: the secret; it is in no recorded request.
+    """
+
+    fallback = ""
+    variable: ClassVar[str]
+    """Environment variable that holds the key."""
+
+    def __init__(self, answers: Answers, web: Web | None, *, endpoint: str, key: str) -> None:
+        self._answers, self._web = answers, web
+        self._endpoint, self._key = endpoint, key
+
+    async def use(self, key: str, text: str) -> Evidence:
+        del key
+        request = self._request(text)
+        try:
+            answer = await self._answers.get(request, lambda: self._ask(request))
+        except NoRecord:
+            return Evidence(NOTHING, "replay", missed=True)
+        if answer.status != 200:
+            raise ToolError(f"HTTP {answer.status}")
+        return Evidence(self._read(answer.body), self._answers.mode)
+
+    async def _ask(self, request: Request) -> Answer:
+        if self._web is None:
+            raise NoRecord(request.service)
+        answer = await self._web.fetch(request, transient=self._broken)
+        if self._refused(answer):
+            raise InfraError(f"{request.service} refuses the key in {self.variable}: HTTP {answer.status}")
+        return answer
+
+    def _broken(self, answer: Answer) -> str | None:
+        """Name what is wrong with a body of a good status; it is then asked for again."""
+        if answer.status != 200:
+            return None
+        try:
+            self._parse(answer.body)
+        except ValueError as error:
+            return f"the body cannot be read: {error}"
+        return None
+
+    # -- what each service does itself
+
+    def _request(self, text: str) -> Request:
+        raise NotImplementedError
+
+    def _parse(self, body: bytes) -> object:
+        """Parse a body; ValueError when it is none of this service's."""
+        raise NotImplementedError
+
+    def _read(self, body: bytes) -> str:
+        raise NotImplementedError
+
+    def _refused(self, answer: Answer) -> bool:
+        """Whether the key, not the input, is refused."""
+        return answer.status in (401, 402, 403)
