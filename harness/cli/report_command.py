@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,9 @@ def command(
 
     Exit code: 0 complete, 3 when a run is incomplete.
     """
-    from harness.report.render import render
-
     rules = _rules(normalize, results, force=force, allow_partial=allow_partial)
     reports = [_build(name, results, rules) for name in runs or (None,)]
-    click.echo(render(reports, form, episodes=episodes))
+    _print(reports, form, episodes=episodes)
     partial = any(suite.partial for report in reports for suite in report.suites.values())
     return 3 if not all(report.complete for report in reports) or (strict and partial) else 0
 
@@ -49,9 +48,17 @@ def show_run(directory: Path) -> None:
     """Print a finished run's table."""
     from harness.report.build import build
     from harness.report.load import load
-    from harness.report.render import render
 
-    click.echo(render([build(load(str(directory)))], "table"))
+    _print([build(load(str(directory)))], "table", episodes=False)
+
+
+def _print(reports: list[Any], form: Any, *, episodes: bool) -> None:
+    from harness.report.render import render, show
+
+    if form == "table" and sys.stdout.isatty():
+        show(reports, episodes=episodes)
+    else:
+        click.echo(render(reports, form, episodes=episodes))
 
 
 def _build(name: str | None, results: Path, rules: Any) -> Any:

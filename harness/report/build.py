@@ -14,6 +14,7 @@ from harness.report.model import Normalize, Report, RunData, SuiteLine, TaskData
 
 FLAGGED = 0.98
 """Below this share of counted episodes a task is left out of means."""
+PAPER = "arXiv:2310.12823 Table 4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
     rules = rules or Rules()
     lines = {name: _line(task, rules) for name, task in run.tasks.items()}
     suites = {name: _suite(name, members, lines, rules) for name, members in run.suites.items()}
-    complete = all(line.complete for line in lines.values()) and not run.missing
+    complete = all(line.complete for line in lines.values())
     notes = list(run.notes)
     notes += [f"missing: {text}" for texts in run.missing.values() for text in texts]
     return Report(run.run, run.model, complete, rules.normalize, suites, lines, notes)
@@ -45,14 +46,14 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
 
 def _line(task: TaskData, rules: Rules) -> TaskLine:
     metric = f"{task.metric}@{task.judge}" if task.judge else task.metric
-    line = TaskLine(task.name, metric, task.unit, notes=list(task.notes))
-    line.approximate = bool(task.unlike)
+    line = TaskLine(task.name, metric, task.unit, notes=list(task.notes), source=task.source)
+    line.unlike = task.unlike
     if task.published is not None:
-        line.score = task.published
+        line.score, line.published = task.published, True
     else:
         _count(line, task)
         _value(line, task)
-    _relate(line, task, rules)
+    _relate(line, rules)
     return line
 
 
@@ -71,6 +72,8 @@ def _count(line: TaskLine, task: TaskData) -> None:
     line.complete = tried == task.planned and task.infra_error <= tolerated(task.planned) and counted > 0
     if task.planned and counted / task.planned < FLAGGED:
         line.in_means = False
+        if line.complete:
+            line.notes.append(f"{counted}/{task.planned} counted, less than 98 %: left out of suite means")
 
 
 def _value(line: TaskLine, task: TaskData) -> None:
@@ -88,59 +91,98 @@ def _value(line: TaskLine, task: TaskData) -> None:
         return
     line.score = numbers.pop(task.metric) * scale
     statistic = None if task.mean else stats.headline(task.aggregate, task.metric)
-    ci = stats.interval(task.rows, statistic)
+    ci = stats.interval(task.rows, statistic, proportion=task.unit == "percent")
     line.ci = (ci[0] * scale, ci[1] * scale) if ci else None
 
 
-def _relate(line: TaskLine, task: TaskData, rules: Rules) -> None:
+def _relate(line: TaskLine, rules: Rules) -> None:
     """Relative score in percent of the reference; unlike scores have none unless forced."""
     if rules.normalize == "none":
         return
-    line.reference = _reference(line.name, rules)
+    line.reference, line.reference_source = _reference(line.name, rules)
     if line.score is None:
         return
-    if not line.reference:
-        line.notes.append("no reference score: left out of means")
+    if line.reference is None:
+        line.notes.append("no reference score: left out of relative means")
         return
-    if line.approximate and rules.normalize != "model" and not rules.force:
-        reasons = "; ".join(task.unlike)
-        line.notes.append(f"not comparable with the published score ({reasons}): --force shows it")
+    if line.reference == 0:
+        line.notes.append("the reference score is 0: no ratio")
         return
-    line.relative = 100.0 * line.score / line.reference
+    if reasons := _unlike(line, rules):
+        line.rough = True
+        if not rules.force:
+            line.notes.append(f"not comparable with the reference ({'; '.join(reasons)}): --force shows it")
+            return
+    scale = 100.0 / line.reference
+    line.relative = line.score * scale
+    line.relative_ci = (line.ci[0] * scale, line.ci[1] * scale) if line.ci else None
 
 
-def _reference(task: str, rules: Rules) -> float | None:
+def _unlike(line: TaskLine, rules: Rules) -> list[str]:
+    """Why the line does not stand beside its reference."""
+    other = (rules.against or {}).get(line.name)
+    if other is None:
+        return list(line.unlike)
+    # What sets both apart from the literature does not set them apart from each other.
+    reasons = sorted(set(line.unlike) ^ set(other.unlike))
+    if not line.published and not other.published:
+        if other.metric != line.metric:
+            reasons.append(f"metric {line.metric}, reference {other.metric}")
+        if other.planned != line.planned:
+            reasons.append(f"{line.planned} episodes, reference {other.planned}")
+    return reasons
+
+
+def _reference(task: str, rules: Rules) -> tuple[float | None, str]:
     if rules.normalize == "gpt4":
-        return reference.of(reference.GPT4, task)
+        return reference.of(reference.GPT4, task), f"GPT-4, {PAPER}"
     if rules.normalize == "agenttuning":
-        return reference.weight_inverse().get(task)
+        return reference.weight_inverse().get(task), f"mean of 5 baselines, {PAPER}"
     other = (rules.against or {}).get(task)
-    return other.score if other else None
+    return (other.score if other else None), "the other run"
 
 
 def _suite(name: str, members: list[str], lines: Mapping[str, TaskLine], rules: Rules) -> SuiteLine:
     present = [task for task in members if task in lines and lines[task].score is not None]
     suite = SuiteLine(name, list(members), missing=[task for task in members if task not in present])
+    if suite.missing:
+        suite.partial = f"{len(present)}/{len(members)}"
+    broken = [task for task in members if (line := lines.get(task)) is not None and not line.complete]
+    if broken:
+        suite.notes.append(f"no headline, incomplete: {', '.join(broken)}")
+        return suite
+    if suite.missing:
+        suite.notes.append(f"partial ({suite.partial}), without {', '.join(suite.missing)}")
     related = [
         relative
         for task in present
         if lines[task].in_means and (relative := lines[task].relative) is not None
     ]
-    if suite.missing:
-        suite.partial = f"{len(present)}/{len(members)}"
-    if any(not line.complete for task in members if (line := lines.get(task)) is not None):
-        return suite
     suite.relative = fmean(related) if related else None
-    suite.overall = _overall(present, members, lines, rules)
+    suite.relative_of = len(related)
+    _overall(suite, present, lines, rules)
     return suite
 
 
-def _overall(
-    present: list[str], members: list[str], lines: Mapping[str, TaskLine], rules: Rules
-) -> float | None:
-    """AgentTuning's Overall: the mean of score over baseline mean; of all members, or of none."""
+def _overall(suite: SuiteLine, present: list[str], lines: Mapping[str, TaskLine], rules: Rules) -> None:
+    """AgentTuning's Overall, of all members or (when allowed) of those that are there and comparable."""
     weights = reference.weight_inverse()
-    usable = [task for task in present if task in weights and (not lines[task].approximate or rules.force)]
-    if not usable or (len(usable) < len(members) and not rules.allow_partial):
-        return None
-    return fmean((lines[task].score or 0.0) / weights[task] for task in usable)
+    usable = {
+        task: line.score
+        for task in present
+        if (line := lines[task]).score is not None
+        and task in weights
+        and line.in_means
+        and (rules.force or not line.unlike)
+    }
+    if not usable or (len(usable) < len(suite.tasks) and not rules.allow_partial):
+        return
+    suite.overall, suite.overall_of = reference.overall(usable), len(usable)
+    suite.approximate = any(lines[task].unlike for task in usable)
+    if len(usable) < len(suite.tasks):
+        left = ", ".join(task for task in suite.tasks if task not in usable)
+        suite.notes.append(f"Overall* is over {len(usable)} of {len(suite.tasks)} tasks, without {left}")
+    theirs = {task: value for task in usable if (value := _reference(task, rules)[0]) is not None}
+    base = reference.overall(theirs) if len(theirs) == len(usable) else None
+    if suite.overall is not None and base:
+        suite.overall_relative = 100.0 * suite.overall / base

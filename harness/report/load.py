@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.report import reference
 from harness.report.model import Aggregate, RunData, TaskData
 from harness.store import Item, Store, Stored
-from harness.types import TaskSpec, Unit
+from harness.types import Source, TaskSpec, Unit
 
 FILE = "run.sqlite"
 PAPER_JUDGE = "gpt-4-0613"
@@ -64,7 +64,7 @@ def _read(store: Store, directory: Path) -> RunData:
     notes = [f"profile {config['profile']}, decoding {config['decoding']}, seed {config['seed']}"]
     if config["shard"]:
         notes.append(f"shard {config['shard'][0]}/{config['shard'][1]} of the plan")
-    suites = cast("dict[str, list[str]]", config["suites"]) or {"": list(specs)}
+    suites = cast("dict[str, list[str]]", config["suites"])
     missing = cast("Mapping[str, list[str]]", store.meta("missing") or {})
     return RunData(directory.name, str(config["model"]), tasks, suites, missing, tuple(notes))
 
@@ -79,6 +79,7 @@ def _task(
 ) -> TaskData:
     chosen: Mapping[str, Any] = config["tasks"][name]
     data = TaskData(name, str(facts["metric"]), cast(Unit, facts["unit"]), planned)
+    data.source = cast(Source, chosen["source"])
     done: set[Item] = set()
     failed: set[Item] = set()
     for attempt in attempts:

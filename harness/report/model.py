@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.types import Row, Unit
+from harness.types import Row, Source, Unit
 
 Normalize = Literal["none", "gpt4", "agenttuning", "model"]
 Aggregate = Callable[[Sequence[Row]], Mapping[str, float]]
@@ -27,6 +28,7 @@ class TaskData:
         unlike: why the score does not stand beside published ones; empty when it does.
         notes: what a reader of the number must know.
         judge: who judged; part of the metric's name, as other judges give other numbers.
+        source: where the data came from; a fixture marks every table.
     """
 
     name: str
@@ -42,6 +44,7 @@ class TaskData:
     published: float | None = None
     unlike: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source: Source = "mirror"
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class RunData:
     Attributes:
         suites: asked suites with their member tasks in order; members may be missing from `tasks`.
         missing: why a member is missing.
+        notes: what holds for the whole run.
     """
 
     run: str
@@ -63,7 +67,17 @@ class RunData:
 
 @dataclass(slots=True)
 class TaskLine:
-    """One task's line; `score`, `ci` and `reference` are in `unit`, `relative` in percent."""
+    """One task's line; `score`, `ci` and `reference` are in `unit`, `relative` in percent.
+
+    Attributes:
+        complete: whether it may have a headline.
+        relative_ci: interval of `relative`, the reference taken as exact.
+        reference_source: where the reference score comes from.
+        unlike: why the score does not stand beside published ones.
+        rough: `relative` is a ratio of unlike scores, shown by force.
+        published: a score from the literature.
+        in_means: whether suite means take it in.
+    """
 
     name: str
     metric: str
@@ -79,7 +93,12 @@ class TaskLine:
     complete: bool = True
     reference: float | None = None
     relative: float | None = None
-    approximate: bool = False
+    relative_ci: tuple[float, float] | None = None
+    reference_source: str = ""
+    unlike: tuple[str, ...] = ()
+    rough: bool = False
+    published: bool = False
+    source: Source = "mirror"
     in_means: bool = True
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     episodes: list[Row] = field(default_factory=list[Row])
@@ -99,18 +118,23 @@ class TaskLine:
             "infra_error": self.infra_error,
             "reference": self.reference,
             "relative": self.relative,
-            "metrics": self.metrics,
+            "metrics": _finite(self.metrics),
             "episodes": [
                 {
                     "sample": row.sample,
                     "repeat": row.repeat,
                     "outcome": row.outcome,
                     "value": row.value,
-                    "metrics": dict(row.metrics),
+                    "metrics": _finite(row.metrics),
                 }
                 for row in self.episodes
             ],
         }
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON knows no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 
 @dataclass(slots=True)
@@ -118,17 +142,28 @@ class SuiteLine:
     """One suite's line.
 
     Attributes:
-        overall: AgentTuning's Overall; None unless every member has a comparable score.
+        overall: AgentTuning's Overall; None unless every member has a comparable score, or the rules
+            allow a part.
+        overall_of: how many members the Overall is taken over.
+        overall_relative: the Overall in percent of the reference's Overall over the same members.
         relative: mean of the members' relative scores.
+        relative_of: how many members that mean is taken over.
         partial: `k/K` when members are missing, else None.
+        missing: members without a score.
+        approximate: unlike scores went in, by force.
     """
 
     name: str
     tasks: list[str]
     overall: float | None = None
+    overall_of: int = 0
+    overall_relative: float | None = None
     relative: float | None = None
+    relative_of: int = 0
     partial: str | None = None
     missing: list[str] = field(default_factory=list[str])
+    approximate: bool = False
+    notes: list[str] = field(default_factory=list[str])
 
 
 @dataclass(slots=True)

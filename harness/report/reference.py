@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 from harness import registry, suites
 from harness.errors import UsageError
@@ -68,8 +69,36 @@ def as_run(name: str) -> RunData:
         for task, score in scores()[model].items()
     }
     members = {suite: list(suites.find(suite).tasks) for suite in SUITES}
-    note = "published scores: arXiv:2310.12823 Table 4"
-    return RunData(name, model, tasks, members, notes=(note,))
+    notes = ("published scores: arXiv:2310.12823 Table 4", gains(model))
+    return RunData(name, model, tasks, members, notes=tuple(note for note in notes if note))
+
+
+def overall(scores: Mapping[str, float]) -> float | None:
+    """AgentTuning's Overall of scores in their units: the mean of score over baseline mean, unrounded.
+
+    None when there is no score, or a task has no weight.
+    """
+    weights = weight_inverse()
+    if not scores or any(task not in weights for task in scores):
+        return None
+    return fmean(score / weights[task] for task, score in scores.items())
+
+
+def gains(model: str) -> str:
+    """How an AgentLM's Overalls stand against the chat model of the same size; empty for other models."""
+    size = model.removeprefix("agentlm-")
+    base = f"llama-2-{size}-chat"
+    if size == model or base not in scores():
+        return ""
+    parts: list[str] = []
+    for suite in SUITES:
+        members = suites.find(suite).tasks
+        ours, theirs = (
+            overall({task: scores()[name][task].value for task in members}) for name in (model, base)
+        )
+        if ours and theirs:
+            parts.append(f"{suite} {100 * (ours / theirs - 1):+.0f} %")
+    return f"Overall against {base}: {', '.join(parts)}"
 
 
 def of(model: str, task: str) -> float | None:
