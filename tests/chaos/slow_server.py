@@ -1,6 +1,6 @@
 """A TGI-shaped server for chaos tests: slow, right on about half of GSM8K's fixture, always the same way.
 
-`python slow_server.py DELAY_S QUESTIONS` prints its port and ends when its standard input does.
+`python slow_server.py DELAY_S QUESTIONS [PORT]` prints its port and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def gold_answers(questions: Path) -> dict[str, str]:
     return {row["question"]: row["answer"].rpartition("#### ")[2] for row in rows}
 
 
-async def serve(delay_s: float, gold: dict[str, str]) -> None:
+async def serve(delay_s: float, gold: dict[str, str], port: int = 0) -> None:
 
     async def generate(request: web.Request) -> web.Response:
         prompt = (await request.json())["inputs"]
@@ -53,11 +53,11 @@ async def serve(delay_s: float, gold: dict[str, str]) -> None:
     app.router.add_get("/health", info)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
     print(runner.addresses[0][1], flush=True)  # noqa: T201 - the port is this program's output
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await runner.cleanup()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1]), gold_answers(Path(sys.argv[2]))))
+    asyncio.run(serve(float(sys.argv[1]), gold_answers(Path(sys.argv[2])), *map(int, sys.argv[3:])))

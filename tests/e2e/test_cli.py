@@ -1,0 +1,267 @@
+"""The command line as a user meets it: exit codes, messages, resuming, bad input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.data import task_folder
+
+RUN = ("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", "--no-report")
+SLOW_SERVER = Path(__file__).parent.parent / "chaos" / "slow_server.py"
+QUESTIONS = task_folder("gsm8k") / "fixture/grade_school_math/data/test.jsonl"
+
+
+@pytest.fixture
+def harness(tmp_path: Path):
+    """Runs the command in an empty folder without any data around."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
+    environment["HARNESS_CACHE"] = str(tmp_path / "cache")
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "harness", *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return call
+
+
+@contextmanager
+def slow_server(delay_s: str, port: str = "0") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, str(SLOW_SERVER), delay_s, str(QUESTIONS), port]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stdin is not None
+        yield server, f"http://127.0.0.1:{int(server.stdout.readline())}"
+        server.stdin.close()
+        server.wait(timeout=20)
+
+
+@pytest.fixture
+def slow_url() -> Iterator[str]:
+    with slow_server("0.3") as (_, url):
+        yield url
+
+
+def test_the_mission_command_without_endpoint_or_data_explains_itself(harness, tmp_path: Path):
+    done = harness("run", "--model", "agentlm-70b", "--suite", "held-out")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    for task in ("sciworld", "miniwob", "webarena", "hotpotqa", "rewoo", "card_game"):
+        assert any(line.strip().startswith(f"{task}: ") for line in lines), f"{task} is not explained"
+    assert any("no endpoint answers" in line and "--endpoint" in line for line in lines)
+    assert not (tmp_path / "results").exists(), "nothing was begun"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("run", "--model", "agentlm70b", "--task", "gsm8k", "--mirror", "fixture"),
+            "did you mean agentlm-70b",
+        ),
+        (("run", "--model", "oracle", "--task", "gms8k"), "did you mean gsm8k"),
+        (("run", "--model", "oracle", "--suite", "heldout"), "did you mean held-out"),
+        (("run", "--model", "oracle"), "give --suite or --task"),
+        ((*RUN, "--set", "gsm8k.x=1"), "has no options"),
+        ((*RUN, "--samples", "test/99"), "unknown sample"),
+        ((*RUN, "--split", "dev"), "has no split 'dev': choose one of test"),
+        ((*RUN, "--shard", "3/2"), "write i/n"),
+        ((*RUN, "--role", "judge"), "ROLE=NAME@URL"),
+        ((*RUN, "--executor", "ray"), "--shard i/n"),
+        (
+            ("run", "--model", "replay:missing.jsonl", "--task", "gsm8k", "--mirror", "fixture"),
+            "missing.jsonl",
+        ),
+        (("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "nowhere"), "is not a folder"),
+        (("run", "--model", "oracle", "--task", "gsm8k"), "harness data pull gsm8k"),
+        (("report", "reference:gpt4"), "did you mean gpt-4"),
+        (("report",), "no run under"),
+        (("report", "reference:gpt-4", "--normalize", "mean"), "none, gpt4, agenttuning, or model:RUN"),
+        (("judge", "nothing", "--judge", "x"), "reference:NAME"),
+        (("doctor", "gms8k"), "did you mean gsm8k"),
+        (("frobnicate",), "No such command"),
+    ],
+)
+def test_bad_input_names_the_fix_and_exits_2(harness, words: tuple[str, ...], message: str):
+    done = harness(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_reports_resumes_and_refuses_another_configuration(harness, tmp_path: Path):
+    first = harness(*RUN, "--out", "mine")
+    assert first.returncode == 0, first.stderr
+    again = harness(*RUN, "--out", "mine")
+    assert (again.returncode, "complete already" in again.stderr) == (0, True)
+    other = harness(*RUN, "--out", "mine", "--seed", "5", "--profile", "fixed")
+    assert other.returncode == 2
+    assert 'profile: "paper" there, "fixed" here' in other.stderr
+    assert "seed: 0 there, 5 here" in other.stderr
+    report = json.loads(harness("report", "mine", "--format", "json").stdout)
+    assert report["tasks"]["gsm8k"]["scored"] == report["tasks"]["gsm8k"]["planned"] == 16
+    assert report["tasks"]["gsm8k"]["score"] == pytest.approx(93.75)
+    assert report["tasks"]["gsm8k"]["episodes"][0]["metrics"].keys() >= {"paper", "fixed"}
+
+
+def test_run_directories_are_named_by_what_was_asked(harness, tmp_path: Path):
+    for extra in ((), ("--name", "two"), ("--limit", "3")):
+        assert harness(*RUN, *extra).returncode == 0
+    names = sorted(path.name for path in (tmp_path / "results/runs").iterdir())
+    assert len(names) == 3
+    assert all(name.startswith("oracle-gsm8k-") for name in names)
+    assert sum(name.endswith("-two") for name in names) == 1
+    assert harness("report").returncode == 0, "the newest run is the default"
+    assert harness("list", "runs").stdout.count("/16") == 2
+
+
+def test_a_corrupt_file_is_named_with_both_hashes(harness, tmp_path: Path):
+    shutil.copytree(QUESTIONS.parents[2], tmp_path / "mirror/gsm8k")
+    done = harness("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "mirror")
+    assert done.returncode == 2
+    found = hashlib.sha256(QUESTIONS.read_bytes()).hexdigest()
+    assert found in done.stderr
+    assert "3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14" in done.stderr
+
+
+def test_ready_only_leaves_out_what_is_missing(harness):
+    done = harness("run", "--model", "oracle", "--suite", "general", "--ready-only")
+    assert done.returncode == 2, "nothing at all is ready without data"
+    fixtures = ("--mirror", "fixture", "--limit", "1", "--out", "part")
+    ready = harness(
+        "run", "--model", "oracle", "--suite", "general", "--suite", "held-out", "--ready-only", *fixtures
+    )
+    assert "left out: webarena" in ready.stderr
+    data = json.loads(harness("report", "part", "--format", "json").stdout)
+    assert data["suites"]["held-out"]["partial"] is not None
+    assert harness("report", "part", "--strict").returncode == 3
+
+
+def test_an_unknown_sample_in_a_replay_is_an_infra_error_that_names_it(harness, tmp_path: Path):
+    rows = [{"task": "gsm8k", "sample": f"test/{n}", "replies": ["The answer is 1."]} for n in range(12)]
+    (tmp_path / "replies.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = (
+        "--model",
+        "replay:replies.jsonl",
+        "--task",
+        "gsm8k",
+        "--mirror",
+        "fixture",
+        "--out",
+        "r",
+        "--no-report",
+    )
+    done = harness("run", *words)
+    assert done.returncode == 3
+    assert "test/13" in done.stderr
+    report = harness("report", "r", "--format", "json")
+    assert report.returncode == 3
+    line = json.loads(report.stdout)["tasks"]["gsm8k"]
+    assert (line["scored"], line["infra_error"], line["score"]) == (12, 4, None)
+    full = [*rows, *({"task": "gsm8k", "sample": f"test/{n}", "replies": ["7"]} for n in range(12, 16))]
+    (tmp_path / "replies.jsonl").write_text("\n".join(map(json.dumps, full)))
+    mended = harness("run", *words, "--retry", "infra")
+    assert mended.returncode == 0, mended.stderr
+
+
+def test_a_read_only_directory_stops_before_any_work(harness, tmp_path: Path):
+    (tmp_path / "blocked").write_text("a file where the run directory should be")
+    done = harness(*RUN, "--out", "blocked")
+    assert done.returncode == 3
+    assert "cannot open the run's store" in done.stderr
+
+
+def test_ctrl_c_drains_and_the_same_command_finishes(harness, slow_url: str, tmp_path: Path):
+    words = (
+        "run", "--model", "agentlm-7b", "--endpoint", slow_url, "--task", "gsm8k", "--mirror", "fixture",
+        "--concurrency", "2", "--out", str(tmp_path / "r"), "--no-report",
+    )  # fmt: skip
+    command = [sys.executable, "-m", "harness", *words]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        while "run directory" not in running.stderr.readline():
+            assert running.poll() is None
+        wait_for_first_row(tmp_path / "r/run.sqlite", running)
+        running.send_signal(signal.SIGINT)
+        running.stderr.read()
+        assert running.wait(timeout=60) == 130
+    kept = rows(tmp_path / "r/run.sqlite")
+    assert 0 < kept < 16
+    assert harness(*words).returncode == 0
+    assert rows(tmp_path / "r/run.sqlite") == 16
+
+
+def rows(path: Path) -> int:
+    try:
+        with sqlite3.connect(path) as database:
+            return database.execute("SELECT count(*) FROM episode WHERE final = 1").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+
+def wait_for_first_row(path: Path, running: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if rows(path):
+            return
+        try:
+            running.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            continue
+    pytest.fail("no row was ever committed")
+
+
+def test_an_endpoint_that_never_answers_is_a_missing_part(harness):
+    words = ("run", "--model", "agentlm-7b", "--task", "gsm8k", "--mirror", "fixture")
+    done = harness(*words, "--endpoint", "http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert "no endpoint answers" in done.stderr
+
+
+def test_an_endpoint_that_dies_for_good_ends_in_exit_3_and_the_run_resumes(harness, tmp_path: Path):
+    words = [
+        "run", "--model", "agentlm-7b", "--task", "gsm8k", "--mirror", "fixture", "--concurrency", "2",
+        "--request-deadline", "3", "--out", str(tmp_path / "r"), "--no-report", "--endpoint",
+    ]  # fmt: skip
+    with slow_server("0.3") as (server, url):
+        command = [sys.executable, "-m", "harness", *words, url]
+        with subprocess.Popen(command, cwd=tmp_path) as running:
+            wait_for_first_row(tmp_path / "r/run.sqlite", running)
+            server.kill()
+            assert running.wait(timeout=100) == 3
+    assert 0 < rows(tmp_path / "r/run.sqlite") < 16
+    with slow_server("0.01", url.rpartition(":")[2]) as (_, back):
+        assert harness(*words, back).returncode == 0
+    assert rows(tmp_path / "r/run.sqlite") == 16
+
+
+def test_shards_divide_the_plan(harness, tmp_path: Path):
+    seen: list[str] = []
+    for index in (1, 2, 3):
+        out = f"shard{index}"
+        assert harness(*RUN, "--shard", f"{index}/3", "--out", out).returncode == 0
+        data = json.loads(harness("report", out, "--format", "json").stdout)
+        seen += [episode["sample"] for episode in data["tasks"]["gsm8k"]["episodes"]]
+    assert sorted(seen) == sorted(f"test/{n}" for n in range(16))
+
+
+def test_lists_and_doctor_speak_for_every_task(harness):
+    tasks = harness("list", "tasks").stdout
+    assert "gsm8k" in tasks and "card_game" in tasks
+    assert "paper" in harness("list", "tasks", "mmlu").stdout
+    assert "agentlm-70b" in harness("list", "models").stdout
+    assert "held-out" in harness("list", "suites").stdout
+    doctor = harness("doctor", "gsm8k")
+    assert doctor.returncode == 2
+    assert "fix: harness data pull gsm8k" in doctor.stdout
