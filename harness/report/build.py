@@ -113,9 +113,9 @@ def _relate(line: TaskLine, rules: Rules) -> None:
         if not rules.force:
             line.notes.append(f"not comparable with the reference ({'; '.join(reasons)}): --force shows it")
             return
-    scale = 100.0 / line.reference
-    line.relative = line.score * scale
-    line.relative_ci = (line.ci[0] * scale, line.ci[1] * scale) if line.ci else None
+    base = line.reference
+    line.relative = 100.0 * (line.score / base)
+    line.relative_ci = (100.0 * line.ci[0] / base, 100.0 * line.ci[1] / base) if line.ci else None
 
 
 def _unlike(line: TaskLine, rules: Rules) -> list[str]:
