@@ -53,7 +53,7 @@ async def serve_local(entry: Entry) -> AsyncGenerator[tuple[Entry, str], None]:
         except (OSError, ValueError) as error:
             raise MissingPart(f"{entry.name} cannot be loaded: {error}") from error
         entry = replace(entry, template=_template(entry, model, Path(work)), context=model.max_total)
-        runner = web.AppRunner(_application(model, thread), access_log=None, handler_cancellation=True)
+        runner = web.AppRunner(_Server(model, thread).app, access_log=None, handler_cancellation=True)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -79,13 +79,24 @@ def _template(entry: Entry, model: LocalModel, work: Path) -> str:
     return str(path)
 
 
-def _application(model: LocalModel, thread: ThreadPoolExecutor) -> web.Application:
-    async def run(request: web.Request) -> tuple[dict[str, Any], dict[str, str]]:
+class _Server:
+    """TGI's routes around one model and the thread it runs in."""
+
+    def __init__(self, model: LocalModel, thread: ThreadPoolExecutor) -> None:
+        self._model = model
+        self._thread = thread
+        self.app = web.Application(middlewares=[_refusals], client_max_size=64 << 20)
+        self.app.router.add_post("/generate", self.generate)
+        self.app.router.add_post("/generate_stream", self.stream)
+        self.app.router.add_post("/tokenize", self.tokenize)
+        self.app.router.add_get("/info", self.info)
+        self.app.router.add_get("/health", self.health)
+
+    async def _run(self, request: web.Request) -> tuple[dict[str, Any], dict[str, str]]:
         told = record(decode(await request.read()))
         cancelled = threading.Event()
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(
-            thread, model.generate, str(told["inputs"]), record(told.get("parameters")), cancelled
+        work = asyncio.get_running_loop().run_in_executor(
+            self._thread, self._model.generate, str(told["inputs"]), record(told.get("parameters")), cancelled
         )
         try:
             body = await work
@@ -95,12 +106,12 @@ def _application(model: LocalModel, thread: ThreadPoolExecutor) -> web.Applicati
         sizes = {"x-prompt-tokens": str(body.pop("prompt_tokens"))}
         return body, sizes | {"x-generated-tokens": str(body["details"]["generated_tokens"])}
 
-    async def generate(request: web.Request) -> web.StreamResponse:
-        body, sizes = await run(request)
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        body, sizes = await self._run(request)
         return _json(body, headers=sizes)
 
-    async def stream(request: web.Request) -> web.StreamResponse:
-        body, sizes = await run(request)
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        body, sizes = await self._run(request)
         details = body["details"]
         last = {key: details[key] for key in ("finish_reason", "generated_tokens", "seed")}
         last["input_length"] = int(sizes["x-prompt-tokens"])
@@ -109,20 +120,23 @@ def _application(model: LocalModel, thread: ThreadPoolExecutor) -> web.Applicati
         payload = b"data:" + msgspec.json.encode(event) + b"\n\n"
         return web.Response(body=payload, content_type="text/event-stream", headers=sizes)
 
-    async def tokenize(request: web.Request) -> web.StreamResponse:
+    async def tokenize(self, request: web.Request) -> web.StreamResponse:
         text = str(record(decode(await request.read()))["inputs"])
-        return _json(await asyncio.get_running_loop().run_in_executor(thread, model.tokenize, text))
+        loop = asyncio.get_running_loop()
+        return _json(await loop.run_in_executor(self._thread, self._model.tokenize, text))
 
-    async def info(request: web.Request) -> web.StreamResponse:
+    async def info(self, request: web.Request) -> web.StreamResponse:
+        del request
+        total = self._model.max_total
         return _json(
             {
-                "model_id": model.name,
+                "model_id": self._model.name,
                 "model_sha": None,
                 "version": "3.3.6",  # the protocol spoken, with prefill and grammars of choices
                 "router": "harness-local",
                 "max_concurrent_requests": _CONCURRENT,
-                "max_input_tokens": model.max_total - 1,
-                "max_total_tokens": model.max_total,
+                "max_input_tokens": total - 1,
+                "max_total_tokens": total,
                 "max_stop_sequences": 4,
                 "max_best_of": 1,
                 "max_client_batch_size": 1,
@@ -130,16 +144,9 @@ def _application(model: LocalModel, thread: ThreadPoolExecutor) -> web.Applicati
             }
         )
 
-    async def health(request: web.Request) -> web.StreamResponse:
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        del request
         return web.Response()
-
-    app = web.Application(middlewares=[_refusals], client_max_size=64 << 20)
-    app.router.add_post("/generate", generate)
-    app.router.add_post("/generate_stream", stream)
-    app.router.add_post("/tokenize", tokenize)
-    app.router.add_get("/info", info)
-    app.router.add_get("/health", health)
-    return app
 
 
 @web.middleware
