@@ -1,69 +1,30 @@
-"""HotpotQA end to end: prompts byte by byte, halting, options, the oracle on all 300 rows, preparing data."""
+"""HotpotQA's episodes: prompts byte by byte, halting, hostile replies, options, recording."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import json
 import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import fakes_web as fakes
 import pytest
+from web_play import context, fixture_of, play, sample, scripted
 
-from harness.data import digest, literals
-from harness.errors import DataError, MissingPart
-from harness.seeds import derive
-from harness.types import Context, Observation, Reply, Row, Sample, Score
+from harness.data import literals
+from harness.errors import MissingPart
+from tasks._shared.recorded import Answers
 from tasks.hotpotqa import TASK
 from tasks.hotpotqa.episode import INVALID
-from tasks.hotpotqa.prepare import prepare
 
-_spec = importlib.util.spec_from_file_location("fakes_web", Path(__file__).with_name("fakes_web.py"))
-assert _spec and _spec.loader
-fakes = sys.modules.setdefault("fakes_web", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(fakes)
-
-FIXTURE = Path(__file__).parents[2] / "tasks/hotpotqa/fixture"
+FIXTURE = fixture_of(TASK)
 AT = "AgentTuning:eval_heldout/hotpotQA/src/"
 
 
-def context(data: Path, work: Path, profile: str = "paper", **options: object) -> Context:
-    values = {option.name: getattr(option, profile) for option in TASK.spec.options}
-    source = "fixture" if data == FIXTURE else "mirror"
-    return Context(data, work, 0, {**values, **options}, {}, profile, source)  # type: ignore[arg-type]
-
-
-async def play(
-    ctx: Context, sample: Sample, answer: Callable[[Observation], str]
-) -> tuple[Score, list[Observation]]:
-    """Play one episode with a function for a model."""
-    async with TASK.world(ctx) as world:
-        episode = await world.episode(sample, 0, derive(0, sample.id))
-        seen = [await episode.reset()]
-        while not seen[-1].done:
-            seen.append(await episode.step(Reply(answer(seen[-1]))))
-        score = await episode.score()
-        await episode.close()
-        await episode.close()
-    return score, seen
-
-
-def scripted(*replies: str) -> Callable[[Observation], str]:
-    """Give these replies in turn; asking for more fails the test."""
-    left = iter(replies)
-    return lambda observation: next(left)
-
-
-def sample(ctx: Context, ident: str) -> Sample:
-    return next(s for s in TASK.samples(ctx, "test") if s.id == ident)
-
-
 async def test_every_call_shows_the_whole_transcript_byte_for_byte(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path)
-    item = sample(ctx, "easy/002")
+    ctx = context(TASK, FIXTURE, tmp_path)
+    item = sample(TASK, ctx, "easy/002")
     question = str(item.data["question"])
     assert question != question.strip()
     texts = literals(FIXTURE / "prompts.json")
@@ -71,6 +32,7 @@ async def test_every_call_shows_the_whole_transcript_byte_for_byte(tmp_path: Pat
     base = base.replace("{examples}", texts[AT + "fewshots.py:REACT_EXAMPLE"]).replace("{question}", question)
     base = base.removesuffix("{scratchpad}")
     score, seen = await play(
+        TASK,
         ctx,
         item,
         scripted(
@@ -116,8 +78,8 @@ async def test_every_call_shows_the_whole_transcript_byte_for_byte(tmp_path: Pat
 
 
 async def test_ten_steps_are_twenty_calls_and_then_the_limit(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path)
-    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], lambda observation: "")
+    ctx = context(TASK, FIXTURE, tmp_path)
+    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], lambda observation: "")
     assert len(seen) == 21
     assert (score.value, score.outcome) == (0.0, "limit")
     assert score.metrics["step_limit"] == 1.0
@@ -125,17 +87,17 @@ async def test_ten_steps_are_twenty_calls_and_then_the_limit(tmp_path: Path):
 
 
 async def test_a_full_context_halts_between_steps_only(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path)
+    ctx = context(TASK, FIXTURE, tmp_path)
     long = "word " * 2000
-    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], scripted(long, "Search[Merrow]"))
+    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], scripted(long, "Search[Merrow]"))
     assert len(seen) == 3
     assert score.outcome == "limit"
     assert score.metrics["context_limit"] == 1.0
 
 
 async def test_a_prompt_that_starts_too_long_is_done_at_once(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path, max_context_tokens=20)
-    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], scripted())
+    ctx = context(TASK, FIXTURE, tmp_path, max_context_tokens=20)
+    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], scripted())
     assert len(seen) == 1
     assert score.outcome == "limit"
 
@@ -154,8 +116,8 @@ async def test_a_prompt_that_starts_too_long_is_done_at_once(tmp_path: Path):
     ],
 )
 async def test_hostile_replies_end_within_the_limit(tmp_path: Path, reply: str):
-    ctx = context(FIXTURE, tmp_path)
-    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], lambda observation: reply)
+    ctx = context(TASK, FIXTURE, tmp_path)
+    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], lambda observation: reply)
     assert score.value == 0.0
     assert len(seen) <= 21
 
@@ -163,17 +125,17 @@ async def test_hostile_replies_end_within_the_limit(tmp_path: Path, reply: str):
 @pytest.mark.parametrize("agent", ["react", "zeroshot", "zeroshot_think", "planner", "planner_react"])
 @pytest.mark.parametrize("chat", [False, True])
 async def test_oracle_solves_the_fixture_with_every_agent(tmp_path: Path, agent: str, chat: bool):
-    ctx = context(FIXTURE, tmp_path, agent=agent, chat=chat)
+    ctx = context(TASK, FIXTURE, tmp_path, agent=agent, chat=chat)
     for item in TASK.samples(ctx, "test"):
-        score, seen = await play(ctx, item, TASK.oracle(ctx, item).reply)
+        score, seen = await play(TASK, ctx, item, TASK.oracle(ctx, item).reply)
         assert score.value == 1.0
         assert all((observation.raw is None) == chat for observation in seen[:-1])
 
 
 async def test_planner_plans_first_and_keeps_its_plan(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path, agent="planner", prompt="bolaa")
+    ctx = context(TASK, FIXTURE, tmp_path, agent="planner", prompt="bolaa")
     replies = scripted("Open Merrow.\nmore", "Search[Merrow]", "Finish[x]")
-    _, seen = await play(ctx, TASK.samples(ctx, "test")[0], replies)
+    _, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], replies)
     prompts = [str(observation.raw) for observation in seen[:-1]]
     assert prompts[0].startswith("Answer the question: first say")
     assert prompts[0].endswith("\nPlan:")
@@ -181,9 +143,9 @@ async def test_planner_plans_first_and_keeps_its_plan(tmp_path: Path):
 
 
 async def test_options_of_fixed_join_lines_and_lenient_reads_prose(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path, "fixed", parse="lenient", agent="zeroshot")
+    ctx = context(TASK, FIXTURE, tmp_path, "fixed", parse="lenient", agent="zeroshot")
     replies = scripted("I will search [Merrow Town].", "finish[none]")
-    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], replies)
+    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], replies)
     assert "Observation 1: Merrow Town is the capital of Merrow. It has a covered market.\n" in str(
         seen[1].raw
     )
@@ -191,14 +153,16 @@ async def test_options_of_fixed_join_lines_and_lenient_reads_prose(tmp_path: Pat
 
 
 async def test_observations_can_be_cut(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path, obs_max_tokens=5, agent="zeroshot")
-    _, seen = await play(ctx, TASK.samples(ctx, "test")[0], scripted("Search[Merrow Town]", "Finish[x]"))
+    ctx = context(TASK, FIXTURE, tmp_path, obs_max_tokens=5, agent="zeroshot")
+    _, seen = await play(
+        TASK, ctx, TASK.samples(ctx, "test")[0], scripted("Search[Merrow Town]", "Finish[x]")
+    )
     shown = str(seen[1].raw).rsplit("Observation 1: ", 1)[1].split("\n")[0]
     assert shown == "Merrow Town is "
 
 
 async def test_score_before_any_step(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path)
+    ctx = context(TASK, FIXTURE, tmp_path)
     async with TASK.world(ctx) as world:
         episode = await world.episode(TASK.samples(ctx, "test")[0], 0, 0)
         assert (await episode.score()).value == 0.0
@@ -206,10 +170,10 @@ async def test_score_before_any_step(tmp_path: Path):
 
 
 async def test_interleaved_episodes_equal_lone_ones(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path)
+    ctx = context(TASK, FIXTURE, tmp_path)
     items = [*TASK.samples(ctx, "test")] * 2
-    alone = [await play(ctx, item, TASK.oracle(ctx, item).reply) for item in items]
-    together = await asyncio.gather(*(play(ctx, item, TASK.oracle(ctx, item).reply) for item in items))
+    alone = [await play(TASK, ctx, item, TASK.oracle(ctx, item).reply) for item in items]
+    together = await asyncio.gather(*(play(TASK, ctx, item, TASK.oracle(ctx, item).reply) for item in items))
     assert alone == together
 
 
@@ -221,11 +185,11 @@ async def test_record_a_run_once_and_replay_it_without_a_network(tmp_path: Path)
     options: dict[str, object] = {"snapshot": str(tmp_path / "wiki.sqlite"), "contact": "t@example.org"}
     async with fakes.serve_wiki(wiki):
         options |= {"wiki_endpoint": wiki.url, "web_rate": 9999.0}
-        ctx = context(FIXTURE, tmp_path, wiki="record", **options)
+        ctx = context(TASK, FIXTURE, tmp_path, wiki="record", **options)
         item = TASK.samples(ctx, "test")[0]
-        first, seen = await play(ctx, item, scripted(*replies))
-    ctx = context(FIXTURE, tmp_path, wiki="replay", **options)
-    again, replayed = await play(ctx, item, scripted(*replies))
+        first, seen = await play(TASK, ctx, item, scripted(*replies))
+    ctx = context(TASK, FIXTURE, tmp_path, wiki="replay", **options)
+    again, replayed = await play(TASK, ctx, item, scripted(*replies))
     assert [o.raw for o in replayed] == [o.raw for o in seen]
     shown = str(seen[-2].raw)
     assert "\nObservation 1: An island.Small.\n" in shown
@@ -237,13 +201,11 @@ async def test_record_a_run_once_and_replay_it_without_a_network(tmp_path: Path)
 
 
 async def test_replaying_nothing_recorded_flags_the_episode(tmp_path: Path):
-    from tasks._shared.recorded import Answers
-
     path = tmp_path / "empty.sqlite"
     Answers("record", path).close()
-    ctx = context(FIXTURE, tmp_path, wiki="replay", snapshot=str(path))
+    ctx = context(TASK, FIXTURE, tmp_path, wiki="replay", snapshot=str(path))
     replies = scripted("t", "Search[Merrow]", "t", "Lookup[x]", "t", "Finish[y]")
-    score, seen = await play(ctx, TASK.samples(ctx, "test")[0], replies)
+    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], replies)
     assert "\nObservation 1: Could not find that page, please try again.\n" in str(seen[2].raw)
     assert score.metrics["snapshot_miss"] == 1.0
     assert "env_incomplete" in score.note
@@ -262,127 +224,15 @@ async def test_what_a_backend_lacks_is_said_when_the_world_opens(
 ):
     monkeypatch.delenv("HARNESS_CONTACT", raising=False)
     with pytest.raises(MissingPart, match=words):
-        async with TASK.world(context(FIXTURE, tmp_path, **options)):
+        async with TASK.world(context(TASK, FIXTURE, tmp_path, **options)):
             pass
 
 
 async def test_another_snapshot_than_the_pinned_one_is_refused(tmp_path: Path):
-    from tasks._shared.recorded import Answers
-
     path = tmp_path / "empty.sqlite"
     Answers("record", path).close()
     with pytest.raises(MissingPart, match="snapshot_sha256"):
         async with TASK.world(
-            context(FIXTURE, tmp_path, wiki="replay", snapshot=str(path), snapshot_sha256="0" * 64)
+            context(TASK, FIXTURE, tmp_path, wiki="replay", snapshot=str(path), snapshot_sha256="0" * 64)
         ):
             pass
-
-
-def test_headline_is_the_mean_of_level_means_and_leaks_are_left_out_beside_it():
-    def row(ident: str, value: float, leak: float = 0.0) -> Row:
-        return Row(ident, 0, "scored", value, {"em": value, "exemplar_leak": leak})
-
-    rows = [row("easy/000", 1.0), row("easy/001", 0.0), row("hard/000", 1.0), row("medium/015", 1.0, 1.0)]
-    rows.append(row("medium/016", 0.0))
-    found = TASK.aggregate(rows)
-    assert found["f1"] == pytest.approx((0.5 + 1.0 + 0.5) / 3)
-    assert found["f1_without_leak"] == pytest.approx((0.5 + 1.0 + 0.0) / 3)
-    assert (found["f1_easy"], found["f1_medium"], found["f1_hard"]) == (0.5, 0.5, 1.0)
-    assert found["em"] == pytest.approx(3 / 5)
-    assert TASK.aggregate([]) == {}
-
-
-# -- with the real data
-
-
-def test_mirror_has_300_rows_and_the_pinned_prompts(mirror: Path, tmp_path: Path):
-    import tomllib
-
-    ctx = context(mirror / "hotpotqa", tmp_path)
-    items = TASK.samples(ctx, "test")
-    assert len({item.id for item in items}) == len(items) == 300
-    assert (items[0].id, items[-1].id) == ("easy/000", "hard/099")
-    recorded = json.loads((mirror / "hotpotqa/prompts.json").read_text())["sha256"]
-    found = {address: digest(text) for address, text in literals(mirror / "hotpotqa/prompts.json").items()}
-    assert found == recorded
-    assert len(found) == 14
-    pinned = tomllib.loads((FIXTURE.parent / "data.toml").read_text())
-    assert {entry["path"] for entry in pinned["file"]} == {
-        "easy.jsonl",
-        "medium.jsonl",
-        "hard.jsonl",
-        "prompts.json",
-    }
-
-
-async def test_two_search_oracle_scores_100_on_all_300_rows(
-    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    from harness import tokens
-
-    monkeypatch.setenv("HARNESS_MIRROR", str(mirror))
-    ctx = context(mirror / "hotpotqa", tmp_path)
-    count = tokens.counter("cl100k")
-    rows: list[Row] = []
-    sizes: list[int] = []
-    async with TASK.world(ctx) as world:
-        for item in TASK.samples(ctx, "test"):
-            episode, oracle = await world.episode(item, 0, 0), TASK.oracle(ctx, item)
-            observation, calls = await episode.reset(), 0
-            sizes.append(count(str(observation.raw).removesuffix("\nThought 1:")))
-            while not observation.done:
-                observation = await episode.step(Reply(oracle.reply(observation)))
-                calls += 1
-            score = await episode.score()
-            assert calls == 6
-            rows.append(Row(item.id, 0, score.outcome or "scored", score.value, score.metrics))
-    found = TASK.aggregate(rows)
-    assert len(rows) == 300
-    assert [row.sample for row in rows if row.value < 1.0] == []
-    assert (found["f1"], found["em"], found["finished"], found["searches"]) == (1.0, 1.0, 1.0, 2.0)
-    assert [row.sample for row in rows if row.metrics["exemplar_leak"]] == ["medium/015"]
-    # Upstream's own base prompts: 642 to 733 tokens, 660 on average.
-    assert (min(sizes), max(sizes), round(sum(sizes) / 300)) == (642, 733, 660)
-
-
-def test_planner_prompts_leak_two_questions(mirror: Path):
-    from tasks.hotpotqa.prompts import choose
-
-    ctx = context(mirror / "hotpotqa", mirror)
-    prompts = choose(literals(mirror / "hotpotqa/prompts.json"), "planner", "agenttuning")
-    leaked = [s.id for s in TASK.samples(ctx, "test") if prompts.leaks(str(s.data["question"]))]
-    assert leaked == ["medium/015", "medium/019"]
-
-
-def test_prepare_remakes_every_file_byte_for_byte(mirror: Path, tmp_path: Path):
-    """From material of the same shape as the releases and checkouts; those themselves cannot be had here."""
-    source, data = tmp_path / "from", mirror / "hotpotqa"
-    releases: dict[str, list[dict[str, Any]]] = {
-        "hotpot_train_v1.1.json": [],
-        "hotpot_dev_distractor_v1.json": [],
-    }
-    for level in ("easy", "medium", "hard"):
-        for line in (data / f"{level}.jsonl").read_text().splitlines():
-            row = json.loads(line)
-            entry = {
-                k: row[k] for k in ("type", "level", "question", "answer", "supporting_facts", "context")
-            }
-            name = "hotpot_dev_distractor_v1.json" if level == "hard" else "hotpot_train_v1.1.json"
-            releases[name].insert(0, {"_id": row["id"], **entry})
-    source.mkdir()
-    for name, entries in releases.items():
-        (source / name).write_text(json.dumps(entries))
-    for address, text in literals(data / "prompts.json").items():
-        repo, path, name = re.split(":", address)
-        script = source / repo / path
-        script.parent.mkdir(parents=True, exist_ok=True)
-        with script.open("a") as out:
-            out.write(f"{name} = {text!r}\n")
-    written = prepare(source, tmp_path / "to")
-    assert len(written) == 4
-    assert [p.read_bytes() == (data / p.name).read_bytes() for p in written] == [True] * 4
-
-
-def test_prepare_says_what_it_needs(tmp_path: Path):
-    with pytest.raises(DataError, match="hotpot_train"):
-        prepare(tmp_path, tmp_path / "to")

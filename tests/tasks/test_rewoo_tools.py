@@ -1,38 +1,26 @@
-"""ReWOO's tools: hostile expressions, stand-ins, and the real services' protocols over HTTP."""
+"""ReWOO's calculator against hostile expressions, the tool model, and the stand-ins."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ContextOverflow, InfraError
 from harness.types import Ask, Message, Reply
 from tasks._shared.recorded import Answers
-from tasks._shared.web import Manners, Web
 from tasks._shared.wiki.corpus import Corpus
 from tasks.rewoo.plan import NOTHING
-from tasks.rewoo.tools import google, wolfram
+from tasks.rewoo.tools import wolfram
 from tasks.rewoo.tools.algebra import BITS, Algebra, CannotSolve, solve
 from tasks.rewoo.tools.base import ToolError
 from tasks.rewoo.tools.calculator import Calculator, DirectCalculator, answer, evaluate
 from tasks.rewoo.tools.model import LLM, Model
 from tasks.rewoo.tools.speech import CHUNK, Speech, split
 from tasks.rewoo.tools.wikipedia import Wikipedia
-
-_spec = importlib.util.spec_from_file_location("fakes_web", Path(__file__).with_name("fakes_web.py"))
-assert _spec and _spec.loader
-fakes = sys.modules.setdefault("fakes_web", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(fakes)
-
-QUICK = Manners(rate=10_000, burst=1_000, parallel=8, timeout_s=10, tries=3, first_wait_s=0.001)
 
 
 class Scripted:
@@ -275,128 +263,3 @@ async def test_long_queries_fail_wikipedia_unless_cut(cut: bool):
             await wiki.use("k", "x " * 300)
     with pytest.raises(ToolError):
         await wiki.use("k", " ")
-
-
-# -- the services
-
-
-@asynccontextmanager
-async def served(
-    search: fakes.FakeSearch, answers: Answers, key: str = ""
-) -> AsyncIterator[tuple[google.Google, wolfram.Wolfram]]:
-    async with fakes.serve_search(search) as (serper, alpha), Web(contact="t", manners=QUICK) as session:
-        yield (
-            google.Google(answers, session, endpoint=serper, key=key or "serper-key"),
-            wolfram.Wolfram(answers, session, endpoint=alpha, key=key or "wolfram-key"),
-        )
-
-
-RESULT = {
-    "searchParameters": {"q": "tern"},
-    "knowledgeGraph": {
-        "title": "Tern",
-        "type": "Village",
-        "description": "It lies by a lake.",
-        "attributes": {"Area": "3 km"},
-    },
-    "organic": [
-        {"title": "a", "link": "x", "snippet": "First.", "attributes": {"Founded": "1610"}},
-        {"title": "b", "link": "y"},
-        {"title": "c", "link": "z", "snippet": "Second."},
-    ],
-}
-
-
-@pytest.mark.parametrize(
-    ("result", "text"),
-    [
-        ({"answerBox": {"answer": "42", "snippet": "no"}, "organic": []}, "42"),
-        ({"answerBox": {"snippet": "two\nlines"}}, "two lines"),
-        ({"answerBox": {"snippetHighlighted": ["a", "b"]}}, "a b"),
-        (RESULT, "Tern: Village. It lies by a lake. Tern Area: 3 km. First. Founded: 1610. Second."),
-        ({"organic": []}, google.NO_RESULT),
-    ],
-)
-async def test_google_in_serpers_shape(result: dict[str, object], text: str):
-    search = fakes.FakeSearch(google={"tern": result})
-    async with served(search, Answers("live")) as (tool, _):
-        assert (await tool.use("k", "tern")).text == text
-    assert search.bodies == [{"q": "tern", "gl": "us", "hl": "en", "num": 10}]
-
-
-async def test_google_without_organic_hits_fails_as_upstream():
-    async with served(fakes.FakeSearch(google={"tern": {"searchParameters": {}}}), Answers("live")) as (
-        tool,
-        _,
-    ):
-        with pytest.raises(ToolError, match="organic"):
-            await tool.use("k", "tern")
-
-
-async def test_wolfram_takes_the_primary_pod():
-    search = fakes.FakeSearch(wolfram={"2x=4": "x = 2", "void": "", "Answer:": "Answer: 7 < 8"})
-    async with served(search, Answers("live")) as (_, tool):
-        assert (await tool.use("k", "2x=4")).text == "x = 2"
-        assert (await tool.use("k", "void")).text == wolfram.NO_RESULT
-        assert (await tool.use("k", "Answer:")).text == "7 < 8"
-        assert (await tool.use("k", "who am I")).text == wolfram.NOT_ABLE
-
-
-async def test_a_wrong_key_is_the_machinerys_fault():
-    async with served(fakes.FakeSearch(), Answers("live"), key="wrong") as tools:
-        for tool in tools:
-            with pytest.raises(InfraError, match="key"):
-                await tool.use("k", "x")
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        fakes.too_many,
-        lambda: web.Response(status=502),
-        lambda: web.Response(text="<!DOCTYPE x [<!ENTITY a 'b'>]><x/>"),
-        lambda: web.Response(text="{"),
-    ],
-)
-async def test_trouble_is_retried_and_then_an_infra_error(trouble: object):
-    search = fakes.FakeSearch(google={"x": {"answerBox": {"answer": "yes"}}}, wolfram={"x": "yes"})
-    async with served(search, Answers("live")) as tools:
-        for tool in tools:
-            search.trouble = [trouble] * 2
-            assert (await tool.use("k", "x")).text == "yes"
-            search.trouble = [trouble] * 3
-            with pytest.raises(InfraError):
-                await tool.use("k", "x")
-
-
-@pytest.mark.parametrize("text", ["", " ", "x" * 4001, "\ud800"])
-async def test_inputs_no_service_takes_fail_the_tool_unasked(text: str):
-    search = fakes.FakeSearch()
-    async with served(search, Answers("live")) as tools:
-        for tool in tools:
-            with pytest.raises(ToolError):
-                await tool.use("k", text)
-    assert search.seen == []
-
-
-async def test_services_are_recorded_once_and_their_keys_are_not_in_the_file(tmp_path: Path):
-    path = tmp_path / "x.sqlite"
-    search = fakes.FakeSearch(google={"tern": RESULT}, wolfram={"2x=4": "x = 2"})
-    answers = Answers("record", path)
-    async with served(search, answers) as (first, second):
-        for _ in range(3):
-            spoken = (await first.use("k", "tern")).text, (await second.use("k", "2x=4")).text
-        ends = first._endpoint, second._endpoint
-    answers.close()
-    assert len(search.seen) == 2
-    content = path.read_bytes()
-    assert b"serper-key" not in content
-    assert b"wolfram-key" not in content
-    answers = Answers("replay", path)
-    again = (
-        google.Google(answers, None, endpoint=ends[0], key=""),
-        wolfram.Wolfram(answers, None, endpoint=ends[1], key=""),
-    )
-    assert ((await again[0].use("k", "tern")).text, (await again[1].use("k", "2x=4")).text) == spoken
-    assert [(await tool.use("k", "new")).missed for tool in again] == [True, True]
-    answers.close()

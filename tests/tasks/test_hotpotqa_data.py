@@ -1,0 +1,124 @@
+"""HotpotQA on its 300 rows: pinned prompts, the oracle, the headline, preparing the data."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web_play import context
+
+from harness import tokens
+from harness.data import digest, literals
+from harness.errors import DataError
+from harness.types import Reply, Row
+from tasks.hotpotqa import TASK
+from tasks.hotpotqa.prepare import prepare
+from tasks.hotpotqa.prompts import choose
+
+
+def test_headline_is_the_mean_of_level_means_and_leaks_are_left_out_beside_it():
+    def row(ident: str, value: float, leak: float = 0.0) -> Row:
+        return Row(ident, 0, "scored", value, {"em": value, "exemplar_leak": leak})
+
+    rows = [row("easy/000", 1.0), row("easy/001", 0.0), row("hard/000", 1.0), row("medium/015", 1.0, 1.0)]
+    rows.append(row("medium/016", 0.0))
+    found = TASK.aggregate(rows)
+    assert found["f1"] == pytest.approx((0.5 + 1.0 + 0.5) / 3)
+    assert found["f1_without_leak"] == pytest.approx((0.5 + 1.0 + 0.0) / 3)
+    assert (found["f1_easy"], found["f1_medium"], found["f1_hard"]) == (0.5, 0.5, 1.0)
+    assert found["em"] == pytest.approx(3 / 5)
+    assert TASK.aggregate([]) == {}
+
+
+# -- with the real data
+
+
+def test_mirror_has_300_rows_and_the_pinned_prompts(mirror: Path, tmp_path: Path):
+    ctx = context(TASK, mirror / "hotpotqa", tmp_path)
+    items = TASK.samples(ctx, "test")
+    assert len({item.id for item in items}) == len(items) == 300
+    assert (items[0].id, items[-1].id) == ("easy/000", "hard/099")
+    recorded = json.loads((mirror / "hotpotqa/prompts.json").read_text())["sha256"]
+    found = {address: digest(text) for address, text in literals(mirror / "hotpotqa/prompts.json").items()}
+    assert found == recorded
+    assert len(found) == 14
+    pinned = tomllib.loads((Path(__file__).parents[2] / "tasks/hotpotqa/data.toml").read_text())
+    assert {entry["path"] for entry in pinned["file"]} == {
+        "easy.jsonl",
+        "medium.jsonl",
+        "hard.jsonl",
+        "prompts.json",
+    }
+
+
+async def test_two_search_oracle_scores_100_on_all_300_rows(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HARNESS_MIRROR", str(mirror))
+    ctx = context(TASK, mirror / "hotpotqa", tmp_path)
+    count = tokens.counter("cl100k")
+    rows: list[Row] = []
+    sizes: list[int] = []
+    async with TASK.world(ctx) as world:
+        for item in TASK.samples(ctx, "test"):
+            episode, oracle = await world.episode(item, 0, 0), TASK.oracle(ctx, item)
+            observation, calls = await episode.reset(), 0
+            sizes.append(count(str(observation.raw).removesuffix("\nThought 1:")))
+            while not observation.done:
+                observation = await episode.step(Reply(oracle.reply(observation)))
+                calls += 1
+            score = await episode.score()
+            assert calls == 6
+            rows.append(Row(item.id, 0, score.outcome or "scored", score.value, score.metrics))
+    found = TASK.aggregate(rows)
+    assert len(rows) == 300
+    assert [row.sample for row in rows if row.value < 1.0] == []
+    assert (found["f1"], found["em"], found["finished"], found["searches"]) == (1.0, 1.0, 1.0, 2.0)
+    assert [row.sample for row in rows if row.metrics["exemplar_leak"]] == ["medium/015"]
+    # Upstream's own base prompts: 642 to 733 tokens, 660 on average.
+    assert (min(sizes), max(sizes), round(sum(sizes) / 300)) == (642, 733, 660)
+
+
+def test_planner_prompts_leak_two_questions(mirror: Path):
+    ctx = context(TASK, mirror / "hotpotqa", mirror)
+    prompts = choose(literals(mirror / "hotpotqa/prompts.json"), "planner", "agenttuning")
+    leaked = [s.id for s in TASK.samples(ctx, "test") if prompts.leaks(str(s.data["question"]))]
+    assert leaked == ["medium/015", "medium/019"]
+
+
+def test_prepare_remakes_every_file_byte_for_byte(mirror: Path, tmp_path: Path):
+    """From material of the same shape as the releases and checkouts; those themselves cannot be had here."""
+    source, data = tmp_path / "from", mirror / "hotpotqa"
+    releases: dict[str, list[dict[str, Any]]] = {
+        "hotpot_train_v1.1.json": [],
+        "hotpot_dev_distractor_v1.json": [],
+    }
+    for level in ("easy", "medium", "hard"):
+        for line in (data / f"{level}.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            entry = {
+                k: row[k] for k in ("type", "level", "question", "answer", "supporting_facts", "context")
+            }
+            name = "hotpot_dev_distractor_v1.json" if level == "hard" else "hotpot_train_v1.1.json"
+            releases[name].insert(0, {"_id": row["id"], **entry})
+    source.mkdir()
+    for name, entries in releases.items():
+        (source / name).write_text(json.dumps(entries))
+    for address, text in literals(data / "prompts.json").items():
+        repo, path, name = re.split(":", address)
+        script = source / repo / path
+        script.parent.mkdir(parents=True, exist_ok=True)
+        with script.open("a") as out:
+            out.write(f"{name} = {text!r}\n")
+    written = prepare(source, tmp_path / "to")
+    assert len(written) == 4
+    assert [p.read_bytes() == (data / p.name).read_bytes() for p in written] == [True] * 4
+
+
+def test_prepare_says_what_it_needs(tmp_path: Path):
+    with pytest.raises(DataError, match="hotpot_train"):
+        prepare(tmp_path, tmp_path / "to")
