@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs]
 
 Format = Literal["table", "md", "csv", "json", "html"]
+COUNTS = ("planned", "scored", "limit", "model_error", "infra_error")
 
 
 def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -> str:
@@ -76,7 +77,8 @@ def frame(reports: Sequence[Report]) -> DataFrame:
         for suite in report.suites.values():
             overall = {"task": f"overall:{suite.name}", "metric": "AgentTuning", "score": suite.overall}
             rows.append({**whose, **overall, "relative": suite.relative, "partial": suite.partial})
-    return pd.DataFrame(rows)
+    made = pd.DataFrame(rows)
+    return made.astype({name: "Int64" for name in COUNTS if name in made})  # an Overall has no counts
 
 
 def episode_frame(reports: Sequence[Report]) -> DataFrame:
