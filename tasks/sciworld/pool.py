@@ -70,12 +70,16 @@ class Pool:
         """Have so many simulators ready."""
         self._free += [await self._grown(fresh=True) for _ in range(count)]
 
+    async def settled(self) -> None:
+        """Wait until every simulator given back so far is free again."""
+        await asyncio.gather(*self._chores, return_exceptions=True)
+
     async def close(self) -> None:
         """End every process."""
         self._closed = True
         async with self._growing:
             await asyncio.gather(*(jvm.kill() for jvm in self._jvms))
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self.settled()
 
     def _pop(self) -> Slot | None:
         while self._free:

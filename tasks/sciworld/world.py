@@ -12,7 +12,7 @@ from harness.types import Capacity, Context, Sample
 from tasks.sciworld import oracle
 from tasks.sciworld.episode import SciWorldEpisode
 from tasks.sciworld.jvm import GOLD_HEAP_MB, Slot, jars
-from tasks.sciworld.pool import Pool
+from tasks.sciworld.pool import CALL_S, Pool
 from tasks.sciworld.texts import Texts
 
 GOLD_S = 240.0
@@ -67,7 +67,9 @@ async def solve(pool: Pool, sample: Sample) -> list[str]:
     """
 
     async def computed(slot: Slot) -> list[str]:
-        await slot.load(sample.data["task"], sample.data["variation"], "easy", gold=True)
+        task, variation = sample.data["task"], sample.data["variation"]
+        await slot.load(task, variation, "easy")  # a variation that does not exist is told by its name
+        await slot.load(task, variation, "easy", gold=True)
         return await slot.gold_actions()
 
     slot = await pool.acquire()
@@ -78,9 +80,9 @@ async def solve(pool: Pool, sample: Sample) -> list[str]:
 
 
 @asynccontextmanager
-async def open_world(ctx: Context) -> AsyncIterator[SciWorld]:
+async def open_world(ctx: Context, call_s: float = CALL_S) -> AsyncIterator[SciWorld]:
     """Start the first JVM with a few warm simulators; end every process on leaving."""
-    pool, solvers = Pool(), solver_pool()
+    pool, solvers = Pool(call_s=call_s), solver_pool()
     try:
         await pool.warm(WARM)
         fingerprint = {

@@ -1,0 +1,212 @@
+"""SciWorld when its Java processes die, hang or fail inside: the right score or an infra error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import config, data
+from harness.errors import EnvironmentFault
+from harness.models.client import LiveEpisodes, open_model
+from harness.phase import Phase
+from harness.rollout import Setup, play
+from harness.store import Attempt
+from harness.types import Context, Observation, Reply, Sample
+from tasks.sciworld import TASK
+from tasks.sciworld.gateway import ENTRY
+from tasks.sciworld.oracle import SHIPPED, SciWorldOracle
+from tasks.sciworld.pool import Pool
+from tasks.sciworld.world import SciWorld, open_world
+
+GONE_S = 30.0
+
+
+def context(work: Path, **options: str) -> Context:
+    found = data.resolve("sciworld", "fixture")
+    free = {"action_match": "passthrough", "stop_rules": "off", "step_limit": "none", **options}
+    return Context(found.path, work, 0, config.options(TASK.spec, "paper", free), source="fixture")
+
+
+def short(ctx: Context, count: int) -> list[Sample]:
+    """The fixture's samples with the shortest solutions that still take some turns."""
+    gold = json.loads((ctx.data / SHIPPED).read_text(encoding="utf-8"))
+    samples = [s for s in TASK.samples(ctx, "test") if len(gold[s.id]) >= 8]
+    return sorted(samples, key=lambda sample: len(gold[sample.id]))[:count]
+
+
+def running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+async def gone(pid: int) -> bool:
+    """Whether a process ends within the bound."""
+    try:
+        async with asyncio.timeout(GONE_S):
+            while running(pid):  # noqa: ASYNC110 - another process's end raises no event here
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        return False
+    return True
+
+
+class Saboteur(SciWorldOracle):
+    """An oracle that does something to the machine before one of its answers."""
+
+    def __init__(self, ctx: Context, sample: Sample, turn: int, deed: Callable[[], None]) -> None:
+        super().__init__(ctx, sample)
+        self._turn, self._deed, self._answers = turn, deed, 0
+
+    def reply(self, observation: Observation) -> str:
+        self._answers += 1
+        if self._answers == self._turn:
+            self._deed()
+        return super().reply(observation)
+
+
+async def played(
+    ctx: Context, world: SciWorld, samples: list[Sample], oracle: Callable[[Sample], SciWorldOracle]
+) -> list[Attempt]:
+    live = LiveEpisodes()
+    async with open_model("oracle", live=live) as model:
+        setup = Setup(TASK.spec, world, model, live, oracle=oracle, history=TASK.history(ctx))
+        return list(await asyncio.gather(*(play(setup, sample, 0, Phase()) for sample in samples)))
+
+
+async def test_a_jvm_killed_in_the_middle_costs_no_point(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    samples = short(ctx, 3)
+    async with TASK.world(ctx) as world:
+        before = [jvm.pid for jvm in world.pool.jvms]
+
+        def oracle(sample: Sample) -> SciWorldOracle:
+            turn = 5 if sample is samples[0] else 0
+            return Saboteur(ctx, sample, turn, lambda: os.kill(before[0], signal.SIGKILL))
+
+        attempts = await played(ctx, world, samples, oracle)
+        after = [jvm.pid for jvm in world.pool.jvms]
+    assert [(a.outcome, a.value) for a in attempts] == [("scored", 1.0)] * 3, [a.error for a in attempts]
+    assert attempts[0].rebuilds == 1
+    assert before[0] not in after
+    assert all([await gone(pid) for pid in before + after])
+
+
+async def test_a_call_that_never_returns_ends_its_jvm(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    samples = short(ctx, 2)
+    async with open_world(ctx, call_s=10.0) as world:
+        pid = world.pool.jvms[0].pid
+
+        def oracle(sample: Sample) -> SciWorldOracle:
+            turn = 4 if sample is samples[0] else 0
+            return Saboteur(ctx, sample, turn, lambda: os.kill(pid, signal.SIGSTOP))
+
+        attempts = await played(ctx, world, samples, oracle)
+    assert [(a.outcome, a.value) for a in attempts] == [("scored", 1.0)] * 2, [a.error for a in attempts]
+    assert attempts[0].rebuilds >= 1
+    assert await gone(pid)
+
+
+async def test_a_bad_variation_is_an_infra_error_with_its_reason(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    bad = Sample("boil/99", {"task": "boil", "variation": 99, "index": 0})
+    unknown = Sample("knit/0", {"task": "knit", "variation": 0, "index": 0})
+    async with TASK.world(ctx) as world:
+        attempts = await played(ctx, world, [bad, unknown], lambda sample: SciWorldOracle(ctx, sample))
+    assert [attempt.outcome for attempt in attempts] == ["infra_error", "infra_error"]
+    assert [attempt.value for attempt in attempts] == [None, None]
+    assert "variation (99) exceeds" in attempts[0].error
+    assert "Unknown task (knit)" in attempts[1].error
+
+
+@pytest.mark.parametrize("where", ["in the error state", "thrown to the caller"])
+async def test_a_failure_inside_the_simulator_is_no_observation(tmp_path: Path, where: str) -> None:
+    ctx = context(tmp_path)
+    sample = short(ctx, 1)[0]
+    async with TASK.world(ctx) as world:
+        episode = await world.episode(sample, 0, 0)
+        await episode.reset()
+        slot = episode._slot
+        assert slot is not None
+        if where == "in the error state":
+            # What the simulator's own handler does with an exception during a step.
+            assert slot._agent is not None
+            await slot.gateway.call(slot._agent, "setErrorState", "java.lang.RuntimeException: broken")
+        else:
+            await slot.gateway.call(ENTRY, "agentInterface_$eq", None)
+        with pytest.raises(EnvironmentFault, match=r"broken|NullPointerException"):
+            await episode.step(Reply("Action: open door to kitchen"))
+        await episode.close()
+        # The simulator is whole again for the next episode.
+        attempts = await played(ctx, world, [sample], lambda sample: SciWorldOracle(ctx, sample))
+    assert (attempts[0].outcome, attempts[0].value) == ("scored", 1.0), attempts[0].error
+
+
+async def test_a_cancelled_turn_leaves_a_simulator_that_works(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    sample = short(ctx, 1)[0]
+    async with TASK.world(ctx) as world:
+        episode = await world.episode(sample, 0, 0)
+        await episode.reset()
+        turn = asyncio.create_task(episode.step(Reply("Action: open door to kitchen")))
+        await asyncio.sleep(0)
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+        await episode.close()
+        attempts = await played(ctx, world, [sample], lambda sample: SciWorldOracle(ctx, sample))
+        pids = [jvm.pid for jvm in world.pool.jvms]
+    assert attempts[0].value == 1.0
+    assert all([await gone(pid) for pid in pids])
+
+
+async def test_a_jvm_retires_after_its_share_of_episodes() -> None:
+    pool = Pool(slots=2, episodes=3)
+    try:
+        slots = [await pool.acquire() for _ in range(2)]
+        first = slots[0].jvm.pid
+        pool.release(slots[0])
+        await pool.settled()
+        third = await pool.acquire()
+        assert third.jvm.pid == first
+        fourth = await pool.acquire()
+        assert fourth.jvm.pid != first
+        pool.release(slots[1])
+        pool.release(third)
+        assert await gone(first)
+    finally:
+        await pool.close()
+
+
+async def test_no_jvm_outlives_a_killed_parent(root: Path) -> None:
+    script = (
+        "import asyncio\n"
+        "from tasks.sciworld.pool import Pool\n"
+        "async def main():\n"
+        "    slot = await Pool(slots=1).acquire()\n"
+        "    print(slot.jvm.pid, flush=True)\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, cwd=root
+    )
+    try:
+        assert parent.stdout is not None
+        async with asyncio.timeout(120):
+            pid = int(await parent.stdout.readline())
+        assert running(pid)
+    finally:
+        parent.kill()
+        await parent.wait()
+    assert await gone(pid)

@@ -1,0 +1,346 @@
+"""SciWorld on the real simulator: thirty games, the live table of tasks, prompts, trimming and options."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from harness import config, data, history, tokens
+from harness.models.client import LiveEpisodes, open_model
+from harness.phase import Phase
+from harness.rollout import Setup, play
+from harness.store import Attempt
+from harness.types import Context, Message, Observation, Profile, Reply, Row, Sample
+from tasks.sciworld import TASK, prepare
+from tasks.sciworld.episode import SciWorldEpisode
+from tasks.sciworld.oracle import SHIPPED
+from tasks.sciworld.pool import Pool
+from tasks.sciworld.texts import CONSTANTS, EXEMPLARS, Texts
+from tasks.sciworld.world import SciWorld, solve, solver_pool
+
+module_loop = pytest.mark.asyncio(loop_scope="module")
+
+FREE = {"action_match": "passthrough", "stop_rules": "off", "step_limit": "none"}
+
+
+@pytest.fixture
+def mirrored(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data mirror, named so that core files are found in it too."""
+    monkeypatch.setenv("HARNESS_MIRROR", str(mirror))
+    return mirror
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[Pool]:
+    """Simulators that the tests of single episodes share."""
+    shared = Pool()
+    yield shared
+    await shared.close()
+
+
+async def begun(
+    ctx: Context, pool: Pool, sample: Sample | None = None
+) -> tuple[SciWorldEpisode, Observation]:
+    """An episode of the fixture's first sample, or of another, and what it shows first."""
+    world = SciWorld(ctx, pool, pool, {})
+    episode = await world.episode(sample or TASK.samples(ctx, "test")[0], 0, 0)
+    return episode, await episode.reset()
+
+
+def context(work: Path, folder: Path | None = None, profile: Profile = "paper", **options: str) -> Context:
+    chosen = config.options(TASK.spec, profile, options)
+    if folder is None:
+        return Context(data.resolve("sciworld", "fixture").path, work, 0, chosen, {}, profile, "fixture")
+    return Context(folder / "sciworld", work, 0, chosen, {}, profile, "mirror")
+
+
+async def played(ctx: Context, samples: Sequence[Sample], width: int = 4) -> list[Attempt]:
+    """Play samples by the oracle, over HTTP on loopback."""
+    live, gate = LiveEpisodes(), asyncio.Semaphore(width)
+    async with open_model("oracle", live=live) as model, TASK.world(ctx) as world:
+        oracle = lambda sample: TASK.oracle(ctx, sample)  # noqa: E731
+        setup = Setup(TASK.spec, world, model, live, oracle=oracle, history=TASK.history(ctx))
+
+        async def one(sample: Sample) -> Attempt:
+            async with gate:
+                return await play(setup, sample, 0, Phase())
+
+        return list(await asyncio.gather(*(one(sample) for sample in samples)))
+
+
+def headline(attempts: Sequence[Attempt]) -> float:
+    assert [a.error for a in attempts if a.outcome == "infra_error"] == []
+    rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics) for a in attempts]
+    return round(100 * TASK.aggregate(rows)["score"], 1)
+
+
+# -- games
+
+
+async def test_thirty_tasks_are_played_to_their_end(tmp_path: Path) -> None:
+    ctx = context(tmp_path, **FREE)
+    samples = TASK.samples(ctx, "test")
+    assert len({sample.group for sample in samples}) == 30
+    attempts = await played(ctx, samples)
+    assert {a.sample: a.value for a in attempts} == {sample.id: 1.0 for sample in samples}
+
+
+@pytest.mark.full
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(
+    ("options", "expected", "within"),
+    [
+        (FREE, 100.0, 0.0),
+        ({**FREE, "step_limit": "100"}, 91.3, 0.0),
+        ({"per_task": "3"}, 62.4, 0.0),
+    ],
+)
+async def test_the_mirrors_episodes(
+    mirrored: Path, tmp_path: Path, options: dict[str, str], expected: float, within: float
+) -> None:
+    ctx = context(tmp_path, mirrored, **options)
+    samples = TASK.samples(ctx, "test")
+    assert len(samples) == (90 if "per_task" in options else 270)
+    assert headline(await played(ctx, samples)) == pytest.approx(expected, abs=within + 1e-9)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+async def test_the_shipped_solutions_are_the_simulators_own(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    shipped = json.loads((ctx.data / SHIPPED).read_text(encoding="utf-8"))
+    pool = solver_pool()
+    try:
+        for sample in TASK.samples(ctx, "test"):
+            assert await solve(pool, sample) == shipped[sample.id], sample.id
+    finally:
+        await pool.close()
+
+
+# -- the table of tasks
+
+
+async def test_the_mirrors_episodes_are_the_live_simulators(mirror: Path) -> None:
+    listed = json.loads((mirror / "sciworld/test_episodes.json").read_text(encoding="utf-8"))
+    assert await prepare.episodes() == listed
+    assert len(listed) == 30
+    ctx = context(Path(), mirror)
+    ids = [sample.id for sample in TASK.samples(ctx, "test")]
+    assert len(set(ids)) == 270
+    assert (ids[0], ids[-1]) == ("boil/26", f"use-thermometer/{listed[-1]['variations'][-1]}")
+    for split, count in (("full", "n_test"), ("dev", "n_dev"), ("train", "n_train")):
+        assert len(TASK.samples(ctx, split)) == sum(row[count] for row in listed)
+    assert len(TASK.samples(ctx, "full")) == 1819
+
+
+def test_a_cap_per_task(mirror: Path) -> None:
+    capped = TASK.samples(context(Path(), mirror, per_task="3"), "test")
+    assert [s.id for s in capped[:4]] == ["boil/26", "boil/27", "boil/28", "change-the-state-of-matter-of/26"]
+    assert len(capped) == 90
+
+
+FIRST = """
+import asyncio, sys
+from pathlib import Path
+from harness import config
+from harness.types import Context
+from tasks.sciworld import TASK
+
+async def main():
+    options = config.options(TASK.spec, "paper", {})
+    ctx = Context(Path(sys.argv[1]), Path(sys.argv[2]), 0, options, source="fixture")
+    async with TASK.world(ctx) as world:
+        for sample in TASK.samples(ctx, "test")[:: int(sys.argv[3])]:
+            episode = await world.episode(sample, 0, 0)
+            observation = await episode.reset()
+            print(repr(observation.messages[-1].content))
+            await episode.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_first_observations_are_the_same_in_every_process(tmp_path: Path, root: Path) -> None:
+    folder, step = context(tmp_path).data, ("1", "-1")
+
+    async def told(n: int) -> list[str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", FIRST, str(folder), str(tmp_path), step[n]),
+            stdout=asyncio.subprocess.PIPE,
+            cwd=root,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 200)
+        assert process.returncode == 0
+        return output.decode().splitlines()
+
+    forwards, backwards = await asyncio.gather(told(0), told(1))
+    assert len(forwards) == 30
+    assert forwards == backwards[::-1]
+
+
+# -- prompts
+
+
+def test_an_opening_has_its_turns_in_order(mirror: Path) -> None:
+    texts = Texts.read(mirror / "sciworld")
+    opening = texts.opening(7, "a room\nYour task is", exemplars=True)
+    assert [m.role for m in opening[:3]] == ["system", "user", "assistant"]
+    assert [m.role for m in opening[1:]] == [
+        "user" if i % 2 == 0 else "assistant" for i in range(len(opening) - 1)
+    ]
+    assert [m.pin for m in opening] == ["", "", "", *["shot"] * 16, "task"]
+    assert opening[-1].content.endswith("\na room\nYour task is")
+    assert len(texts.opening(7, "a room", exemplars=False)) == 4
+
+
+def llama2(messages: Sequence[Message]) -> str:
+    """FastChat's Llama-2 turns, with the answer's opening."""
+    text = f"[INST] <<SYS>>\n{messages[0].content}\n<</SYS>>\n\n{messages[1].content} "
+    for message in messages[2:]:
+        text += (
+            f"[INST] {message.content} " if message.role == "user" else f"[/INST] {message.content} </s><s>"
+        )
+    return text + "[/INST]"
+
+
+@pytest.mark.parametrize(
+    ("task", "whole", "pairs", "room"),
+    [
+        ("inclined-plane-friction-unnamed-surfaces", 8352, 105, 42),
+        ("mendelian-genetics-known-plant", 5480, 42, 5),
+        ("mendelian-genetics-unknown-plant", 6351, 76, 0),
+    ],
+)
+@module_loop
+async def test_upstreams_trimming_of_the_long_exemplars(
+    mirrored: Path, pool: Pool, tmp_path: Path, task: str, whole: int, pairs: int, room: int
+) -> None:
+    ctx = context(tmp_path, mirrored)
+    sample = next(sample for sample in TASK.samples(ctx, "test") if sample.group == task)
+    episode, first = await begun(ctx, pool, sample)
+    await episode.close()
+    messages = first.messages
+    policy, counter = history.policy(TASK.history(ctx))
+    count = tokens.counter(counter)
+    shown = policy(messages, llama2, count)
+    before = count(llama2(messages).removesuffix("[/INST]"))
+    after = count(llama2(shown).removesuffix("[/INST]"))
+    assert (before, (len(messages) - len(shown)) // 2, 4036 - after) == (whole, pairs, room)
+
+
+# -- options
+
+
+@pytest.mark.parametrize(
+    ("profile", "source", "expected"),
+    [
+        ("paper", "mirror", "pairs-4036"),
+        ("paper", "fixture", "pairs-4036-estimate"),
+        ("fixed", "mirror", "pairs-3840-estimate"),
+    ],
+)
+def test_history_by_profile(mirror: Path, profile: Profile, source: str, expected: str) -> None:
+    ctx = context(Path(), mirror if source == "mirror" else None, profile)
+    assert TASK.history(ctx) == expected
+
+
+@module_loop
+async def test_a_reply_is_cut_matched_and_kept_as_upstream_keeps_it(pool: Pool, tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    episode, first = await begun(ctx, pool)
+    assert first.ask is not None
+    assert (first.ask.max_new_tokens, first.ask.truncate, first.ask.temperature) == (256, 4000, None)
+    thought = await episode.step(Reply(" Think: hm. [INST] and so on"))
+    assert thought.said == "Think: hm."
+    assert [m.content for m in thought.messages] == [Texts.read(ctx.data).thought]
+    # During the first three turns `look around` is barred and becomes what shares a word with it.
+    barred = await episode.step(Reply("Action: look around<|end_of_turn|>junk"))
+    assert barred.said == "Action: look around"
+    assert barred.info["kind"] == "overlap"
+    assert barred.info["action"] != "look around"
+    assert (await episode.step(Reply("look around"))).info["kind"] == "overlap"
+    assert (await episode.step(Reply("look around"))).info["kind"] == "exact"
+    assert (await episode.score()).metrics["turns"] == 4
+    await episode.close()
+
+
+@module_loop
+async def test_passing_through_still_falls_back_on_the_matcher(pool: Pool, tmp_path: Path) -> None:
+    episode, first = await begun(context(tmp_path, profile="fixed"), pool)
+    assert first.ask is not None
+    assert first.ask.truncate is None
+    parsed = await episode.step(Reply("Action: look around\nAction: and more"))
+    assert (parsed.info["kind"], parsed.said) == ("raw", "Action: look around")
+    rewritten = await episode.step(Reply("Action: please open the door to the kitchen"))
+    assert rewritten.info["kind"] == "overlap"
+    await episode.close()
+
+
+@pytest.mark.parametrize(("rules", "stops", "turns"), [("on", "failures", 10), ("off", "", 25)])
+@module_loop
+async def test_ten_failures_in_a_row_stop_an_episode(
+    pool: Pool, tmp_path: Path, rules: str, stops: str, turns: int
+) -> None:
+    episode, observation = await begun(context(tmp_path, stop_rules=rules), pool)
+    turn = 0
+    while not observation.done and turn < 25:
+        turn += 1
+        # Words that no action shares, all different so that they are no loop.
+        observation = await episode.step(Reply("Action: " + "q" * turn))
+    score = await episode.score()
+    await episode.close()
+    assert (observation.info.get("stop", ""), turn, score.value) == (stops, turns, 0.0)
+
+
+@module_loop
+async def test_more_moves_than_the_limit_stop_an_episode(pool: Pool, tmp_path: Path) -> None:
+    episode, observation = await begun(context(tmp_path, **{**FREE, "step_limit": "10"}), pool)
+    turns = 0
+    while not observation.done:
+        observation = await episode.step(Reply("Action: wait1"))
+        turns += 1
+    await episode.close()
+    # Each `wait1` takes two moves; the limit is passed, not reached.
+    assert (observation.info["stop"], observation.info["moves"], turns) == ("moves", 12, 6)
+
+
+@pytest.mark.parametrize(("rules", "turns"), [("on", 4), ("extended", 20)])
+@module_loop
+async def test_waiting_is_a_loop_for_upstream_only(
+    pool: Pool, tmp_path: Path, rules: str, turns: int
+) -> None:
+    options = {"action_match": "passthrough", "stop_rules": rules, "fail_rule": "strict", "step_limit": "100"}
+    episode, observation = await begun(context(tmp_path, **options), pool)
+    turn = 0
+    while not observation.done and turn < 20:
+        observation = await episode.step(Reply("Action: wait1"))
+        turn += 1
+    await episode.close()
+    assert turn == turns
+
+
+# -- preparing the data
+
+
+async def test_prepare_makes_the_mirrors_files_from_a_checkout(mirror: Path, tmp_path: Path) -> None:
+    constants = json.loads((mirror / "sciworld" / CONSTANTS).read_text(encoding="utf-8"))
+    scripts = tmp_path / "checkout/eval_heldout/science-world"
+    (scripts / "prompts").mkdir(parents=True)
+    texts = {a: t for a, t in constants.items() if isinstance(t, str)}
+    lines = [f"x = {' ' + t + chr(10)!r}.strip()" for t in list(texts.values())[:1]]
+    lines += [f"def eval():\n    y = {t!r}" for t in list(texts.values())[1:]]
+    (scripts / "eval.py").write_text("\n".join(lines), encoding="utf-8")
+    rooms = constants["science-world/eval_utils.py:rooms"]
+    (scripts / "eval_utils.py").write_text(f"import nowhere\nrooms = {rooms!r}\n", encoding="utf-8")
+    (scripts / EXEMPLARS).write_bytes((mirror / "sciworld" / EXEMPLARS).read_bytes())
+    made = await asyncio.to_thread(prepare.prepare, tmp_path / "checkout", tmp_path / "made")
+    for path in made:
+        name = path.relative_to(tmp_path / "made")
+        assert path.read_bytes() == (mirror / "sciworld" / name).read_bytes(), name
+    assert len(made) == 3
