@@ -91,7 +91,6 @@ async def play(setup: Setup, sample: Sample, repeat: int, phase: Phase) -> Attem
     except Exception:
         attempt.outcome, attempt.value = "infra_error", None
         attempt.error = traceback.format_exc(limit=8)
-        log.warning("%s %s failed:\n%s", spec.name, sample.id, attempt.error)
     finally:
         setup.live.drop(spec.name, sample.id, repeat)
         await player.close()

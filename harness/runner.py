@@ -16,6 +16,7 @@ from harness import manifest
 from harness.completeness import incomplete_tasks
 from harness.episode import World
 from harness.errors import MissingPart, StoreError
+from harness.failures import Failures
 from harness.models.client import LiveEpisodes, Model, open_model
 from harness.models.roles import open_role, parse_role
 from harness.phase import Phase
@@ -29,12 +30,6 @@ from harness.store import Attempt, Item, Store
 from harness.types import Context
 
 log = logging.getLogger(__name__)
-
-TRIES = 2
-"""Attempts one command makes at an episode whose environment failed."""
-
-DEAD_AFTER = 10
-"""So many episodes in a row lost to the endpoint end the run; the same command resumes it."""
 
 PER_ENDPOINT = 64
 """Requests in flight per endpoint unless `--concurrency` says otherwise."""
@@ -77,7 +72,8 @@ class Runner:
         self.summary = Summary(directory)
         self.live = LiveEpisodes()
         self.scheduler: Scheduler | None = None
-        self._endpoint_failures = 0
+        self._failures = Failures()
+        self._lanes: dict[str, Lane] = {}
         self._traits: dict[str, set[str]] = {}
         self.roles: dict[str, Model] = {}
 
@@ -100,6 +96,7 @@ class Runner:
 
     async def _play(self, model: Model, remaining: set[Item], work: Path) -> None:
         lanes = [lane for plan in self.plan.tasks if (lane := self._lane(plan, model, remaining, work)).jobs]
+        self._lanes = {lane.name: lane for lane in lanes}
         planned = Counter(item.task for item in self.plan.items())
         left = Counter(item.task for item in remaining)
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
@@ -170,18 +167,16 @@ class Runner:
         self.summary.played += 1
         job.tries += 1
         if attempt.outcome != "infra_error":
-            self._endpoint_failures = 0
+            self._failures.success(attempt.task)
             return False
-        log.warning("%s %s: %s", attempt.task, attempt.sample, attempt.error.strip().splitlines()[-1])
-        if attempt.error.startswith("EndpointError"):
-            self._endpoint_failures += 1
-            if self._endpoint_failures >= DEAD_AFTER and self.scheduler and not self.summary.stopped:
-                self.summary.stopped = (
-                    "the endpoint answers no more; the same command resumes when it is back"
-                )
-                self.scheduler.stop()
-            return False
-        return job.tries < TRIES
+        decision = self._failures.failed(attempt, job.tries)
+        if decision == "endpoint is dead" and self.scheduler and not self.summary.stopped:
+            self.summary.stopped = "the endpoint answers no more; the same command resumes when it is back"
+            self.scheduler.stop()
+        if decision == "task is dead":
+            self.summary.lost[attempt.task] = attempt.error.strip().splitlines()[-1]
+            self._lanes[attempt.task].jobs.clear()
+        return decision == "again"
 
     def _note_traits(self, attempt: Attempt) -> None:
         """Record how answers were got (a choice's method, `raw->user`): it belongs beside the number."""
