@@ -77,7 +77,7 @@ def frame(reports: Sequence[Report]) -> DataFrame:
         for suite in report.suites.values():
             overall = {"task": f"overall:{suite.name}", "metric": "AgentTuning", "score": suite.overall}
             rows.append({**whose, **overall, "relative": suite.relative, "partial": suite.partial})
-    made = pd.DataFrame(rows)
+    made: Any = pd.DataFrame(rows)
     return made.astype({name: "Int64" for name in COUNTS if name in made})  # an Overall has no counts
 
 
