@@ -76,7 +76,7 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
 
 
 def main() -> int:
-    command = [sys.executable, str(HERE / "fixed_latency_server.py"), str(DELAY_S)]
+    command = [sys.executable, str(HERE / "support/fixed_latency_server.py"), str(DELAY_S)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None and server.stdin is not None
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"

@@ -102,7 +102,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000)
     requests = parser.parse_args().requests
-    command = [sys.executable, str(HERE / "fixed_latency_server.py")]
+    command = [sys.executable, str(HERE / "support/fixed_latency_server.py")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         subprocess.Popen([*command, str(DELAY_S)], **pipes) as slow,
