@@ -260,7 +260,6 @@ def test_version_2_groups_write_their_limits(tmp_path: Path) -> None:
 
 
 def test_importing_the_sandbox_is_cheap() -> None:
-    import subprocess
 
     script = (
         "import sys, tasks._shared.sandbox; print(len({'pandas', 'numpy', 'aiohttp'} & set(sys.modules)))"
