@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
-from harness.data import literals
+from harness import tokens
+from harness.data import core_file, literals
 from harness.types import Capacity, Context, Sample
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.docstore import Reading
@@ -43,8 +45,6 @@ class HotpotWorld:
 @asynccontextmanager
 async def open_world(ctx: Context) -> AsyncIterator[HotpotWorld]:
     """Open the wiki the options name and keep it for the run."""
-    from harness import tokens
-
     option = ctx.options
     prompts = choose(literals(ctx.data / "prompts.json"), str(option["agent"]), str(option["prompt"]))
     rules = Rules(
@@ -61,11 +61,18 @@ async def open_world(ctx: Context) -> AsyncIterator[HotpotWorld]:
         keep_index=not option["lookup_reset"],
     )
     async with open_backends(ctx, str(option["wiki"]), lambda: offline(ctx)) as backends:
-        # The vocabulary is no part of a fixture, whose few short pages come near no limit.
         counter = "estimate" if ctx.source == "fixture" else "cl100k"
-        count = tokens.counter(counter)
+        count = tokens.counter(counter, _vocabulary(ctx))
         labelled = replace(rules, label=label(backends.wiki))
         yield HotpotWorld(backends.wiki, prompts, labelled, reading, count, counter)
+
+
+def _vocabulary(ctx: Context) -> Path | None:
+    """The file of cl100k; it is no part of a fixture, whose few short pages come near no limit."""
+    if ctx.source == "fixture":
+        return None
+    mirror = str(ctx.data.parent) if ctx.source == "mirror" else None
+    return core_file(tokens.CL100K_FILE, mirror)
 
 
 def offline(ctx: Context) -> Corpus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from harness import tokens
 from harness.data import literals
 from harness.types import Capacity, Context, Sample
 from tasks._shared.wiki.corpus import Corpus, read_dump
@@ -27,8 +28,6 @@ class RewooWorld:
         self.fingerprint: Mapping[str, str] = {"label": rules.label, **tools.fingerprint(), **facts}
 
     async def episode(self, sample: Sample, repeat: int, seed: int) -> RewooEpisode:
-        from harness import tokens
-
         del seed  # nothing here is random
         return RewooEpisode(
             sample, repeat, self._prompts, self._tools, self._rules, tokens.counter("estimate")
