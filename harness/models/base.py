@@ -38,6 +38,8 @@ class Result:
     answer: wire.Answer
     endpoint: Endpoint
     tries: int
+    seed: int | None = None
+    """The seed that was sent, for servers that do not repeat it."""
 
 
 class BaseModel:
@@ -74,8 +76,11 @@ class BaseModel:
 
     def render(self, messages: Sequence[Message], suite: str = "", task: str = "") -> str:
         """Render the prompt as it will be sent."""
-        if self.options.sanitize:
-            messages = [replace(m, content=sanitize(m.content)) for m in messages]
+        if self.options.sanitize or self.entry.sanitize:
+            messages = [
+                replace(m, content=sanitize(m.content)) if m.role == "user" and m.pin != "shot" else m
+                for m in messages
+            ]
         template = self._templates.get(task) or self._templates.get(suite) or self._templates[""]
         return template.render(messages)
 
@@ -111,7 +116,7 @@ class BaseModel:
             "finish_reason": answer.finish_reason,
             "prompt_tokens": answer.prompt_tokens,
             "output_tokens": answer.output_tokens,
-            "seed": answer.seed,
+            "seed": result.seed if answer.seed is None else answer.seed,
             "endpoint": result.endpoint.url,
             "attempts": result.tries,
             "queue_s": answer.queue_s or 0.0,

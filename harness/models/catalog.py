@@ -33,6 +33,8 @@ class Entry:
         endpoints: where it is expected when the command names none.
         context: tokens the model was made for.
         api_key_env: environment variable with the bearer token, never the token.
+        sanitize: defuse control tokens in what the environment wrote.
+        stream: use the streaming path, which hangs up at a stop string.
         wire_name: `model` field of the OpenAI protocol.
         provenance: why this template, and what is not known.
     """
@@ -47,6 +49,8 @@ class Entry:
     endpoints: tuple[str, ...] = ()
     context: int = 4096
     api_key_env: str = ""
+    sanitize: bool = False
+    stream: bool = False
     wire_name: str = ""
     provenance: str = ""
     path: str = ""

@@ -86,6 +86,7 @@ class _Server:
         self._model = model
         self._thread = thread
         self.app = web.Application(middlewares=[_refusals], client_max_size=64 << 20)
+        self.app.router.add_post("/", self.compat)
         self.app.router.add_post("/generate", self.generate)
         self.app.router.add_post("/generate_stream", self.stream)
         self.app.router.add_post("/tokenize", self.tokenize)
@@ -109,6 +110,12 @@ class _Server:
     async def generate(self, request: web.Request) -> web.StreamResponse:
         body, sizes = await self._run(request)
         return _json(body, headers=sizes)
+
+    async def compat(self, request: web.Request) -> web.StreamResponse:
+        if record(decode(await request.read())).get("stream"):
+            return await self.stream(request)
+        body, sizes = await self._run(request)
+        return _json([body], headers=sizes)  # a list of one, as TGI's / has it
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         body, sizes = await self._run(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from harness.errors import DataError, MissingPart
 from harness.models.catalog import Entry
 from harness.models.client import LiveEpisodes
 from harness.models.records import decode, record
+from harness.models.wire import clean
 from harness.types import CallKey
 
 log = logging.getLogger(__name__)
@@ -116,7 +118,7 @@ def read_replay(path: Path) -> dict[tuple[str, str], Recorded]:
             if not line.strip():
                 continue
             try:
-                row = record(decode(line))
+                row = record(json.loads(line))  # which takes the lone surrogates a hostile reply may hold
                 said = Recorded(
                     msgspec.convert(row["replies"], list[str]),
                     msgspec.convert(row.get("roles", {}), dict[str, str]),
@@ -229,7 +231,7 @@ def _key(request: web.Request, prompt: str) -> Asked:
 
 
 def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    text = text.encode("utf-8", "replace").decode()
+    text = clean(text)
     finish = "eos_token"
     top: list[dict[str, Any]] = []
     if choices := _choices(record(sent.get("grammar"))):

@@ -59,8 +59,8 @@ async def connect(
         "templates": {suite or "default": {"id": t.id, "sha256": t.sha256} for suite, t in chosen.items()},
         "hf": entry.hf,
         "stop": list(entry.stop),
-        "sanitize": options.sanitize,
-        "stream": options.stream,
+        "sanitize": options.sanitize or entry.sanitize,
+        "stream": options.stream or entry.stream,
         "provenance": entry.provenance,
         "warnings": mismatches(entry, found),
     }

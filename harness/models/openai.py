@@ -43,7 +43,10 @@ class CompletionsModel(BaseModel):
         fields = translate(sent) | self.input(call, prompt)
         if "top_logprobs" in sent:
             fields |= self.alternatives(self._alternatives)
-        body = msgspec.json.encode({"model": self.entry.wire_name, "stream": False} | fields)
+        known = self.pool.endpoints[0].capabilities
+        # TGI takes any other name for that of a LoRA adapter.
+        name = "tgi" if known is not None and known.version else self.entry.wire_name
+        body = msgspec.json.encode({"model": name, "stream": False} | fields)
         headers = wire.headers(call.key, call.role, call.part)
 
         async def attempt(endpoint: Endpoint) -> wire.Answer:
@@ -52,7 +55,8 @@ class CompletionsModel(BaseModel):
             data, _ = await self.transport.post(url, body, headers, max_new_tokens=room)
             return read_completion(data, where=url)
 
-        return Result(*await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s))
+        answer, endpoint, tries = await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s)
+        return Result(answer, endpoint, tries, fields.get("seed"))
 
     def input(self, call: Call, prompt: Prompt) -> dict[str, Any]:
         """Write the prompt in the protocol's field."""
@@ -137,7 +141,7 @@ def read_completion(body: bytes, *, where: str = "") -> wire.Answer:
         raise Fault("no-text", f"{where} answered 200 without text")
     usage = record(told.get("usage"))
     return wire.Answer(
-        text or "",
+        wire.clean(text or ""),
         finish_reason=_FINISH.get(finish, finish),
         prompt_tokens=int(number(usage.get("prompt_tokens"))),
         output_tokens=int(number(usage.get("completion_tokens"))),

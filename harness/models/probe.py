@@ -27,6 +27,7 @@ class Capabilities:
     """What an endpoint can do.
 
     Attributes:
+        version: of TGI; empty for other servers.
         server: `tgi`, `openai` or `generic` (no /info: nothing is known, nothing is assumed missing).
         methods: ways to rank choices that its version has.
         max_input: most prompt tokens, 0 unknown; `max_total` with the generated ones.
@@ -81,17 +82,31 @@ async def probe(transport: Transport, url: str, *, openai: bool = False) -> Capa
     Raises:
         Fault: it does not answer at all, or says that it is not ready.
     """
-    status, body = await transport.get(url + ("/v1/models" if openai else "/info"))
+    info = await _told(transport, url + "/info")
+    native = from_info(info) if info.get("version") and info.get("model_id") else None
+    if not openai:
+        return native or Capabilities(info=info)
+    listed = await _told(transport, url + "/v1/models")
+    served = ",".join(sorted(str(record(row).get("id") or "") for row in rows(listed.get("data"))))
+    able = Capabilities("openai", model_id=served, chat=True, tokenize=False, info=listed)
+    if native is None:
+        return able
+    return dataclasses.replace(able, version=native.version, max_concurrent=native.max_concurrent, info=info)
+
+
+async def _told(transport: Transport, url: str) -> dict[str, Any]:
+    """Get an object; empty when the server has none there.
+
+    Raises:
+        Fault: it does not answer, or says that it is not ready.
+    """
+    status, body = await transport.get(url)
     if status >= 500 or status == 429:
         raise Fault(str(status), f"{url} answered {status}: {body[:200].decode('utf-8', 'replace')}")
     try:
-        told = record(decode(body)) if status == 200 else {}
+        return record(decode(body)) if status == 200 else {}
     except ValueError:
-        told = {}
-    if openai:
-        served = [str(record(row).get("id") or "") for row in rows(told.get("data"))]
-        return Capabilities("openai", model_id=",".join(sorted(served)), chat=True, tokenize=False, info=told)
-    return from_info(told) if told.get("version") and told.get("model_id") else Capabilities(info=told)
+        return {}
 
 
 async def survey(

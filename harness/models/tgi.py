@@ -31,14 +31,15 @@ class TgiModel(BaseModel):
         stops = (*call.ask.stop, *self.entry.stop)
 
         async def attempt(endpoint: Endpoint) -> wire.Answer:
-            if self.options.stream and not extra:
+            if (self.options.stream or self.entry.stream) and not extra:
                 url = endpoint.url + "/generate_stream"
                 return await self.transport.stream(url, body, headers, max_new_tokens=room, stops=stops)
             url = endpoint.url + "/generate"
             data, said = await self.transport.post(url, body, headers, max_new_tokens=room)
             return wire.read_generate(data, said, where=url)
 
-        return Result(*await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s))
+        answer, endpoint, tries = await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s)
+        return Result(answer, endpoint, tries, sent.get("seed"))
 
     async def tokens(self, text: str, *, deadline_s: float = 60.0) -> list[int] | None:
         """Token ids of a prompt with the special tokens the server adds; None when it cannot say."""

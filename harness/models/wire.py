@@ -116,7 +116,7 @@ def _answer(text: str, details: Mapping[str, Any], sent_headers: Mapping[str, st
     tops, prefill = rows(details.get("top_tokens")), rows(details.get("prefill"))
     counted = details.get("input_length") or sent_headers.get("x-prompt-tokens") or len(prefill)
     return Answer(
-        text,
+        clean(text),
         finish_reason=str(details.get("finish_reason") or ""),
         prompt_tokens=int(number(counted)),
         output_tokens=int(number(details.get("generated_tokens") or sent_headers.get("x-generated-tokens"))),

@@ -120,6 +120,12 @@ async def test_missing_details_cost_nothing_but_the_counts():
                 assert (await model.complete(call())).text == TEXT
 
 
+async def test_lone_surrogates_and_infinities_are_read():
+    body = b'{"generated_text": "a\\ud800b", "details": {"tokens": [{"logprob": -Infinity}]}}'
+    async with FaultServer(default=Behaviour(body=body)) as server, open_at(server) as model:
+        assert (await model.complete(call())).text == "a\ufffdb"
+
+
 async def test_a_stream_split_at_every_byte_reads_the_same():
     async with FaultServer(default=Behaviour(pieces=1)) as server, open_at(server, stream=True) as model:
         assert (await model.complete(call())).text == TEXT

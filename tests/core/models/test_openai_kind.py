@@ -29,7 +29,7 @@ def chat(text, *, finish="stop", logprobs=None):
 
 
 def answering(body, status=200):
-    return FaultServer(default=Behaviour(status, json.dumps(body).encode()))
+    return FaultServer(info=None, default=Behaviour(status, json.dumps(body).encode()))
 
 
 def open_at(server, selector, **more):
@@ -58,12 +58,14 @@ async def test_completions_keep_our_template():
 
 async def test_sampling_and_released_decoding():
     async with answering(completion("x")) as server, open_at(server, "agentlm-7b@openai") as model:
-        await model.complete(Call(KEY, TALK, None, Ask(32, temperature=1.0, top_p=0.9), seed=5))
+        sampled = Call(KEY, TALK, None, Ask(32, temperature=1.0, top_p=0.9), seed=5)
         released = {"temperature": 0.7, "do_sample": False, "truncate": 3968}
-        await model.complete(Call(KEY, TALK, None, Ask(32), seed=6, decoding=released))
+        calls = (sampled, Call(KEY, TALK, None, Ask(32), seed=6, decoding=released))
+        replies = [(await model.complete(call)).seed for call in calls]
         first, second = (seen.data for seen in server.seen)
         assert (first["temperature"], first["top_p"], first["seed"]) == (1.0, 0.9, 5)
         assert (second["temperature"], second["seed"]) == (0.7, 6)
+        assert replies == [5, 6]  # a server that does not repeat the seed
 
 
 async def test_chat_leaves_the_template_to_the_server_and_notes_raw():
@@ -76,6 +78,13 @@ async def test_chat_leaves_the_template_to_the_server_and_notes_raw():
         reply = await model.complete(Call(KEY, (), "raw \ud800 text", Ask(32)))
         assert reply.notes == ("raw->user",)
         assert server.seen[1].data["messages"] == [{"role": "user", "content": "raw \ufffd text"}]
+
+
+async def test_tgis_own_v1_wants_the_model_name_tgi():
+    async with FaultServer(default=Behaviour(body=json.dumps(chat("hi")).encode())) as server:
+        async with open_at(server, "any-name@chat") as model:
+            await model.complete(Call(KEY, TALK, None, Ask(32)))
+        assert server.seen[0].data["model"] == "tgi"
 
 
 async def test_chat_refuses_a_prefix():

@@ -50,7 +50,7 @@ async def serving(role, **how):
 
 async def test_a_role_is_asked_once_per_key_and_logged():
     logged = []
-    async with serving("judge=gpt-x", default=chat("because")) as (server, model):
+    async with serving("judge=gpt-x", default=chat("because"), info=None) as (server, model):
         bound = BoundChat("judge", model, EPISODE, log=logged.append, recorded={"old": "recorded answer"})
         assert (await bound.ask("k1", TALK, Ask(8))).text == "because"
         assert (await bound.ask("k1", TALK, Ask(8))).text == "because"
