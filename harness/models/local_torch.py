@@ -57,6 +57,7 @@ class LocalModel:
         """
         if cancelled.is_set():
             raise Invalid("cancelled")
+        sent = {key: value for key, value in sent.items() if value is not None}  # null is not sent
         ids = self._tokenizer(prompt)["input_ids"]
         if cut := sent.get("truncate"):
             ids = ids[-int(cut) :]
