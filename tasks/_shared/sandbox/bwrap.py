@@ -28,6 +28,8 @@ class Bwrap:
     Attributes:
         stage: folder over which each sandbox mounts its own file system, in a namespace of its own.
         filter: the system call filter, in hexadecimal.
+        meminfo: /proc/meminfo as it stood at the start, in hexadecimal. Inside it stands still: what a
+            problem asks of the memory in use would else change with the host's load between two looks.
     """
 
     name = "bwrap"
@@ -35,6 +37,7 @@ class Bwrap:
     def __init__(self, layout: cgroups.Layout, version: str) -> None:
         self.version = version
         self.filter = seccomp.program().hex()
+        self.meminfo = Path("/proc/meminfo").read_bytes().hex()
         self.stage = Path(tempfile.mkdtemp(prefix=cgroups.owner_prefix()))
         self._layout = layout
         self._boxes: set[BwrapBox] = set()

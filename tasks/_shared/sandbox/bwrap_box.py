@@ -106,6 +106,7 @@ class BwrapBox:
     def _request(self, image: Path | Programs) -> dict[str, Any]:
         host = self.spec.hostname
         marker = {"marker": f"{self._marker}\n".encode().hex()} if isinstance(image, Programs) else {}
+        memory = {"filter": self._backend.filter, "meminfo": self._backend.meminfo, **marker}
         return {
             "op": "create",
             "folders": [str(folder) for folder in self._group.folders],
@@ -117,7 +118,7 @@ class BwrapBox:
                 "etc/hostname": f"{host}\n",
                 "etc/hosts": f"127.0.0.1\tlocalhost\n127.0.0.1\t{host}\n",
             },
-            "memory": {"filter": self._backend.filter, **marker},
+            "memory": memory,
             "argv": self._argv(image),
         }
 
@@ -137,6 +138,7 @@ class BwrapBox:
             argv += ["--ro-bind", f"/proc/{name}", f"/proc/{name}"]
         for name in (name for name in _HIDDEN if Path("/proc", name).exists()):
             argv += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+        argv += ["--perms", "0444", "--ro-bind-data", "{meminfo}", "/proc/meminfo"]
         argv += ["--seccomp", "{filter}", "--clearenv", "--chdir", "/"]
         for name, value in ENVIRONMENT.items():
             argv += ["--setenv", name, value]
