@@ -2,6 +2,7 @@
 (() => {
   const SHORT_MS = 1000; // timers beyond this are clocks, not reactions to an action
   const CAP_MS = 1500; // a page that never rests is taken as it is
+  const LOAD_MS = 5000; // its images are given longer: without them it is another page
 
   // The only date a listed page prints; a real one would change the first page from day to day.
   Date.prototype.toDateString = () => 'Mon Jan 01 2024';
@@ -29,26 +30,35 @@
     document.getAnimations().some((a) => a.playState === 'running' && a.effect.getComputedTiming().endTime < CAP_MS);
 
   async function settle() {
-    const end = performance.now() + CAP_MS;
-    while (busy() && !WOB_DONE_GLOBAL && performance.now() < end) await new Promise((go) => later(go, 4));
+    const began = performance.now();
+    const within = (limit) => performance.now() - began < limit;
+    while (!WOB_DONE_GLOBAL && ((busy() && within(CAP_MS)) || (loading() && within(LOAD_MS))))
+      await new Promise((go) => later(go, 4));
   }
 
-  // Icons that change under the pointer have no size until they are loaded, and the click after the
-  // move would miss them; a driver that moves the pointer slowly never notices.
+  // Icons are the content of style rules: they load when an element first shows them (or when the pointer
+  // comes over it), and until then the element has no size, can neither be hit nor counts as visible.
   const icons = [];
+  const iconic = [];
   async function preload() {
     for (const sheet of document.styleSheets) {
       if (sheet.href) continue;
       for (const rule of sheet.cssRules) {
-        const found = rule.cssText.includes(':hover') && /content: *url\("(.*?)"\)/.exec(rule.cssText);
+        const found = rule.style && /url\("(.*?)"\)/.exec(rule.style.content);
         if (!found) continue;
         const icon = new Image();
         icon.src = found[1];
         icons.push(icon);
+        iconic.push(rule.selectorText.replaceAll(':hover', ''));
       }
     }
     await Promise.allSettled(icons.map((icon) => icon.decode()));
   }
+
+  const bare = (e) => e.checkVisibility() && e.getBoundingClientRect().width === 0;
+  const loading = () =>
+    [...document.images].some((image) => !image.complete) ||
+    (iconic.length > 0 && [...document.querySelectorAll(iconic.join(','))].some(bare));
 
   function state() {
     return {
@@ -156,7 +166,7 @@
         e.focus();
         return { how: 'enter' }; // something lies over the button: it gets the key instead
       }
-      return { how: 'point', x: at.x, y: at.y };
+      return { how: 'point', x: at.x, y: at.y, moving: iconic.length > 0 };
     }
     return { how: all.length ? 'hidden' : 'none' };
   }
@@ -174,5 +184,5 @@
     return { how: 'point', x: at.x, y: at.y };
   }
 
-  Object.defineProperty(window, 'harnessPage', { value: { start, look, target, option, hover } });
+  Object.defineProperty(window, 'harnessPage', { value: { start, settle, look, target, option, hover } });
 })();

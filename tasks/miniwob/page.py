@@ -91,6 +91,9 @@ class WobPage:
     async def _click(self, xpath: str) -> bool:
         found = await self._run("target", xpath)
         if found["how"] == "point":
+            if found["moving"]:
+                await self._evaluated(self._tab.page.mouse.move(found["x"], found["y"]))
+                await self._run("settle")
             await self._evaluated(self._tab.page.mouse.click(found["x"], found["y"]))
         elif found["how"] == "enter":
             await self._evaluated(self._tab.page.keyboard.press("Enter"))

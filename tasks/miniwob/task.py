@@ -51,8 +51,8 @@ SPEC = TaskSpec(
     ),
     expected_turns=14,
     ceiling={
-        ("paper", "mirror"): 99.0,
-        ("fixed", "mirror"): 99.0,
+        ("paper", "mirror"): 100.0,
+        ("fixed", "mirror"): 100.0,
         ("paper", "fixture"): 100.0,
         ("fixed", "fixture"): 100.0,
     },

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -228,7 +229,7 @@ async def test_the_list_names_its_options_and_the_terminal_takes_arguments(world
             await page.act(action)
         view = await page.look(episode.view, missed=False)
         assert "not understood" not in view.html
-        name = view.html.split('class="output">')[-1].split("<")[0].split()[0]
+        name = re.findall(r'class="output"[^>]*>([^<]*)<', view.html)[-1].split()[0]
         for action in (Action("type", f"rm -f {name}"), Action("press", "enter")):
             await page.act(action)
         assert (await page.look(episode.view, missed=False)).done
