@@ -10,7 +10,7 @@ HEADROOM = 8
 
 UNKNOWN_START, UNKNOWN_CAP = 32, 256
 _QUEUE_FLOOR_S = 0.5
-_SLOW = 4.0
+_SLOW, _LESS = 4.0, 0.5
 _LATENCY_FLOOR = 8.0
 _PROMPT_TOKENS = 16
 
@@ -41,6 +41,7 @@ class Limit:
     _credit: int = 0
     _best: float = math.inf
     _recent: float = 0.0
+    _best_rate: float = 0.0
 
     @property
     def room(self) -> int:
@@ -59,7 +60,7 @@ class Limit:
             if queue_s > max(_QUEUE_FLOOR_S, 0.5 * (latency_s - queue_s)):
                 self._decrease(epoch, 0.9, floor=1.0)
                 return
-        elif self._slowed(latency_s / (tokens + _PROMPT_TOKENS)):
+        elif self._worsened(latency_s / (tokens + _PROMPT_TOKENS), in_flight):
             self._decrease(epoch, 0.9, floor=_LATENCY_FLOOR)
             return
         # Growth only counts while the limit is what holds requests back.
@@ -74,10 +75,13 @@ class Limit:
         self.value = max(1.0, self.value / 2)
         self.epoch += 1
 
-    def _slowed(self, per_token: float) -> bool:
-        self._best = min(self._best, per_token)
+    def _worsened(self, per_token: float, in_flight: int) -> bool:
+        """Slower and getting less done: latency alone rises with every batch that is worth it."""
         self._recent = per_token if not self._recent else 0.9 * self._recent + 0.1 * per_token
-        return self._recent > _SLOW * self._best
+        self._best = min(self._best, self._recent)
+        rate = max(1, in_flight) / self._recent
+        self._best_rate = max(self._best_rate, rate)
+        return self._recent > _SLOW * self._best and rate < _LESS * self._best_rate
 
     def _decrease(self, epoch: int, factor: float, *, floor: float) -> None:
         if epoch == self.epoch and self.value > floor:

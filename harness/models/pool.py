@@ -240,8 +240,11 @@ class Pool:
     async def _healing(self) -> None:
         while sick := [e for e in self.endpoints if not e.healthy]:
             await self.clock.sleep(_HEALTH_S)
-            for endpoint, back in zip(sick, await asyncio.gather(*map(self._alive, sick)), strict=True):
-                if back:
+            answers = await asyncio.gather(*map(self._alive, sick), return_exceptions=True)
+            for endpoint, back in zip(sick, answers, strict=True):
+                if isinstance(back, Exception):
+                    log.error("%s: its health cannot be asked: %s", endpoint.url, back)
+                elif back is True:
                     self._readmit(endpoint)
 
     def _readmit(self, endpoint: Endpoint) -> None:

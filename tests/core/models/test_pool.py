@@ -316,6 +316,10 @@ def test_limit_steps_back_when_the_server_queues_or_slows():
     for latency in [1.0] * 5 + [30.0] * 40:
         slow.succeeded(slow.epoch, in_flight=100, latency_s=latency, queue_s=None, tokens=10)
     assert 8 <= slow.value < 90
+    batching = Limit(100, 100)  # ten times slower per request, ten times more done: that is how batches work
+    for in_flight, latency in [(1, 1.0)] * 20 + [(100, 10.0)] * 100:
+        batching.succeeded(batching.epoch, in_flight=in_flight, latency_s=latency, queue_s=None, tokens=10)
+    assert batching.value == 100
 
 
 async def test_429_halves_the_limit_and_loses_nothing():
