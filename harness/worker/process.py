@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,15 +156,15 @@ class Worker:
             self._ended = True
             return
         self._closed = True
-        if self.alive and idle and process.stdin is not None:
-            self._ended, self._fault = True, "it was closed"
-            process.stdin.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GRACE_S):
-                    await process.wait()
-        self._ended, self._fault = True, self._fault or "it was closed"
-        _kill_group(process.pid)  # with what the child itself had started
-        await process.wait()
+        try:
+            if self.alive and idle and process.stdin is not None:
+                self._ended, self._fault = True, "it was closed"
+                process.stdin.close()
+                await _within_grace(process.wait())
+        finally:
+            self._ended, self._fault = True, self._fault or "it was closed"
+            _kill_group(process.pid)  # with what the child itself had started
+        await _within_grace(process.wait())
         if self._stderr is not None:
             await asyncio.wait({self._stderr}, timeout=GRACE_S)
             self._stderr.cancel()
@@ -262,10 +262,8 @@ class Worker:
     async def _reaped(self) -> None:
         """Let the exit code and the last words of a dying child arrive."""
         assert self._process is not None and self._stderr is not None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_S):
-                await self._process.wait()
-                await asyncio.wait({self._stderr}, timeout=GRACE_S / 4)
+        await _within_grace(self._process.wait())
+        await asyncio.wait({self._stderr}, timeout=GRACE_S / 4)
         self.kill("it closed its pipe")
 
     def _obituary(self) -> str:
@@ -273,6 +271,13 @@ class Worker:
         said = b"".join(self._tail)[-TAIL:].decode("utf-8", "replace").strip()
         head = f"worker {self.launch.module} (pid {self.pid}, exit {code}): {self._fault or 'it died'}"
         return f"{head}\n{said}" if said else head
+
+
+async def _within_grace(wait: Awaitable[object]) -> None:
+    """Wait, but not for ever: a descendant that left the group may hold the pipes open."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GRACE_S):
+            await wait
 
 
 def _kill_group(pid: int) -> None:

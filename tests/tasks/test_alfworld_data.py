@@ -13,7 +13,7 @@ from harness import config, data
 from harness.errors import DataError, MissingPart
 from harness.types import Context
 from tasks.alfworld import game, prompts
-from tasks.alfworld.engine import names
+from tasks.alfworld.engine import Translation, names
 from tasks.alfworld.prepare import prepare
 from tasks.alfworld.task import GAMES, LOGIC, TASK
 
@@ -43,6 +43,26 @@ def test_names_count_down_within_a_class() -> None:
         "sink_bar_1_bar_sinkbasin": "sinkbasin 1",
     }
     assert names(reversed(ids)) == names(ids)
+
+
+def test_a_game_is_translated_once_unless_a_plan_is_wanted() -> None:
+    calls: list[tuple[str, bool]] = []
+
+    def translate(domain: str, problem: str, **more: bool) -> tuple[object, str]:
+        calls.append((problem, more.get("optimize", False)))
+        return object(), f"sas of {problem}"
+
+    translation = Translation(translate)
+    calls.clear()
+    for _ in range(2):  # the engine loads and resets
+        assert translation("d", "p", verbose=False)[1] == "sas of p"
+        assert translation("d", "p", verbose=False, optimize=True)[0] is None
+    assert calls == [("p", False)]
+    translation.forget()
+    translation.plan = True
+    for _ in range(2):
+        assert translation("d", "p", verbose=False, optimize=True)[1] == "sas of p"
+    assert calls == [("p", False), ("p", True)]
 
 
 def test_fixture_is_small_and_has_all_six_kinds() -> None:
