@@ -35,7 +35,13 @@ class HotpotWorld:
     ) -> None:
         self._wiki, self._prompts, self._rules = wiki, prompts, rules
         self._reading, self._count = reading, count
-        self.fingerprint: Mapping[str, str] = {"wiki": wiki.name, "tokens": tokens, **wiki.coverage()}
+        self.fingerprint: Mapping[str, str] = {
+            "note": rules.label,
+            "comparable": "no (offline wiki)" if wiki.name == "offline" else "yes",
+            "wiki": wiki.name,
+            "tokens": tokens,
+            **wiki.coverage(),
+        }
 
     async def episode(self, sample: Sample, repeat: int, seed: int) -> HotpotEpisode:
         del repeat, seed  # nothing here is random

@@ -25,7 +25,12 @@ class RewooWorld:
         self, prompts: Prompts, tools: toolbox.Toolbox, rules: Rules, facts: Mapping[str, str]
     ) -> None:
         self._prompts, self._tools, self._rules = prompts, tools, rules
-        self.fingerprint: Mapping[str, str] = {"label": rules.label, **tools.fingerprint(), **facts}
+        self.fingerprint: Mapping[str, str] = {
+            "note": ", ".join([rules.label, tools.label, *(["graded by rule"] if rules.by_rule else [])]),
+            "label": rules.label,
+            **tools.fingerprint(),
+            **facts,
+        }
 
     async def episode(self, sample: Sample, repeat: int, seed: int) -> RewooEpisode:
         del seed  # nothing here is random

@@ -64,6 +64,7 @@ async def test_two_search_oracle_scores_100_on_all_300_rows(
     rows: list[Row] = []
     sizes: list[int] = []
     async with TASK.world(ctx) as world:
+        assert world.fingerprint["note"] == "wiki offline (2958 pages, not comparable with live)"
         for item in TASK.samples(ctx, "test"):
             episode, oracle = await world.episode(item, 0, 0), TASK.oracle(ctx, item)
             observation, calls = await episode.reset(), 0

@@ -51,6 +51,7 @@ async def test_oracle_is_right_on_all_250_rows_by_rule_and_by_judge(
     rows: list[Row] = []
     async with TASK.world(ctx) as world:
         assert world.fingerprint["comparable"].startswith("no (")
+        assert world.fingerprint["note"].startswith("rewoo-5of7, wiki offline (0 pages")
         for item in TASK.samples(ctx, "test"):
             episode, oracle = await world.episode(item, 0, 0), TASK.oracle(ctx, item)
             observation = await episode.reset()
