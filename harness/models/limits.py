@@ -41,6 +41,7 @@ class Limit:
     _credit: int = 0
     _best: float = math.inf
     _recent: float = 0.0
+    _busy: float = 1.0
     _best_rate: float = 0.0
 
     @property
@@ -78,8 +79,9 @@ class Limit:
     def _worsened(self, per_token: float, in_flight: int) -> bool:
         """Slower and getting less done: latency alone rises with every batch that is worth it."""
         self._recent = per_token if not self._recent else 0.9 * self._recent + 0.1 * per_token
+        self._busy = 0.9 * self._busy + 0.1 * in_flight
         self._best = min(self._best, self._recent)
-        rate = max(1, in_flight) / self._recent
+        rate = self._busy / self._recent
         self._best_rate = max(self._best_rate, rate)
         return self._recent > _SLOW * self._best and rate < _LESS * self._best_rate
 
