@@ -81,7 +81,7 @@ class Limit:
         self._recent = per_token if not self._recent else 0.9 * self._recent + 0.1 * per_token
         self._busy = 0.9 * self._busy + 0.1 * in_flight
         self._best = min(self._best, self._recent)
-        rate = self._busy / self._recent
+        rate = self._busy / max(self._recent, 1e-9)
         self._best_rate = max(self._best_rate, rate)
         return self._recent > _SLOW * self._best and rate < _LESS * self._best_rate
 
