@@ -1,0 +1,75 @@
+"""The page that shows how to add a benchmark is executed as it stands."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's files as an installed package."""
+    folder = tmp_path_factory.mktemp("site")
+    page = (root / "docs" / "adding-a-task.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:python|toml|json)\n# (\S+)\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 9
+    for name, text in blocks:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    facts = folder / "guess_bench-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n")
+    (found,) = project["entry-points"]["harness.tasks"].items()
+    (facts / "entry_points.txt").write_text(f"[harness.tasks]\n{found[0]} = {found[1]}\n")
+    return folder
+
+
+def harness(site: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(site), "HARNESS_CACHE": str(cwd / "cache")}
+    env.pop("HARNESS_MIRROR", None)
+    command = [sys.executable, "-m", "harness", *words]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_benchmark_of_the_page_runs(site, tmp_path):
+    assert "guess" in harness(site, tmp_path, "list", "tasks").stdout
+    assert harness(site, tmp_path, "doctor", "guess", "--mirror", "fixture").returncode == 0
+    done = harness(
+        site, tmp_path, "run", "--model", "oracle", "--task", "guess", "--mirror", "fixture", "--out", "r"
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(harness(site, tmp_path, "report", "r", "--format", "json").stdout)
+    line = report["tasks"]["guess"]
+    assert (line["score"], line["scored"]) == (100.0, 4)
+
+
+def test_its_data_is_asked_for(site, tmp_path):
+    done = harness(site, tmp_path, "run", "--model", "oracle", "--task", "guess")
+    assert done.returncode == 2
+    assert "write a JSON list of numbers from 1 to 100 to numbers.json" in done.stderr
+    mirror = tmp_path / "mirror" / "guess"
+    mirror.mkdir(parents=True)
+    (mirror / "numbers.json").write_text("[50]")
+    done = harness(
+        site, tmp_path, "run", "--model", "oracle", "--task", "guess", "--mirror", "mirror", "--out", "r"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_binary_search_scores_what_the_page_says(site, tmp_path):
+    replies = {"test/0": ["50", "25", "12", "18", "15", "16", "17"], "test/1": ["no idea"]}
+    lines = [json.dumps({"task": "guess", "sample": key, "replies": value}) for key, value in replies.items()]
+    (tmp_path / "replies.jsonl").write_text("\n".join(lines))
+    words = ["--samples", "test/0,test/1", "--mirror", "fixture", "--out", "r"]
+    done = harness(site, tmp_path, "run", "--model", "replay:replies.jsonl", "--task", "guess", *words)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(harness(site, tmp_path, "report", "r", "--format", "json").stdout)
+    values = {e["sample"]: e["value"] for e in report["tasks"]["guess"]["episodes"]}
+    assert values == {"test/0": pytest.approx(1 - 6 / 7), "test/1": 0.0}
