@@ -78,6 +78,7 @@ class SciWorldTask(BaseTask):
         ),
         options=OPTIONS,
         expected_turns=40,
+        ceiling={("paper", "fixture"): 62.11, ("fixed", "fixture"): 100.0},
         paper_n=270,
     )
 
