@@ -65,7 +65,6 @@ async def execute(plan: Plan, use: Use, rules: Rules) -> Outcome:
     allowed = _allowed(plan, rules)
     tasks: dict[str, asyncio.Task[Result]] = {}
     done: dict[str, Result] = {}
-    waits: asyncio.Task[Result]
 
     async def work(call: Call) -> Result:
         if needed := [tasks[name] for name in call.needs]:
@@ -76,10 +75,10 @@ async def execute(plan: Plan, use: Use, rules: Rules) -> Outcome:
 
     try:
         for call in plan.calls:
-            waits = tasks[call.name] = asyncio.ensure_future(work(call))
+            task = tasks[call.name] = asyncio.create_task(work(call))
             if not rules.parallel:
-                await asyncio.wait([waits])
-                if waits.exception() is not None:
+                await asyncio.wait([task])
+                if task.exception() is not None:
                     break
         for call in plan.calls:
             try:

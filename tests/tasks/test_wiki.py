@@ -80,6 +80,16 @@ async def test_a_suggestion_hides_the_exact_page_only_upstream(rule: str, title:
     assert found.title == title
 
 
+async def test_a_term_that_is_no_title_is_not_tried_as_one():
+    wiki = pages()
+    wiki.suggestions["Tern|Heron"] = "Heron (bird)"
+    async with live(wiki, suggest="prefer_exact") as client:
+        found = await client.resolve("Tern|Heron")
+    assert isinstance(found, Page)
+    assert found.title == "Heron (bird)"
+    assert all("|" not in seen.get("titles", "") for seen in wiki.seen)
+
+
 async def test_an_invalid_title_is_refused_not_missing():
     wiki = pages()
     wiki.listed = ("a <b>",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -17,6 +18,10 @@ DAY = 86_400.0
 Suggest = Literal["upstream", "prefer_exact"]
 
 _BUSY = ("maxlag", "ratelimited", "readonly", "internal_api_error", "cirrussearch-too-busy-error")
+
+
+_NO_TITLE = re.compile(r"[|#<>\[\]{}\x00-\x1f]")
+"""Characters no title has; `|` would ask for several pages at once."""
 
 
 class _NoPage(Exception):
@@ -78,7 +83,8 @@ class MediaWiki:
                 raise _NoPage
             return await self._page(first[0], "search")
         if self._suggest == "prefer_exact":
-            for title, via in ((term, "exact"), *((title, "search") for title in first)):
+            exact = [] if _NO_TITLE.search(term) else [(term, "exact")]
+            for title, via in (*exact, *((title, "search") for title in first)):
                 try:
                     return await self._page(title, via)
                 except _NoPage:
