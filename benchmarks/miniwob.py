@@ -4,8 +4,9 @@
 
 An action is one click on a checkbox by xpath and the page read afterwards. Selenium does it as the released
 scripts did: one Chrome, `find_element`, the default `ActionChains`, and the page's state by script. Targets:
-at 8 and at 32 contexts 20 times its rate, and at most 40 MB (proportional set size) per context. The exit
-code is 1 when a figure is worse than its target by more than half.
+at 8 and at 32 contexts 20 times its rate, and at most 40 MB (proportional set size) per context, browser
+processes included, once every context has made five actions (an episode makes three to ten). The exit code
+is 1 when a figure is worse than its target by more than half.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from harness.types import Context, Sample  # noqa: E402
 from tasks._shared.browser.process import parents  # noqa: E402
 from tasks.miniwob import pages  # noqa: E402
 from tasks.miniwob.actions import Action  # noqa: E402
+from tasks.miniwob.episode import WobEpisode  # noqa: E402
 from tasks.miniwob.task import TASK  # noqa: E402
 from tasks.miniwob.world import WobWorld  # noqa: E402
 
@@ -33,6 +35,7 @@ TASK_NAME = "click-checkboxes-large"
 XPATH = '//*[@id="ch0"]'
 SELENIUM_ACTIONS = 20
 SECONDS = 6.0
+EPISODE_ACTIONS = 5
 TIMES_SELENIUM = 20.0
 MEGABYTES = 40.0
 SLACK = 1.5
@@ -78,21 +81,31 @@ async def loaded(world: WobWorld, contexts: int) -> tuple[float, float]:
     episodes = [await world.episode(sample, 0, seed) for seed in range(contexts)]
     for episode in episodes:
         await episode.reset()
+    for episode in episodes:
+        for _ in range(EPISODE_ACTIONS):
+            await one(episode)
+    memory = sum(pss(pid) for pid in family(parents(world.pool._run))) / contexts
     began, done = time.perf_counter(), 0
 
-    async def work(page, first) -> None:
+    async def work(episode: WobEpisode) -> None:
         nonlocal done
         while time.perf_counter() - began < SECONDS:
-            assert await page.act(Action("clickxpath", XPATH))
-            assert (await page.look(first, missed=False)).html
+            await one(episode)
             done += 1
 
-    await asyncio.gather(*(work(episode._page, episode.view) for episode in episodes))
+    await asyncio.gather(*(work(episode) for episode in episodes))
     rate = done / (time.perf_counter() - began)
-    memory = sum(pss(pid) for pid in family(parents(world.pool._run))) / contexts
     for episode in episodes:
         await episode.close()
     return rate, memory
+
+
+async def one(episode: WobEpisode) -> None:
+    """One action and the page read afterwards."""
+    page = episode._page
+    assert page is not None
+    assert await page.act(Action("clickxpath", XPATH))
+    assert (await page.look(episode.view, missed=False)).html
 
 
 def family(roots) -> set[int]:

@@ -66,13 +66,13 @@ class MiniWob(BaseTask):
     spec = SPEC
 
     def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        """`<task>/<trial>`, the tasks in the order of the data's list."""
+        """`<task>/<trial>`: every task's first instance, in the order of the data's list, then every second."""
         del split
-        trials = int(ctx.options["trials"] or 0)
+        trials, tasks = int(ctx.options["trials"] or 0), self._tasks(ctx)
         return [
             Sample(f"{task}/{trial}", {"task": task, "trial": trial}, group=task)
-            for task in self._tasks(ctx)
             for trial in range(trials)
+            for task in tasks
         ]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[WobWorld]:
