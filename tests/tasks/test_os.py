@@ -104,8 +104,6 @@ async def test_the_oracle_solves_the_fixture(profile: Profile) -> None:
 
 FIRST = "7/2023-06-07-00-13-14"
 UNSOLVABLE = {f"{FIRST}/{index}" for index in (0, 8, 29, 75)}
-HOST_LOAD = f"{FIRST}/18"
-"""Its gold has the share of the host's memory in use: right only while that stands still."""
 
 
 @pytest.mark.parametrize("profile", ["paper", pytest.param("fixed", marks=pytest.mark.full)])
@@ -113,9 +111,10 @@ async def test_the_oracle_reaches_140_of_144(profile: Profile, mirror: Path) -> 
     ctx = context(mirror / "os", profile)
     scores = await play_all(ctx, "std", oracle(ctx))
     assert len(scores) == 144
-    assert failing(scores) - {HOST_LOAD} == UNSOLVABLE
+    assert failing(scores) == UNSOLVABLE
 
 
+@pytest.mark.full
 async def test_the_oracle_solves_dev_but_for_one(mirror: Path) -> None:
     ctx = context(mirror / "os")
     scores = await play_all(ctx, "dev", oracle(ctx))
@@ -127,7 +126,7 @@ async def test_the_oracle_solves_dev_but_for_one(mirror: Path) -> None:
 async def test_with_root_as_directory_two_more_are_solved(mirror: Path) -> None:
     ctx = context(mirror / "os", cwd="/root")
     scores = await play_all(ctx, "std", oracle(ctx))
-    assert failing(scores) - {HOST_LOAD} == {f"{FIRST}/0", f"{FIRST}/75"}
+    assert failing(scores) == {f"{FIRST}/0", f"{FIRST}/75"}
 
 
 @pytest.mark.full
