@@ -62,6 +62,6 @@ def aggregate(rows: Sequence[Row]) -> Mapping[str, float]:
         found[name] = fmean(row.metrics[name] for row in rows if name in row.metrics)
     for task, values in sorted(tasks.items()):
         low, high = wilson(sum(values), len(values))
-        found |= {f"{task}": fmean(values), f"{task}/low": low, f"{task}/high": high}
+        found |= {f"page/{task}": fmean(values), f"page/{task}/low": low, f"page/{task}/high": high}
     found[METRIC] = fmean(row.value for row in rows)
     return found

@@ -66,7 +66,7 @@ class MiniWob(BaseTask):
     spec = SPEC
 
     def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        """`<task>/<trial>`: every task's first instance, in the order of the data's list, then every second."""
+        """`<task>/<trial>`: each task's first instance, in the order of the list, then each second."""
         del split
         trials, tasks = int(ctx.options["trials"] or 0), self._tasks(ctx)
         return [

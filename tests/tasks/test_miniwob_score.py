@@ -50,8 +50,8 @@ def test_micro_counts_every_episode_once():
     assert found["success_rate"] == pytest.approx(2 / 10)
     assert found["macro"] == pytest.approx((1 + 1 / 4 + 0) / 3)
     assert (found["wilson_low"], found["wilson_high"]) == pytest.approx(wilson(2, 10))
-    assert found["b"] == pytest.approx(1 / 4)
-    assert found["b/high"] == pytest.approx(wilson(1, 4)[1])
+    assert found["page/b"] == pytest.approx(1 / 4)
+    assert found["page/b/high"] == pytest.approx(wilson(1, 4)[1])
     assert found["calls"] == 2.0
 
 
