@@ -125,8 +125,6 @@ async def survey(
         endpoint = Endpoint(url, Limit(*cap_for(able.max_concurrent if able else 0, concurrency)), able)
         endpoint.healthy = able is not None
         endpoints.append(endpoint)
-        if isinstance(known, Fault):
-            log.warning("%s does not answer and starts outside the pool: %s", url, known)
     answered = [e for e in endpoints if e.capabilities is not None]
     if not answered:
         first = next(str(fault) for fault in found if isinstance(fault, Fault))
@@ -134,6 +132,9 @@ async def survey(
             f"{entry.name}: no endpoint answers ({first}); start one (docker/README.md) "
             "or give --endpoint http://host:port"
         )
+    for url, known in zip(urls, found, strict=True):
+        if isinstance(known, Fault):
+            log.warning("%s does not answer and starts outside the pool: %s", url, known)
     for endpoint in answered[1:]:
         if difference := differs(answered[0], endpoint):
             raise UsageError(f"the endpoints serve different models: {difference}; give only those of one")

@@ -118,5 +118,7 @@ class _faults:
             raise Fault("timeout", f"{self._url} sent nothing for {self._waited_s:g} s") from error
         if isinstance(error, aiohttp.InvalidURL):
             raise UsageError(f"{self._url} is not a URL; give --endpoint http://host:port") from error
+        if isinstance(error, aiohttp.ClientConnectorError):
+            raise Fault("connection", f"{self._url}: cannot connect to {error.host}:{error.port}") from error
         if isinstance(error, aiohttp.ClientError | OSError):
             raise Fault("connection", f"{self._url}: {type(error).__name__}: {error}") from error
