@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from harness.models.pool import Pool
 from harness.models.transport import Transport
 from harness.templates import Template, sanitize
 from harness.types import Message, Reply
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +140,6 @@ class BaseModel:
 
     async def close(self) -> None:
         """Close every connection."""
+        log.info("%s: %s", self.name, self.pool.stats())
         await self.pool.close()
         await self.transport.close()

@@ -139,3 +139,11 @@ async def test_released_decoding_is_sent_as_released():
     assert first["parameters"] == {**released, "details": True, "seed": 9} and reply.seed == 9
     assert second["parameters"] == {"max_new_tokens": 512, "do_sample": False, "details": True}
     assert first["inputs"] == "[INST] x [/INST]"  # the held-in client never sets the system text
+
+
+async def test_tokens_are_counted_where_the_server_can():
+    async with FaultServer() as server, open_model("agentlm-7b", endpoints=[server.url]) as model:
+        assert await model.count("four words of prompt") == 4
+    old = {"model_id": "m", "version": "1.0.3"}
+    async with FaultServer(info=old) as server, open_model("agentlm-7b", endpoints=[server.url]) as model:
+        assert await model.count("four words of prompt") is None
