@@ -84,6 +84,16 @@ class Task(Protocol):
         """Open what episodes share; closed after the task's last episode."""
         ...
 
+    def preflight(self, ctx: Context) -> None:
+        """Refuse options, keys or roles that cannot work, before anything is sent.
+
+        `ctx.models` names the bound roles; none of them can be asked yet.
+
+        Raises:
+            MissingPart: something is missing; every line names its fix.
+        """
+        ...
+
     def oracle(self, ctx: Context, sample: Sample) -> Oracle:
         """Build an oracle for one attempt at the sample."""
         ...
@@ -105,6 +115,9 @@ class BaseTask:
     """The parts of `Task` that most benchmarks share."""
 
     spec: TaskSpec
+
+    def preflight(self, ctx: Context) -> None:
+        """Nothing to check beyond needs and data."""
 
     def history(self, ctx: Context) -> str:
         """Take the policy named in the spec."""

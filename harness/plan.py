@@ -13,6 +13,7 @@ from harness.episode import Task
 from harness.errors import DataError, HarnessError, MissingPart, UsageError
 from harness.manifest import config_hash, directory_name
 from harness.models.roles import parse_role
+from harness.rolechats import RoleChat
 from harness.rollout import Decoding
 from harness.store import Item
 from harness.types import Context, Profile, Sample, TaskSpec
@@ -190,7 +191,9 @@ def _task(
     if lines:
         raise MissingPart("\n".join(lines))
     work = Path(tempfile.gettempdir())  # replaced by the runner with a private folder
-    ctx = Context(found.path, work, request.seed, options, {}, request.profile, found.source)
+    roles = {role: RoleChat(role) for role in (parse_role(text).role for text in request.roles)}
+    ctx = Context(found.path, work, request.seed, options, roles, request.profile, found.source)
+    task.preflight(ctx)
     try:
         samples = task.samples(ctx, split)
     except HarnessError:

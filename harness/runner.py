@@ -22,7 +22,6 @@ from harness.models.roles import open_role, parse_role
 from harness.phase import Phase
 from harness.plan import Plan, RunRequest, TaskPlan
 from harness.progress import Progress
-from harness.rolechats import RoleChat
 from harness.rollout import Setup, play
 from harness.scheduler import Budget, Job, Lane, Scheduler
 from harness.signals import Signals
@@ -121,7 +120,7 @@ class Runner:
     def _lane(self, plan: TaskPlan, model: Model, remaining: set[Item], work: Path) -> Lane:
         spec, request = plan.spec, self.plan.request
         (work / spec.name).mkdir()
-        ctx = replace(plan.ctx, work=work / spec.name, models={role: RoleChat(role) for role in self.roles})
+        ctx = replace(plan.ctx, work=work / spec.name)
         jobs = deque(
             Job(sample, repeat)
             for sample in plan.samples

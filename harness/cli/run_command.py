@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,10 @@ def command(*, wanted: bool, samples: str | None, retry: str | None, **chosen: A
     Exit code: 0 complete, 2 usage or a missing part, 3 incomplete, 130 interrupted.
     """
     ids = tuple(part.strip() for part in samples.split(",") if part.strip()) if samples else None
+    if chosen["mirror"] not in (None, "fixture"):
+        os.environ["HARNESS_MIRROR"] = chosen[
+            "mirror"
+        ]  # shared files, such as a vocabulary, come from there too
     request = RunRequest(samples=ids, retry=retry or "", **chosen)  # type: ignore[arg-type]
     if request.executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")

@@ -96,10 +96,18 @@ def _task(
     spec = _installed(data, name, int(chosen["version"]))
     data.judge = _judge(store, name)
     data.unlike = tuple(_unlike(spec, chosen, config))
+    data.unlike = (*data.unlike, *_stand_ins(store, name))
     if data.judge and data.judge != PAPER_JUDGE:
         data.unlike = (*data.unlike, f"judged by {data.judge}, published by {PAPER_JUDGE}")
     data.notes = (*data.notes, *_notes(store, name, facts, chosen))
     return data
+
+
+def _stand_ins(store: Store, name: str) -> tuple[str, ...]:
+    """A world says under `comparable` what it replaced: `no (offline wiki)`."""
+    fingerprint = cast("Mapping[str, str]", store.meta(f"fingerprint/{name}") or {})
+    said = fingerprint.get("comparable", "yes")
+    return (said.removeprefix("no").strip(" ()") or "not comparable",) if said.startswith("no") else ()
 
 
 def _judge(store: Store, name: str) -> str:

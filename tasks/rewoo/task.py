@@ -92,6 +92,12 @@ class Rewoo(BaseTask):
 
         return samples(ctx.data)
 
+    def preflight(self, ctx: Context) -> None:
+        """Name missing keys and roles before anything is sent."""
+        from tasks.rewoo.toolbox import check
+
+        check(ctx)
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.rewoo.world import open_world
 
