@@ -14,6 +14,7 @@ from harness.types import Context, Reply, Sample
 from harness.worker import Launch, Worker
 from tasks.alfworld import game
 from tasks.alfworld.task import GAMES, LOGIC, TASK
+from tasks.alfworld.world import SLOTS
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 GOLDEN = Path(__file__).with_name("alfworld_golden.json")
@@ -55,10 +56,8 @@ async def test_all_70_games_are_won_with_the_golden_words_64_at_once(mirror: Pat
     assert found == json.loads(GOLDEN.read_text())
 
 
-@pytest.mark.parametrize("slots", [8])
-async def test_a_workers_memory_is_flat_from_game_100_to_200(
-    mirror: Path, slots: int, tmp_path: Path
-) -> None:
+async def test_a_workers_memory_is_flat_from_game_100_to_200(mirror: Path, tmp_path: Path) -> None:
+    slots = SLOTS
     ctx = context(mirror, tmp_path)
     old = game.read_logic(ctx.data / LOGIC)
     paths = [ctx.data / GAMES / s.data["path"] for split in ("std", "dev") for s in TASK.samples(ctx, split)]
@@ -78,4 +77,4 @@ async def test_a_workers_memory_is_flat_from_game_100_to_200(
     finally:
         await worker.close()
     assert max(peaks) <= 100 + 6 * slots, peaks
-    assert peaks[1] <= peaks[0] * 1.04, peaks
+    assert peaks[1] <= peaks[0] * 1.05, peaks
