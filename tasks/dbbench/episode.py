@@ -1,0 +1,88 @@
+"""One sample against one model: SQL for rows, until an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.types import Ask, Message, Observation, Profile, Reply, Sample, Score
+from tasks.dbbench import score as scoring
+from tasks.dbbench.table import Table
+
+MAX_NEW_TOKENS = 128
+ROUNDS = 15
+"""Statements an episode may execute; the reply after the last one is still read for its answer."""
+
+LOGGED = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What all episodes of a run share."""
+
+    prompt: str
+    assent: str
+    ask: Ask
+    profile: Profile
+
+
+class DbEpisode:
+    """Plays one sample."""
+
+    def __init__(self, sample: Sample, table: Table, rules: Rules) -> None:
+        self._sample, self._table, self._rules = sample, table, rules
+        self._kind: str = sample.data["type"][0]
+        self._rounds = self._turns = 0
+        self._answer = ""
+        self._note = ""
+        self._outcome: str | None = None
+
+    async def reset(self) -> Observation:
+        defect = await self._table.open()
+        self._note = f"the released table cannot be loaded: {defect}" if defect else ""
+        data, rules = self._sample.data, self._rules
+        task = f"{data['description']}\n{data['add_description']}"
+        messages = (
+            Message("user", rules.prompt.strip(), "task"),
+            Message("assistant", rules.assent.strip(), "task"),
+            Message("user", task.strip(), "task"),
+        )
+        return Observation(messages, rules.ask, info={"kind": self._kind, "defect": defect})
+
+    async def step(self, reply: Reply) -> Observation:
+        self._turns += 1
+        text = reply.text
+        if scoring.action(text) == "Operation" and self._rounds < ROUNDS:
+            statement = scoring.statement(text)
+            if statement is None:
+                self._outcome = "model_error"
+                return Observation(done=True, info={"ended": "an Operation without SQL"})
+            self._rounds += 1
+            sql = statement.encode(errors="replace").decode()
+            shown = await self._table.execute(sql)
+            said = text.strip()
+            info = {"sql": sql[:LOGGED], "shown": shown}
+            return Observation((Message("user", shown.strip()),), self._rules.ask, said=said, info=info)
+        self._answer = scoring.final(text)
+        if not scoring.FINAL.search(text):
+            self._outcome = "limit" if self._rounds >= ROUNDS else "model_error"
+        plain = self._answer[:LOGGED].encode(errors="replace").decode()
+        return Observation(done=True, info={"answer": plain})
+
+    async def score(self) -> Score:
+        data = self._sample.data
+        labels: Sequence[str] = data["label"]
+        if scoring.group(self._kind) != "SELECT":
+            state = await self._table.state()
+            right = scoring.CORRECTED.get(self._sample.id, data["answer_md5"])
+            rules = {"paper": float(state == data["answer_md5"]), "fixed": float(state == right)}
+            # The table counts whatever the ending was.
+            outcome = None if rules[self._rules.profile] else self._outcome
+        else:
+            rules, outcome = scoring.judge(self._answer, labels), self._outcome
+        value = rules[self._rules.profile]
+        metrics = scoring.metrics(self._kind, value, rules, self._turns)
+        return Score(value, metrics, self._note, outcome)  # type: ignore[arg-type]
+
+    async def close(self) -> None:
+        await self._table.close()

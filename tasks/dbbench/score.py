@@ -1,0 +1,138 @@
+"""Values an answer against the labels, and a table against its stored hash; runs nothing it reads."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from harness.types import Row
+
+GROUPS = ("SELECT", "INSERT", "UPDATE")
+RULES = ("paper", "fixed")
+CORRECTED: Mapping[str, str] = {}
+"""Hashes of the right final table where the stored one is wrong, by sample id (`fixed` only)."""
+
+_LONGEST = 100_000
+"""An answer longer than this is read as plain text: a parser's work must stay bounded."""
+
+_ACTION = re.compile(r"Action: (.*?)\n")
+_BLOCK = re.compile(r"```sql\n([\s\S]*?)\n```")
+FINAL = re.compile(r"\nFinal Answer:(.*)")
+
+
+def action(text: str) -> str | None:
+    """The word after the first `Action: `, as upstream matches it, or None."""
+    found = _ACTION.search(text)
+    return found.group(1) if found else None
+
+
+def statement(text: str) -> str | None:
+    """The SQL of the first block, on one line as upstream sends it, or None."""
+    found = _BLOCK.search(text)
+    return found.group(1).strip().replace("\n", " ") if found else None
+
+
+def final(text: str) -> str:
+    """The rest of the line after `Final Answer:`, leading space and all; empty when there is none."""
+    found = FINAL.search(text)
+    return found.group(1) if found else ""
+
+
+def judge(text: str, labels: Sequence[str]) -> dict[str, float]:
+    """Value an answer under both rules."""
+    return {"paper": float(_paper(text, labels)), "fixed": float(_fixed(text, labels))}
+
+
+def _paper(text: str, labels: Sequence[str]) -> bool:
+    """Upstream's rule; upstream evaluated the text as Python, here only literals are read."""
+    answers = _listed(text)
+    if len(answers) == 1 and len(labels) == 1:
+        return _same(answers[0], labels[0])
+    try:
+        return set(answers) == set(labels)
+    except TypeError:  # a list within the list cannot be compared
+        return False
+
+
+def _listed(text: str) -> list[Any]:
+    value = _literal(text)
+    # A string is a list of its characters to upstream, and anything that cannot be listed is its text.
+    return list(value) if isinstance(value, str | bytes | list | tuple | set | dict) else [text]
+
+
+def _same(answer: Any, label: str) -> bool:
+    try:
+        return float(answer) == float(label)
+    except (TypeError, ValueError, OverflowError):
+        return answer == label
+
+
+def _fixed(text: str, labels: Sequence[str]) -> bool:
+    """The corrected rule: quotes and spaces around an answer do not matter, nor how a number is written."""
+    value = _literal(text)
+    if value is None:
+        try:
+            value = json.loads(text) if len(text) <= _LONGEST else text
+        except (ValueError, RecursionError):
+            value = text
+    answers = list(value) if isinstance(value, list | tuple | set) else [value]
+    return sorted(map(_plain, answers)) == sorted(map(_plain, labels))
+
+
+def _plain(value: Any) -> str:
+    text = str(value)[:_LONGEST].strip()
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text
+
+
+def _literal(text: str) -> Any:
+    """Read a Python literal, or None; no name is looked up and nothing is called."""
+    if len(text) > _LONGEST:
+        return None
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def table_hash(rows: Iterable[Sequence[object]]) -> str:
+    """Hash a table as the server does: five digits of each row's MD5, sorted, joined, hashed again."""
+    short = sorted(_md5(",".join(str(cell) for cell in row if cell is not None))[:5] for row in rows)
+    return _md5(",".join(short))
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode("utf-8"), usedforsecurity=False).hexdigest()
+
+
+def metrics(kind: str, value: float, rules: Mapping[str, float], turns: int) -> dict[str, float]:
+    """The numbers of one sample: its value again under its type and its group, both rules, its turns."""
+    return {kind: value, group(kind): value, **rules, "turns": float(turns)}
+
+
+def group(kind: str) -> str:
+    """SELECT, INSERT or UPDATE; upstream counts every other type as SELECT."""
+    return kind if kind in GROUPS[1:] else GROUPS[0]
+
+
+def aggregate(rows: Sequence[Row]) -> dict[str, float]:
+    """Average by type and by group; the headline, and each rule's, is the mean of the three groups."""
+    names = sorted({name for row in rows for name in row.metrics} - set(RULES))
+    numbers = {name: fmean(r.metrics[name] for r in rows if name in r.metrics) for name in names}
+    for rule in RULES:
+        if all(rule in row.metrics for row in rows):
+            numbers[rule] = _balanced([(row, row.metrics[rule]) for row in rows])
+    return {**numbers, "overall": _balanced([(row, row.value) for row in rows])} if rows else {}
+
+
+def _balanced(valued: Sequence[tuple[Row, float]]) -> float:
+    """Mean of the groups' means; a run without one of the groups is averaged over the others."""
+    groups = [[value for row, value in valued if name in row.metrics] for name in GROUPS]
+    return fmean(fmean(values) for values in groups if values)

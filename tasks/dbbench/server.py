@@ -1,0 +1,228 @@
+"""A MariaDB server of our own, on a private socket and folder, killed and swept away at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import EnvironmentFault, MissingPart
+
+log = logging.getLogger(__name__)
+
+START_S = 60.0
+"""Deadline for a busy machine; an idle one takes under a second each for the tables and the start."""
+
+PACKAGE = "mariadb-server-core"
+PREFIX = "dbbench-"
+_PR_SET_PDEATHSIG = 1
+_SCRIPTS = ("/usr/share/mysql", "/usr/share/mariadb", "/usr/local/share/mysql", "/usr/local/share/mariadb")
+
+SQL_MODE = (
+    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+)
+SMALL = (
+    *("--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0"),
+    *("--innodb-doublewrite=0", "--innodb-use-native-aio=0", "--aria-log-file-size=8M", "--skip-log-bin"),
+    *("--aria-pagecache-buffer-size=8M", "--key-buffer-size=1M", "--sync-frm=0", "--performance-schema=OFF"),
+)
+LIKE_MYSQL = (
+    f"--sql-mode={SQL_MODE}",
+    "--version=8.0.36",
+    "--character-set-server=utf8mb4",
+    "--collation-server=utf8mb4_uca1400_nopad_ai_ci",
+    "--group-concat-max-len=1024",
+    "--explicit-defaults-for-timestamp=1",
+)
+CONTAINED = (
+    *("--skip-networking", "--skip-name-resolve", "--skip-symbolic-links", "--local-infile=0"),
+    *("--secure-file-priv=/dev/null", "--event-scheduler=OFF", "--max-connections=600"),
+    *("--max-allowed-packet=16M", "--tmp-disk-table-size=256M", "--tmp-memory-table-size=16M"),
+    *("--max-session-mem-used=256M", "--innodb-lock-wait-timeout=5", "--lock-wait-timeout=5"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens and how its administrator logs in."""
+
+    user: str
+    password: str
+    socket: str = ""
+    host: str = "localhost"
+    port: int = 3306
+
+
+class Embedded:
+    """Owns one mariadbd: starts it, says whether it lives, kills it."""
+
+    def __init__(self) -> None:
+        self.address = Address("root", secrets.token_hex(16))
+        self._folder: Path | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it lives."""
+        alive = self._process is not None and self._process.returncode is None
+        return self._process.pid if self._process and alive else None
+
+    async def start(self) -> Address:
+        """Make a data folder and start a server in it.
+
+        Raises:
+            MissingPart: the server is not installed.
+            EnvironmentFault: it did not come up.
+        """
+        await self.stop()
+        binary, scripts = find_server()
+        sweep()
+        # The path of a socket may have 107 bytes, so a run's own scratch folder may be too deep.
+        base = tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
+        folder = self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
+        account = _account()
+        (folder / "data").mkdir()
+        if account:
+            for path in (folder, folder / "data"):
+                os.chown(path, account.pw_uid, account.pw_gid)
+        common = (str(binary), "--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={folder}", *SMALL)
+        try:
+            async with asyncio.timeout(START_S):
+                await self._install(common, scripts, account)
+                await self._serve(common, folder, account)
+        except BaseException as error:
+            shown = _tail(folder / "log")
+            await self.stop()
+            if isinstance(error, TimeoutError | OSError):
+                raise EnvironmentFault(f"mariadbd did not start: {error!r} {shown}") from error
+            raise
+        return self.address
+
+    async def _install(
+        self, common: tuple[str, ...], scripts: Path, account: pwd.struct_passwd | None
+    ) -> None:
+        """Create the system tables; the server's own script does it too, but takes three times as long."""
+        system = (scripts / "mysql_system_tables.sql").read_bytes()
+        password = self.address.password
+        own = (
+            "FLUSH PRIVILEGES;\n"
+            f"CREATE USER root@localhost IDENTIFIED BY '{password}';\n"
+            "GRANT ALL ON *.* TO root@localhost WITH GRANT OPTION;\n"
+        )
+        process = self._process = await self._spawn((*common, "--bootstrap"), account, stdin=True)
+        assert process.stdin is not None
+        process.stdin.write(b"CREATE DATABASE mysql;\nUSE mysql;\n" + system + own.encode())
+        process.stdin.close()
+        if code := await process.wait():
+            raise OSError(f"creating the system tables failed with {code}")
+
+    async def _serve(self, common: tuple[str, ...], folder: Path, account: pwd.struct_passwd | None) -> None:
+        socket = folder / "s"
+        options = (f"--socket={socket}", f"--pid-file={folder / 'p'}", *LIKE_MYSQL, *CONTAINED)
+        process = self._process = await self._spawn((*common, *options), account)
+        while not socket.exists():
+            if process.returncode is not None:
+                raise OSError(f"it ended with {process.returncode}")
+            await asyncio.sleep(0.02)
+        self.address = Address("root", self.address.password, socket=str(socket))
+
+    async def _spawn(
+        self, command: tuple[str, ...], account: pwd.struct_passwd | None, *, stdin: bool = False
+    ) -> asyncio.subprocess.Process:
+        folder = self._folder
+        assert folder is not None
+        # Privileges are dropped before the server runs: it would forget the death signal if it did so itself.
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
+        libc = ctypes.CDLL(None)
+        with (folder / "log").open("ab") as sink:
+            return await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                cwd=folder,
+                env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
+                start_new_session=True,
+                preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
+                **identity,  # type: ignore[arg-type]
+            )
+
+    async def stop(self) -> None:
+        """Kill the server and remove its folder. Idempotent."""
+        process, self._process = self._process, None
+        folder, self._folder = self._folder, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+        if folder is not None:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def find_server() -> tuple[Path, Path]:
+    """Find mariadbd and the folder with the SQL of its system tables.
+
+    Raises:
+        MissingPart: one of them is not there.
+    """
+    found = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    scripts = [Path(name) for name in _SCRIPTS if (Path(name) / "mysql_system_tables.sql").is_file()]
+    if not found or not scripts:
+        raise MissingPart(f"mariadbd is missing: apt-get install -y --no-install-recommends {PACKAGE}")
+    return Path(found), scripts[0]
+
+
+def missing() -> str | None:
+    """None when a server can be started, else what is wrong."""
+    try:
+        find_server()
+    except MissingPart:
+        return "not installed"
+    return None
+
+
+def version() -> str:
+    """What mariadbd says of itself."""
+    binary, _ = find_server()
+    done = subprocess.run([binary, "--no-defaults", "--version"], capture_output=True, text=True, timeout=60)
+    found = re.search(r"Ver (\S+)", done.stdout)
+    return found.group(1) if found else "unknown"
+
+
+def sweep() -> None:
+    """Remove folders whose harness was killed; its server died with it."""
+    for folder in {Path(tempfile.gettempdir()), Path("/tmp")}:
+        for path in folder.glob(f"{PREFIX}*-*"):
+            owner = path.name.removeprefix(PREFIX).partition("-")[0]
+            if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+                log.info("removing %s, left by a run that was killed", path)
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _account() -> pwd.struct_passwd | None:
+    """Whom to run the server as: mysql or nobody for root, ourselves otherwise."""
+    if os.geteuid():
+        return None
+    for name in ("mysql", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[-500:]
+    except OSError:
+        return ""

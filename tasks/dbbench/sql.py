@@ -1,0 +1,138 @@
+"""Reads the model's SQL as MySQL would: where statements end, and which names are reserved words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>\s+ | --(?=[\s\x00-\x1f]|$)[^\n]* | \#[^\n]* | /\*(?![!]|M!).*?(?:\*/|$) | /\*M?!\d* | \*/)
+    | (?P<string>'(?:[^'\\]|\\.|'')*(?:'|$) | "(?:[^"\\]|\\.|"")*(?:"|$))
+    | (?P<quoted>`(?:[^`]|``)*(?:`|$))
+    | (?P<number>\d+(?:\.\d+)?(?![\w$]))
+    | (?P<word>[\w$]+)
+    | (?P<mark>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_ROUTINES = {"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"}
+_DDL = {"CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME"}
+_NEAR = 80
+"""Characters of the statement that MySQL repeats in a syntax error."""
+
+WINDOW = frozenset(
+    "CUME_DIST DENSE_RANK FIRST_VALUE LAG LAST_VALUE LEAD NTH_VALUE NTILE PERCENT_RANK RANK ROW_NUMBER".split()
+)
+"""Reserved in MySQL 8 and the start of a function call there; plain names in MariaDB."""
+
+RESERVED = WINDOW | frozenset("CUBE EMPTY GROUPING GROUPS JSON_TABLE LATERAL OF ROW SYSTEM".split())
+_CALLED = WINDOW | {"GROUPING", "JSON_TABLE", "LATERAL", "ROW"}
+_STARTS_EXPRESSION = WINDOW | {"GROUPING", "ROW"}
+_NAMED_AFTER = {"AS", "FROM", "JOIN", "INTO", "UPDATE", "TABLE", "COLUMN", "USE", "DESCRIBE", "DESC"}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of SQL: its kind (string, quoted, number, word or mark), text and place."""
+
+    kind: str
+    text: str
+    start: int
+
+    @property
+    def word(self) -> str:
+        """Upper-case text of a bare word, empty for anything else."""
+        return self.text.upper() if self.kind == "word" else ""
+
+
+def tokens(sql: str) -> list[Token]:
+    """Cut SQL into tokens; comments and white space are left out, nothing is ever refused."""
+    found = ((match.lastgroup or "", match) for match in _TOKEN.finditer(sql))
+    return [Token(kind, match.group(), match.start()) for kind, match in found if kind != "space"]
+
+
+def statements(sql: str) -> list[str]:
+    """Split a batch at its semicolons; the body of a routine stays whole, empty statements go."""
+    parts: list[str] = []
+    start, words = 0, set[str]()
+    empty = True
+    for token in tokens(sql):
+        if token.text == ";" and not (words & {"CREATE"} and words & _ROUTINES and "BEGIN" in words):
+            if not empty:
+                parts.append(sql[start : token.start].strip())
+            start, words, empty = token.start + 1, set(), True
+            continue
+        empty = False
+        words.add(token.word)
+    if not empty:
+        parts.append(sql[start:].strip())
+    return parts
+
+
+def first_word(sql: str) -> str:
+    """The statement's first word in upper case."""
+    return next((token.word for token in tokens(sql)), "")
+
+
+def reserved(sql: str) -> str | None:
+    """Find what MySQL 8 refuses and MariaDB takes: a reserved word used as a name.
+
+    Returns:
+        The text that MySQL's error says it is near to, or None when there is no such word.
+    """
+    found = tokens(sql)
+    for n, token in enumerate(found):
+        if token.word in RESERVED and not _allowed(found, n):
+            at = n + 1 if token.word in _STARTS_EXPRESSION and not _names(found, n) else n
+            return sql[found[at].start :][:_NEAR] if at < len(found) else ""
+    return None
+
+
+def syntax_error(near: str) -> str:
+    """MySQL's error 1064 as its Python connector prints it."""
+    return (
+        "1064 (42000): You have an error in your SQL syntax; check the manual that corresponds to your "
+        f"MySQL server version for the right syntax to use near '{near}' at line 1"
+    )
+
+
+def _allowed(found: Sequence[Token], n: int) -> bool:
+    word = found[n].word
+    before = found[n - 1] if n else Token("mark", "", 0)
+    after = found[n + 1] if n + 1 < len(found) else Token("mark", "", 0)
+    if before.text in (".", "@"):
+        return True
+    if word in _CALLED and after.text == "(" and not _names(found, n):
+        return True
+    if word == "ROW":
+        return before.word == "EACH" or after.word in ("FORMAT", "COUNT")
+    if word == "OF":
+        return before.word in ("UPDATE", "SHARE")
+    if word == "EMPTY":
+        return before.word == "ON"
+    if word == "GROUPS":
+        return after.word in ("BETWEEN", "UNBOUNDED", "CURRENT") or after.kind == "number"
+    return False
+
+
+def _names(found: Sequence[Token], n: int) -> bool:
+    """Whether the grammar takes only a name at this place, where no expression can start."""
+    before = found[n - 1] if n else Token("mark", "", 0)
+    if before.word in _NAMED_AFTER:
+        return True
+    seen = [token.word for token in found[:n]]
+    kind = seen[0] if seen else ""
+    if kind in _DDL:
+        return True
+    if kind in ("INSERT", "REPLACE"):
+        return not {"VALUES", "VALUE", "SELECT", "SET"} & set(seen) or before.word == "SET"
+    if kind == "UPDATE" and "WHERE" not in seen:
+        return before.word == "SET" or (before.text == "," and _depth(found[:n]) == 0)
+    return False
+
+
+def _depth(found: Sequence[Token]) -> int:
+    return sum((token.text == "(") - (token.text == ")") for token in found if token.kind == "mark")

@@ -1,0 +1,268 @@
+"""One sample's database: its own name, its own user, nothing of it left afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.errors import EnvironmentFault, InfraError
+from tasks.dbbench import session, wording
+from tasks.dbbench import sql as reading
+
+if TYPE_CHECKING:
+    from tasks.dbbench.world import Server
+
+log = logging.getLogger(__name__)
+
+LIVE_STATEMENTS = 8
+"""Connections an episode's user may hold; one is in use, more only while killed ones end."""
+
+SYSTEM = frozenset({"mysql", "sys", "information_schema", "performance_schema", "test"})
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A table as the sample describes it; every cell becomes text."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, table: dict[str, Any], *, escaped: bool) -> Content:
+        """Read a sample's table; `escaped` spoils column names with the escapes of string literals."""
+        info = table["table_info"]
+        columns = tuple(str(column["name"]) for column in info["columns"])
+        if escaped:
+            columns = tuple(map(escape, columns))
+        return cls(table["table_name"], columns, tuple(tuple(map(str, row)) for row in info["rows"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How statements are executed.
+
+    Attributes:
+        seconds: longest one may take.
+        several: what becomes of a batch: emulate, reject or allow.
+        keywords: refuse names that MySQL 8 reserves, as MariaDB does not.
+    """
+
+    seconds: float = 10.0
+    several: str = "emulate"
+    keywords: bool = True
+
+
+class Table(Protocol):
+    """What an episode works on."""
+
+    async def open(self) -> str:
+        """Create and load it; returns why that failed, or nothing."""
+        ...
+
+    async def execute(self, statement: str) -> str:
+        """Execute what the model wrote and return what it sees."""
+        ...
+
+    async def state(self) -> str:
+        """The final table's hash, printed as the stored ones are; an error's text when it has none."""
+        ...
+
+    async def close(self) -> None:
+        """Remove it. Idempotent."""
+        ...
+
+
+class ServerTable:
+    """A database named like its table on a shared server; the name is ours alone from `open` to `close`."""
+
+    def __init__(self, server: Server, content: Content, manner: Manner) -> None:
+        self._server, self._content, self._manner = server, content, manner
+        # The same in every attempt, for errors repeat it; unique because the name is held.
+        digest = hashlib.blake2b(content.name.lower().encode(), digest_size=8).hexdigest()
+        self._user, self._password = f"h{digest}", secrets.token_hex(8)
+        self._held = False
+        self._generation = -1
+
+    async def open(self) -> str:
+        if self._content.name.lower() in SYSTEM:
+            raise InfraError(f"a table named {self._content.name} cannot have a database of its own")
+        await self._server.names.acquire(self._content.name.lower())
+        self._held = True
+        await self._server.ready()
+        self._generation = self._server.generation
+        async with self._server.admin.connection() as admin:
+            await self._clear(admin)
+            await session.run(admin, f"CREATE DATABASE {quoted(self._content.name)}")
+            await self._login(admin)
+            return await self._load(admin)
+
+    async def _clear(self, admin: Any) -> None:
+        """Remove what a killed run left; a database that is not ours is not touched."""
+        server = self._server
+        found = await session.run(admin, f"SELECT 1 FROM mysql.user WHERE user = '{self._user}'")
+        if found:
+            await self._drop(admin)
+        elif server.foreign:
+            name = admin.escape(self._content.name)
+            schemas = "information_schema.schemata WHERE schema_name"
+            if await session.run(admin, f"SELECT 1 FROM {schemas} = {name}"):
+                raise InfraError(
+                    f"the server has a database {self._content.name}: it needs a server of its own"
+                )
+
+    async def _login(self, admin: Any) -> None:
+        account = f"'{self._user}'@'{self._server.client}'"
+        # In GRANT the name of a database is a pattern.
+        name = quoted(self._content.name.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"))
+        await session.run(
+            admin,
+            f"CREATE USER {account} IDENTIFIED BY '{self._password}' "
+            f"WITH MAX_USER_CONNECTIONS {LIVE_STATEMENTS}",
+        )
+        await session.run(admin, f"GRANT ALL ON {name}.* TO {account}")
+
+    async def _load(self, admin: Any) -> str:
+        from asyncmy import errors
+
+        content = self._content
+        table = f"{quoted(content.name)}.{quoted(content.name)}"
+        columns = ", ".join(f"{quoted(column)} TEXT" for column in content.columns)
+        rows = ", ".join(f"({', '.join(admin.escape(cell) for cell in row)})" for row in content.rows)
+        try:
+            await session.run(admin, f"CREATE TABLE {table} ({columns})")
+            if rows:
+                await session.run(admin, f"INSERT INTO {table} VALUES {rows}")
+        except errors.MySQLError as error:
+            if session.lost(error):
+                raise
+            # Some released samples are broken; upstream goes on with a missing or an empty table.
+            return str(error)
+        return ""
+
+    async def execute(self, statement: str) -> str:
+        self._check()
+        several = reading.statements(statement)
+        if not several:
+            return wording.rows([])
+        if self._manner.keywords and self._server.lenient:
+            for one in several:
+                if (near := reading.reserved(one)) is not None:
+                    return reading.syntax_error(near)
+        if len(several) > 1 and self._manner.several == "reject":
+            return reading.syntax_error(statement[statement.find(several[1]) :][:80])
+        connection = await self._connect()
+        working = asyncio.create_task(self._work(connection, several))
+        try:
+            limit = self._manner.seconds + session.GRACE_S
+            done, _ = await asyncio.wait({working}, timeout=limit)
+            if done:
+                return working.result()
+            await self._kill()
+            done, _ = await asyncio.wait({working}, timeout=session.GRACE_S)
+            if not done:
+                self._server.condemn(self._generation)
+                raise EnvironmentFault("the database server does not end a statement that was killed")
+            with suppress(EnvironmentFault):
+                working.result()
+            return wording.TIMED_OUT
+        finally:
+            working.cancel()
+            await asyncio.wait({working})
+            connection.close()
+
+    async def _work(self, connection: Any, several: list[str]) -> str:
+        if self._server.lenient:
+            await session.run(connection, f"SET max_statement_time={self._manner.seconds:g}")
+        if len(several) == 1:
+            return await session.observe(connection, several[0])
+        if self._manner.several == "allow":
+            return [await session.observe(connection, one) for one in several][-1]
+        return await session.batch(connection, several)
+
+    async def _connect(self) -> Any:
+        """A new session for each statement, as upstream reconnects before each."""
+        from asyncmy import errors
+
+        address, name = self._server.admin.address, self._content.name
+        for last in (False, True):
+            try:
+                return await session.connect(address, self._user, self._password, name)
+            except session.Denied:
+                if last:
+                    raise EnvironmentFault("the episode's user cannot be restored") from None
+                async with self._server.admin.connection() as admin:
+                    await session.run(admin, f"DROP USER IF EXISTS '{self._user}'@'{self._server.client}'")
+                    await self._login(admin)
+            except errors.MySQLError:
+                # The model dropped its database; it may create it anew.
+                name = None
+        raise EnvironmentFault("no connection for the episode")
+
+    async def state(self) -> str:
+        from asyncmy import errors
+
+        self._check()
+        content = self._content
+        columns = ", ".join(map(quoted, content.columns))
+        table = f"{quoted(content.name)}.{quoted(content.name)}"
+        rows = f"SELECT SUBSTRING(MD5(CONCAT_WS(',', {columns})), 1, 5) AS h FROM {table}"
+        try:
+            async with self._server.admin.connection() as admin:
+                await self._kill_with(admin)
+                found = await session.run(admin, f"SELECT MD5(GROUP_CONCAT(h ORDER BY h)) FROM ({rows}) AS r")
+        except errors.MySQLError as error:
+            return str(error)
+        return str(found)
+
+    async def close(self) -> None:
+        if not self._held:
+            return
+        self._held = False
+        try:
+            if self._generation == self._server.generation:
+                async with self._server.admin.connection() as admin:
+                    await self._drop(admin)
+        except EnvironmentFault as fault:
+            log.info("%s went with its server: %s", self._content.name, fault)
+        finally:
+            self._server.names.release(self._content.name.lower())
+
+    async def _drop(self, admin: Any) -> None:
+        await self._kill_with(admin)
+        await session.run(admin, f"DROP DATABASE IF EXISTS {quoted(self._content.name)}")
+        await session.run(admin, f"DROP USER IF EXISTS '{self._user}'@'{self._server.client}'")
+
+    async def _kill(self) -> None:
+        async with self._server.admin.connection() as admin:
+            await self._kill_with(admin)
+
+    async def _kill_with(self, admin: Any) -> None:
+        from asyncmy import errors
+
+        threads = f"SELECT id FROM information_schema.processlist WHERE user = '{self._user}'"
+        for (thread,) in await session.run(admin, threads):
+            with suppress(errors.OperationalError, errors.InternalError):  # it ended by itself
+                await session.run(admin, f"KILL {int(thread)}")
+
+    def _check(self) -> None:
+        if not self._held or self._generation != self._server.generation or not self._server.alive:
+            raise EnvironmentFault("the database server was restarted")
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def escape(name: str) -> str:
+    """Upstream's defect: the escapes of a string literal, in the name of a column."""
+    for plain, spoiled in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("'", "\\'"), ('"', '\\"')):
+        name = name.replace(plain, spoiled)
+    return name

@@ -1,0 +1,81 @@
+"""Prints rows and errors the way upstream's MySQL and its Python connector do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from tasks.dbbench import sql as reading
+
+LIMIT = 800
+"""Characters of an observation that the model sees."""
+
+TRUNCATED = "[TRUNCATED]"
+OUT_OF_SYNC = "Commands out of sync; you can't run this command now"
+TIMED_OUT = "3024 (HY000): Query execution was interrupted, maximum statement execution time exceeded"
+_STATES = {1044: "42000", 1045: "28000", 1064: "42000", 1146: "42S02", 1054: "42S22", 3024: "HY000"}
+
+_CLAUSES = {
+    "SELECT": "field list",
+    "INSERT": "field list",
+    "SET": "field list",
+    "WHERE": "where clause",
+    "ON": "on clause",
+    "ORDER BY": "order clause",
+    "GROUP BY": "group statement",
+    "HAVING": "having clause",
+}
+_REWRITES = (
+    (re.compile(r"\bMariaDB server\b"), "MySQL server"),
+    (re.compile(r"\bin '(%s)'" % "|".join(_CLAUSES)), lambda m: f"in '{_CLAUSES[m.group(1)]}'"),
+    (re.compile(r"incorrect DECIMAL value"), "incorrect DOUBLE value"),
+    (re.compile(r"for table `[^`]*`\.`([^`]*)`$"), lambda m: f"for table '{m.group(1)}'"),
+)
+_NOT_GROUPED = re.compile(r"^'(.+)' isn't in GROUP BY$", re.DOTALL)
+
+
+def rows(values: Iterable[Iterable[Any]]) -> str:
+    """Print rows as a Python list of tuples, cut to what the model may see."""
+    return cut(repr([tuple(map(_cell, row)) for row in values]))
+
+
+def cut(text: str) -> str:
+    """Keep the first 800 characters and say so."""
+    return text if len(text) <= LIMIT else text[:LIMIT] + TRUNCATED
+
+
+def error(code: int, message: str, state: str | None, sql: str) -> str:
+    """Print a server's error as `errno (sqlstate): message`, in MySQL's words."""
+    if code == 1969:
+        return TIMED_OUT
+    for pattern, by in _REWRITES:
+        message = pattern.sub(by, message)
+    if code == 1055 and (column := _NOT_GROUPED.match(message)):
+        message = (
+            f"Expression #{_position(sql, column.group(1))} of SELECT list is not in GROUP BY clause and "
+            f"contains nonaggregated column '{column.group(1)}' which is not functionally dependent on "
+            "columns in GROUP BY clause; this is incompatible with sql_mode=only_full_group_by"
+        )
+    return cut(f"{code} ({state or _STATES.get(code, 'HY000')}): {message}")
+
+
+def _position(sql: str, column: str) -> int:
+    """Number the item of the SELECT list that names a column, from 1."""
+    name = column.rpartition(".")[2].lower()
+    depth, item = 0, 1
+    for token in reading.tokens(sql):
+        if token.text in ("(", ")"):
+            depth += 1 if token.text == "(" else -1
+        elif token.text == "," and depth == 0:
+            item += 1
+        elif token.word == "FROM" and depth == 0:
+            break
+        elif token.text.strip("`").lower() == name:
+            return item
+    return 1
+
+
+def _cell(value: Any) -> Any:
+    # Upstream's connector hands binary values over as bytearray.
+    return bytearray(value) if isinstance(value, bytes) else value
