@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import signal
 import struct
 import termios
 from collections.abc import Mapping, Sequence
@@ -59,9 +60,7 @@ class Containers:
         except TimeoutError as error:
             raise SandboxFault(f"{self.name} {arguments[0]} hangs") from error
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await _end(process)
         if process.returncode:
             reason = stderr.decode("utf-8", "replace").strip().splitlines()
             raise SandboxFault(f"{self.name} {arguments[0]}: {reason[-1][:400] if reason else 'failed'}")
@@ -143,9 +142,7 @@ class ContainerBox:
         except TimeoutError:
             timed_out = True
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await _end(process)
             lingering = not await drain(pumps)
             for pump in pumps:
                 pump.close()
@@ -212,7 +209,12 @@ class ContainerTerminal:
             return
         os.close(self.fd)
         self.fd = -1
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        await _end(self._process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a client that still runs. Not by `process.kill`: that can reap it under asyncio's feet."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
