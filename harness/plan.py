@@ -129,6 +129,10 @@ class Plan:
         what = "+".join(request.suites) or _tasks_slug([plan.spec.name for plan in self.tasks])
         return request.results / directory_name(request.model, what, config_hash(self.config()), request.name)
 
+    def begun(self) -> bool:
+        """Whether an earlier command began this run."""
+        return not self.request.new and (self.directory() / "run.sqlite").is_file()
+
     def items(self) -> list[Item]:
         """Identities of all planned episodes."""
         return [item for plan in self.tasks for item in plan.items(self.request.repeats)]

@@ -124,9 +124,13 @@ def execute(request: RunRequest) -> Summary:
 
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
-    if (missing and not request.ready_only) or not plan.tasks:
-        missing += asyncio.run(check_model(request))
-        raise MissingPart("cannot run, nothing was sent:\n  " + "\n  ".join(missing) + _ready_hint(plan))
+    stopping = (missing and not request.ready_only) or not plan.tasks
+    if stopping or not plan.begun():
+        # A run that is begun may be complete, and then needs no endpoint.
+        absent = asyncio.run(check_model(request))
+        if stopping or absent:
+            lines = "\n  ".join([*missing, *absent])
+            raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
     for line in missing:
         log.warning("left out: %s", line)
     store, directory = open_store(plan)
@@ -142,7 +146,7 @@ def execute(request: RunRequest) -> Summary:
 
 
 def _ready_hint(plan: Plan) -> str:
-    ready = [task.spec.name for task in plan.tasks]
+    ready = [task.spec.name for task in plan.tasks] if plan.missing else []
     return f"\n--ready-only would run: {', '.join(ready)}" if ready else ""
 
 
