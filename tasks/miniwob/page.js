@@ -47,12 +47,12 @@
         const found = rule.style && /url\("(.*?)"\)/.exec(rule.style.content);
         if (!found) continue;
         const icon = new Image();
+        icons.push(new Promise((go) => (icon.onload = icon.onerror = go)));
         icon.src = found[1];
-        icons.push(icon);
         iconic.push(rule.selectorText.replaceAll(':hover', ''));
       }
     }
-    await Promise.allSettled(icons.map((icon) => icon.decode()));
+    await Promise.race([Promise.all(icons), new Promise((go) => later(go, LOAD_MS))]);
   }
 
   const bare = (e) => e.checkVisibility() && e.getBoundingClientRect().width === 0;
