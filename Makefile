@@ -51,7 +51,7 @@ lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --upgrade -o constraints.txt \
-	  $(addprefix --extra ,hf tgi-client sciworld alfworld web wiki db os report dev)
+	  $(addprefix --extra ,hf tgi-client sciworld alfworld web wiki db dev)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
