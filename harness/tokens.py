@@ -25,6 +25,10 @@ _CL100K_PIECES = (
 LONG = 400_000
 """Characters from which `cl100k` estimates: merging one endless word takes minutes, and no limit is near."""
 
+LONG_SEGMENTS, COUNTED = 20_000, 1024
+"""Counts of texts at least this long are remembered, at most so many of them."""
+
+_counted: dict[tuple[int, int], int] = {}
 _SEGMENT = 7
 _WORD_OR_MARK = re.compile(r"[^\W\d_]+|[^ \n]")
 
@@ -61,6 +65,18 @@ def segments(text: str) -> int:
 
     Spaces and newlines are free; a tab is not.
     """
+    if len(text) < LONG_SEGMENTS:
+        return _segments(text)
+    # A window counts every message again at every turn: a 10 MB reply would cost a second each time.
+    key = (hash(text), len(text))
+    if key not in _counted:
+        if len(_counted) >= COUNTED:
+            _counted.clear()
+        _counted[key] = _segments(text)
+    return _counted[key]
+
+
+def _segments(text: str) -> int:
     total = 0
     for found in _WORD_OR_MARK.finditer(text):
         run = found.group()
