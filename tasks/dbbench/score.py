@@ -14,7 +14,7 @@ from harness.types import Row
 
 GROUPS = ("SELECT", "INSERT", "UPDATE")
 RULES = ("paper", "fixed")
-CORRECTED: Mapping[str, str] = {}
+CORRECTED = {"std/225": "[('78500c9efefc0c4d1991c3c4123f2feb',)]"}
 """Hashes of the right final table where the stored one is wrong, by sample id (`fixed` only)."""
 
 _LONGEST = 100_000

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import pwd
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import EnvironmentFault, MissingPart
+from harness.worker.child import die_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +24,6 @@ START_S = 60.0
 
 PACKAGE = "mariadb-server-core"
 PREFIX = "dbbench-"
-_PR_SET_PDEATHSIG = 1
 _SCRIPTS = ("/usr/share/mysql", "/usr/share/mariadb", "/usr/local/share/mysql", "/usr/local/share/mariadb")
 
 SQL_MODE = (
@@ -144,7 +142,6 @@ class Embedded:
         assert folder is not None
         # Privileges are dropped before the server runs: it would forget the death signal if it did so itself.
         identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-        libc = ctypes.CDLL(None)
         with (folder / "log").open("ab") as sink:
             return await asyncio.create_subprocess_exec(
                 *command,
@@ -154,7 +151,7 @@ class Embedded:
                 cwd=folder,
                 env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
                 start_new_session=True,
-                preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
+                preexec_fn=die_with_parent,
                 **identity,  # type: ignore[arg-type]
             )
 
@@ -204,9 +201,19 @@ def sweep() -> None:
     for folder in {Path(tempfile.gettempdir()), Path("/tmp")}:
         for path in folder.glob(f"{PREFIX}*-*"):
             owner = path.name.removeprefix(PREFIX).partition("-")[0]
-            if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            if owner.isdecimal() and not _exists(int(owner)):
                 log.info("removing %s, left by a run that was killed", path)
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # someone else's
+    return True
 
 
 def _account() -> pwd.struct_passwd | None:

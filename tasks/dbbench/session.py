@@ -1,10 +1,10 @@
-"""Talks to a MySQL or MariaDB server: one administrator's connection at a time, one a statement for episodes."""
+"""Talks to a MySQL or MariaDB server: kept connections to administer, one a statement for models."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONNECT_S = 30.0
+CONNECT_S = 30
 ADMIN_S = 60.0
 GRACE_S = 5.0
 """How much longer than the server's own limit we wait for a statement before killing it."""
@@ -57,7 +57,7 @@ async def connect(address: Address, user: str, password: str, database: str | No
     )
     try:
         await connection.connect()
-        await connection._execute_command(_COM_SET_OPTION, _MULTI_OFF)
+        await connection._execute_command(_COM_SET_OPTION, _MULTI_OFF)  # type: ignore[attr-defined]
         await connection.read_packet()
     except errors.MySQLError as error:
         connection.close()
@@ -77,10 +77,16 @@ async def connect(address: Address, user: str, password: str, database: str | No
 
 
 class Admin:
-    """The administrator's connections, kept open between uses."""
+    """The administrator's connections, kept open between uses.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        address: the server.
+        gone: called when it does not answer.
+    """
+
+    def __init__(self, address: Address, gone: Callable[[], None] = lambda: None) -> None:
         self.address = address
+        self._gone = gone
         self._idle: list[Connection] = []
 
     @asynccontextmanager
@@ -97,17 +103,15 @@ class Admin:
             async with asyncio.timeout(ADMIN_S):
                 connection = self._idle.pop() if self._idle else await self._open()
                 yield connection
-        except (TimeoutError, OSError) as error:
-            self._drop(connection)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            gone = isinstance(error, TimeoutError | OSError | EnvironmentFault)
+            if not gone and not (isinstance(error, errors.MySQLError) and lost(error)):
+                raise
+            self.close()
+            self._gone()
             raise EnvironmentFault(f"the database server does not answer: {error!r}") from error
-        except errors.MySQLError as error:
-            self._drop(connection)
-            if lost(error):
-                raise EnvironmentFault(f"the database server is gone: {error}") from error
-            raise
-        except BaseException:
-            self._drop(connection)
-            raise
         self._idle.append(connection)
 
     async def _open(self) -> Connection:
@@ -115,10 +119,6 @@ class Admin:
             return await connect(self.address, self.address.user, self.address.password)
         except Denied as error:
             raise EnvironmentFault(f"the database server refuses {self.address.user}") from error
-
-    def _drop(self, connection: Connection | None) -> None:
-        if connection is not None:
-            connection.close()
 
     def close(self) -> None:
         """Close what is idle."""
@@ -139,7 +139,7 @@ async def run(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
     return list(await cursor.fetchall()) if cursor.description else []
 
 
-async def observe(connection: Connection, statement: str) -> str:
+async def observe(connection: Connection, statement: str, home: tuple[str, str]) -> str:
     """Execute one statement of a model and print what it sees; reads no more rows than it is shown.
 
     Raises:
@@ -163,7 +163,7 @@ async def observe(connection: Connection, statement: str) -> str:
         if lost(error):
             raise EnvironmentFault(f"the database server is gone: {error}") from error
         code, message = int(error.args[0]), str(error.args[1]) if len(error.args) > 1 else ""
-        return wording.error(code, message, getattr(error, "sqlstate", None), statement)
+        return wording.error(code, message, getattr(error, "sqlstate", None), statement, home)
     except OSError as error:
         raise EnvironmentFault(f"the database server is gone: {error}") from error
     except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
@@ -171,11 +171,11 @@ async def observe(connection: Connection, statement: str) -> str:
         return wording.cut(str(error))
 
 
-async def batch(connection: Connection, statements: list[str]) -> str:
+async def batch(connection: Connection, statements: list[str], home: tuple[str, str]) -> str:
     """Execute several statements as upstream's connector did: unseen, and undone unless they commit."""
     await run(connection, "SET autocommit=0")
     for statement in statements:
-        shown = await observe(connection, statement)
+        shown = await observe(connection, statement, home)
         if shown[:1] != "[":
             return shown
     return wording.OUT_OF_SYNC

@@ -24,11 +24,16 @@ _NEAR = 80
 """Characters of the statement that MySQL repeats in a syntax error."""
 
 WINDOW = frozenset(
-    "CUME_DIST DENSE_RANK FIRST_VALUE LAG LAST_VALUE LEAD NTH_VALUE NTILE PERCENT_RANK RANK ROW_NUMBER".split()
+    {
+        *("CUME_DIST", "DENSE_RANK", "FIRST_VALUE", "LAG", "LAST_VALUE", "LEAD", "NTH_VALUE", "NTILE"),
+        *("PERCENT_RANK", "RANK", "ROW_NUMBER"),
+    }
 )
 """Reserved in MySQL 8 and the start of a function call there; plain names in MariaDB."""
 
-RESERVED = WINDOW | frozenset("CUBE EMPTY GROUPING GROUPS JSON_TABLE LATERAL OF ROW SYSTEM".split())
+RESERVED = WINDOW | frozenset(
+    ["CUBE", "EMPTY", "GROUPING", "GROUPS", "JSON_TABLE", "LATERAL", "OF", "ROW", "SYSTEM"]
+)
 _CALLED = WINDOW | {"GROUPING", "JSON_TABLE", "LATERAL", "ROW"}
 _STARTS_EXPRESSION = WINDOW | {"GROUPING", "ROW"}
 _NAMED_AFTER = {"AS", "FROM", "JOIN", "INTO", "UPDATE", "TABLE", "COLUMN", "USE", "DESCRIBE", "DESC"}

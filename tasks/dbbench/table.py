@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +21,9 @@ log = logging.getLogger(__name__)
 
 LIVE_STATEMENTS = 8
 """Connections an episode's user may hold; one is in use, more only while killed ones end."""
+
+TOO_MANY = 1226
+"""MySQL's error when a user holds all the connections it may."""
 
 SYSTEM = frozenset({"mysql", "sys", "information_schema", "performance_schema", "test"})
 
@@ -99,8 +101,9 @@ class ServerTable:
         self._generation = self._server.generation
         async with self._server.admin.connection() as admin:
             await self._clear(admin)
-            await session.run(admin, f"CREATE DATABASE {quoted(self._content.name)}")
+            # The user first: where there is a database of ours, there is a user that says so.
             await self._login(admin)
+            await session.run(admin, f"CREATE DATABASE {quoted(self._content.name)}")
             return await self._load(admin)
 
     async def _clear(self, admin: Any) -> None:
@@ -157,11 +160,22 @@ class ServerTable:
                     return reading.syntax_error(near)
         if len(several) > 1 and self._manner.several == "reject":
             return reading.syntax_error(statement[statement.find(several[1]) :][:80])
+        try:
+            return await self._executed(several)
+        except EnvironmentFault:
+            # The server may be well and only this connection dead: a statement can kill its own session.
+            async with self._server.admin.connection() as admin:
+                await session.run(admin, "SELECT 1")
+            if not self._server.alive:
+                raise
+            return wording.LOST
+
+    async def _executed(self, several: list[str]) -> str:
+        """Execute in a session of its own, within the time limit."""
         connection = await self._connect()
         working = asyncio.create_task(self._work(connection, several))
         try:
-            limit = self._manner.seconds + session.GRACE_S
-            done, _ = await asyncio.wait({working}, timeout=limit)
+            done, _ = await asyncio.wait({working}, timeout=self._manner.seconds + session.GRACE_S)
             if done:
                 return working.result()
             await self._kill()
@@ -180,30 +194,31 @@ class ServerTable:
     async def _work(self, connection: Any, several: list[str]) -> str:
         if self._server.lenient:
             await session.run(connection, f"SET max_statement_time={self._manner.seconds:g}")
+        home = (self._content.name, next(iter(self._content.columns), ""))
         if len(several) == 1:
-            return await session.observe(connection, several[0])
+            return await session.observe(connection, several[0], home)
         if self._manner.several == "allow":
-            return [await session.observe(connection, one) for one in several][-1]
-        return await session.batch(connection, several)
+            return [await session.observe(connection, one, home) for one in several][-1]
+        return await session.batch(connection, several, home)
 
     async def _connect(self) -> Any:
         """A new session for each statement, as upstream reconnects before each."""
         from asyncmy import errors
 
         address, name = self._server.admin.address, self._content.name
-        for last in (False, True):
+        for _ in range(3):
             try:
                 return await session.connect(address, self._user, self._password, name)
             except session.Denied:
-                if last:
-                    raise EnvironmentFault("the episode's user cannot be restored") from None
                 async with self._server.admin.connection() as admin:
                     await session.run(admin, f"DROP USER IF EXISTS '{self._user}'@'{self._server.client}'")
                     await self._login(admin)
-            except errors.MySQLError:
-                # The model dropped its database; it may create it anew.
-                name = None
-        raise EnvironmentFault("no connection for the episode")
+            except errors.MySQLError as error:
+                if error.args[0] == TOO_MANY:
+                    await self._kill()
+                else:  # the model dropped its database; it may create it anew
+                    name = None
+        raise EnvironmentFault("no connection for the episode's user")
 
     async def state(self) -> str:
         from asyncmy import errors

@@ -82,7 +82,8 @@ class DbBench(BaseTask):
             Need(
                 "mariadbd",
                 _no_server,
-                "apt-get install -y --no-install-recommends mariadb-server-core, or name a MySQL in HARNESS_MYSQL",
+                "apt-get install -y --no-install-recommends mariadb-server-core, or name a MySQL in "
+                "HARNESS_MYSQL",
             ),
         ),
         options=OPTIONS,

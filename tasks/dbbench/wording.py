@@ -13,7 +13,16 @@ LIMIT = 800
 
 TRUNCATED = "[TRUNCATED]"
 OUT_OF_SYNC = "Commands out of sync; you can't run this command now"
+LOST = "2013 (HY000): Lost connection to MySQL server during query"
 TIMED_OUT = "3024 (HY000): Query execution was interrupted, maximum statement execution time exceeded"
+_OTHERS = {
+    1969: TIMED_OUT,
+    1927: LOST,
+    4166: "3948 (42000): Loading local data is disabled; this must be enabled on both the client and "
+    "server sides",
+}
+"""MariaDB's errors that MySQL has under another number."""
+
 _STATES = {1044: "42000", 1045: "28000", 1064: "42000", 1146: "42S02", 1054: "42S22", 3024: "HY000"}
 
 _CLAUSES = {
@@ -28,7 +37,7 @@ _CLAUSES = {
 }
 _REWRITES = (
     (re.compile(r"\bMariaDB server\b"), "MySQL server"),
-    (re.compile(r"\bin '(%s)'" % "|".join(_CLAUSES)), lambda m: f"in '{_CLAUSES[m.group(1)]}'"),
+    (re.compile(r"\bin '({})'".format("|".join(_CLAUSES))), lambda m: f"in '{_CLAUSES[m.group(1)]}'"),
     (re.compile(r"incorrect DECIMAL value"), "incorrect DOUBLE value"),
     (re.compile(r"for table `[^`]*`\.`([^`]*)`$"), lambda m: f"for table '{m.group(1)}'"),
 )
@@ -45,10 +54,18 @@ def cut(text: str) -> str:
     return text if len(text) <= LIMIT else text[:LIMIT] + TRUNCATED
 
 
-def error(code: int, message: str, state: str | None, sql: str) -> str:
-    """Print a server's error as `errno (sqlstate): message`, in MySQL's words."""
-    if code == 1969:
-        return TIMED_OUT
+def error(code: int, message: str, state: str | None, sql: str, home: tuple[str, str] = ("", "")) -> str:
+    """Print a server's error as `errno (sqlstate): message`, in MySQL's words.
+
+    Args:
+        code: the server's number for it.
+        message: its text.
+        state: its SQLSTATE when the server gave one.
+        sql: the statement, for errors in which MySQL names a part of it.
+        home: the names of the table and of its first column.
+    """
+    if code in _OTHERS:
+        return _OTHERS[code]
     for pattern, by in _REWRITES:
         message = pattern.sub(by, message)
     if code == 1055 and (column := _NOT_GROUPED.match(message)):
@@ -56,6 +73,12 @@ def error(code: int, message: str, state: str | None, sql: str) -> str:
             f"Expression #{_position(sql, column.group(1))} of SELECT list is not in GROUP BY clause and "
             f"contains nonaggregated column '{column.group(1)}' which is not functionally dependent on "
             "columns in GROUP BY clause; this is incompatible with sql_mode=only_full_group_by"
+        )
+    if code == 1140 and (item := _ungrouped(sql, home[1])):
+        message = (
+            f"In aggregated query without GROUP BY, expression #{item[0]} of SELECT list contains "
+            f"nonaggregated column '{home[0]}.{home[0]}.{item[1]}'; this is incompatible with "
+            "sql_mode=only_full_group_by"
         )
     return cut(f"{code} ({state or _STATES.get(code, 'HY000')}): {message}")
 
@@ -74,6 +97,27 @@ def _position(sql: str, column: str) -> int:
         elif token.text.strip("`").lower() == name:
             return item
     return 1
+
+
+def _ungrouped(sql: str, first: str) -> tuple[int, str] | None:
+    """Find the first item of the SELECT list that is a column outside any call: its number and name."""
+    depth, item = 0, 1
+    found = reading.tokens(sql)
+    for n, token in enumerate(found[1:], start=1):
+        after = found[n + 1].text if n + 1 < len(found) else ""
+        if token.text in ("(", ")"):
+            depth += 1 if token.text == "(" else -1
+        elif depth or token.word == "DISTINCT":
+            continue
+        elif token.text == ",":
+            item += 1
+        elif token.word == "FROM":
+            break
+        elif token.text == "*" and found[n - 1].text in ("SELECT", "select", ",", "."):
+            return item, first
+        elif token.kind in ("word", "quoted") and after not in ("(", ".") and found[n - 1].word != "AS":
+            return item, token.text.strip("`")
+    return None
 
 
 def _cell(value: Any) -> Any:

@@ -82,10 +82,11 @@ class Server:
             self.generation += 1
             self.admin.close()
             if self._own is not None:
-                self.admin = session.Admin(await self._own.start())
+                address, mine = await self._own.start(), self.generation
+                self.admin = session.Admin(address, lambda: self.condemn(mine))
+            self._condemned = False
             async with self.admin.connection() as admin:
                 ((version,),) = await session.run(admin, "SELECT VERSION()")
-            self._condemned = False
             if self._own is not None:
                 version = await asyncio.to_thread(servers.version)
             self.lenient = "MariaDB" in version
