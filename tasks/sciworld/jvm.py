@@ -16,17 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from harness.errors import EnvironmentFault, MissingPart
+from harness.errors import EnvironmentFault
 from tasks.sciworld.gateway import ENTRY, Gateway, JavaError, Ref, Static
+from tasks.sciworld.launch import command, jars
 
 T = TypeVar("T")
 
 SIMULATOR = "scienceworld.runtime.pythonapi.PythonInterface"
-HEAP_BASE_MB, HEAP_SLOT_MB = 64, 56
-GOLD_HEAP_MB = 768
-"""Solving needs much more memory than playing, the genetics tasks most of all."""
-
-START_S = 60.0
+START_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +34,6 @@ class State:
     score: int
     completed: bool
     moves: int
-
-
-def jars() -> tuple[Path, Path]:
-    """Find py4j's and the simulator's jar in the installed packages.
-
-    Raises:
-        MissingPart: the package is not installed.
-    """
-    try:
-        from importlib.resources import files
-
-        from py4j.java_gateway import find_jar_path
-
-        return Path(find_jar_path()), Path(str(files("scienceworld") / "scienceworld.jar"))
-    except ImportError as error:
-        raise MissingPart("scienceworld: pip install 'agenttuning-harness[sciworld]'") from error
-
-
-def command(heap_mb: int) -> list[str]:
-    """Command line of a JVM for simulators.
-
-    `hashCode=2` makes listings of same-named objects come in one order in every process; the process ends
-    when its standard input does, so that it never outlives us.
-    """
-    path = os.pathsep.join(str(jar) for jar in jars())
-    return [
-        *("java", f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"),
-        *("-XX:+UnlockExperimentalVMOptions", "-XX:hashCode=2", "-Djava.awt.headless=true"),
-        *("-cp", path, "py4j.GatewayServer", "--die-on-broken-pipe", "--enable-auth", "0"),
-    ]
 
 
 class Jvm:

@@ -8,7 +8,8 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from harness.errors import EnvironmentFault
-from tasks.sciworld.jvm import HEAP_BASE_MB, HEAP_SLOT_MB, Jvm, Slot
+from tasks.sciworld.jvm import Jvm, Slot
+from tasks.sciworld.launch import HEAP_BASE_MB, HEAP_SLOT_MB
 
 T = TypeVar("T")
 

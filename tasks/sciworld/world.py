@@ -11,7 +11,8 @@ from importlib.metadata import version
 from harness.types import Capacity, Context, Sample
 from tasks.sciworld import oracle
 from tasks.sciworld.episode import SciWorldEpisode
-from tasks.sciworld.jvm import GOLD_HEAP_MB, Slot, jars
+from tasks.sciworld.jvm import Slot
+from tasks.sciworld.launch import GOLD_HEAP_MB, jars
 from tasks.sciworld.pool import CALL_S, Pool
 from tasks.sciworld.texts import Texts
 

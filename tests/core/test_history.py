@@ -113,13 +113,11 @@ def pairs_by_hand(messages: list[Message], limit: int, count: history.Count) -> 
     system, rest = messages[:1], list(messages[1:])
     before_answer = len("[/INST]")
     while count(render(system + rest)[:-before_answer]) > limit:
-        if len(rest) < 6:
-            break
         task = next(i for i, m in enumerate(rest) if m.pin == "task")
-        if task == 4:  # one exemplar pair is all there is: it goes as the first of the last two would
+        if task == 4:  # one exemplar pair is all there is (never upstream): it goes
             del rest[2:4]
             continue
-        if task == 2 and len(rest) < 7:
+        if task == 2 and len(rest) < 7:  # nothing but the first answer and the newest observation is left
             break
         del rest[4:6]
         if rest[4].pin == "task":

@@ -162,8 +162,7 @@ async def main():
     options = config.options(TASK.spec, "paper", {})
     ctx = Context(Path(sys.argv[1]), Path(sys.argv[2]), 0, options, source="fixture")
     async with TASK.world(ctx) as world:
-        samples = [sample for sample in TASK.samples(ctx, "full") if sample.data["variation"] % 5 == 0]
-        groups = {sample.group: sample for sample in samples}
+        groups = {sample.group: sample for sample in TASK.samples(ctx, "full")}
         for sample in list(groups.values())[:: int(sys.argv[3])]:
             episode = await world.episode(sample, 0, 0)
             observation = await episode.reset()
@@ -301,9 +300,8 @@ async def test_ten_failures_in_a_row_stop_an_episode(
         turn += 1
         # Words that no action shares, all different so that they are no loop.
         observation = await episode.step(Reply("Action: " + "q" * turn))
-    score = await episode.score()
     await episode.close()
-    assert (observation.info.get("stop", ""), turn, score.value) == (stops, turns, 0.0)
+    assert (observation.info.get("stop", ""), turn) == (stops, turns)
 
 
 @module_loop
