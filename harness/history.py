@@ -149,7 +149,10 @@ def _drop(ranges: Sequence[tuple[int, int]]) -> _Cut:
 
 
 def _without_opening(prompt: str, messages: Sequence[Message]) -> str:
-    """Cut off what a template puts after the last message to open the answer; white space stays."""
+    """Cut off what a template puts after the last message to open the answer; white space stays.
+
+    After an empty message nothing says where the opening begins, so it is counted along.
+    """
     content = messages[-1].content.strip() if messages else ""
     at = prompt.rfind(content)
     if at < 0 or not content:

@@ -16,6 +16,7 @@ WORDS = st.lists(
     st.sampled_from(["go", "to", "the", "art", "studio", "substance", "(open)", "42"]), max_size=30
 )
 CONTENT = WORDS.map(" ".join)
+SAID = CONTENT.filter(bool)
 
 
 def render(messages: Sequence[Message]) -> str:
@@ -50,9 +51,9 @@ def exemplified(draw: st.DrawFn) -> list[Message]:
         Message(m.role, m.content, "shot")
         for m in talk([draw(CONTENT) for _ in range(2 * draw(st.integers(0, 12)))])
     ]
-    task = Message("user", draw(CONTENT), "task")
+    task = Message("user", draw(SAID), "task")
     live = [
-        Message("assistant" if i % 2 == 0 else "user", draw(CONTENT))
+        Message("assistant" if i % 2 == 0 else "user", draw(SAID))
         for i in range(2 * draw(st.integers(0, 12)))
     ]
     return [*head, *shots, task, *live]
