@@ -124,12 +124,14 @@ def group(kind: str) -> str:
 
 def aggregate(rows: Sequence[Row]) -> dict[str, float]:
     """Average by type and by group; the headline, and each rule's, is the mean of the three groups."""
+    if not rows:
+        return {}
     names = sorted({name for row in rows for name in row.metrics} - set(RULES))
     numbers = {name: fmean(r.metrics[name] for r in rows if name in r.metrics) for name in names}
     for rule in RULES:
         if all(rule in row.metrics for row in rows):
             numbers[rule] = _balanced([(row, row.metrics[rule]) for row in rows])
-    return {**numbers, "overall": _balanced([(row, row.value) for row in rows])} if rows else {}
+    return {**numbers, "overall": _balanced([(row, row.value) for row in rows])}
 
 
 def _balanced(valued: Sequence[tuple[Row, float]]) -> float:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONNECT_S = 30
-ADMIN_S = 60.0
+CONNECT_S = 15.0
+ADMIN_S = 30.0
 GRACE_S = 5.0
 """How much longer than the server's own limit we wait for a statement before killing it."""
 
@@ -53,12 +53,12 @@ async def connect(address: Address, user: str, password: str, database: str | No
         database=database,
         charset="utf8mb4",
         autocommit=True,
-        connect_timeout=CONNECT_S,
     )
     try:
-        await connection.connect()
-        await connection._execute_command(_COM_SET_OPTION, _MULTI_OFF)  # type: ignore[attr-defined]
-        await connection.read_packet()
+        async with asyncio.timeout(CONNECT_S):
+            await connection.connect()
+            await connection._execute_command(_COM_SET_OPTION, _MULTI_OFF)  # type: ignore[attr-defined]
+            await connection.read_packet()
     except errors.MySQLError as error:
         connection.close()
         code = error.args[0] if error.args else 0
@@ -67,9 +67,9 @@ async def connect(address: Address, user: str, password: str, database: str | No
         if code in LOST or not isinstance(code, int) or code < 1000:
             raise EnvironmentFault(f"no connection to the database server: {error}") from error
         raise
-    except OSError as error:
+    except OSError as error:  # a timeout is one
         connection.close()
-        raise EnvironmentFault(f"no connection to the database server: {error}") from error
+        raise EnvironmentFault(f"no connection to the database server: {error!r}") from error
     except BaseException:
         connection.close()
         raise

@@ -241,7 +241,7 @@ class ServerTable:
             return
         self._held = False
         try:
-            if self._generation == self._server.generation:
+            if self._generation == self._server.generation and self._server.alive:
                 async with self._server.admin.connection() as admin:
                     await self._drop(admin)
         except EnvironmentFault as fault:
