@@ -140,6 +140,6 @@ class BaseModel:
 
     async def close(self) -> None:
         """Close every connection."""
-        log.info("%s: %s", self.name, self.pool.stats())
+        log.debug("%s: %s", self.name, self.pool.stats())
         await self.pool.close()
         await self.transport.close()
