@@ -89,7 +89,7 @@ class ServerTable:
         # The same in every attempt, for errors repeat it; unique because the name is held.
         digest = hashlib.blake2b(content.name.lower().encode(), digest_size=8).hexdigest()
         self._user, self._password = f"h{digest}", secrets.token_hex(8)
-        self._held = False
+        self._held = self._ours = False
         self._generation = -1
 
     async def open(self) -> str:
@@ -101,6 +101,7 @@ class ServerTable:
         self._generation = self._server.generation
         async with self._server.admin.connection() as admin:
             await self._clear(admin)
+            self._ours = True  # from here on what bears the name may be dropped
             # The user first: where there is a database of ours, there is a user that says so.
             await self._login(admin)
             await session.run(admin, f"CREATE DATABASE {quoted(self._content.name)}")
@@ -241,7 +242,7 @@ class ServerTable:
             return
         self._held = False
         try:
-            if self._generation == self._server.generation and self._server.alive:
+            if self._ours and self._generation == self._server.generation and self._server.alive:
                 async with self._server.admin.connection() as admin:
                     await self._drop(admin)
         except EnvironmentFault as fault:

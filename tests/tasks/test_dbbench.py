@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from glob import glob
 from pathlib import Path
@@ -19,12 +19,15 @@ from harness.rollout import Setup, play
 from harness.store import Attempt
 from harness.types import Context, Message, Profile, Reply, Row, Sample
 from tasks.dbbench import session
+from tasks.dbbench import world as worlds
 from tasks.dbbench.episode import DbEpisode
+from tasks.dbbench.server import Embedded
 from tasks.dbbench.task import TASK
 from tasks.dbbench.world import DbWorld
 
 FIXTURE = data.resolve("dbbench", "fixture").path
 SHORT = {"statement_s": "1"}
+CLEAN = {"information_schema", "mysql", "mariadb.sys", "root"}
 
 
 class Player:
@@ -42,10 +45,12 @@ class Player:
         return Reply(self._answer(call))
 
 
-def context(folder: Path, work: Path, profile: Profile = "paper", **given: str) -> Context:
+def context(
+    folder: Path, work: Path, profile: Profile = "paper", given: Mapping[str, str] | None = None
+) -> Context:
     source = "fixture" if folder == FIXTURE else "mirror"
     return Context(
-        folder, work, options=config.options(TASK.spec, profile, given), profile=profile, source=source
+        folder, work, options=config.options(TASK.spec, profile, given or {}), profile=profile, source=source
     )
 
 
@@ -86,7 +91,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DbWorld]:
-    async with TASK.world(context(FIXTURE, tmp_path_factory.mktemp("work"), **SHORT)) as opened:
+    async with TASK.world(context(FIXTURE, tmp_path_factory.mktemp("work"), given=SHORT)) as opened:
         assert isinstance(opened, DbWorld)
         yield opened
 
@@ -114,9 +119,6 @@ async def names(world: DbWorld) -> set[str]:
         databases = await session.run(admin, "SHOW DATABASES")
         users = await session.run(admin, "SELECT user FROM mysql.user")
     return {name for (name,) in (*databases, *users)}
-
-
-CLEAN = {"information_schema", "mysql", "mariadb.sys", "root"}
 
 
 # -- the stored answers
@@ -353,11 +355,39 @@ async def test_a_waiter_that_gives_up_blocks_nobody(world: DbWorld):
         assert await said(opened, "SELECT 1") == "[(1,)]"
 
 
-# -- the degraded engine
+# -- the user's server, and the degraded engine
+
+
+async def test_a_server_that_is_not_ours_keeps_what_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    theirs = Embedded()
+    address = await theirs.start()
+    try:
+        monkeypatch.setattr(worlds, "address_of", lambda _: address)
+        ctx = context(FIXTURE, tmp_path)
+        async with TASK.world(ctx) as opened:
+            assert failed(await played(ctx, opened, "std")) == []  # type: ignore[arg-type]
+            left = await opened.episode(TASK.samples(ctx, "std")[1], 0, 0)
+            await left.reset()  # and never closed, as by a run that is killed
+        assert theirs.pid is not None
+        async with TASK.world(ctx) as opened:
+            async with opened.server.admin.connection() as admin:  # type: ignore[attr-defined]
+                await session.run(admin, "CREATE DATABASE `Village boats`")
+            attempts = await played(ctx, opened, "std")  # type: ignore[arg-type]
+            refused = [a.sample for a in attempts if a.outcome == "infra_error"]
+            assert refused == ["std/0", "std/2", "std/3"]
+            assert all(
+                "needs a server of its own" in (a.error or "") for a in attempts if a.sample in refused
+            )
+            assert {a.value for a in attempts if a.sample not in refused} == {1.0}
+            assert await names(opened) == CLEAN | {"Village boats"}  # type: ignore[arg-type]
+    finally:
+        await theirs.stop()
 
 
 async def test_sqlite_is_marked_and_close(tmp_path: Path):
-    ctx = context(FIXTURE, tmp_path, engine="sqlite", **SHORT)
+    ctx = context(FIXTURE, tmp_path, given={"engine": "sqlite", **SHORT})
     async with TASK.world(ctx) as opened:
         assert "not comparable" in opened.fingerprint["note"]
         attempts = await played(ctx, opened, "std")  # type: ignore[arg-type]
