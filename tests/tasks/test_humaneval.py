@@ -105,7 +105,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_hostile_programs_fail_and_nothing_else(name: str) -> None:
-    ctx = context(FIXTURE, timeout_s=2.0)
+    ctx = context(FIXTURE, timeout_s=5.0)
     victim = TASK.samples(ctx, "test")[0].id
 
     def answer(sample: Sample, observation: Observation) -> str:
