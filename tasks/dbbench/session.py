@@ -19,9 +19,14 @@ log = logging.getLogger(__name__)
 
 CONNECT_S = 15.0
 ADMIN_S = 30.0
+LOCK_S = 25
 GRACE_S = 5.0
 """How much longer than the server's own limit we wait for a statement before killing it."""
 
+ROLLBACK_S = 40.0
+"""How long a killed statement may take to undo its work; a server that needs more is replaced."""
+
+LOCKED = 1205
 LOST = (2003, 2006, 2013, 1053, 1040)
 DENIED = (1045, 1698)
 _COM_SET_OPTION = 0x1B
@@ -106,6 +111,8 @@ class Admin:
         except BaseException as error:
             if connection is not None:
                 connection.close()
+            if isinstance(error, errors.MySQLError) and error.args[0] == LOCKED:
+                raise EnvironmentFault("a table stays locked by a statement that was killed") from error
             gone = isinstance(error, TimeoutError | OSError | EnvironmentFault)
             if not gone and not (isinstance(error, errors.MySQLError) and lost(error)):
                 raise
@@ -116,9 +123,12 @@ class Admin:
 
     async def _open(self) -> Connection:
         try:
-            return await connect(self.address, self.address.user, self.address.password)
+            connection = await connect(self.address, self.address.user, self.address.password)
         except Denied as error:
             raise EnvironmentFault(f"the database server refuses {self.address.user}") from error
+        # A table may be locked for as long as a killed statement undoes its work.
+        await run(connection, f"SET SESSION lock_wait_timeout = {LOCK_S}")
+        return connection
 
     def close(self) -> None:
         """Close what is idle."""

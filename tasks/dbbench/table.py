@@ -180,7 +180,7 @@ class ServerTable:
             if done:
                 return working.result()
             await self._kill()
-            done, _ = await asyncio.wait({working}, timeout=session.GRACE_S)
+            done, _ = await asyncio.wait({working}, timeout=session.ROLLBACK_S)
             if not done:
                 self._server.condemn(self._generation)
                 raise EnvironmentFault("the database server does not end a statement that was killed")

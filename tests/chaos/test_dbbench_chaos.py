@@ -113,6 +113,7 @@ async def test_a_server_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(session, "ADMIN_S", 3.0)
     monkeypatch.setattr(session, "CONNECT_S", 2.0)
     monkeypatch.setattr(session, "GRACE_S", 1.0)
+    monkeypatch.setattr(session, "ROLLBACK_S", 1.0)
     ctx = context(tmp_path)
     ctx = Context(ctx.data, ctx.work, options={**ctx.options, "statement_s": 1.0}, source="fixture")
     async with TASK.world(ctx) as world:
