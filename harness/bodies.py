@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 
-if TYPE_CHECKING:
-    from harness.store import CallRecord
+from harness.attempts import CallRecord
 
-LEVEL = 3
-"""zstd level: 1.6 kB for a 4.5 kB prompt, at some 40 microseconds."""
+LEVEL = 1
+"""zstd level: higher ones save a few percent of these short texts and cost several times as much."""
 
 RAW, ZSTD = b"\0", b"\1"
 SMALL = 64
@@ -74,8 +73,6 @@ class Bodies:
 
     def records(self, rows: Iterable[tuple[Any, ...]]) -> list[CallRecord]:
         """Undo `rows` for one role, in the order of `n`."""
-        from harness.store import CallRecord
-
         prompts: dict[int, str] = {}
         found: list[CallRecord] = []
         for _, role, n, key, parent, prefix, tail, reply, facts, info in rows:

@@ -8,9 +8,11 @@ import math
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import types
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from harness import history, seeds
 from harness.episode import Episode, Oracle, World
@@ -182,12 +184,16 @@ class _Player:
 
     # -- the environment's side
 
-    async def _environment(self, work: Awaitable[T], limit_s: float) -> T:
+    async def _environment(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
         """Await the environment under its deadline; the clock of the episode runs only here."""
         began = time.monotonic()
         try:
+            waits_for = work.send(None)
+        except StopIteration as done:
+            return done.value  # it never waited, as question tasks do: a timer would cost more than the step
+        try:
             async with asyncio.timeout(limit_s):
-                return await work
+                return await _rest(work, waits_for)
         except TimeoutError as error:
             raise EnvironmentFault(f"{self.phase.name} took over {limit_s:g} s") from error
         finally:
@@ -261,6 +267,22 @@ class _Player:
                 await episode.close()
         except Exception as error:
             log.warning("%s %s did not close: %r", self.setup.spec.name, self.sample.id, error)
+
+
+@types.coroutine
+def _rest(work: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+    """Go on with a coroutine that was begun by hand and now waits for something."""
+    while True:
+        try:
+            sent = yield waits_for
+        except BaseException as thrown:
+            step = partial(work.throw, thrown)
+        else:
+            step = partial(work.send, sent)
+        try:
+            waits_for = step()
+        except StopIteration as done:
+            return done.value
 
 
 def _decoded(ask: Ask, decoding: Decoding) -> Ask:

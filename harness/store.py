@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.attempts import Attempt, CallRecord, Item, Stored
 from harness.bodies import Bodies
 from harness.errors import StoreError
-from harness.types import JudgeAsk, Outcome, Pending, Row
+from harness.types import JudgeAsk, Pending
+
+__all__ = ["Attempt", "CallRecord", "Item", "Store", "Stored"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -27,7 +28,6 @@ CREATE TABLE IF NOT EXISTS episode(
   prompt_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, rebuilds INTEGER NOT NULL,
   started REAL NOT NULL, seconds REAL NOT NULL, pending BLOB);
 CREATE UNIQUE INDEX IF NOT EXISTS one_final ON episode(task, version, sample, repeat) WHERE final = 1;
-CREATE INDEX IF NOT EXISTS by_item ON episode(task, version, sample, repeat);
 CREATE TABLE IF NOT EXISTS call(
   episode INTEGER NOT NULL REFERENCES episode(id), role TEXT NOT NULL, n INTEGER NOT NULL,
   key TEXT NOT NULL, parent INTEGER, prefix INTEGER NOT NULL, tail BLOB NOT NULL, reply BLOB NOT NULL,
@@ -40,82 +40,6 @@ CREATE INDEX IF NOT EXISTS by_prompt ON verdict(judge, prompt, k);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One request as it was sent and answered.
-
-    Attributes:
-        role: empty for the model under test, else the auxiliary role.
-        key: the auxiliary call's key; for the model under test the call's number.
-        info: the episode's log of what it did with the reply.
-    """
-
-    n: int
-    prompt: str
-    reply: str
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    info: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    role: str = ""
-    key: str = ""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One attempt at one item, ready to be stored."""
-
-    task: str
-    version: int
-    sample: str
-    repeat: int
-    outcome: Outcome = "infra_error"
-    value: float | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
-    note: str = ""
-    error: str = ""
-    calls: list[CallRecord] = field(default_factory=list[CallRecord])
-    rebuilds: int = 0
-    started: float = field(default_factory=time.time)
-    seconds: float = 0.0
-    pending: Pending | None = None
-    prompt_tokens: int = 0
-    output_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """Identity of one planned episode."""
-
-    task: str
-    version: int
-    sample: str
-    repeat: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A stored attempt without its calls."""
-
-    id: int
-    item: Item
-    final: bool
-    outcome: Outcome
-    value: float | None
-    metrics: Mapping[str, float]
-    note: str
-    error: str
-    pending: Pending | None
-    calls: int
-    prompt_tokens: int
-    output_tokens: int
-    seconds: float
-
-    def row(self) -> Row:
-        """View a counted, valued attempt as `aggregate` wants it."""
-        if self.value is None:
-            raise ValueError(f"{self.item} has no value yet")
-        return Row(self.item.sample, self.item.repeat, self.outcome, self.value, self.metrics)
-
-
 class Store:
     """The run's file. All methods are synchronous and short; writers call from one thread.
 
@@ -126,6 +50,9 @@ class Store:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
         self._bodies = Bodies()
+        self._schedule: Callable[[Callable[[], None]], object] | None = None
+        self._due = False
+        self._failed: sqlite3.Error | None = None
         try:
             if readonly:
                 self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
@@ -134,26 +61,67 @@ class Store:
                 self._db = sqlite3.connect(path, timeout=30)
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
+                self._db.execute(
+                    "PRAGMA wal_autocheckpoint=8000"
+                )  # 32 MB: folding in costs more than commits
                 self._db.executescript(SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"cannot open the run's store {path}: {error}") from error
 
     def close(self) -> None:
-        """Close the file; the WAL is folded in."""
+        """Commit what is due and close the file; the WAL is folded in."""
+        self._commit()
         self._db.close()
+
+    def commit_later(self, schedule: Callable[[Callable[[], None]], object]) -> None:
+        """Commit together what is written in one turn of an event loop, at its end.
+
+        `schedule` is the loop's `call_soon`. Episodes that end in the same instant then share a commit, which
+        costs more than everything else about storing them; each is still stored whole or not at all.
+        """
+        self._schedule = schedule
+
+    def flush(self) -> None:
+        """Commit what is due.
+
+        Raises:
+            StoreError: this or an earlier commit failed; what it held is played again by the next command.
+        """
+        self._commit()
+        if self._failed is not None:
+            raise self._error(self._failed) from self._failed
+
+    def _commit(self) -> None:
+        self._due = False
+        try:
+            self._db.commit()
+        except sqlite3.Error as error:
+            self._failed = error
+            self._db.rollback()
+
+    def _error(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(
+            f"cannot write the run's store {self.path}: {error}; make room or make it writable, "
+            "then repeat the same command"
+        )
 
     @contextmanager
     def _writing(self) -> Generator[sqlite3.Connection]:
+        if self._failed is not None:
+            raise self._error(self._failed) from self._failed
         try:
-            with self._db:
-                yield self._db
+            yield self._db
         except sqlite3.IntegrityError:
-            raise
+            raise  # only this statement is undone
         except sqlite3.Error as error:
-            raise StoreError(
-                f"cannot write the run's store {self.path}: {error}; make room or make it writable, "
-                "then repeat the same command"
-            ) from error
+            self._failed = error
+            self._db.rollback()
+            raise self._error(error) from error
+        if self._schedule is None:
+            self.flush()
+        elif not self._due:
+            self._due = True
+            self._schedule(self._commit)
 
     # -- meta and plan
 

@@ -63,6 +63,10 @@ class Template:
         parts = [self.source, self.system, str(self.quirks), json.dumps(self.variables)]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
+    def compile(self) -> None:
+        """Compile now what the first rendering would compile: start-up is the time for it."""
+        _compile(self.source)
+
     def render(self, messages: Sequence[Message]) -> str:
         """Render a conversation up to and including the start of the assistant's turn.
 

@@ -39,6 +39,8 @@ async def connect(
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
     chosen = templates(entry, profile, options)
+    for used in chosen.values():
+        used.compile()
     transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
     try:
         found = await survey(transport, entry, urls, concurrency=concurrency)
