@@ -175,8 +175,6 @@ def _members(request: RunRequest) -> tuple[dict[str, tuple[str, ...]], dict[str,
     found = {name: suites.find(name) for name in request.suites}
     choices = {task: choice for suite in found.values() for task, choice in suite.samples.items()}
     fixture = any(suite.fixture for suite in found.values())
-    if fixture and request.mirror not in (None, "fixture"):
-        fixture = False
     return {name: suite.tasks for name, suite in found.items()}, choices, fixture
 
 
