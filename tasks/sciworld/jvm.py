@@ -46,14 +46,15 @@ class Jvm:
         self.retired = False
 
     @classmethod
-    async def launch(cls, heap_mb: int) -> Jvm:
-        """Start a process and silence the simulator's standard output.
+    async def launch(cls, heap_mb: int, folder: str) -> Jvm:
+        """Start a process in a folder and silence the simulator's standard output.
 
         Raises:
             EnvironmentFault: it did not come up.
         """
         process = await asyncio.create_subprocess_exec(
             *command(heap_mb),
+            cwd=folder,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

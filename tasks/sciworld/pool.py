@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from harness.errors import EnvironmentFault
@@ -41,6 +42,8 @@ class Pool:
         self._growing = asyncio.Lock()
         self._chores: set[asyncio.Task[Any]] = set()
         self._closed = False
+        # The simulator writes a table of its objects where it stands.
+        self._home = TemporaryDirectory(prefix="harness-jvm-", ignore_cleanup_errors=True)
 
     @property
     def jvms(self) -> Sequence[Jvm]:
@@ -81,6 +84,7 @@ class Pool:
         async with self._growing:
             await asyncio.gather(*(jvm.kill() for jvm in self._jvms))
         await self.settled()
+        self._home.cleanup()
 
     def _pop(self) -> Slot | None:
         while self._free:
@@ -112,7 +116,7 @@ class Pool:
                 return slot
             open_jvms = [jvm for jvm in self._jvms if not jvm.retired and len(jvm.slots) < self._slots]
             if not open_jvms:
-                open_jvms = [await Jvm.launch(self._heap_mb)]
+                open_jvms = [await Jvm.launch(self._heap_mb, self._home.name)]
                 self._jvms += open_jvms
             slot = await open_jvms[0].open_slot(self._call_s)
             # A class loader's first task compiles; better here than while a model waits.
