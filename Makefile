@@ -42,7 +42,7 @@ lint: setup
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-## bench: ratios against stated floors; each exits 1 beyond 1.5 x its target
+## bench: ratios against stated floors; each exits 1 beyond 1.5 x its target (miniwob.py needs chromium-driver as well)
 bench: setup
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
