@@ -19,8 +19,11 @@ _LIMITS = {
     resource.RLIMIT_AS: 2 << 30,
     resource.RLIMIT_CPU: 8,
     resource.RLIMIT_FSIZE: 1 << 20,
-    resource.RLIMIT_NPROC: 32,
 }
+# The kernel counts this limit over all processes of the user, in other sandboxes and outside (a database
+# server of `nobody`): past it a neighbour's program would not even start. So it stands only where no control
+# group bounds the sandbox's own processes and the user is counted in a namespace of its own.
+_OWN_PROCESSES = {resource.RLIMIT_NPROC: 32}
 _CAPS = Caps(memory_mb=1024, pids=32, disk_mb=64, output=1 << 16)
 # The secret comes first on standard input, the program after it. Exit status 0 alone proves nothing:
 # os._exit(0) gives it too.
@@ -52,6 +55,7 @@ class HumanEvalWorld:
         self._timeout_s = timeout_s
         self._build = build
         host = sandbox.backend.name in ("bwrap", "bwrap-user")
+        self._limits = {**_LIMITS, **(_OWN_PROCESSES if sandbox.backend.name == "bwrap-user" else {})}
         self._python = host_interpreter() if host else "python3"
         self.fingerprint: Mapping[str, str] = {
             "sandbox": f"{sandbox.backend.name} {sandbox.backend.version}",
@@ -78,7 +82,7 @@ class HumanEvalWorld:
                     stdin=secret + b"\n" + program.encode("utf-8", "replace"),
                     timeout=self._timeout_s,
                     user=_NOBODY,
-                    limits=_LIMITS,
+                    limits=self._limits,
                 )
             )
         finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,24 @@ async def test_hostile_programs_fail_and_nothing_else(name: str) -> None:
 
     others = {sample.id for sample in TASK.samples(ctx, "test")} - {victim}
     assert set(await passed(ctx, answer)) == others
+
+
+@pytest.fixture
+def busy_nobody() -> Iterator[None]:
+    """Forty processes of the user that programs run as, outside any sandbox."""
+    with ExitStack() as stack:
+        for _ in range(40):
+            sleeper = stack.enter_context(subprocess.Popen(["sleep", "60"], user=65534))
+            stack.callback(sleeper.kill)
+        yield
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs of another user")
+@pytest.mark.usefixtures("busy_nobody")
+async def test_processes_of_the_same_user_outside_fail_no_program() -> None:
+    """A limit on a user's processes would count those outside the sandbox: a database of `nobody`, say."""
+    ctx = context(FIXTURE)
+    assert len(await passed(ctx, oracle(ctx))) == 6
 
 
 async def test_no_sandbox_means_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
