@@ -9,6 +9,7 @@ from statistics import fmean
 
 from harness import stats
 from harness.completeness import tolerated
+from harness.judge import metric_name
 from harness.report import reference
 from harness.report.model import Normalize, Report, RunData, SuiteLine, TaskData, TaskLine
 
@@ -45,7 +46,7 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
 
 
 def _line(task: TaskData, rules: Rules) -> TaskLine:
-    metric = f"{task.metric}@{task.judge}" if task.judge else task.metric
+    metric = metric_name(task.metric, task.judge) if task.judge else task.metric
     line = TaskLine(task.name, metric, task.unit, notes=list(task.notes), source=task.source)
     line.unlike = task.unlike
     if task.published is not None:

@@ -77,11 +77,6 @@ def statements(sql: str) -> list[str]:
     return parts
 
 
-def first_word(sql: str) -> str:
-    """The statement's first word in upper case."""
-    return next((token.word for token in tokens(sql)), "")
-
-
 def reserved(sql: str) -> str | None:
     """Find what MySQL 8 refuses and MariaDB takes: a reserved word used as a name.
 
