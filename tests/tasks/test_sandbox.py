@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -235,6 +236,59 @@ def test_the_filter_refuses_what_reaches_out(machine: str) -> None:
     assert verdict(0, architecture=0x40000003) == absent
     assert verdict(0x40000000) == absent
     assert verdict(63 if machine == "aarch64" else 0) == allow
+
+
+def our_groups() -> list[Path]:
+    layout, reason = cgroups.discover()
+    assert layout is not None, reason
+    roots = set(layout.roots.values())
+    return [folder for root in roots for folder in root.glob(f"{cgroups.owner_prefix()}*")]
+
+
+async def prepared() -> int:
+    """The process that waits to become the next sandbox, with no other sandbox alive."""
+    async with asyncio.timeout(20):
+        while True:
+            for group in our_groups():
+                if members := (group / "cgroup.procs").read_text().split():
+                    return int(members[0])
+            await asyncio.sleep(0.01)
+
+
+async def test_a_prepared_place_that_nobody_took_leaves_nothing() -> None:
+    async with opened() as sandbox:
+        await (await sandbox.create(hostname=HOSTNAME)).destroy()
+        waiting = await prepared()
+    assert our_groups() == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(waiting, 0)
+
+
+async def test_a_prepared_process_that_died_fails_one_sandbox_and_no_other() -> None:
+    async with opened() as sandbox:
+        for _ in range(3):
+            os.kill(await prepared(), signal.SIGKILL)
+            with pytest.raises(SandboxFault):
+                await sandbox.create(hostname=HOSTNAME)
+            box = await sandbox.create(hostname=HOSTNAME)
+            assert (await box.run(Command(("echo", "here")))).stdout == b"here\n"
+            await box.destroy()
+    assert our_groups() == []
+
+
+async def test_a_sandbox_given_up_while_it_is_made_leaves_nothing() -> None:
+    async with opened() as sandbox:
+        for turns in range(12):  # give up at each of the points where creation waits
+            making = asyncio.ensure_future(sandbox.create(hostname=HOSTNAME))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            making.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+        box = await sandbox.create(hostname=HOSTNAME)
+        assert (await box.run(Command(("echo", "here")))).stdout == b"here\n"
+        await box.destroy()
+    assert our_groups() == []
 
 
 def test_only_the_dead_are_abandoned() -> None:

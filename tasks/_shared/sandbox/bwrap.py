@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import sys
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks._shared.sandbox import cgroups, seccomp
+from tasks._shared.sandbox.berth import Berth
 from tasks._shared.sandbox.bwrap_box import BwrapBox
-from tasks._shared.sandbox.reply import Reply
-from tasks._shared.sandbox.spec import BoxSpec, SandboxFault
+from tasks._shared.sandbox.reply import Reply, in_memory
+from tasks._shared.sandbox.spec import BoxSpec, Caps, SandboxFault
 
 _CREATE_S = 60.0
 _TOP = str(Path(__file__).resolve().parents[3])
@@ -42,6 +42,7 @@ class Bwrap:
         self._layout = layout
         self._boxes: set[BwrapBox] = set()
         self._number = 0
+        self._spare: Berth | None = None
         self._zygote: asyncio.subprocess.Process | None = None
         self._control: socket.socket | None = None
 
@@ -69,12 +70,12 @@ class Bwrap:
             assert self._zygote.stderr is not None
             reason = (await self._zygote.stderr.read()).decode("utf-8", "replace").strip()
             raise SandboxFault(f"the sandbox's helper did not start: {reason[-500:]}")
+        self._spare = self._berth()
 
     async def create(self, spec: BoxSpec) -> BwrapBox:
         """Make a sandbox and wait for the handshake of the process inside."""
-        self._number += 1
-        name = f"{cgroups.owner_prefix()}{id(self):x}-{self._number}"
-        box = BwrapBox(self, spec, self._layout.group(name, spec.caps))
+        berth, self._spare = self._spare or self._berth(), None
+        box = BwrapBox(self, spec, self._layout.group(berth.name, spec.caps), berth)
         self._boxes.add(box)
         try:
             await asyncio.wait_for(box.start(), _CREATE_S)
@@ -84,12 +85,33 @@ class Bwrap:
         except BaseException:
             await box.destroy()
             raise
+        if self._spare is None and self._control is not None:
+            self._spare = self._berth()
         return box
+
+    def _berth(self) -> Berth:
+        self._number += 1
+        name = f"{cgroups.owner_prefix()}{id(self):x}-{self._number}"
+        return Berth(name, self._prepared(self._layout.group(name, Caps()).folders))
+
+    async def _prepared(self, folders: Sequence[Path]) -> Reply:
+        request = {"op": "prepare", "folders": [str(folder) for folder in folders]}
+        reply = await self.ask(request, [])
+        try:
+            await reply.line()
+        except BaseException:
+            reply.close()
+            raise
+        return reply
 
     async def close(self) -> None:
         """Destroy every sandbox, then the helper."""
         for box in list(self._boxes):
             await box.destroy()
+        if self._spare is not None:
+            await self._spare.leave()
+            await self._layout.group(self._spare.name, Caps()).remove()
+            self._spare = None
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -108,9 +130,8 @@ class Bwrap:
         if self._control is None:
             raise SandboxFault("the sandbox backend is closed")
         ours, theirs = socket.socketpair()
-        memory = os.memfd_create("request")
+        memory = in_memory(request)
         try:
-            _write(memory, json.dumps(request).encode())
             while True:
                 try:
                     socket.send_fds(self._control, [b"request"], [memory, theirs.fileno(), *fds])
@@ -129,10 +150,3 @@ class Bwrap:
     def forget(self, box: BwrapBox) -> None:
         """Drop a destroyed sandbox."""
         self._boxes.discard(box)
-
-
-def _write(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-    os.lseek(fd, 0, os.SEEK_SET)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks._shared.sandbox import cgroups, linux
+from tasks._shared.sandbox.berth import Berth
 from tasks._shared.sandbox.pump import Pump, drain
 from tasks._shared.sandbox.reply import BwrapTerminal, Reply, ending, read_until
 from tasks._shared.sandbox.spec import (
@@ -54,23 +55,22 @@ _READ_ONLY = (
     "sysrq-trigger",
 )
 _HIDDEN = ("kcore", "keys", "kmsg", "latency_stats", "sched_debug", "timer_list", "timer_stats")
-_MADE_S = 20.0
 _ARGUMENT_BYTES = 120_000  # the kernel takes 128 KiB in one argument
 
 
 class BwrapBox:
     """One sandbox of the `bwrap` backend."""
 
-    def __init__(self, backend: Bwrap, spec: BoxSpec, group: cgroups.Group) -> None:
+    def __init__(self, backend: Bwrap, spec: BoxSpec, group: cgroups.Group, berth: Berth) -> None:
         self.spec = spec
         self._backend = backend
         self._group = group
+        self._berth = berth
         self._marker = ""
         self._life = -1  # write end of the inmate's standard input: closing it ends the sandbox
         self._inmate = -1
         self._pid = 0
         self._root_id: list[int] = []
-        self._reply: Reply | None = None  # of the request that makes the sandbox
         self._ending: asyncio.Task[None] | None = None
         self._terminals: set[BwrapTerminal] = set()
 
@@ -90,8 +90,8 @@ class BwrapBox:
         os.set_blocking(hello_read, False)
         try:
             try:
-                reply = await self._backend.ask(self._request(image), [stdin_read, hello_write])
-                self._reply = reply
+                reply = await self._berth.take()
+                reply.hand(self._request(image), [stdin_read, hello_write])
             finally:
                 os.close(stdin_read)
                 os.close(hello_write)
@@ -108,8 +108,6 @@ class BwrapBox:
         marker = {"marker": f"{self._marker}\n".encode().hex()} if isinstance(image, Programs) else {}
         memory = {"filter": self._backend.filter, "meminfo": self._backend.meminfo, **marker}
         return {
-            "op": "create",
-            "folders": [str(folder) for folder in self._group.folders],
             "limits": [[str(file), value] for file, value in self._group.limits],
             "root": "" if isinstance(image, Programs) else str(image),
             "stage": str(self._backend.stage),
@@ -249,11 +247,7 @@ class BwrapBox:
             await terminal.close()
         if self._life >= 0:
             os.close(self._life)
-        if self._reply is not None:
-            # The helper may still be at it: what it makes after we looked would stay.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reply.text(b"}"), _MADE_S)
-            self._reply.close()
+        await self._berth.leave()
         if self._inmate >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._inmate, signal.SIGKILL)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks._shared.sandbox.spec import Refused, SandboxFault
@@ -49,6 +50,20 @@ class Reply:
         with contextlib.suppress(OSError):
             self._channel.send(word)
 
+    def hand(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
+        """Pass a second request, with its descriptors, to the process that answered the first.
+
+        Raises:
+            SandboxFault: that process is gone.
+        """
+        memory = in_memory(request)
+        try:
+            socket.send_fds(self._channel, [b"request"], [memory, *fds])
+        except OSError as error:
+            raise SandboxFault(f"the sandbox's helper is gone: {error}") from error
+        finally:
+            os.close(memory)
+
     async def _more(self) -> bool:
         try:
             data, fds, _, _ = socket.recv_fds(self._channel, 65536, 4)
@@ -66,6 +81,15 @@ class Reply:
     def close(self) -> None:
         """Hang up; a command still running is then killed."""
         self._channel.close()
+
+
+def in_memory(request: Mapping[str, Any]) -> int:
+    """Write a request into a memory file; its descriptor, to be closed by the caller."""
+    memory = os.memfd_create("request")
+    with os.fdopen(memory, "wb", closefd=False) as file:
+        file.write(json.dumps(request).encode())
+    os.lseek(memory, 0, os.SEEK_SET)
+    return memory
 
 
 async def readable(fd: int) -> None:

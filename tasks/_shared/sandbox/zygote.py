@@ -6,7 +6,8 @@ read-only, so that the inmate of a sandbox who gets hold of `/proc/<pid>/exe` of
 cannot write to the host's Python (CVE-2019-5736).
 
 A request is a memory file with JSON, sent with the file descriptors it names first; answers go to the
-socket among them as JSON lines.
+socket among them as JSON lines. A process that has prepared a sandbox's groups takes the second request,
+which says what the sandbox is, over that same socket.
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def _fork_for(control: socket.socket, fds: list[int]) -> None:
             linux.prctl(linux.PR_SET_DUMPABLE, 0)
             with os.fdopen(fds[0], "rb") as file:
                 request = json.load(file)
-            if request["op"] == "create":
-                _create(request, *fds[1:])
+            if request["op"] == "prepare":
+                _prepare(request, reply)
             else:
                 _enter(request, *fds[1:])
         except _Refused as error:
@@ -116,17 +117,30 @@ def _tell(fd: int, message: Mapping[str, Any]) -> None:
 # --- making a sandbox -------------------------------------------------------------------------------
 
 
-def _create(request: Mapping[str, Any], reply: int, stdin: int, stdout: int) -> NoReturn:
-    """Make the groups and the file system, then become bwrap."""
+def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
+    """Make the groups and join them, then wait to be told the sandbox, or for the harness to hang up."""
     for folder in request["folders"]:
         Path(folder).mkdir(exist_ok=True)
+    _join([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
+    _tell(reply, {"ready": os.getpid()})
+    with socket.socket(fileno=os.dup(reply)) as channel:
+        data, fds, _, _ = socket.recv_fds(channel, 64, _MAX_FDS)
+    if not data:
+        os._exit(0)
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    with os.fdopen(fds[0], "rb") as file:
+        _create(json.load(file), reply, *fds[1:])
+
+
+def _create(request: Mapping[str, Any], reply: int, stdin: int, stdout: int) -> NoReturn:
+    """Limit the groups, lay the file system, then become bwrap."""
     for file, value in request["limits"]:
         try:
             Path(file).write_text(value)
         except FileNotFoundError:
             if Path(file).name not in OPTIONAL:
                 raise
-    _join([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
     if request["root"]:
         _lay_overlay(request["stage"], request["root"], request["disk_mb"], request["files"])
     argv = [part.replace("{info}", "3") for part in request["argv"]]

@@ -1,0 +1,50 @@
+"""A place for a sandbox, made before one is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+from tasks._shared.sandbox.reply import Reply
+from tasks._shared.sandbox.spec import SandboxFault
+
+_MADE_S = 20.0
+
+
+class Berth:
+    """Control groups with a process of the helper in them, which waits to become a sandbox.
+
+    A process that moves to another control group waits for a grace period of the whole kernel, 10 ms and
+    more on an idle machine. Nobody waits for it when it is over before the sandbox is asked for.
+
+    Attributes:
+        name: name of the control groups.
+    """
+
+    def __init__(self, name: str, preparing: Coroutine[Any, Any, Reply]) -> None:
+        self.name = name
+        self._preparing = asyncio.ensure_future(preparing)
+        self._taken = False
+
+    async def take(self) -> Reply:
+        """The connection to the waiting process, for the one who makes a sandbox of it.
+
+        Raises:
+            SandboxFault: the helper could not make the groups.
+        """
+        reply = await asyncio.shield(self._preparing)
+        self._taken = True
+        return reply
+
+    async def leave(self) -> None:
+        """Let the process go; on return the helper makes nothing more, so the groups can be removed."""
+        with contextlib.suppress(SandboxFault, TimeoutError):
+            async with asyncio.timeout(_MADE_S):
+                reply = await asyncio.shield(self._preparing)
+                try:
+                    if self._taken:
+                        await reply.text(b"}")
+                finally:
+                    reply.close()
