@@ -1,8 +1,13 @@
 """Memory per live SciWorld episode, and environment steps per second beside the package's own loop.
 
-Run from the checkout: `python benchmarks/sciworld.py`. The floor is `ScienceWorldEnv.step` of the installed
-package on the same machine, one environment in one JVM, as AgentTuning's evaluation used it. Exits 1 when a
-figure misses its target by more than half.
+Run from the checkout: `python benchmarks/sciworld.py` (five minutes). The floor is `ScienceWorldEnv.step` of
+the installed package on the same machine, one environment in one JVM, as AgentTuning's evaluation used it.
+Java compiles what it runs often, so both play everything once before they are measured; what a fresh pool
+does is printed as well. Exits 1 when a figure misses its target by more than half.
+
+The target is for steps of the environment. With `action_match=overlap` each turn also lists every valid
+action, which the package does too and which takes five times as long as the step: two cores cannot give it
+five times the package's rate, so that line has no target.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -27,14 +33,25 @@ MEMORY_MB = 110.0
 RATIO = 5.0
 SLACK = 1.5
 STEPS = 40
+ROUNDS = 3
 
 
 def floor(samples: list[Sample], gold: dict[str, list[str]]) -> float:
-    """Steps per second of the package's own loop."""
+    """Steps per second of the package's own loop, once it is warm."""
     from scienceworld import ScienceWorldEnv
 
     warnings.simplefilter("ignore")
-    env, steps, seconds = ScienceWorldEnv("", envStepLimit=100_000), 0, 0.0
+    env = ScienceWorldEnv("", envStepLimit=100_000)
+    try:
+        _package_pass(env, samples, gold)
+        steps, seconds = _package_pass(env, samples, gold)
+    finally:
+        env.close()
+    return steps / seconds
+
+
+def _package_pass(env, samples: list[Sample], gold: dict[str, list[str]]) -> tuple[int, float]:
+    steps, seconds = 0, 0.0
     for sample in samples:
         env.load(sample.data["task"], sample.data["variation"], "easy")
         env.reset()
@@ -43,32 +60,54 @@ def floor(samples: list[Sample], gold: dict[str, list[str]]) -> float:
             env.step(action)
             steps += 1
         seconds += time.perf_counter() - began
-    env.close()
-    return steps / seconds
+    return steps, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a round with all episodes live came to.
+
+    Attributes:
+        ready: seconds until all were live.
+        memory: resident MB per episode, at most.
+    """
+
+    steps: int
+    seconds: float
+    ready: float
+    memory: float
 
 
 async def ours(base: float, samples: list[Sample], gold: dict[str, list[str]]) -> bool:
     """Play with all episodes live, under either matcher; returns whether a target is missed."""
-    missed = False
     with tempfile.TemporaryDirectory() as work:
         async with TASK.world(context(Path(work))) as world:
-            for match in ("passthrough", "overlap"):
-                seconds, steps, memory, ready = await measured(
-                    world, context(Path(work), match), samples, gold
-                )
-                ratio = steps / seconds / base
-                print(
-                    f"{match}: {LIVE} live episodes ready in {ready:.0f} s, {steps / seconds:.1f} steps/s = "
-                    f"{ratio:.1f} x (target {RATIO:g} x), {memory:.0f} MB each (target {MEMORY_MB:g})"
-                )
-                missed |= ratio < RATIO / SLACK or memory > MEMORY_MB * SLACK
-    return missed
+
+            async def rounds(match: str, count: int) -> list[Played]:
+                return [
+                    await one_round(world, context(Path(work), match), samples, gold) for _ in range(count)
+                ]
+
+            fresh, warm = await rounds("passthrough", 1), await rounds("passthrough", ROUNDS)
+            listing = await rounds("overlap", 1 + ROUNDS)
+            print(f"{LIVE} episodes live in a fresh pool after {fresh[0].ready:.0f} s")
+            print(f"first round: {rate(fresh):.1f} steps/s = {rate(fresh) / base:.1f} x")
+            ratio, memory = rate(warm) / base, max(p.memory for p in [*fresh, *warm, *listing])
+            print(f"warm: {rate(warm):.1f} steps/s = {ratio:.1f} x (target {RATIO:g} x)")
+            print(f"warm, every turn with its valid actions: {rate(listing[1:]) / base:.1f} x")
+            print(f"memory: {memory:.0f} MB per live episode (target {MEMORY_MB:g})")
+    return ratio < RATIO / SLACK or memory > MEMORY_MB * SLACK
 
 
-async def measured(
+def rate(rounds: list[Played]) -> float:
+    """Steps per second over rounds."""
+    return sum(played.steps for played in rounds) / sum(played.seconds for played in rounds)
+
+
+async def one_round(
     world: SciWorld, ctx: Context, samples: list[Sample], gold: dict[str, list[str]]
-) -> tuple[float, int, float, float]:
-    """Seconds, steps, resident MB per episode at most, and seconds until all episodes were live."""
+) -> Played:
+    """Play one episode on each of the simulators at a time."""
     world = SciWorld(ctx, world.pool, world.pool, world.fingerprint)
     began = time.perf_counter()
     playing = list(islice(cycle(samples), LIVE))
@@ -83,7 +122,7 @@ async def measured(
     for episode in episodes:
         await episode.close()
     await world.pool.settled()
-    return seconds, sum(steps), most[0] / LIVE, ready
+    return Played(sum(steps), seconds, ready, most[0] / LIVE)
 
 
 async def _steps(episode, actions: list[str]) -> int:
@@ -113,7 +152,7 @@ def main() -> int:
     gold = json.loads((ctx.data / SHIPPED).read_text(encoding="utf-8"))
     samples = [sample for sample in TASK.samples(ctx, "full") if sample.id in gold]
     base = floor(samples, gold)
-    print(f"package's own step loop: {base:.1f} steps/s")
+    print(f"package's own step loop, warm: {base:.1f} steps/s")
     return int(asyncio.run(ours(base, samples, gold)))
 
 
