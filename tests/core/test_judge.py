@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from loopback_server import judging
 
 from harness import judge
 from harness.errors import StoreError
-from harness.models.roles import BoundChat, RoleSpec, open_role
 from harness.store import Attempt, Item, Store
 from harness.types import Ask, CallKey, Context, JudgeAsk, Message, Pending, Score
 
@@ -38,23 +37,6 @@ class Script:
             return web.json_response({"error": {"message": "no"}}, status=said)
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
-
-
-@asynccontextmanager
-async def judging(script: Script) -> AsyncIterator[judge.ChatOf]:
-    """Serve the script on loopback and give chats that reach it."""
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", script.handle)
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        url = "http://{}:{}".format(*runner.addresses[0][:2])
-        async with open_role(RoleSpec("judge", "scripted", (url,))) as model:
-            yield lambda key: BoundChat("judge", model, key, deadline_s=30.0)
-    finally:
-        await runner.cleanup()
 
 
 def item(key: str, text: str) -> JudgeAsk:
@@ -95,7 +77,7 @@ def number(text: str) -> str:
 
 
 async def run(store: Store, script: Script, **kwargs) -> judge.Judged:
-    async with judging(script) as chat:
+    async with judging(script.handle) as chat:
         return await judge.judge_run(store, TASKS, chat, judge=kwargs.pop("name", "scripted"), **kwargs)  # type: ignore[arg-type]
 
 
@@ -196,7 +178,7 @@ async def test_a_verdict_that_cannot_be_used_is_asked_for_once_more(store: Store
         return "well" if first and text.startswith("2 ") else number(text)
 
     script = Script(say)
-    async with judging(script) as chat:
+    async with judging(script.handle) as chat:
         tasks = {"judged": (Picky(), TASKS["judged"][1])}
         done = await judge.judge_run(store, tasks, chat, judge="scripted")  # type: ignore[arg-type]
     assert (done.tally.wanted, done.tally.asked) == (12, 14)
@@ -235,7 +217,7 @@ async def test_a_store_that_cannot_be_written_ends_the_stage(store: Store) -> No
         def put_verdict(self, *_) -> None:
             raise StoreError("disk full")
 
-    async with judging(Script(number)) as chat:
+    async with judging(Script(number).handle) as chat:
         waiting = [judge.Waiting(1, CallKey("judged", "0", 0, 0), pending("0"))]
         with pytest.raises(StoreError, match="disk full"):
             await judge.collect(waiting, chat, Full(), judge="scripted")

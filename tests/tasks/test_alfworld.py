@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from tongue import Tongue
 
 from harness import config, data, history, tokens
 from harness.models.client import Call, LiveEpisodes
@@ -24,22 +25,6 @@ from tasks.alfworld.world import NOTHING, AlfWorld
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FIXTURE = data.resolve("alfworld", "fixture").path
-
-
-@dataclass
-class Tongue:
-    """A model in this process whose replies are a function of the call."""
-
-    answer: Callable[[Call], str]
-    calls: list[Call] = field(default_factory=list)
-    name: str = "tongue"
-
-    def render(self, messages: Sequence[Message], suite: str = "", task: str = "") -> str:
-        return "\n".join(f"{message.role}: {message.content}" for message in messages)
-
-    async def complete(self, call: Call) -> Reply:
-        self.calls.append(call)
-        return Reply(self.answer(call))
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from loopback_server import serving
 
 from harness.models.client import LiveEpisodes, open_model
 from harness.phase import Phase
@@ -133,19 +134,15 @@ async def test_questions_that_wait_for_the_method_go_on_side_by_side(mirror: Pat
     app = web.Application()
     app.router.add_post("/generate", generate)
     app.router.add_get("/info", info)
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        url = "http://{}:{}".format(*runner.addresses[0][:2])
-        ctx = context(mirror)
-        samples = list(TASK.samples(ctx, "test"))[: together + 1]
-        async with open_model("agentlm-7b", endpoints=[url]) as model, TASK.world(ctx) as world:
-            setup = Setup(TASK.spec, world, model, LiveEpisodes())
-            done = await asyncio.gather(*(play(setup, sample, 0, Phase()) for sample in samples))
-    finally:
-        await runner.cleanup()
+    ctx = context(mirror)
+    samples = list(TASK.samples(ctx, "test"))[: together + 1]
+    async with (
+        serving(app) as url,
+        open_model("agentlm-7b", endpoints=[url]) as model,
+        TASK.world(ctx) as world,
+    ):
+        setup = Setup(TASK.spec, world, model, LiveEpisodes())
+        done = await asyncio.gather(*(play(setup, sample, 0, Phase()) for sample in samples))
     assert met.is_set()
     assert [attempt.note for attempt in done] == ["chose A; method G"] * len(samples)
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 from aiohttp import web
+from loopback_server import judging
 
 from harness import config, judge
 from harness.models.client import LiveEpisodes, open_model
-from harness.models.roles import BoundChat, RoleSpec, open_role
 from harness.phase import Phase
 from harness.rollout import Setup, play
 from harness.store import Store
@@ -46,22 +45,6 @@ class ScriptedJudge:
         return web.json_response({"choices": [choice]})
 
 
-@asynccontextmanager
-async def chats(script: ScriptedJudge) -> AsyncIterator[judge.ChatOf]:
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_post("/v1/chat/completions", script.handle)
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        url = "http://{}:{}".format(*runner.addresses[0][:2])
-        async with open_role(RoleSpec("judge", "scripted", (url,))) as model:
-            yield lambda key: BoundChat("judge", model, key, deadline_s=30.0)
-    finally:
-        await runner.cleanup()
-
-
 def context(mirror: Path, profile: Profile = "paper", **settings: str) -> Context:
     options = config.options(TASK.spec, profile, settings)
     return Context(mirror / "mt_bench", Path(), options=options, profile=profile)
@@ -81,7 +64,7 @@ async def answered(ctx: Context, store: Store, samples: Sequence[Sample], width:
 
 
 async def judged(ctx: Context, store: Store, script: ScriptedJudge, *, width: int = 16, k: int = 1):
-    async with chats(script) as chat:
+    async with judging(script.handle) as chat:
         return await judge.judge_run(
             store, {"mt_bench": (TASK, ctx)}, chat, judge="scripted", k=k, concurrency=width
         )

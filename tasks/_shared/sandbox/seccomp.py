@@ -18,8 +18,23 @@ _X32_BIT = 0x4000_0000
 # New namespaces, which would hand a process every capability over a part of the kernel.
 _NAMESPACES = 0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000
 
-# Numbers of the calls refused (EPERM), by architecture: audit number, then x86-64 and arm64 tables.
-_X86_64 = {
+# Numbers of the calls refused (EPERM). Since Linux 5.1 a new call has one number on every architecture.
+_EVERYWHERE = {
+    "io_uring_setup": 425,
+    "io_uring_enter": 426,
+    "io_uring_register": 427,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "fspick": 433,
+    "pidfd_getfd": 438,
+    "process_madvise": 440,
+    "mount_setattr": 442,
+    "open_tree_attr": 467,
+}
+_X86_64 = _EVERYWHERE | {
     "ptrace": 101,
     "syslog": 103,
     "uselib": 134,
@@ -66,24 +81,8 @@ _X86_64 = {
     "kexec_file_load": 320,
     "bpf": 321,
     "userfaultfd": 323,
-    "io_uring_setup": 425,
-    "io_uring_enter": 426,
-    "io_uring_register": 427,
-    "open_tree": 428,
-    "move_mount": 429,
-    "fsopen": 430,
-    "fsconfig": 431,
-    "fsmount": 432,
-    "fspick": 433,
-    "pidfd_getfd": 438,
-    "process_madvise": 440,
-    "mount_setattr": 442,
-    "open_tree_attr": 467,
 }
-_ARM64 = {
-    "io_uring_setup": 425,
-    "io_uring_enter": 426,
-    "io_uring_register": 427,
+_ARM64 = _EVERYWHERE | {
     "lookup_dcookie": 18,
     "umount2": 39,
     "mount": 40,
@@ -123,16 +122,6 @@ _ARM64 = {
     "bpf": 280,
     "userfaultfd": 282,
     "kexec_file_load": 294,
-    "open_tree": 428,
-    "move_mount": 429,
-    "fsopen": 430,
-    "fsconfig": 431,
-    "fsmount": 432,
-    "fspick": 433,
-    "pidfd_getfd": 438,
-    "process_madvise": 440,
-    "mount_setattr": 442,
-    "open_tree_attr": 467,
 }
 # machine -> (audit architecture, clone, clone3, refused)
 _MACHINES = {

@@ -1,0 +1,28 @@
+"""A model without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from harness.models.client import Call
+from harness.types import Message, Reply
+
+
+@dataclass
+class Tongue:
+    """A model in this process whose replies are a function of the call."""
+
+    answer: Callable[[Call], str]
+    calls: list[Call] = field(default_factory=list)
+    name: str = "tongue"
+
+    def render(self, messages: Sequence[Message], suite: str = "", task: str = "") -> str:
+        return "\n".join(f"{message.role}: {message.content}" for message in messages)
+
+    async def complete(self, call: Call) -> Reply:
+        self.calls.append(call)
+        text = self.answer(call)
+        choices = call.ask.choices
+        choice = (choices.index(text) if text in choices else 0) if choices else None
+        return Reply(text if choice is None else choices[choice], choice=choice)
