@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import math
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from support.running import fixed_latency_server
+
 IN_FLIGHT, DELAY_S = 128, 0.2
 TARGET, GRACE = 1.3, 1.5
-HERE = Path(__file__).resolve().parent
 
 
 def bare(url: str, bodies: list[bytes]) -> float:
@@ -76,14 +76,10 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
 
 
 def main() -> int:
-    command = [sys.executable, str(HERE / "support/fixed_latency_server.py"), str(DELAY_S)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stdin is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+    with fixed_latency_server(DELAY_S) as url:
         with tempfile.TemporaryDirectory() as directory:
             wall, bodies = harness(url, Path(directory) / "run")
         floor = bare(url, bodies)
-        server.stdin.close()
     latency = math.ceil(len(bodies) / IN_FLIGHT) * DELAY_S
     ideal = max(latency, floor)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

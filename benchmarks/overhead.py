@@ -11,17 +11,17 @@ import asyncio
 import json
 import math
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
+from support.running import fixed_latency_server
+
 IN_FLIGHT, DELAY_S = 128, 0.05
 CPU_TARGET, WALL_TARGET, GRACE = 3.0, 1.3, 1.5
 PAIRS = 5
-HERE = Path(__file__).resolve().parent
 
 
 def cpu_s() -> float:
@@ -92,19 +92,14 @@ def harness(url: str, directory: Path, requests: int) -> tuple[float, float, lis
 
 
 def main() -> int:
-    command = [sys.executable, str(HERE / "support/fixed_latency_server.py"), str(DELAY_S)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stdin is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
-        with tempfile.TemporaryDirectory() as directory:
-            harness(url, Path(directory) / "warm", 128)  # start-up: imports, first connections
-            ours: list[tuple[float, float]] = []
-            floors: list[tuple[float, float]] = []
-            for n in range(PAIRS):
-                cpu, wall, prompts = harness(url, Path(directory) / str(n), 1319)
-                ours.append((cpu, wall))
-                floors.append(bare(url, prompts))
-        server.stdin.close()
+    with fixed_latency_server(DELAY_S) as url, tempfile.TemporaryDirectory() as directory:
+        harness(url, Path(directory) / "warm", 128)  # start-up: imports, first connections
+        ours: list[tuple[float, float]] = []
+        floors: list[tuple[float, float]] = []
+        for n in range(PAIRS):
+            cpu, wall, prompts = harness(url, Path(directory) / str(n), 1319)
+            ours.append((cpu, wall))
+            floors.append(bare(url, prompts))
     cpu, wall = (median(values) for values in zip(*ours, strict=True))
     floor_cpu, floor_wall = (median(values) for values in zip(*floors, strict=True))
     count = len(prompts)

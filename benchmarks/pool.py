@@ -12,13 +12,13 @@ import asyncio
 import gc
 import json
 import resource
-import subprocess
 import sys
 from pathlib import Path
 
+from support.running import fixed_latency_server
+
 IN_FLIGHT, DELAY_S, COUNT = 256, 0.05, 4000
 CPU_TARGET, MEMORY_TARGET, GRACE = 3.0, 1.05, 1.5
-HERE = Path(__file__).resolve().parent
 WARM = 20_000
 
 
@@ -102,18 +102,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000)
     requests = parser.parse_args().requests
-    command = [sys.executable, str(HERE / "support/fixed_latency_server.py")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with (
-        subprocess.Popen([*command, str(DELAY_S)], **pipes) as slow,
-        subprocess.Popen([*command, "0"], **pipes) as quick,
-    ):
-        try:
-            urls = [f"http://127.0.0.1:{int(server.stdout.readline())}" for server in (slow, quick)]
-            cpu, floor, before, after = asyncio.run(measure(*urls, requests))
-        finally:
-            for server in (slow, quick):
-                server.stdin.close()
+    with fixed_latency_server(DELAY_S) as slow, fixed_latency_server(0) as quick:
+        cpu, floor, before, after = asyncio.run(measure(slow, quick, requests))
     cpu_ratio, memory_ratio = cpu / floor, after / before
     print(f"cpu per request: {cpu / COUNT * 1e3:.3f} ms, bare {floor / COUNT * 1e3:.3f} ms")
     print(f"cpu ratio {cpu_ratio:.2f} (target {CPU_TARGET})")
