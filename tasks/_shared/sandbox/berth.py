@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from tasks._shared.sandbox.reply import Reply
@@ -28,13 +28,14 @@ class Berth:
         self._preparing = asyncio.ensure_future(preparing)
         self._taken = False
 
-    async def take(self) -> Reply:
-        """The connection to the waiting process, for the one who makes a sandbox of it.
+    async def take(self, request: Mapping[str, Any], fds: Sequence[int]) -> Reply:
+        """Tell the waiting process what sandbox to become; its answers come on the reply.
 
         Raises:
-            SandboxFault: the helper could not make the groups.
+            SandboxFault: the helper could not make the groups, or the process is gone.
         """
         reply = await asyncio.shield(self._preparing)
+        reply.hand(request, fds)
         self._taken = True
         return reply
 

@@ -90,8 +90,7 @@ class BwrapBox:
         os.set_blocking(hello_read, False)
         try:
             try:
-                reply = await self._berth.take()
-                reply.hand(self._request(image), [stdin_read, hello_write])
+                reply = await self._berth.take(self._request(image), [stdin_read, hello_write])
             finally:
                 os.close(stdin_read)
                 os.close(hello_write)
