@@ -108,7 +108,7 @@ async def one_round(
     world: SciWorld, ctx: Context, samples: list[Sample], gold: dict[str, list[str]]
 ) -> Played:
     """Play one episode on each of the simulators at a time."""
-    world = SciWorld(ctx, world.pool, world.pool, world.fingerprint)
+    world = SciWorld(ctx, world.pool, world.fingerprint)
     began = time.perf_counter()
     playing = list(islice(cycle(samples), LIVE))
     episodes = [await world.episode(sample, 0, 0) for sample in playing]

@@ -211,13 +211,13 @@ class Slot:
 
     # -- the simulator's methods; each a coroutine for `run`
 
-    async def load(self, task: str, variation: int, simplification: str, *, gold: bool = False) -> None:
-        """Set up a task; with `gold`, also compute its solution (seconds)."""
+    async def load(self, task: str, variation: int, simplification: str) -> None:
+        """Set up a task."""
         call = self.gateway.call
         if self._agent is not None:
             await self.gateway.release(self._agent)
             self._agent = None
-        failure = await self.gateway.text(ENTRY, "load", task, variation, simplification, gold)
+        failure = await self.gateway.text(ENTRY, "load", task, variation, simplification, False)
         if failure:
             raise EnvironmentFault(failure)
         found = await self.gateway.ref(ENTRY, "agentInterface")
@@ -257,10 +257,6 @@ class Slot:
     async def valid_actions(self) -> list[str]:
         """Every action the simulator lists as valid now, one referent per object."""
         return await self.gateway.lines(ENTRY, "getValidActionObjectCombinations")
-
-    async def gold_actions(self) -> list[str]:
-        """The solution that `load` computed."""
-        return await self.gateway.lines(ENTRY, "getGoldActionSequence")
 
     async def task_names(self) -> list[str]:
         """Every task in the simulator's own, alphabetical order."""

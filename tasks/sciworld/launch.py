@@ -8,8 +8,6 @@ from pathlib import Path
 from harness.errors import MissingPart
 
 HEAP_BASE_MB, HEAP_SLOT_MB = 64, 56
-GOLD_HEAP_MB = 768
-"""Solving needs much more memory than playing, the genetics tasks most of all."""
 
 
 def jars() -> tuple[Path, Path]:

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 from harness.types import Context, Observation, Sample
+from tasks.sciworld.solver import solve
 
 SHIPPED = "gold.json"
 """Solutions that come with a fixture, by sample id; the mirror has none."""
@@ -79,18 +80,10 @@ def known(ctx: Context, sample: Sample) -> list[str] | None:
 
 def _solve_now(sample: Sample) -> list[str]:
     """Compute a solution at once, for a driver that built the oracle after the first observation."""
-    from tasks.sciworld.world import solve, solver_pool
-
-    async def solved() -> list[str]:
-        pool = solver_pool()
-        try:
-            return await solve(pool, sample)
-        finally:
-            await pool.close()
-
     found: list[list[str]] = []
+    solving = solve(sample.data["task"], sample.data["variation"])
     # The caller may be inside an event loop, which cannot run another.
-    thread = threading.Thread(target=lambda: found.append(asyncio.run(solved())))
+    thread = threading.Thread(target=lambda: found.append(asyncio.run(solving)))
     thread.start()
     thread.join()
     return found[0]

@@ -30,13 +30,11 @@ WARM_TASK = "boil"
 
 
 class Pool:
-    """Simulators for as many episodes as ask, in JVMs of `slots` each with `heap_mb` of heap."""
+    """Simulators for as many episodes as ask, in JVMs of `slots` each."""
 
-    def __init__(
-        self, slots: int = SLOTS, call_s: float = CALL_S, heap_mb: int = 0, episodes: int = EPISODES
-    ) -> None:
+    def __init__(self, slots: int = SLOTS, call_s: float = CALL_S, episodes: int = EPISODES) -> None:
         self._slots, self._call_s, self._episodes = slots, call_s, episodes
-        self._heap_mb = heap_mb or HEAP_BASE_MB + HEAP_SLOT_MB * slots
+        self._heap_mb = HEAP_BASE_MB + HEAP_SLOT_MB * slots
         self._jvms: list[Jvm] = []
         self._free: list[Slot] = []
         self._growing = asyncio.Lock()

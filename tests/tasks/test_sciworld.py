@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from harness import config, data, history, tokens
+from harness.errors import EnvironmentFault
 from harness.models.client import LiveEpisodes, open_model
 from harness.phase import Phase
 from harness.rollout import Setup, play
@@ -21,8 +23,9 @@ from tasks.sciworld import TASK, prepare
 from tasks.sciworld.episode import SciWorldEpisode
 from tasks.sciworld.oracle import SHIPPED
 from tasks.sciworld.pool import Pool
+from tasks.sciworld.solver import solve
 from tasks.sciworld.texts import CONSTANTS, EXEMPLARS, Texts
-from tasks.sciworld.world import SciWorld, solve, solver_pool
+from tasks.sciworld.world import SciWorld
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,7 +51,7 @@ async def begun(
     ctx: Context, pool: Pool, sample: Sample | None = None
 ) -> tuple[SciWorldEpisode, Observation]:
     """An episode of the fixture's first sample, or of another, and what it shows first."""
-    world = SciWorld(ctx, pool, pool, {})
+    world = SciWorld(ctx, pool, {})
     episode = await world.episode(sample or TASK.samples(ctx, "test")[0], 0, 0)
     return episode, await episode.reset()
 
@@ -97,23 +100,47 @@ async def test_thirty_tasks_are_played_to_their_end(tmp_path: Path) -> None:
     assert {a.sample: a.value for a in attempts} == {sample.id: 1.0 for sample in samples}
 
 
+@pytest.fixture(scope="module")
+def shared_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder that the long games share: what was solved for one is there for the next."""
+    return tmp_path_factory.mktemp("work")
+
+
 @pytest.mark.full
 @pytest.mark.timeout(7200)
+@pytest.mark.xdist_group("sciworld-mirror")
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         (FREE, 100.0),
-        ({**FREE, "step_limit": "100"}, 91.6),
-        ({"per_task": "3"}, 62.4),
+        ({**FREE, "step_limit": "100"}, 91.5),
+        ({"per_task": "3"}, 61.3),
     ],
 )
 async def test_the_mirrors_episodes(
-    mirrored: Path, tmp_path: Path, options: dict[str, str], expected: float
+    mirrored: Path, shared_work: Path, options: dict[str, str], expected: float
 ) -> None:
-    ctx = context(tmp_path, mirrored, **options)
+    ctx = context(shared_work, mirrored, **options)
     samples = TASK.samples(ctx, "test")
     assert len(samples) == (90 if "per_task" in options else 270)
     assert headline(await played(ctx, samples)) == expected
+
+
+async def test_a_solution_does_not_depend_on_the_number_of_processors(tmp_path: Path) -> None:
+    shipped = json.loads((context(tmp_path).data / SHIPPED).read_text(encoding="utf-8"))
+    usual = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usual)})  # Java, left alone, finds another solution here
+    try:
+        found = await solve("find-non-living-thing", 243)
+    finally:
+        os.sched_setaffinity(0, usual)
+    assert found == shipped["find-non-living-thing/243"]
+
+
+@pytest.mark.parametrize(("task", "variation"), [("boil", 10**6), ("boil", -1), ("no-such-task", 0)])
+async def test_what_does_not_exist_has_no_solution(task: str, variation: int) -> None:
+    with pytest.raises(EnvironmentFault, match=f"(no variation {variation}|Unknown taskName: '{task}')"):
+        await solve(task, variation)
 
 
 @pytest.mark.full
@@ -121,12 +148,9 @@ async def test_the_mirrors_episodes(
 async def test_the_shipped_solutions_are_the_simulators_own(tmp_path: Path) -> None:
     ctx = context(tmp_path)
     shipped = json.loads((ctx.data / SHIPPED).read_text(encoding="utf-8"))
-    pool = solver_pool()
-    try:
-        for sample in solved(ctx):
-            assert await solve(pool, sample) == shipped[sample.id], sample.id
-    finally:
-        await pool.close()
+    for sample in solved(ctx):
+        found = await solve(sample.data["task"], sample.data["variation"])
+        assert found == shipped[sample.id], sample.id
 
 
 # -- the table of tasks
