@@ -70,7 +70,8 @@ class SciWorldTask(BaseTask):
         suite="held-out",
         metric="score",
         splits=("test", "full", "dev", "train"),
-        limits=Limits(turns=1000, reset_s=600.0, step_s=150.0, episode_s=3600.0),
+        # An oracle's resets wait in line for solutions; every call within has a watchdog of its own.
+        limits=Limits(turns=1000, reset_s=1800.0, step_s=150.0, episode_s=3600.0),
         history="pairs-4036",
         needs=(
             program("java", apt="openjdk-17-jre-headless"),
@@ -78,7 +79,12 @@ class SciWorldTask(BaseTask):
         ),
         options=OPTIONS,
         expected_turns=40,
-        ceiling={("paper", "fixture"): 62.11, ("fixed", "fixture"): 100.0},
+        ceiling={
+            ("paper", "mirror"): 62.98,
+            ("fixed", "mirror"): 91.5,
+            ("paper", "fixture"): 62.11,
+            ("fixed", "fixture"): 100.0,
+        },
         paper_n=270,
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import config, data
+from harness.episode import Oracle
 from harness.errors import EnvironmentFault
 from harness.models.client import LiveEpisodes, open_model
 from harness.phase import Phase
@@ -21,7 +22,7 @@ from harness.store import Attempt
 from harness.types import Context, Observation, Reply, Sample
 from tasks.sciworld import TASK
 from tasks.sciworld.gateway import ENTRY
-from tasks.sciworld.oracle import SHIPPED, SciWorldOracle
+from tasks.sciworld.oracle import SHIPPED, SPENT, SciWorldOracle
 from tasks.sciworld.pool import Pool
 from tasks.sciworld.world import SciWorld, open_world
 
@@ -75,7 +76,7 @@ class Saboteur(SciWorldOracle):
 
 
 async def played(
-    ctx: Context, world: SciWorld, samples: list[Sample], oracle: Callable[[Sample], SciWorldOracle]
+    ctx: Context, world: SciWorld, samples: list[Sample], oracle: Callable[[Sample], Oracle]
 ) -> list[Attempt]:
     live = LiveEpisodes()
     async with open_model("oracle", live=live) as model:
@@ -117,12 +118,19 @@ async def test_a_call_that_never_returns_ends_its_jvm(tmp_path: Path) -> None:
     assert await gone(pid)
 
 
+class Thinker:
+    """Wants no solution, so that the simulator that plays is the first to be asked."""
+
+    def reply(self, observation: Observation) -> str:
+        return SPENT
+
+
 async def test_a_bad_variation_is_an_infra_error_with_its_reason(tmp_path: Path) -> None:
     ctx = context(tmp_path)
     bad = Sample("boil/99", {"task": "boil", "variation": 99, "index": 0})
     unknown = Sample("knit/0", {"task": "knit", "variation": 0, "index": 0})
     async with TASK.world(ctx) as world:
-        attempts = await played(ctx, world, [bad, unknown], lambda sample: SciWorldOracle(ctx, sample))
+        attempts = await played(ctx, world, [bad, unknown], lambda _: Thinker())
     assert [attempt.outcome for attempt in attempts] == ["infra_error", "infra_error"]
     assert [attempt.value for attempt in attempts] == [None, None]
     assert "variation (99) exceeds" in attempts[0].error

@@ -80,7 +80,7 @@ async def played(ctx: Context, samples: Sequence[Sample], width: int = 4) -> lis
 def headline(attempts: Sequence[Attempt]) -> float:
     assert [a.error for a in attempts if a.outcome == "infra_error"] == []
     rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics) for a in attempts]
-    return round(100 * TASK.aggregate(rows)["score"], 1)
+    return 100 * TASK.aggregate(rows)["score"]
 
 
 # -- games
@@ -110,20 +110,22 @@ def shared_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(7200)
 @pytest.mark.xdist_group("sciworld-mirror")
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("profile", "options", "expected"),
     [
-        (FREE, 100.0),
-        ({**FREE, "step_limit": "100"}, 91.5),
-        ({"per_task": "3"}, 61.3),
+        ("paper", FREE, 100.0),
+        ("paper", {**FREE, "step_limit": "100"}, 91.5),
+        ("paper", {"per_task": "3"}, 61.32),
+        ("paper", {}, TASK.spec.ceiling["paper", "mirror"]),
+        ("fixed", {}, TASK.spec.ceiling["fixed", "mirror"]),
     ],
 )
 async def test_the_mirrors_episodes(
-    mirrored: Path, shared_work: Path, options: dict[str, str], expected: float
+    mirrored: Path, shared_work: Path, profile: Profile, options: dict[str, str], expected: float
 ) -> None:
-    ctx = context(shared_work, mirrored, **options)
+    ctx = context(shared_work, mirrored, profile, **options)
     samples = TASK.samples(ctx, "test")
     assert len(samples) == (90 if "per_task" in options else 270)
-    assert headline(await played(ctx, samples)) == expected
+    assert headline(await played(ctx, samples)) == pytest.approx(expected, abs=0.006)
 
 
 async def test_a_solution_does_not_depend_on_the_number_of_processors(tmp_path: Path) -> None:
