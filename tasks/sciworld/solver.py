@@ -2,8 +2,8 @@
 
 A solution depends on the order of Java's identity hashes: on what the process computed before, and on how
 many threads its garbage collector and compilers have. A process for each solution and a fixed number of
-processors make solutions the same everywhere. A simulator that plays cannot solve besides: once asked, it
-would solve again at every later load.
+processors make solutions repeat themselves. A simulator that plays cannot solve besides: once asked, it would
+solve again at every later load.
 """
 
 from __future__ import annotations
