@@ -89,6 +89,11 @@ class Bwrap:
             self._spare = self._berth()
         return box
 
+    @property
+    def prepared(self) -> str:
+        """Name of the control groups that wait for the next sandbox; empty when none do."""
+        return self._spare.name if self._spare else ""
+
     def _berth(self) -> Berth:
         self._number += 1
         name = f"{cgroups.owner_prefix()}{id(self):x}-{self._number}"
