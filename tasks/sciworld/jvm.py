@@ -217,7 +217,8 @@ class Slot:
         if self._agent is not None:
             await self.gateway.release(self._agent)
             self._agent = None
-        failure = await self.gateway.text(ENTRY, "load", task, variation, simplification, False)
+        solve = False  # the simulator would solve again at every later load
+        failure = await self.gateway.text(ENTRY, "load", task, variation, simplification, solve)
         if failure:
             raise EnvironmentFault(failure)
         found = await self.gateway.ref(ENTRY, "agentInterface")

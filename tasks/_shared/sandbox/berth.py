@@ -35,7 +35,7 @@ class Berth:
             SandboxFault: the helper could not make the groups, or the process is gone.
         """
         reply = await asyncio.shield(self._preparing)
-        reply.hand(request, fds)
+        await reply.hand(request, fds)
         self._taken = True
         return reply
 

@@ -15,7 +15,7 @@ from typing import Any
 from tasks._shared.sandbox import cgroups, seccomp
 from tasks._shared.sandbox.berth import Berth
 from tasks._shared.sandbox.bwrap_box import BwrapBox
-from tasks._shared.sandbox.reply import Reply, in_memory
+from tasks._shared.sandbox.reply import Reply, send
 from tasks._shared.sandbox.spec import BoxSpec, Caps, SandboxFault
 
 _CREATE_S = 60.0
@@ -135,19 +135,12 @@ class Bwrap:
         if self._control is None:
             raise SandboxFault("the sandbox backend is closed")
         ours, theirs = socket.socketpair()
-        memory = in_memory(request)
         try:
-            while True:
-                try:
-                    socket.send_fds(self._control, [b"request"], [memory, theirs.fileno(), *fds])
-                    break
-                except BlockingIOError:
-                    await asyncio.sleep(0.001)
-        except OSError as error:
+            await send(self._control, request, [theirs.fileno(), *fds])
+        except BaseException:
             ours.close()
-            raise SandboxFault(f"the sandbox's helper is gone: {error}") from error
+            raise
         finally:
-            os.close(memory)
             theirs.close()
         ours.setblocking(False)
         return Reply(ours)

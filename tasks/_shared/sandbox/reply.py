@@ -50,19 +50,13 @@ class Reply:
         with contextlib.suppress(OSError):
             self._channel.send(word)
 
-    def hand(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
+    async def hand(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
         """Pass a second request, with its descriptors, to the process that answered the first.
 
         Raises:
             SandboxFault: that process is gone.
         """
-        memory = in_memory(request)
-        try:
-            socket.send_fds(self._channel, [b"request"], [memory, *fds])
-        except OSError as error:
-            raise SandboxFault(f"the sandbox's helper is gone: {error}") from error
-        finally:
-            os.close(memory)
+        await send(self._channel, request, fds)
 
     async def _more(self) -> bool:
         try:
@@ -83,13 +77,27 @@ class Reply:
         self._channel.close()
 
 
-def in_memory(request: Mapping[str, Any]) -> int:
-    """Write a request into a memory file; its descriptor, to be closed by the caller."""
+async def send(channel: socket.socket, request: Mapping[str, Any], fds: Sequence[int]) -> None:
+    """Send a request as a memory file, followed by its descriptors.
+
+    Raises:
+        SandboxFault: nobody is at the other end.
+    """
     memory = os.memfd_create("request")
-    with os.fdopen(memory, "wb", closefd=False) as file:
-        file.write(json.dumps(request).encode())
-    os.lseek(memory, 0, os.SEEK_SET)
-    return memory
+    try:
+        with os.fdopen(memory, "wb", closefd=False) as file:
+            file.write(json.dumps(request).encode())
+        os.lseek(memory, 0, os.SEEK_SET)
+        while True:
+            try:
+                socket.send_fds(channel, [b"request"], [memory, *fds])
+                return
+            except BlockingIOError:
+                await asyncio.sleep(0.001)
+    except OSError as error:
+        raise SandboxFault(f"the sandbox's helper is gone: {error}") from error
+    finally:
+        os.close(memory)
 
 
 async def readable(fd: int) -> None:

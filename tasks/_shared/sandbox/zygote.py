@@ -61,12 +61,18 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
     control.send(b"ready")
     while True:
-        data, fds, _, _ = socket.recv_fds(control, 64, _MAX_FDS)
-        if not data:
+        fds = _received(control)
+        if not fds:
             return
-        for fd in fds:
-            os.set_inheritable(fd, False)  # they arrive inheritable
         _fork_for(control, fds)
+
+
+def _received(channel: socket.socket) -> list[int]:
+    """The descriptors of the next request, the memory file first; none when the harness hung up."""
+    _, fds, _, _ = socket.recv_fds(channel, 64, _MAX_FDS)
+    for fd in fds:
+        os.set_inheritable(fd, False)  # they arrive inheritable
+    return fds
 
 
 def _see_host_read_only() -> None:
@@ -124,11 +130,9 @@ def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
     _join([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
     _tell(reply, {"ready": os.getpid()})
     with socket.socket(fileno=os.dup(reply)) as channel:
-        data, fds, _, _ = socket.recv_fds(channel, 64, _MAX_FDS)
-    if not data:
+        fds = _received(channel)
+    if not fds:
         os._exit(0)
-    for fd in fds:
-        os.set_inheritable(fd, False)
     with os.fdopen(fds[0], "rb") as file:
         _create(json.load(file), reply, *fds[1:])
 
