@@ -86,6 +86,9 @@ class TaskSpec:
         released: what the released scripts sent instead of the paper's decoding.
         excepts: at most two lines of the contract test, each with a reason.
         paper_n: number of items behind the published score.
+        paper_judge: the model that judged the published score, as its provider names it; for judged tasks.
+        private: keep prompts, replies, answers and targets out of stores and exports (data that its authors
+            ask not to spread).
     """
 
     name: str
@@ -105,6 +108,8 @@ class TaskSpec:
     released: Mapping[str, Value] = field(default_factory=dict[str, Value])
     excepts: Mapping[str, str] = field(default_factory=dict[str, str])
     paper_n: int = 0
+    paper_judge: str = ""
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

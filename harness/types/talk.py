@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "function"]
 Pin = Literal["", "shot", "task"]
 Outcome = Literal["scored", "limit", "model_error", "infra_error"]
 
@@ -108,12 +108,16 @@ class Score:
         metrics: further numbers; `paper` and `fixed` where one transcript gives both.
         outcome: None lets the loop decide (`scored`, or `limit` when it stopped the episode);
             `model_error` says that a reply could not be used, `limit` that the task's own limit hit.
+        answer: what was read out of the replies, for readers of the run; kept up to 2,000 characters.
+        target: what was wanted, likewise.
     """
 
     value: float
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     note: str = ""
     outcome: Literal["scored", "limit", "model_error"] | None = None
+    answer: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +132,17 @@ class JudgeAsk:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An episode that is complete but whose number waits for a judge."""
+    """An episode that is complete but whose number waits for a judge.
+
+    Attributes:
+        items: what the judge is asked.
+        partial: what is known without the judge (a verdict on a live page that will be gone by then).
+    """
 
     items: tuple[JudgeAsk, ...]
     note: str = ""
     outcome: Literal["scored", "limit", "model_error"] | None = None
+    partial: Score | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +161,21 @@ class Sample:
     Attributes:
         id: stable and unique within the task (DESIGN §1).
         data: whatever the task's episode and oracle need; never shown to the model as such.
-        group: samples of one group share a prompt prefix or an environment and run side by side.
-        turns: expected turns, for ordering long episodes first; 0 takes the task's.
+        labels: what aggregators group by (kind, level, subject); stored with every attempt.
+        cluster: samples of one cluster are not independent (one page, one table): the interval resamples
+            clusters; empty makes the sample a cluster of its own.
+        locks: names an attempt at this sample holds alone. `site:URL` also holds across processes.
+        shares: names it holds together with others that share them.
+        turns: expected turns, so that long episodes start first; None takes the task's.
     """
 
     id: str
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    group: str = ""
-    turns: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    cluster: str = ""
+    locks: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
+    turns: int | None = None
 
 
 class Chat(Protocol):
@@ -177,6 +194,18 @@ class Chat(Protocol):
         """
         ...
 
+    async def embed(self, key: str, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+        """Turn texts into vectors of one length, in the order of the texts.
+
+        Args:
+            key: unique within the episode, as for `ask`.
+            texts: what to embed; an empty tuple gives an empty one without a request.
+
+        Raises:
+            InfraError: the role failed, or its vectors are not one per text, finite and of one length.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CallKey:
@@ -190,10 +219,17 @@ class CallKey:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A finished episode as `aggregate` and the report see it (infra errors are not among them)."""
+    """A finished episode as `aggregate` and the report see it (infra errors are not among them).
+
+    Attributes:
+        labels: the sample's, as stored with the attempt.
+        cluster: the sample's, empty when it is a cluster of its own.
+    """
 
     sample: str
     repeat: int
     outcome: Outcome
     value: float
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    cluster: str = ""

@@ -83,7 +83,10 @@ class AlfWorldTask(BaseTask):
         except (OSError, ValueError, AttributeError) as error:
             message = f"{path} cannot be read: {error}; `harness doctor` says how to get it"
             raise DataError(message) from error
-        return [Sample(sample_id(game), {"path": game, "kind": kind(game)}) for game in games]
+        return [
+            Sample(sample_id(game), {"path": game, "kind": kind(game)}, {"kind": kind(game)})
+            for game in games
+        ]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         rules = _rules(ctx)

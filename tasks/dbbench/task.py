@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 from harness.episode import BaseTask, World
 from harness.errors import DataError
@@ -107,7 +108,7 @@ class DbBench(BaseTask):
             rows = [json.loads(line) for line in text.split("\n") if line]
         except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read: {error}; `harness doctor` says how to get it") from error
-        return [Sample(f"{split}/{index}", row) for index, row in enumerate(rows)]
+        return [Sample(f"{split}/{index}", row, _labels(row)) for index, row in enumerate(rows)]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.dbbench.world import open_world
@@ -119,6 +120,11 @@ class DbBench(BaseTask):
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         return score.aggregate(rows)
+
+
+def _labels(row: Mapping[str, Any]) -> Mapping[str, str]:
+    kind = row["type"][0]
+    return {"kind": kind, "group": score.group(kind)}
 
 
 TASK = DbBench()

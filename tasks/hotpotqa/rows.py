@@ -33,7 +33,7 @@ def samples(data: Path) -> list[Sample]:
                 "type": row["type"],
                 "titles": tuple(dict.fromkeys(fact[0] for fact in row["supporting_facts"])),
             },
-            group=level,
+            {"level": level},
         )
         for level in LEVELS
         for row in rows(data, level)

@@ -70,7 +70,7 @@ class MiniWob(BaseTask):
         del split
         trials, tasks = int(ctx.options["trials"] or 0), self._tasks(ctx)
         return [
-            Sample(f"{task}/{trial}", {"task": task, "trial": trial}, group=task)
+            Sample(f"{task}/{trial}", {"task": task, "trial": trial}, labels={"task": task})
             for trial in range(trials)
             for task in tasks
         ]

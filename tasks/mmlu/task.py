@@ -60,7 +60,7 @@ class Mmlu(BaseTask):
     def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
         return [
             # One subject's questions share their exemplars: run side by side, an endpoint computes them once.
-            Sample(f"{split}/{subject}/{index}", row | {"subject": subject}, group=subject)
+            Sample(f"{split}/{subject}/{index}", row | {"subject": subject}, labels={"subject": subject})
             for subject in _subjects(ctx.data, split)
             for index, row in enumerate(_rows(ctx.data, split, subject))
         ]

@@ -68,7 +68,7 @@ class MtBench(BaseTask):
 
     def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
         found = questions(ctx.data, str(ctx.options["references"]))
-        return [Sample(str(question.id), {"question": question}, turns=2) for question in found]
+        return [Sample(str(q.id), {"question": q}, {"category": q.category}) for q in found]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         system = str(literals(ctx.data / "prompts.json")[SYSTEM])

@@ -65,7 +65,7 @@ class Os(BaseTask):
 
     def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
         return [
-            Sample(problem.id, {"problem": problem}, group=problem.id.split("/")[0])
+            Sample(problem.id, {"problem": problem}, labels={"group": problem.id.split("/")[0]})
             for problem in problems.load(ctx.data, split)
         ]
 

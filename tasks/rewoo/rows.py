@@ -49,7 +49,7 @@ def samples(data: Path) -> list[Sample]:
                 "answer": row["answer"],
                 "aliases": tuple(row.get("aliases", ())),
             },
-            group=name,
+            {"dataset": name},
         )
         for name in DATASETS
         for number, row in enumerate(_rows(data, name))

@@ -96,7 +96,7 @@ class SciWorldTask(BaseTask):
             raise DataError(f"{EPISODES} cannot be read ({error}): harness data verify sciworld") from error
         most = ctx.options.get("per_task")
         return [
-            Sample(f"{row['task']}/{variation}", _data(row, variation), group=row["task"])
+            Sample(f"{row['task']}/{variation}", _data(row, variation), labels={"task": row["task"]})
             for row in table
             for variation in _variations(row, split)[: None if most is None else int(most)]
         ]
