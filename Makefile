@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-full setup system lint bench lock clean
+.PHONY: demo test test-full setup system lint bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -46,12 +46,15 @@ lint: setup
 bench: setup
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-## lock: resolve the dependencies anew
+## local, dist: models in this process (torch), shards on a cluster (ray); from what pip offers here, outside the hashes
+local dist: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e ".[$@]"
+
+## lock: add what pyproject.toml newly asks for, keeping every version; LOCK=--upgrade resolves all of it anew
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --upgrade -o constraints.txt \
-	  $(addprefix --extra ,hf tgi-client sciworld alfworld web wiki db dev)
+	  --no-emit-index-url $(LOCK) -o constraints.txt $(addprefix --extra ,all dev)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
