@@ -1,23 +1,29 @@
 """Where a benchmark's data comes from: literals, pinned files, mirror, cache and fixture."""
 
+from harness.data.core import Notice, notice
 from harness.data.literals import digest, extract_literals, literals, write_literals
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
+from harness.data.prepare import Tell, quiet
 from harness.data.resolve import FIXTURE, Problem, Resolved, cache_folder, check, core_file, resolve
 
 __all__ = [
     "CORE",
     "FIXTURE",
+    "Notice",
     "Pin",
     "Pins",
     "Problem",
     "Resolved",
+    "Tell",
     "cache_folder",
     "check",
     "core_file",
     "digest",
     "extract_literals",
     "literals",
+    "notice",
     "pins",
+    "quiet",
     "resolve",
     "task_folder",
     "write_literals",

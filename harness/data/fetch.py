@@ -1,31 +1,29 @@
-"""Brings pinned files into the cache: fetched from their address, or made by the task's prepare.py."""
+"""Fetches pinned files from their addresses into the cache."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import logging
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
-from harness import registry
-from harness.data.pins import CORE, Pin, Pins, pins
+from harness.data.pins import Pin, pins
 from harness.data.resolve import cache_folder, check, corrupt, data_folder
 from harness.data.verified import Verified
-from harness.errors import DataError, MissingPart, UsageError
+from harness.errors import DataError, MissingPart
 
 log = logging.getLogger("harness.data")
 
-Prepare = Callable[[Path, Path], Sequence[Path]]
 CHUNK = 1 << 16
 TIMEOUT_S = (10.0, 60.0)
 
 
-def pull(task: str) -> list[str]:
+def pull(task: str, split: str | None = None) -> list[str]:
     """Fetch every `url` file of a task (or of `core`) that the cache lacks or has corrupt.
+
+    Args:
+        task: its name, or `core`.
+        split: fetch only what it reads; None for everything.
 
     Returns:
         One line for each required file that is still missing, with what to do about it.
@@ -34,14 +32,14 @@ def pull(task: str) -> list[str]:
         MissingPart: an address cannot be reached; what was fetched stays, and half a file is continued.
         DataError: what came is not the pinned file; both hashes are named.
     """
-    wanted = pins(task)
+    wanted = pins(task).of(split)
     folder = data_folder(wanted)
     seen = Verified(cache_folder() / "verified.json")
     lacking = [
         pin
         for pin in wanted.files
         if pin.kind == "url"
-        and (not (folder / pin.path).is_file() or corrupt(pin, folder / pin.path, seen, task))
+        and (not (path := wanted.place(folder, pin)).is_file() or corrupt(pin, path, seen, task))
     ]
     if lacking:
         log.info(
@@ -49,59 +47,13 @@ def pull(task: str) -> list[str]:
             task, len(lacking), sum(pin.size for pin in lacking) / 1e6, folder,
         )  # fmt: skip
     for pin in lacking:
-        _fetch(pin, folder)
+        _fetch(pin, wanted.place(folder, pin))
     return [str(problem) for problem in check(wanted, folder)]
 
 
-def prepare(task: str, source: Path) -> list[Path]:
-    """Make a task's derived files from what the user has; nothing reaches the cache unless all is right.
-
-    Raises:
-        UsageError: the task has nothing to prepare.
-        DataError: a result is not what is pinned; both hashes are named.
-    """
-    wanted = pins(task)
-    make = _preparer(task)
-    folder = data_folder(wanted)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".prepare-", dir=folder.parent) as name:
-        stage = Path(name)
-        made = [path.relative_to(stage) for path in make(source, stage)]
-        if wrong := _wrong(wanted, stage, made):
-            raise DataError("\n".join([*wrong, f"nothing was installed; is {source} the pinned version?"]))
-        for path in made:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (stage / path).replace(folder / path)
-    return [folder / path for path in made]
-
-
-def _preparer(task: str) -> Prepare:
-    module = "" if task == CORE else f"{registry.package(task)}.prepare"
-    try:
-        there = bool(module) and importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the task is one module, not a package
-        there = False
-    if not there:
-        raise UsageError(f"{task} has nothing to prepare: harness data pull {task}")
-    return cast(Prepare, importlib.import_module(module).prepare)
-
-
-def _wrong(wanted: Pins, stage: Path, made: Sequence[Path]) -> list[str]:
-    """Lines for files that do not have their pinned hash."""
-    lines: list[str] = []
-    seen = Verified(stage / "verified.json")
-    by_path = {Path(pin.path): pin for pin in wanted.files}
-    for path in made:
-        pin = by_path.get(path)
-        if pin is not None and (problem := corrupt(pin, stage / path, seen, wanted.task)):
-            lines.append(problem.what.replace(f"{stage}/", ""))
-    return lines
-
-
-def _fetch(pin: Pin, folder: Path) -> None:
+def _fetch(pin: Pin, target: Path) -> None:
     import pooch  # pyright: ignore[reportMissingTypeStubs]
 
-    target = folder / pin.path
     known = f"sha256:{pin.sha256}" if pin.sha256 else None
     try:
         cast(Any, pooch).retrieve(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import tomllib
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -26,6 +27,8 @@ class Pin:
         kind: `url` is fetched, `derived` is made by prepare.py, `manual` is brought by the user.
         source: for `derived`, the files it is made from.
         optional: the task runs without it.
+        splits: the splits that read it; none named means all of them.
+        folder: its folder of the mirror, where that is not the folder of the whole list.
     """
 
     path: str
@@ -37,6 +40,13 @@ class Pin:
     size: int = 0
     licence: str = ""
     optional: bool = False
+    splits: tuple[str, ...] = ()
+    folder: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its path, after its folder where that is its own."""
+        return f"{self.folder}/{self.path}" if self.folder else self.path
 
     def fix(self, task: str) -> str:
         """How a user gets this file, in one line."""
@@ -58,12 +68,26 @@ class Pins:
         """Files without which the task does not run."""
         return tuple(pin for pin in self.files if not pin.optional)
 
+    def of(self, split: str | None) -> Pins:
+        """Only the files that a split reads; None for those of every split."""
+        if split is None:
+            return self
+        return replace(self, files=tuple(p for p in self.files if not p.splits or split in p.splits))
 
-def pins(task: str) -> Pins:
-    """Read the pins of a task, or of `core`.
+    def place(self, folder: Path, pin: Pin) -> Path:
+        """Where a file lies; `folder` is the list's own, in a mirror or in the cache."""
+        return (folder.parent / pin.folder if pin.folder else folder) / pin.path
+
+
+def pins(task: str, splits: Sequence[str] | None = None) -> Pins:
+    """Read the pins of a task, or of `core`; a task without a `data.toml` has no files.
+
+    Args:
+        task: its name, or `core`.
+        splits: the splits the task has, where the caller knows them: a file for any other is refused.
 
     Raises:
-        DataError: the file is not of the documented form; a task without one has no files.
+        DataError: the file is not of the documented form, or names a split that the task does not have.
     """
     path = Path(__file__).with_name("core.toml") if task == CORE else task_folder(task) / "data.toml"
     if not path.is_file():
@@ -71,9 +95,19 @@ def pins(task: str) -> Pins:
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         found = tuple(_pin(entry) for entry in cast("list[dict[str, Any]]", table.get("file", [])))
-        return Pins(task, str(table["folder"]), found)
+        wanted = Pins(task, str(table["folder"]), found)
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a list of pinned files: {error!r}") from error
+    if splits is not None:
+        _check_splits(path, wanted, splits)
+    return wanted
+
+
+def _check_splits(path: Path, wanted: Pins, splits: Sequence[str]) -> None:
+    for pin in wanted.files:
+        if unknown := [name for name in pin.splits if name not in splits]:
+            known = ", ".join(splits)
+            raise DataError(f"{path}: {pin.path} is for split {unknown[0]!r}; {wanted.task} has {known}")
 
 
 def task_folder(task: str) -> Path:
@@ -96,5 +130,15 @@ def _pin(entry: dict[str, Any]) -> Pin:
     path = Path(values["path"])
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{path} leaves the data folder")
-    values["source"] = tuple(cast("list[str]", values.get("source", [])))
+    folder = values.get("folder", "")
+    if folder and (folder in (".", "..") or Path(folder).name != folder):
+        raise ValueError(f"{path}: folder {folder!r} must be the name of one folder of the mirror")
+    for key in ("source", "splits"):
+        values[key] = _names(path, key, values.get(key, []))
     return Pin(**values)
+
+
+def _names(path: Path, key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in cast("list[Any]", value)):
+        raise ValueError(f"{path}: {'from' if key == 'source' else key} must be a list of strings")
+    return tuple(cast("list[str]", value))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
 from harness.data.verified import Verified
-from harness.errors import MissingPart
+from harness.errors import DataError, MissingPart
 from harness.types import Source
 
 FIXTURE = "fixture"
@@ -70,7 +70,7 @@ def data_folder(wanted: Pins) -> Path:
     return cache_folder() / "data" / wanted.folder
 
 
-def resolve(task: str, mirror: str | None = None) -> Resolved:
+def resolve(task: str, mirror: str | None = None, split: str | None = None) -> Resolved:
     """Find a task's data.
 
     A mirror that lacks files is passed over for a cache that has them all; a corrupt file is never
@@ -80,6 +80,7 @@ def resolve(task: str, mirror: str | None = None) -> Resolved:
         task: its name, or `core`.
         mirror: a mirror's folder, `fixture` for the data shipped with the task, None for the
             environment's HARNESS_MIRROR and, without it, the cache that `harness data pull` fills.
+        split: only the files it reads are looked at and counted in the digest; None for all files.
 
     Raises:
         DataError: the task's `data.toml` is not of the documented form.
@@ -87,7 +88,8 @@ def resolve(task: str, mirror: str | None = None) -> Resolved:
     if mirror == FIXTURE:
         return _fixture(task)
     wanted = pins(task)
-    if not wanted.files:
+    listed, wanted = bool(wanted.files), wanted.of(split)
+    if not listed:
         nothing = Problem(f"task {task} has no data.toml", "only its fixture runs (--mirror fixture)")
         return Resolved(data_folder(wanted), "cache", (nothing,), "")
     mirror = mirror or os.environ.get("HARNESS_MIRROR") or None
@@ -108,16 +110,18 @@ def resolve(task: str, mirror: str | None = None) -> Resolved:
 def check(wanted: Pins, folder: Path) -> list[Problem]:
     """Missing required files (those with one fix share a line) and corrupt ones (with both hashes)."""
     seen = Verified(cache_folder() / "verified.json")
-    absent: dict[str, list[str]] = {}
+    absent: dict[tuple[str, Path], list[str]] = {}
     found: list[Problem] = []
     for pin in wanted.files:
-        if not (folder / pin.path).is_file():
+        path = wanted.place(folder, pin)
+        if not path.is_file():
             if not pin.optional:
-                absent.setdefault(pin.fix(wanted.task), []).append(pin.path)
-        elif (wrong := corrupt(pin, folder / pin.path, seen, wanted.task)) is not None:
+                where = folder.parent / pin.folder if pin.folder else folder
+                absent.setdefault((pin.fix(wanted.task), where), []).append(pin.path)
+        elif (wrong := corrupt(pin, path, seen, wanted.task)) is not None:
             found.append(wrong)
     seen.save()
-    return found + [Problem(f"{_named(paths)} not in {folder}", fix) for fix, paths in absent.items()]
+    return found + [Problem(f"{_named(paths)} not in {where}", fix) for (fix, where), paths in absent.items()]
 
 
 def corrupt(pin: Pin, path: Path, seen: Verified, task: str) -> Problem | None:
@@ -133,16 +137,33 @@ def corrupt(pin: Pin, path: Path, seen: Verified, task: str) -> Problem | None:
 
 
 def core_file(name: str, mirror: str | None = None) -> Path:
-    """Path of a core file such as the cl100k vocabulary.
+    """Path of a core file, such as the cl100k vocabulary, in the mirror or else in the cache.
+
+    Args:
+        name: its path in `core.toml`, after its folder where that is its own (`cardgame/prompts.json`).
+        mirror: as for `resolve`; a fixture has no core files, so the environment decides.
 
     Raises:
         MissingPart: it is not there, with the fix.
+        DataError: what is there is not the pinned file.
     """
-    found = resolve(CORE, None if mirror == FIXTURE else mirror)
-    path = found.path / name
-    if not path.is_file():
-        raise MissingPart(f"{name} is not in {found.path}: harness data pull {CORE}, or set HARNESS_MIRROR")
-    return path
+    wanted = pins(CORE)
+    pin = next((pin for pin in wanted.files if pin.name == name), None)
+    if pin is None:
+        raise MissingPart(f"core.toml lists no file {name}: choose one that `harness data list {CORE}` shows")
+    base = None if mirror == FIXTURE else mirror
+    base = base or os.environ.get("HARNESS_MIRROR") or None
+    folders = [Path(base).expanduser() / wanted.folder] if base else []
+    folders.append(data_folder(wanted))
+    for path in (wanted.place(folder, pin) for folder in folders):
+        if path.is_file():
+            seen = Verified(cache_folder() / "verified.json")
+            wrong = corrupt(pin, path, seen, CORE)
+            seen.save()
+            if wrong is not None:
+                raise DataError(str(wrong))
+            return path
+    raise MissingPart(f"{name} is not in {folders[0].parent}: {pin.fix(CORE)}, or set HARNESS_MIRROR")
 
 
 def _at(wanted: Pins, folder: Path, source: Source) -> Resolved:

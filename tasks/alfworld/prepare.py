@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
-from harness.data import extract_literals, pins, write_literals
+from harness.data import Tell, extract_literals, pins, write_literals
 from harness.errors import DataError, MissingPart
 from tasks.alfworld import prompts
 from tasks.alfworld.task import GAMES, LOGIC, SPLITS
@@ -16,8 +17,10 @@ TASK_FILE = "src/tasks/alfworld/task.py"
 MAX_GAME = 4 * 2**20
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Prepare from a `*_tw-pddl.zip` or its unpacked folder, or a checkout of AgentTuning or AgentBench.
+
+    Games that are already in the target, and are the pinned ones, are not read again.
 
     Raises:
         MissingPart: the source is none of these.
@@ -25,14 +28,14 @@ def prepare(source: Path, target: Path) -> list[Path]:
     """
     if source.is_file() and zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
-            return _games(archive.namelist(), lambda name: _unzip(archive, name), target)
+            return _games(archive.namelist(), lambda name: _unzip(archive, name), target, tell)
     if (source / "AgentBench.old").is_dir():
-        return _agenttuning(source / "AgentBench.old", target)
+        return _told(_agenttuning(source / "AgentBench.old", target), tell)
     if (source / "data/alfworld/logic").is_dir():
-        return _agentbench(source, target)
+        return _told(_agentbench(source, target), tell)
     found = [path.relative_to(source).as_posix() for path in source.rglob("game.tw-pddl")]
     if found:
-        return _games(found, lambda name: (source / name).read_bytes(), target)
+        return _games(found, lambda name: (source / name).read_bytes(), target, tell)
     raise MissingPart(
         f"{source} is neither ALFWorld's *_tw-pddl.zip nor a checkout of AgentTuning or AgentBench"
     )
@@ -44,7 +47,7 @@ def _unzip(archive: zipfile.ZipFile, name: str) -> bytes:
     return archive.read(name)
 
 
-def _games(names: list[str], read: object, target: Path) -> list[Path]:
+def _games(names: list[str], read: Callable[[str], bytes], target: Path, tell: Tell) -> list[Path]:
     """Copy the pinned games, and only those, checking each."""
     wanted = {pin.path.removeprefix(f"{GAMES}/"): pin for pin in pins("alfworld").files if _is_game(pin.path)}
     # An archive may or may not have the folder json_2.1.1 (or a newer edition's) on top.
@@ -53,13 +56,30 @@ def _games(names: list[str], read: object, target: Path) -> list[Path]:
         raise DataError(f"the source lacks {len(missing)} games, the first is {missing[0]}")
     written: list[Path] = []
     for path, pin in wanted.items():
-        content: bytes = read(have[_tail(path)])  # type: ignore[operator]
-        if (found := hashlib.sha256(content).hexdigest()) != pin.sha256:
-            raise DataError(
-                f"{have[_tail(path)]} has sha256 {found}, pinned is {pin.sha256}: "
-                "take json_2.1.3_tw-pddl.zip of ALFWorld's release 0.4.2"
-            )
-        written.append(_write(target / GAMES / path, content))
+        place = target / GAMES / path
+        if not place.is_file() or _sha256(place.read_bytes()) != pin.sha256:
+            _write(place, _checked(read(have[_tail(path)]), have[_tail(path)], pin.sha256))
+        written.append(place)
+        tell(len(written), len(wanted), path)
+    return written
+
+
+def _checked(content: bytes, name: str, pinned: str) -> bytes:
+    if (found := _sha256(content)) != pinned:
+        raise DataError(
+            f"{name} has sha256 {found}, pinned is {pinned}: "
+            "take json_2.1.3_tw-pddl.zip of ALFWorld's release 0.4.2"
+        )
+    return content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _told(written: list[Path], tell: Tell) -> list[Path]:
+    for done, path in enumerate(written, 1):
+        tell(done, len(written), path.name)
     return written
 
 
@@ -71,10 +91,9 @@ def _tail(path: str) -> str:
     return "/".join(path.split("/")[-4:])
 
 
-def _write(path: Path, content: bytes) -> Path:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return path
 
 
 def _agenttuning(old: Path, target: Path) -> list[Path]:

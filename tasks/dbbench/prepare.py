@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.data import extract_literals, write_literals
+from harness.data import Tell, extract_literals, write_literals
 from harness.errors import DataError
 from tasks.dbbench.task import FILES, NEW, OLD
 from tasks.dbbench.world import ASSENT, PROMPT
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Write whatever the checkout has: prompts and released samples, or the later samples.
 
     Raises:
@@ -21,9 +21,13 @@ def prepare(source: Path, target: Path) -> list[Path]:
     if script.is_file():
         folder = source / "AgentBench.old/data/dbbench"
         written = [write_literals(target / "prompts.json", extract_literals(script, [PROMPT, ASSENT]))]
-        return [*written, *(_copy(folder / name, target / OLD / name) for name in FILES.values())]
+        for done, name in enumerate(FILES.values(), 1):
+            written.append(_copy(folder / name, target / OLD / name))
+            tell(done, len(FILES), name)
+        return written
     if (later := source / "data/dbbench/standard.jsonl").is_file():
-        return [_copy(later, target / NEW / "standard.jsonl")]
+        tell(1, 1, later.name)
+        return [_copy(later, target / NEW / later.name)]
     raise DataError(f"{source} is neither the top folder of an AgentTuning nor of an AgentBench checkout")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.data import extract_literals
+from harness.data import Tell, extract_literals
 from harness.errors import DataError
 from tasks._shared import prompts_file
 from tasks.hotpotqa.rows import LEVELS
@@ -36,22 +36,24 @@ _SOURCES = (
 )
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Write whatever `source` has the material for.
 
     Args:
         source: a folder with HotpotQA's two JSON releases, or with the checkouts `AgentTuning` and `BOLAA`,
             or with all of them.
-        target: the task's data folder.
+        target: where the files go.
+        tell: hears of every file.
 
     Raises:
         DataError: nothing usable was found, or a release lacks one of the questions.
     """
     written: list[Path] = []
     if all((source / name).is_file() for name in RELEASES.values()):
-        written += _questions(source, target)
+        written += _questions(source, target, tell)
     if all((source / repo / path).is_file() for repo, path, _ in _SOURCES):
         written.append(_prompts(source, target))
+        tell(len(written), len(written), written[-1].name)
     if not written:
         raise DataError(
             f"{source} holds neither {' and '.join(sorted(set(RELEASES.values())))} "
@@ -60,7 +62,7 @@ def prepare(source: Path, target: Path) -> list[Path]:
     return written
 
 
-def _questions(source: Path, target: Path) -> list[Path]:
+def _questions(source: Path, target: Path, tell: Tell) -> list[Path]:
     chosen: Mapping[str, list[tuple[str, int]]] = json.loads(SELECTION.read_text(encoding="utf-8"))
     target.mkdir(parents=True, exist_ok=True)
     releases = {name: _by_id(source / name) for name in dict.fromkeys(RELEASES.values())}
@@ -77,6 +79,7 @@ def _questions(source: Path, target: Path) -> list[Path]:
         path = target / f"{level}.jsonl"
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         written.append(path)
+        tell(len(written), len(LEVELS), path.name)
     return written
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data import extract_literals
+from harness.data import Tell, extract_literals
 from harness.errors import DataError
 
 _ROOT = "eval_heldout/miniwob++"
@@ -36,12 +36,13 @@ _LISTS = {
 _REGEXES = ("davinci_type", "chatgpt_type", "press", "clickxpath", "clickoption", "movemouse")
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Copy the prompt files byte for byte and collect the literals of the code.
 
     Args:
         source: an AgentTuning checkout, or its folder `eval_heldout/miniwob++`.
-        target: the task's data folder.
+        target: where the files go.
+        tell: hears of every file.
 
     Returns:
         The files written.
@@ -53,9 +54,13 @@ def prepare(source: Path, target: Path) -> list[Path]:
     for name in (_AGENT, _PROMPT, "available_tasks.txt", "prompt/few-shot.json"):
         if not (root / name).is_file():
             raise DataError(f"{root / name} is missing; give the path of an AgentTuning checkout")
-    written = [_copy(root, target, path) for path in _texts(root)]
+    texts, written = _texts(root), list[Path]()
+    for path in texts:
+        written.append(_copy(root, target, path))
+        tell(len(written), len(texts) + 1, path.name)
     constants = target / "constants.json"
     constants.write_text(json.dumps(collect(root), indent=1, ensure_ascii=False), encoding="utf-8")
+    tell(len(texts) + 1, len(texts) + 1, constants.name)
     return [*written, constants]
 
 

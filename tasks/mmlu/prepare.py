@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data import extract_literals, write_literals
+from harness.data import Tell, extract_literals, write_literals
 from harness.errors import DataError
 from tasks._shared import hub
 from tasks.mmlu.prompt import AFTER, BEFORE, LETTERS
@@ -20,30 +20,32 @@ SCRIPT = Path("eval_general/eval_mmlu_hf.py")
 SPLITS = ("dev", "test")
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Write what `source` gives.
 
     Args:
         source: the word `hub`, the folder of the unpacked data archive (with `dev/` and `test/`), or an
             AgentTuning checkout for prompts.json.
-        target: the task's data folder.
+        target: where the files go.
+        tell: hears of every subject.
 
     Raises:
         DataError: `source` is none of these.
         MissingPart: the extra `hf` is not installed, or the hub does not answer.
     """
     if str(source) == "hub":
-        return from_hub(target)
+        return from_hub(target, tell)
     if (source / SCRIPT).is_file():
+        tell(1, 1, "prompts.json")
         return [write_literals(target / "prompts.json", extract_literals(source / SCRIPT, [BEFORE, AFTER]))]
     if all((source / split).is_dir() for split in SPLITS):
-        return from_archive(source, target)
+        return from_archive(source, target, tell)
     raise DataError(
         f"{source} is neither an AgentTuning checkout nor the unpacked archive (dev/, test/), nor `hub`"
     )
 
 
-def from_archive(source: Path, target: Path) -> list[Path]:
+def from_archive(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Copy the questions of Hendrycks' data.tar in one CSV dialect, so that hashes can be compared."""
     written: list[Path] = []
     for split in SPLITS:
@@ -53,19 +55,21 @@ def from_archive(source: Path, target: Path) -> list[Path]:
                 raise DataError(f"{path} is missing: the archive has 57 subjects")
             with path.open(newline="", encoding="utf-8") as file:
                 written.append(write_rows(target, split, subject, csv.reader(file)))
+            tell(len(written), len(SPLITS) * len(SUBJECTS), f"{split} {subject}")
     licence = source / "LICENSE"
     if licence.is_file():
         written.append(Path(shutil.copy(licence, target / "LICENSE")))
     return written
 
 
-def from_hub(target: Path) -> list[Path]:
+def from_hub(target: Path, tell: Tell) -> list[Path]:
     """Download the questions at a pinned revision."""
     written: list[Path] = []
     for split in SPLITS:
         rows = hub.rows(HUB, "all", split, REVISION)
         for subject, chosen in by_subject(rows).items():
             written.append(write_rows(target, split, subject, chosen))
+            tell(len(written), len(SPLITS) * len(SUBJECTS), f"{split} {subject}")
     return written
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.data import extract_literals, write_literals
+from harness.data import Tell, extract_literals, write_literals
 from harness.errors import DataError
 from tasks.mt_bench.task import SYSTEM
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Read the system text out of upstream's script.
 
     Raises:
@@ -18,4 +18,6 @@ def prepare(source: Path, target: Path) -> list[Path]:
     script = source / "eval_general/eval_mt_bench_tgi.py"
     if not script.is_file():
         raise DataError(f"{script} is missing: give the top folder of an AgentTuning checkout")
-    return [write_literals(target / "prompts.json", extract_literals(script, [SYSTEM]))]
+    written = write_literals(target / "prompts.json", extract_literals(script, [SYSTEM]))
+    tell(1, 1, written.name)
+    return [written]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harness.data import extract_literals, write_literals
+from harness.data import Tell, extract_literals, write_literals
 from harness.errors import DataError
 from tasks.os import episode
 
@@ -29,12 +29,13 @@ ADDRESSES = (
 )
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Read the prompt's literals with ast, and the scripts that problems name.
 
     Args:
         source: top folder of an AgentTuning checkout.
-        target: the task's data folder.
+        target: where the files go.
+        tell: hears of both files.
 
     Raises:
         DataError: the checkout lacks a file.
@@ -50,4 +51,7 @@ def prepare(source: Path, target: Path) -> list[Path]:
     target.mkdir(parents=True, exist_ok=True)
     path = target / "scripts.json"
     path.write_text(json.dumps(scripts, indent=1, ensure_ascii=False), encoding="utf-8")
-    return [path, write_literals(target / "prompts.json", extract_literals(program, ADDRESSES))]
+    tell(1, 2, path.name)
+    prompts = write_literals(target / "prompts.json", extract_literals(program, ADDRESSES))
+    tell(2, 2, prompts.name)
+    return [path, prompts]

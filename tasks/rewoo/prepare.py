@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data import extract_literals
+from harness.data import Tell, extract_literals
 from harness.errors import DataError
 from tasks._shared import prompts_file
 from tasks.rewoo.rows import FOLDER
@@ -54,7 +54,7 @@ _CONSTANTS = {
 }
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Write whatever `source` has the material for.
 
     Looked for under `source`: checkouts `AgentTuning`, `ReWOO` and `grade-school-math`; `langchain` (the
@@ -65,9 +65,14 @@ def prepare(source: Path, target: Path) -> list[Path]:
         DataError: nothing usable was found, or a data set has another number of rows than upstream's.
     """
     makers: Sequence[Callable[[Path, Path], Iterable[Path]]] = (_speech, _tables, _gsm8k, _hotpot, _trivia)
-    written = [path for make in makers for path in make(source, target)]
+    written: list[Path] = []
+    for make in makers:
+        for path in make(source, target):
+            written.append(path)
+            tell(len(written), None, path.name)
     if (source / _REWOO).is_dir() and (source / "langchain").is_dir():
         written.append(prompts_file.write(target / "prompts.json", _NOTES, _prompts(source)))
+        tell(len(written), None, written[-1].name)
     if not written:
         raise DataError(
             f"{source} holds none of: AgentTuning with langchain, ReWOO, grade-school-math, data sets"

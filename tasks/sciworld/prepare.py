@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.data import extract_literals
+from harness.data import Tell, extract_literals
 from harness.errors import DataError
 from tasks.sciworld.jvm import Slot
 from tasks.sciworld.pool import Pool
@@ -37,12 +37,13 @@ CAPS = {15: 9, 25: 5}
 """Upstream takes ten variations of each task, of these two fewer."""
 
 
-def prepare(source: Path, target: Path) -> list[Path]:
+def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Write constants.json, the exemplars and the list of episodes.
 
     Args:
         source: top folder of an AgentTuning checkout.
-        target: SciWorld's data folder.
+        target: where the files go.
+        tell: hears of every task whose episodes are drawn.
 
     Raises:
         DataError: the checkout is not the one that is pinned.
@@ -58,7 +59,7 @@ def prepare(source: Path, target: Path) -> list[Path]:
     (target / EXEMPLARS).parent.mkdir(parents=True, exist_ok=True)
     (target / EXEMPLARS).write_bytes((scripts / EXEMPLARS).read_bytes())
     (target / CONSTANTS).write_text(json.dumps(constants, indent=1, ensure_ascii=False), encoding="utf-8")
-    (target / EPISODES).write_text(json.dumps(asyncio.run(episodes()), indent=0), encoding="utf-8")
+    (target / EPISODES).write_text(json.dumps(asyncio.run(episodes(tell)), indent=0), encoding="utf-8")
     return [target / CONSTANTS, target / EXEMPLARS, target / EPISODES]
 
 
@@ -84,13 +85,17 @@ def _strings(tree: ast.Module) -> Iterator[str]:
             yield node.value.strip()
 
 
-async def episodes() -> list[dict[str, Any]]:
+async def episodes(tell: Tell) -> list[dict[str, Any]]:
     """Ask the simulator for its tasks and draw the episodes upstream plays."""
     pool = Pool(slots=1)
     try:
         slot = await pool.acquire()
         names = await slot.run(slot.task_names())
-        return [await slot.run(_row(slot, number, name)) for number, name in enumerate(names)]
+        rows: list[dict[str, Any]] = []
+        for number, name in enumerate(names):
+            rows.append(await slot.run(_row(slot, number, name)))
+            tell(len(rows), len(names), name)
+        return rows
     finally:
         await pool.close()
 

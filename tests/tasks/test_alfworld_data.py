@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import config, data
+from harness.data import quiet
 from harness.errors import DataError, MissingPart
 from harness.types import Context
 from tasks.alfworld import game, prompts
@@ -172,7 +173,7 @@ def test_prepare_takes_the_games_out_of_an_archive(tmp_path: Path, mirror: Path)
         for path in sorted(games.rglob("game.tw-pddl")):
             out.write(path, path.relative_to(games).as_posix())
         out.writestr("json_2.1.1/train/other-Mug/trial_1/game.tw-pddl", "{}")
-    written = prepare(archive, tmp_path / "data")
+    written = prepare(archive, tmp_path / "data", quiet)
     assert len(written) == 70
     assert all(
         path.read_bytes() == (games / path.relative_to(tmp_path / "data" / GAMES)).read_bytes()
@@ -181,14 +182,14 @@ def test_prepare_takes_the_games_out_of_an_archive(tmp_path: Path, mirror: Path)
     folder = tmp_path / "unpacked"
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(folder)
-    assert len(prepare(folder, tmp_path / "again")) == 70
+    assert len(prepare(folder, tmp_path / "again", quiet)) == 70
     altered = next(folder.rglob("valid_unseen/*/*/game.tw-pddl"))
     altered.write_text(altered.read_text() + " ")
     with pytest.raises(DataError, match=r"take json_2\.1\.3_tw-pddl\.zip"):
-        prepare(folder, tmp_path / "bad")
+        prepare(folder, tmp_path / "bad", quiet)
     altered.unlink()
     with pytest.raises(DataError, match="lacks 1 games"):
-        prepare(folder, tmp_path / "bad")
+        prepare(folder, tmp_path / "bad", quiet)
 
 
 def test_prepare_reads_checkouts(tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_prepare_reads_checkouts(tmp_path: Path) -> None:
     for split in ("std", "dev"):
         (base / f"data/alfworld/{split}.json").write_text("{}")
     target = tmp_path / "data"
-    assert len(prepare(base.parent, target)) == 5
+    assert len(prepare(base.parent, target, quiet)) == 5
     texts = data.literals(target / "prompts.json")
     assert (texts[prompts.INSTRUCTION], texts[prompts.TASK], texts[prompts.ARRIVAL]) == (
         "Do.",
@@ -221,7 +222,7 @@ def test_prepare_reads_checkouts(tmp_path: Path) -> None:
     module = bench / "src/server/tasks/alfworld/task.py"
     module.parent.mkdir(parents=True)
     module.write_text("class ALFWorld:\n    def get_task_instruction():\n        return 'Newer.'\n")
-    assert len(prepare(bench, target)) == 3
+    assert len(prepare(bench, target, quiet)) == 3
     assert json.loads((target / prompts.NEWER_FILE).read_text())[prompts.NEWER]["value"] == "Newer."
     with pytest.raises(MissingPart, match="is neither"):
-        prepare(tmp_path / "data" / "AgentBench" / "data", target)
+        prepare(tmp_path / "data" / "AgentBench" / "data", target, quiet)

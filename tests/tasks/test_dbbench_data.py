@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import data
-from harness.data import literals
+from harness.data import literals, quiet
 from harness.errors import DataError
 from tasks.dbbench import score
 from tasks.dbbench.prepare import prepare
@@ -38,13 +38,13 @@ def test_prepare_reads_both_checkouts(mirror: Path, tmp_path: Path):
     later = bench / "data/dbbench/standard.jsonl"
     later.parent.mkdir(parents=True)
     later.write_text("later")
-    prepare(tuning, target)
-    prepare(bench, target)
+    prepare(tuning, target, quiet)
+    prepare(bench, target, quiet)
     assert dict(literals(target / "prompts.json")) == {PROMPT: "\nask away\n", ASSENT: "Fine."}
     assert (target / OLD / "dev.jsonl").read_text() == "dev.jsonl"
     assert (target / NEW / "standard.jsonl").read_text() == "later"
     with pytest.raises(DataError, match="neither"):
-        prepare(target, tmp_path / "other")
+        prepare(target, tmp_path / "other", quiet)
 
 
 def test_the_pins_are_those_of_the_mirror(mirror: Path):

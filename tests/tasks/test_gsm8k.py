@@ -10,7 +10,7 @@ from statistics import fmean
 
 import pytest
 
-from harness.data import literals
+from harness.data import literals, quiet
 from harness.types import Context, Profile, Reply
 from tasks.gsm8k import TASK, episode
 from tasks.gsm8k.prepare import prepare, write_rows
@@ -129,5 +129,5 @@ def test_prepare_reads_the_prompt_out_of_a_checkout(tmp_path: Path) -> None:
     script = tmp_path / "eval_general/eval_gsm8k_tgi.py"
     script.parent.mkdir()
     script.write_text('def doc_to_text(doc):\n    conv("t")\n    conv("S")\n    conv("I ")\n    conv("A")\n')
-    (written,) = prepare(tmp_path, tmp_path / "out")
+    (written,) = prepare(tmp_path, tmp_path / "out", quiet)
     assert list(literals(written).values()) == ["S", "I ", "A"]

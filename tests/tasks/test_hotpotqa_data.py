@@ -12,7 +12,7 @@ import pytest
 from web_play import context
 
 from harness import tokens
-from harness.data import core_file, digest, literals
+from harness.data import core_file, digest, literals, quiet
 from harness.errors import DataError
 from harness.types import Reply, Row
 from tasks.hotpotqa import TASK
@@ -115,11 +115,11 @@ def test_prepare_remakes_every_file_byte_for_byte(mirror: Path, tmp_path: Path):
         script.parent.mkdir(parents=True, exist_ok=True)
         with script.open("a") as out:
             out.write(f"{name} = {text!r}\n")
-    written = prepare(source, tmp_path / "to")
+    written = prepare(source, tmp_path / "to", quiet)
     assert len(written) == 4
     assert [p.read_bytes() == (data / p.name).read_bytes() for p in written] == [True] * 4
 
 
 def test_prepare_says_what_it_needs(tmp_path: Path):
     with pytest.raises(DataError, match="hotpot_train"):
-        prepare(tmp_path, tmp_path / "to")
+        prepare(tmp_path, tmp_path / "to", quiet)

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from harness.data import literals
+from harness.data import literals, quiet
 from harness.types import Context, Profile, Reply
 from tasks.mmlu import TASK, prompt
 from tasks.mmlu.prepare import by_subject, prepare, write_rows
@@ -188,10 +188,10 @@ def test_prepare_takes_a_checkout_and_the_hubs_rows(tmp_path: Path, mirror: Path
     script = tmp_path / "eval_general/eval_mmlu_hf.py"
     script.parent.mkdir()
     script.write_text('def generate_few_shot_prompt(k):\n    prompt = f"about {k}. Choose."\n')
-    (written,) = prepare(tmp_path, tmp_path / "out")
+    (written,) = prepare(tmp_path, tmp_path / "out", quiet)
     assert list(literals(written).values()) == ["about ", ". Choose."]
     theirs = (mirror / "mmlu/data/dev/astronomy_dev.csv").read_bytes()
-    prepared = prepare(mirror / "mmlu/data", tmp_path / "out")
+    prepared = prepare(mirror / "mmlu/data", tmp_path / "out", quiet)
     assert len(prepared) == 114
     assert (tmp_path / "out/data/dev/astronomy_dev.csv").read_bytes() == theirs
     rows = [{"question": "q", "subject": "s", "choices": ["1", "2,3", "None", '"4"'], "answer": 2}]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import config
-from harness.data import literals
+from harness.data import literals, quiet
 from harness.errors import DataError
 from harness.types import Context, Pending, Profile, Reply, Score, Verdict
 from tasks.mt_bench import TASK, fastchat, questions
@@ -166,5 +166,5 @@ def test_prepare_reads_the_system_text_out_of_a_checkout(tmp_path: Path) -> None
     script = tmp_path / "eval_general/eval_mt_bench_tgi.py"
     script.parent.mkdir()
     script.write_text('def query_model(x):\n    conv("llama")\n    conv("Be kind.")\n')
-    (written,) = prepare(tmp_path, tmp_path / "out")
+    (written,) = prepare(tmp_path, tmp_path / "out", quiet)
     assert list(literals(written).values()) == ["Be kind."]

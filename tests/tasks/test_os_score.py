@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tasks.os
+from harness.data import quiet
 from harness.errors import DataError
 from harness.types import Context
 from tasks._shared.sandbox.keys import clean, command_lines, quoted
@@ -185,9 +186,9 @@ def test_prepare_makes_the_mirrors_scripts(mirror: Path, tmp_path: Path) -> None
         "ONE_SHOT = [{'role': 'user', 'content': 'q'}]\nclass OSInteraction:\n  def _judge(self):\n"
         f"      def get_answer():\n        {body}\n"
     )
-    scripts, prompts = prepare.prepare(checkout, tmp_path / "out")
+    scripts, prompts = prepare.prepare(checkout, tmp_path / "out", quiet)
     assert scripts.read_bytes() == wanted
     assert len(json.loads(prompts.read_text())) == 8
     program.unlink()
     with pytest.raises(DataError, match="AgentTuning checkout"):
-        prepare.prepare(checkout, tmp_path / "out")
+        prepare.prepare(checkout, tmp_path / "out", quiet)

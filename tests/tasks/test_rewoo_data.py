@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from web_play import context, fixture_of
 
-from harness.data import digest, literals
+from harness.data import digest, literals, quiet
 from harness.errors import DataError
 from harness.types import Pending, Reply, Row, Verdict
 from tasks.rewoo import TASK
@@ -89,7 +89,9 @@ def test_prepare_draws_upstreams_rows_byte_for_byte(mirror: Path, tmp_path: Path
     (source / "ReWOO").symlink_to(data)
     (source / "grade-school-math/grade_school_math").symlink_to(mirror / "gsm8k/grade_school_math")
     write_sources(source, literals(data / "prompts.json"))
-    written = {path.relative_to(tmp_path / "to").as_posix() for path in prepare(source, tmp_path / "to")}
+    written = {
+        path.relative_to(tmp_path / "to").as_posix() for path in prepare(source, tmp_path / "to", quiet)
+    }
     assert written == {
         "data/docs/state_of_the_union.txt",
         "prompts.json",
@@ -149,7 +151,7 @@ def test_prepare_reads_a_users_hotpot_and_trivia_files(tmp_path: Path, monkeypat
     trivia = [{"question": f"q{n}", "answer": {"value": f"a{n}", "aliases": [f"A{n}"]}} for n in range(60)]
     for part in range(2):
         pd.DataFrame(trivia[part * 30 :][:30]).to_parquet(tmp_path / f"trivia_qa/train-{part}.parquet")
-    first, second = prepare(tmp_path, tmp_path / "to")
+    first, second = prepare(tmp_path, tmp_path / "to", quiet)
     row = json.loads(first.read_text().splitlines()[7])
     assert row["question"] == f"q{row['source_index']}"
     row = json.loads(second.read_text().splitlines()[7])
@@ -165,7 +167,7 @@ def test_prepare_reads_a_users_hotpot_and_trivia_files(tmp_path: Path, monkeypat
 
 def test_prepare_says_what_it_needs(tmp_path: Path):
     with pytest.raises(DataError, match="ReWOO"):
-        prepare(tmp_path, tmp_path / "to")
+        prepare(tmp_path, tmp_path / "to", quiet)
 
 
 def test_tables_are_the_ones_the_counts_speak_of(mirror: Path):

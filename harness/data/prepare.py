@@ -1,0 +1,121 @@
+"""Makes a task's derived files with its prepare.py; only what is right reaches the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import logging
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from harness import registry
+from harness.data.pins import CORE, Pins, pins
+from harness.data.resolve import cache_folder, corrupt, data_folder
+from harness.data.verified import Verified
+from harness.errors import DataError, UsageError
+
+log = logging.getLogger("harness.data")
+
+Tell = Callable[[int, int | None, str], None]
+"""Progress of a long work: `tell(done, total, what)`.
+
+`done` of `total` parts are finished (total None: nobody knows how many), and `what` names the part that was
+finished last, in a few words. A progress bar shows all three, a log prints the line.
+"""
+Prepare = Callable[[Path, Path, Tell], Sequence[Path]]
+"""A task's `prepare(source, target, tell)`: writes files below `target` and returns them.
+
+`target` is laid out as the task's folder of a mirror (a core file with a folder of its own lies in that).
+It is empty, or (`--resume`) holds what an earlier call with the same source had written when it failed or was
+interrupted. A function may take such a file over when it can tell that it is whole, and may ignore them all.
+"""
+
+
+def quiet(done: int, total: int | None, what: str) -> None:
+    """Tell nobody."""
+    del done, total, what
+
+
+def prepare(task: str, source: Path, tell: Tell = quiet, *, resume: bool = False) -> list[Path]:
+    """Make a task's derived files from what the user has; nothing reaches the cache unless all is right.
+
+    What was made before a failure or an interruption is kept for `resume`, but for files that are not the
+    pinned ones.
+
+    Raises:
+        UsageError: the task has nothing to prepare, or another process prepares it from the same source.
+        DataError: a result is not what is pinned; both hashes are named.
+    """
+    wanted = pins(task)
+    make = _preparer(task)
+    folder = data_folder(wanted)
+    with _stage(task, source, resume=resume) as stage:
+        made = [path.relative_to(stage) for path in make(source, stage, tell)]
+        if wrong := _wrong(wanted, stage, made):
+            raise DataError("\n".join([*wrong, f"nothing was installed; is {source} the pinned version?"]))
+        own = {Path(pin.name): wanted.place(folder, pin) for pin in wanted.files}
+        targets = [own.get(path, folder / path) for path in made]
+        for path, target in zip(made, targets, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (stage / path).replace(target)
+    return targets
+
+
+def _preparer(task: str) -> Prepare:
+    module = "harness.data.core" if task == CORE else f"{registry.package(task)}.prepare"
+    try:
+        there = importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the task is one module, not a package
+        there = False
+    if not there:
+        raise UsageError(f"{task} has nothing to prepare: harness data pull {task}")
+    return cast(Prepare, importlib.import_module(module).prepare)
+
+
+@contextmanager
+def _stage(task: str, source: Path, *, resume: bool) -> Generator[Path]:
+    """A folder of this task and source, held alone; removed at the end unless something went wrong."""
+    from filelock import FileLock, Timeout
+
+    named = str(source.resolve() if source.exists() else source)
+    stage = cache_folder() / "stage" / f"{task}-{hashlib.sha256(named.encode()).hexdigest()[:12]}"
+    stage.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(stage.with_suffix(".lock"), timeout=0):
+            if not resume:
+                shutil.rmtree(stage, ignore_errors=True)
+            stage.mkdir(exist_ok=True)
+            try:
+                yield stage
+            except BaseException:
+                _keep(stage)
+                raise
+            shutil.rmtree(stage)
+    except Timeout as error:
+        raise UsageError(f"another process prepares {task} from {source}: wait until it is done") from error
+
+
+def _keep(stage: Path) -> None:
+    """Leave what was made for `--resume`; a stage without a file is of no use."""
+    count = sum(path.is_file() for path in stage.rglob("*"))
+    if not count:
+        shutil.rmtree(stage, ignore_errors=True)
+        return
+    log.warning("%d files that were made are kept in %s: repeat the command with --resume", count, stage)
+
+
+def _wrong(wanted: Pins, stage: Path, made: Sequence[Path]) -> list[str]:
+    """Lines for files without their pinned hash; those are deleted, so that nobody resumes from them."""
+    lines: list[str] = []
+    seen = Verified(stage / "verified.json")
+    by_path = {Path(pin.name): pin for pin in wanted.files}
+    for path in made:
+        pin = by_path.get(path)
+        if pin is not None and (problem := corrupt(pin, stage / path, seen, wanted.task)):
+            lines.append(problem.what.replace(f"{stage}/", ""))
+            (stage / path).unlink(missing_ok=True)
+    return lines
