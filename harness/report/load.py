@@ -14,6 +14,7 @@ from harness.report import reference
 from harness.report.model import Aggregate, RunData, TaskData
 from harness.store import Item, Store, Stored
 from harness.types import Source, TaskSpec, Unit
+from harness.types.options import declared
 
 FILE = "run.sqlite"
 PAPER_JUDGE = "gpt-4-0613"
@@ -95,7 +96,7 @@ def _task(
     data.infra_error = len(failed - done)
     spec = _installed(data, name, int(chosen["version"]))
     data.judge = _judge(store, name)
-    data.unlike = tuple(_unlike(spec, chosen, config))
+    data.unlike = tuple(_unlike(name, spec, chosen, config))
     data.unlike = (*data.unlike, *_stand_ins(store, name))
     if data.judge and data.judge != PAPER_JUDGE:
         data.unlike = (*data.unlike, f"judged by {data.judge}, published by {PAPER_JUDGE}")
@@ -130,7 +131,9 @@ def _installed(data: TaskData, name: str, version: int) -> TaskSpec | None:
     return task.spec
 
 
-def _unlike(spec: TaskSpec | None, chosen: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+def _unlike(
+    name: str, spec: TaskSpec | None, chosen: Mapping[str, Any], config: Mapping[str, Any]
+) -> list[str]:
     """Why a score does not stand beside the published one."""
     reasons: list[str] = []
     if chosen["source"] == "fixture":
@@ -140,7 +143,7 @@ def _unlike(spec: TaskSpec | None, chosen: Mapping[str, Any], config: Mapping[st
     if config["profile"] != "paper":
         reasons.append(f"profile {config['profile']}")
     if spec is not None:
-        paper = {option.name: option.paper for option in spec.options}
+        paper = {option.name: option.paper for option in declared(registry.load(name).Options)}
         changed = [key for key, value in chosen["options"].items() if paper.get(key, value) != value]
         if changed and config["profile"] == "paper":
             reasons.append(f"options {', '.join(sorted(changed))}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.types import Row
+from harness.types.talk import Row
 
 Statistic = Callable[[Sequence[Row]], float]
 """Computes a headline from rows, in the scale of `Score.value`; NaN when these rows give none."""
@@ -34,6 +34,9 @@ class Macro:
     def __call__(self, rows: Sequence[Row]) -> float:
         """Average the groups' means."""
         return macro(rows, self.label)
+
+
+MEAN = Mean()
 
 
 def mean(rows: Sequence[Row]) -> float:
