@@ -66,9 +66,25 @@ class World(Protocol):
 class Oracle(Protocol):
     """Plays a sample as well as it can be played; stateful, one per attempt."""
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         """Answer; may read `observation.info`. For `Ask.choices` return the chosen string."""
         ...
+
+    async def role_reply(self, role: str, prompt: str) -> str:
+        """Answer in the place of an auxiliary model.
+
+        Raises:
+            NotImplementedError: the oracle does not play this role.
+        """
+        ...
+
+
+class BaseOracle:
+    """An oracle that plays no auxiliary role."""
+
+    async def role_reply(self, role: str, prompt: str) -> str:
+        """Refuse."""
+        raise NotImplementedError(f"the oracle does not play the role {role}")
 
 
 class Task(Protocol):
