@@ -179,6 +179,9 @@ async def test_broken_model_files_are_data_errors(text, says, monkeypatch, tmp_p
         ("{}", "r.jsonl:1"),
         ("not json", "r.jsonl:1"),
         ('{"task": "t", "sample": "s", "replies": [1]}', "r.jsonl:1"),
+        ('{"task": "t", "sample": "s", "replies": [], "repeat": -1}', "r.jsonl:1"),
+        ('{"task": "t", "sample": "s", "replies": [], "repeat": true}', "r.jsonl:1"),
+        ('{"task": "t", "sample": "s", "replies": [], "repeat": "1"}', "r.jsonl:1"),
     ],
 )
 async def test_broken_replay_files_name_the_line(line, says, tmp_path):
@@ -226,3 +229,32 @@ async def test_tokens_are_counted_where_the_server_can():
     old = {"model_id": "m", "version": "1.0.3"}
     async with FaultServer(info=old) as server, open_model("agentlm-7b", endpoints=[server.url]) as model:
         assert await model.count("four words of prompt") is None
+
+
+async def test_a_replay_line_with_a_repeat_serves_that_repeat_only(tmp_path):
+    file = tmp_path / "r.jsonl"
+    own = {"task": "gsm8k", "sample": "test/0", "repeat": 1, "replies": ["second time"]}
+    rest = {"task": "gsm8k", "sample": "test/0", "replies": ["any time"]}
+    alone = {"task": "gsm8k", "sample": "test/1", "repeat": 0, "replies": ["first time"]}
+    file.write_text("\n".join(map(json.dumps, (own, rest, alone))))
+
+    def at(sample, repeat):
+        return replace(call(), key=CallKey("gsm8k", sample, repeat, 0))
+
+    async with open_model(f"replay:{file}") as model:
+        said = [(await model.complete(at("test/0", repeat))).text for repeat in range(3)]
+        assert said == ["any time", "second time", "any time"]
+        assert (await model.complete(at("test/1", 0))).text == "first time"
+        with pytest.raises(RequestRejected, match="gsm8k sample test/1 repeat 1"):
+            await model.complete(at("test/1", 1))
+
+
+@pytest.mark.parametrize("repeat", [{}, {"repeat": 2}], ids=["without", "with"])
+async def test_a_sample_recorded_twice_names_both_lines(repeat, tmp_path):
+    file = tmp_path / "r.jsonl"
+    line = json.dumps({"task": "gsm8k", "sample": "test/0", "replies": ["x"], **repeat})
+    other = json.dumps({"task": "gsm8k", "sample": "test/0", "repeat": 1, "replies": ["x"]})
+    file.write_text(f"{line}\n\n{other}\n{line}\n")
+    with pytest.raises(DataError, match="lines 1 and 4"):
+        async with open_model(f"replay:{file}"):
+            pass
