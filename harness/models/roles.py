@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -97,8 +99,9 @@ def _token(spec: RoleSpec) -> str:
 class BoundChat:
     """A role within one episode: implements `harness.types.Chat`.
 
+    Each key is asked for once; asking again, in a rebuilt episode say, finds the recorded answer.
+
     Args:
-        recorded: answers by key; one that is there is not asked for again (a rebuilt or replayed episode).
         log: called with every exchange that was really made.
         seed: the episode's; each key derives its own.
     """
@@ -109,7 +112,6 @@ class BoundChat:
         model: Model,
         episode: CallKey,
         *,
-        recorded: Mapping[str, str] | None = None,
         log: Callable[[RoleCall], None] | None = None,
         seed: int = 0,
         suite: str = "",
@@ -118,7 +120,8 @@ class BoundChat:
         self._role = role
         self._model = model
         self._episode = episode
-        self._recorded = dict(recorded or {})
+        self._recorded: dict[str, str] = {}
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._log = log
         self._seed = seed
         self._suite = suite
@@ -130,8 +133,12 @@ class BoundChat:
         Raises:
             InfraError: the role failed; its context overflowing is no failure of the tested model.
         """
-        if key in self._recorded:
-            return Reply(self._recorded[key], notes=("recorded",))
+        async with self._asking[key]:
+            if key in self._recorded:
+                return Reply(self._recorded[key], notes=("recorded",))
+            return await self._asked(key, messages, ask)
+
+    async def _asked(self, key: str, messages: tuple[Message, ...] | str, ask: Ask) -> Reply:
         raw, talk = (messages, ()) if isinstance(messages, str) else (None, messages)
         call = Call(
             self._episode,
@@ -157,3 +164,7 @@ class BoundChat:
             prompt = raw if raw is not None else self._model.render(talk, self._suite)
             self._log(RoleCall(self._role, key, prompt, reply))
         return reply
+
+    async def embed(self, key: str, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+        """Refuse: no model here embeds."""
+        raise InfraError(f"role {self._role}, {key}: {self._model.name} cannot embed {len(texts)} texts")
