@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -16,7 +17,7 @@ from aiohttp import web
 from harness.models.answers import Answer, Asked, NoReply, oracle, read_replay, replay
 from harness.models.catalog import Entry
 from harness.models.client import LiveEpisodes
-from harness.models.records import decode, record
+from harness.models.records import decode, record, rows
 from harness.models.wire import clean
 from harness.types import CallKey
 
@@ -65,6 +66,10 @@ def application(answer: Answer, name: str) -> web.Application:
         body, headers = _body(await answer(_key(request, prompt)), prompt, sent)
         return _json([body], headers=headers)  # a list of one, as TGI's / has it
 
+    async def embed(request: web.Request) -> web.StreamResponse:
+        prompt = json.dumps(rows(record(decode(await request.read())).get("inputs")), ensure_ascii=False)
+        return _json(json.loads(await answer(_key(request, prompt))))
+
     async def tokenize(request: web.Request) -> web.StreamResponse:
         text, _ = await _asked(request)
         ids = range(0, len(text), 4)
@@ -80,6 +85,7 @@ def application(answer: Answer, name: str) -> web.Application:
     app.router.add_post("/", compat)
     app.router.add_post("/generate", generate)
     app.router.add_post("/generate_stream", stream)
+    app.router.add_post("/embed", embed)
     app.router.add_post("/tokenize", tokenize)
     app.router.add_get("/info", info)
     app.router.add_get("/health", health)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from collections import defaultdict
@@ -16,7 +17,14 @@ from harness.models.client import DEADLINE_S, Call, LiveEpisodes, Model, open_mo
 from harness.seeds import derive
 from harness.types import Ask, CallKey, Message, Profile, Reply
 
+EMBEDDER = "embedder"
+"""The role whose model embeds: its name says so, since nothing else about `NAME@URL` does."""
+
+_LOCAL, _LOOPBACK = "st:", ("oracle", "replay:")
 _FORM = re.compile(r"(?P<role>[a-z][a-z0-9_]*)=(?P<selector>.+?)(?:@(?P<url>https?://\S+))?")
+
+
+Vectors = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,10 @@ async def open_role(
         yield tested
         return
     selector = spec.selector
+    if selector.startswith(_LOCAL) or (spec.role == EMBEDDER and not selector.startswith(_LOOPBACK)):
+        async with _open_embedder(spec, concurrency) as embedder:
+            yield embedder
+        return
     if spec.endpoints and ":" not in selector and "@" not in selector and selector not in catalog.load():
         selector += "@chat"
     async with open_model(
@@ -86,6 +98,27 @@ async def open_role(
         token=_token(spec),
     ) as model:
         yield model
+
+
+@asynccontextmanager
+async def _open_embedder(spec: RoleSpec, concurrency: int | None) -> AsyncGenerator[Model, None]:
+    if spec.selector.startswith(_LOCAL):
+        from harness.models.embed_local import open_local
+
+        async with open_local(spec.selector.removeprefix(_LOCAL)) as local:
+            yield local
+        return
+    if not spec.endpoints:
+        raise UsageError(
+            f"--role {spec.role}={spec.selector}: write {spec.role}=NAME@URL of an embeddings server, "
+            f"or {spec.role}=st:FOLDER"
+        )
+    from harness.models.embed import open_embedder
+
+    async with open_embedder(
+        spec.selector, spec.endpoints, token=_token(spec), concurrency=concurrency
+    ) as remote:
+        yield remote
 
 
 def _token(spec: RoleSpec) -> str:
@@ -121,6 +154,7 @@ class BoundChat:
         self._model = model
         self._episode = episode
         self._recorded: dict[str, str] = {}
+        self._vectors: dict[str, Vectors] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._log = log
         self._seed = seed
@@ -165,6 +199,27 @@ class BoundChat:
             self._log(RoleCall(self._role, key, prompt, reply))
         return reply
 
-    async def embed(self, key: str, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
-        """Refuse: no model here embeds."""
-        raise InfraError(f"role {self._role}, {key}: {self._model.name} cannot embed {len(texts)} texts")
+    async def embed(self, key: str, texts: tuple[str, ...]) -> Vectors:
+        """Turn texts into vectors of one length, in the order of the texts.
+
+        Raises:
+            InfraError: the role failed, or gave no such vectors; the message names role and endpoint.
+        """
+        if not texts:
+            return ()
+        async with self._asking[key]:
+            if key not in self._vectors:
+                self._vectors[key] = await self._embedded(key, texts)
+            return self._vectors[key]
+
+    async def _embedded(self, key: str, texts: tuple[str, ...]) -> Vectors:
+        from harness.models.embed import Embed, embed
+
+        try:
+            found = await embed(self._model, Embed(self._episode, self._role, key, texts, self._deadline_s))
+        except HarnessError as error:
+            raise InfraError(f"role {self._role}, {key}: {error}") from error
+        if self._log is not None:
+            prompt, said = json.dumps(texts, ensure_ascii=False), json.dumps(found.vectors)
+            self._log(RoleCall(self._role, key, prompt, Reply(said, prompt_tokens=found.tokens)))
+        return found.vectors
