@@ -65,9 +65,9 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
             model="agentlm-7b", tasks=("mmlu",), endpoints=(url,), concurrency=IN_FLIGHT, out=directory
         )
     )
-    store, where = open_store(plan)
+    store = open_store(plan, directory)
     clock = Clock()
-    summary = asyncio.run(Runner(plan, store, where, clock).run())
+    summary = asyncio.run(Runner(plan, store, directory, clock).run())
     assert summary.exit_code == 0, summary
     constrained = {"grammar": {"type": "regex", "value": " [ABCD]"}, "top_n_tokens": 5, "max_new_tokens": 1}
     prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]

@@ -28,6 +28,7 @@ class RunRequest:
         roles: `ROLE=NAME@URL` strings.
         shard: (i, n) runs the i-th of n parts, counted from 1.
         deadline_s: how long one request may be retried.
+        time_limit_s: start no episode later than this after the run began; moves no number.
     """
 
     model: str
@@ -55,6 +56,7 @@ class RunRequest:
     mirror: str | None = None
     results: Path = Path("results/runs")
     deadline_s: float = 900.0
+    time_limit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,16 @@ from harness.completeness import incomplete_tasks
 from harness.episode import World
 from harness.errors import MissingPart, StoreError
 from harness.failures import Failures
+from harness.jobs import Job, Jobs, ordered
+from harness.locks import SiteLocks
 from harness.models.client import LiveEpisodes, Model, open_model
 from harness.models.roles import open_role, parse_role
 from harness.phase import Phase
 from harness.plan import Plan, RunRequest, TaskPlan
 from harness.progress import Progress
 from harness.rollout import Setup, play
-from harness.scheduler import Budget, Job, Lane, Scheduler
+from harness.scheduler import Budget, Lane, Scheduler
+from harness.scratch import scratch
 from harness.signals import Signals
 from harness.store import Attempt, Item, Store
 from harness.types import Context
@@ -76,15 +77,17 @@ class Runner:
         self._lanes: dict[str, Lane] = {}
         self._traits: dict[str, set[str]] = {}
         self.roles: dict[str, Model] = {}
+        self._ends: float | None = None
 
     async def run(self) -> Summary:
         """Play what is left of the plan."""
+        limit = self.plan.request.time_limit_s
+        self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
         remaining = remaining_items(self.plan, self.store)
         if not remaining:
             self.summary.already = True
             return self._finish()
-        with tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True) as folder:
-            work = Path(folder)
+        with scratch("harness-run-") as work:
             async with AsyncExitStack() as stack:
                 model = await stack.enter_async_context(_open(self.plan.request, self.live))
                 self.store.set_meta("model", _plain(dict(model.info)))
@@ -100,17 +103,21 @@ class Runner:
         planned = Counter(item.task for item in self.plan.items())
         left = Counter(item.task for item in remaining)
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
-        self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)))
+        sites = SiteLocks(str(self.summary.directory.resolve()))
+        self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)), sites)
         self.store.commit_later(asyncio.get_running_loop().call_soon)
         _calm_collector()
         try:
             with Signals(self.interrupt):
-                await self.scheduler.run(lanes)
+                await self.scheduler.run(lanes, until=self._ends)
             self.store.flush()
         except* StoreError as errors:
             self.summary.stopped = str(errors.exceptions[0])
         finally:
             self.progress.stop()
+        if self.scheduler.expired and not self.summary.stopped:
+            limit = self.plan.request.time_limit_s
+            self.summary.stopped = f"the time limit of {limit:g} s is over; the same command resumes"
 
     def interrupt(self) -> bool:
         """First Ctrl-C: start nothing new, let the live episodes end. Returns whether it was the first."""
@@ -125,7 +132,7 @@ class Runner:
         spec, request = plan.spec, self.plan.request
         (work / spec.name).mkdir()
         ctx = replace(plan.ctx, work=work / spec.name)
-        jobs = deque(
+        jobs = (
             Job(sample, repeat)
             for sample in plan.samples
             for repeat in range(request.repeats)
@@ -149,12 +156,14 @@ class Runner:
 
         def lost(error: Exception) -> None:
             self.summary.lost[spec.name] = str(error) or repr(error)
-            log.error("%s does not start: %s", spec.name, error)
+            log.error("%s is not played: %s", spec.name, error)
 
         def world() -> AbstractAsyncContextManager[World]:
             return self._world(plan, ctx)
 
-        return Lane(spec.name, jobs, spec.expected_turns, world, play_one, lost)
+        return Lane(
+            spec.name, Jobs(ordered(jobs, spec.expected_turns)), spec.expected_turns, world, play_one, lost
+        )
 
     @asynccontextmanager
     async def _world(self, plan: TaskPlan, ctx: Context) -> AsyncGenerator[World]:
@@ -221,16 +230,13 @@ def remaining_items(plan: Plan, store: Store) -> set[Item]:
     return open_items
 
 
-def open_store(plan: Plan) -> tuple[Store, Path]:
-    """Open the run directory a plan means, and refuse another run's.
+def open_store(plan: Plan, directory: Path) -> Store:
+    """Open the run directory of a plan, which the caller holds, and refuse another run's.
 
     Raises:
         UsageError: the directory holds a run of another configuration.
         StoreError: it cannot be written.
     """
-    directory = plan.directory()
-    if plan.request.new:
-        directory = directory.with_name(f"{directory.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     store = Store(directory / "run.sqlite")
     old = store.meta("config")
     if old is not None:
@@ -241,7 +247,7 @@ def open_store(plan: Plan) -> tuple[Store, Path]:
         store.set_meta("specs", {plan.spec.name: _spec_facts(plan) for plan in plan.tasks})
         store.plan(plan.items())
     store.set_meta("environment", manifest.environment())
-    return store, directory
+    return store
 
 
 async def check_model(request: RunRequest) -> list[str]:

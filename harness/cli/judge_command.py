@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,14 @@ def command(run: str | None, judge: str, k: int, concurrency: int, mirror: str |
 
 def judge_directory(directory: Path, judge: str, *, k: int, concurrency: int, mirror: str | None) -> int:
     """Judge a run directory; returns how many episodes still wait."""
+    from harness import rundir
     from harness.report.load import FILE
+    from harness.scratch import scratch
     from harness.store import Store
 
-    store = Store(directory / FILE)
-    try:
-        with tempfile.TemporaryDirectory(prefix="harness-judge-") as work:
-            tasks = _judged_tasks(store, mirror, Path(work))
-            return asyncio.run(_judge(store, tasks, judge, k, concurrency))
-    finally:
-        store.close()
+    with rundir.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
+        tasks = _judged_tasks(store, mirror, work)
+        return asyncio.run(_judge(store, tasks, judge, k, concurrency))
 
 
 async def _judge(store: Any, tasks: Mapping[str, Any], judge: str, k: int, concurrency: int) -> int:
