@@ -26,6 +26,7 @@ class RunRequest:
         roles: `ROLE=NAME@URL` strings.
         shard: (i, n) runs the i-th of n parts, counted from 1.
         deadline_s: how long one request may be retried.
+        time_limit_s: start no episode later than this after the run began; moves no number.
     """
 
     model: str
@@ -53,16 +54,23 @@ class RunRequest:
     mirror: str | None = None
     results: Path = Path("results/runs")
     deadline_s: float = 900.0
+    time_limit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPlan:
-    """One task's part of a run."""
+    """One task's part of a run.
+
+    Attributes:
+        samples: what this command plays.
+        whole: ids of what all shards together play.
+    """
 
     task: Task
     cfg: TaskConfig
     samples: tuple[Sample, ...]
     data_digest: str
+    whole: tuple[str, ...] = ()
 
     @property
     def spec(self) -> TaskSpec:
@@ -191,8 +199,9 @@ def _task(
     ids, limit = request.samples, request.limit
     if ids is None and choice is not None:
         ids, limit = choice.ids, choice.limit if limit is None else min(limit, choice.limit or limit)
-    selected = _shard(config.select(ready.samples, ids, limit, name), request.shard)
-    return TaskPlan(ready.task, ready.cfg, tuple(selected), ready.digest)
+    whole = config.select(ready.samples, ids, limit, name)
+    ids_of_all = tuple(sample.id for sample in whole)
+    return TaskPlan(ready.task, ready.cfg, tuple(_shard(whole, request.shard)), ready.digest, ids_of_all)
 
 
 def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:

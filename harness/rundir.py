@@ -1,67 +1,67 @@
-"""A run's directory: opening it for a plan, refusing another run's, and what is left to play in it."""
+"""The folder of one run: how `--new` makes one, and how one process at a time uses it."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from harness import manifest
-from harness.completeness import incomplete_tasks
-from harness.plan import Plan, TaskPlan
-from harness.store import Item, Store
+from harness import locks
+from harness.errors import StoreError, UsageError
 
-
-def remaining_items(plan: Plan, store: Store) -> set[Item]:
-    """What is still to be played.
-
-    Infra errors of a run that is complete within its tolerance are left alone unless asked for.
-    """
-    final = store.final_items()
-    open_items = {item for item in plan.items() if item not in final}
-    failed = {a.item for a in store.attempts() if a.outcome == "infra_error"} & open_items
-    if plan.request.retry == "infra":
-        return failed
-    if failed == open_items and not incomplete_tasks(store):
-        return set()
-    return open_items
+IN_A_SECOND = 1000
+"""Folders that `--new` may make within one second."""
 
 
-def open_store(plan: Plan) -> tuple[Store, Path]:
-    """Open the run directory a plan means, and refuse another run's.
+def new(base: Path) -> Path:
+    """Make a folder that nobody has, named `base` and the time, however many ask at once.
 
     Raises:
-        UsageError: the directory holds a run of another configuration.
-        StoreError: it cannot be written.
+        UsageError: too many were made within this second.
+        StoreError: it cannot be made.
     """
-    directory = plan.directory()
-    if plan.request.new:
-        directory = directory.with_name(f"{directory.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    store = Store(directory / "run.sqlite")
-    old = store.meta("config")
-    if old is not None:
-        manifest.refuse_other(old, plain_json(plan.config()), directory)
-    else:
-        store.set_meta("config", plan.config())
-        store.set_meta("missing", plan.missing)
-        store.set_meta("specs", {plan.spec.name: _spec_facts(plan) for plan in plan.tasks})
-        store.plan(plan.items())
-    store.set_meta("environment", manifest.environment())
-    return store, directory
+    stamped = f"{base.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    try:
+        base.parent.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", *(f"-{n}" for n in range(2, IN_A_SECOND))):
+            with contextlib.suppress(FileExistsError):
+                directory = base.with_name(f"{stamped}{suffix}")
+                directory.mkdir()
+                return directory
+    except OSError as error:
+        raise StoreError(f"cannot make a run directory under {base.parent}: {error}") from error
+    raise UsageError(f"{base.parent} has too many folders {stamped}-*: repeat the command")
 
 
-def _spec_facts(plan: TaskPlan) -> dict[str, Any]:
-    spec = plan.spec
-    return {
-        "metric": spec.metric,
-        "unit": spec.unit,
-        "suite": spec.suite,
-        "excepts": dict(spec.excepts),
-        "turns": spec.expected_turns,
-    }
+@contextmanager
+def hold(directory: Path) -> Generator[None]:
+    """Be the only process that writes to a run directory; a dead process's hold is void.
 
+    Raises:
+        UsageError: another process is at it; the message names it.
+        StoreError: the directory cannot be made or written.
+    """
+    from filelock import FileLock, Timeout
 
-def plain_json(value: Any) -> Any:
-    """A value as JSON would give it back."""
-    return json.loads(json.dumps(value))
+    told = directory / "run.holder"
+    lock = FileLock(directory / "run.lock", timeout=0)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        who = locks.holder(told) or "another process"
+        raise UsageError(
+            f"{directory} is in use by {who}: wait for it to end or stop it, or give another --out or --name"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"cannot open the run's store {directory}: {error}") from error
+    try:
+        with contextlib.suppress(OSError):
+            told.write_text(locks.note(str(directory.resolve())), encoding="utf-8")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            told.unlink()
+        lock.release()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,16 +15,19 @@ from harness.completeness import incomplete_tasks
 from harness.episode import World
 from harness.errors import MissingPart, StoreError
 from harness.failures import Failures
+from harness.jobs import Job, Jobs, ordered
 from harness.judge import CONCURRENCY
 from harness.judging import JudgeRequest, context, judge_stage
+from harness.locks import SiteLocks
 from harness.models.client import LiveEpisodes, Model, open_model
 from harness.models.roles import open_role, parse_role
 from harness.phase import Phase
 from harness.plan import Plan, RunRequest, TaskPlan
 from harness.progress import Progress
+from harness.resume import plain_json, remaining_items
 from harness.rollout import Setup, play
-from harness.rundir import plain_json, remaining_items
-from harness.scheduler import Budget, Job, Lane, Scheduler
+from harness.scheduler import Budget, Lane, Scheduler
+from harness.scratch import scratch
 from harness.signals import Signals
 from harness.store import Attempt, Item, Store
 from harness.types import Context
@@ -79,18 +81,22 @@ class Runner:
         self._failures = Failures()
         self._lanes: dict[str, Lane] = {}
         self._traits: dict[str, set[str]] = {}
+        self._private = {task.spec.name: task.spec.private for task in plan.tasks}
         self.roles: dict[str, Model] = {}
+        self._ends: float | None = None
 
     async def run(self) -> Summary:
         """Play what is left of the plan."""
+        limit = self.plan.request.time_limit_s
+        self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
         remaining = remaining_items(self.plan, self.store)
         self.summary.already = not remaining
-        with tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True) as folder:
+        with scratch("harness-run-") as folder:
             if remaining:
-                await self._answer(remaining, Path(folder) / "play")
+                await self._answer(remaining, folder / "play")
             self.summary.incomplete = incomplete_tasks(self.store)
             if self.plan.request.judge and not self.summary.interrupted and not self.summary.incomplete:
-                await self._judge(self.plan.request.judge, Path(folder) / "judge")
+                await self._judge(self.plan.request.judge, folder / "judge")
         return self.summary
 
     async def _answer(self, remaining: set[Item], work: Path) -> None:
@@ -118,17 +124,21 @@ class Runner:
         planned = Counter(item.task for item in self.plan.items())
         left = Counter(item.task for item in remaining)
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
-        self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)))
+        sites = SiteLocks(str(self.summary.directory.resolve()))
+        self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)), sites)
         self.store.commit_later(asyncio.get_running_loop().call_soon)
         _calm_collector()
         try:
             with Signals(self.interrupt):
-                await self.scheduler.run(lanes)
+                await self.scheduler.run(lanes, until=self._ends)
             self.store.flush()
         except* StoreError as errors:
             self.summary.stopped = str(errors.exceptions[0])
         finally:
             self.progress.stop()
+        if self.scheduler.expired and not self.summary.stopped:
+            limit = self.plan.request.time_limit_s
+            self.summary.stopped = f"the time limit of {limit:g} s is over; the same command resumes"
 
     def interrupt(self) -> bool:
         """First Ctrl-C: start nothing new, let the live episodes end. Returns whether it was the first."""
@@ -142,7 +152,7 @@ class Runner:
     def _lane(self, plan: TaskPlan, model: Model, remaining: set[Item], work: Path) -> Lane:
         spec, request = plan.spec, self.plan.request
         ctx = context(plan.cfg, work / spec.name)
-        jobs = deque(
+        jobs = (
             Job(sample, repeat)
             for sample in plan.samples
             for repeat in range(request.repeats)
@@ -172,12 +182,13 @@ class Runner:
 
         def lost(error: Exception) -> None:
             self.summary.lost[spec.name] = str(error) or repr(error)
-            log.error("%s does not start: %s", spec.name, error)
+            log.error("%s is not played: %s", spec.name, error)
 
         def world() -> AbstractAsyncContextManager[World]:
             return self._world(plan, ctx)
 
-        return Lane(spec.name, jobs, spec.expected_turns, world, play_one, lost)
+        queued = Jobs(ordered(jobs, spec.expected_turns))
+        return Lane(spec.name, queued, spec.expected_turns, world, play_one, lost)
 
     @asynccontextmanager
     async def _world(self, plan: TaskPlan, ctx: Context) -> AsyncGenerator[World]:
@@ -208,7 +219,7 @@ class Runner:
 
     def _finished(self, attempt: Attempt, job: Job) -> bool:
         """Commit an attempt; returns whether the job is to be tried again."""
-        self.store.add(attempt)
+        self.store.add(attempt, private=self._private[attempt.task])
         self._note_traits(attempt)
         self.progress.finished(attempt)
         self.summary.played += 1

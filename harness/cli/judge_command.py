@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,13 +40,12 @@ def command(run: str | None, judge: str, k: int, concurrency: int, mirror: str |
 
 def judge_directory(directory: Path, request: JudgeRequest) -> int:
     """Judge a run directory; returns how many episodes still wait."""
+    from harness import manifest, rundir
     from harness.judging import judge_stage
     from harness.report.load import FILE
+    from harness.scratch import scratch
     from harness.store import Store
 
-    store = Store(directory / FILE)
-    try:
-        with tempfile.TemporaryDirectory(prefix="harness-judge-") as work:
-            return asyncio.run(judge_stage(store, request, Path(work))).waiting
-    finally:
-        store.close()
+    with rundir.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
+        store.add_command({"argv": sys.argv, "environment": manifest.environment()})
+        return asyncio.run(judge_stage(store, request, work)).waiting

@@ -22,13 +22,11 @@ class Capacity:
         memory_mb: resident memory per live episode.
         cpu: share of a core while its environment works.
         live: most episodes of this world alive at once; None leaves it to memory.
-        locks: names held exclusively while an episode of this world lives.
     """
 
     memory_mb: int = 1
     cpu: float = 0.01
     live: int | None = None
-    locks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
