@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from statistics import fmean
 from typing import Protocol
 
 from harness.types import (
@@ -22,6 +21,7 @@ from harness.types import (
     Score,
     TaskSpec,
     Verdict,
+    metric_means,
 )
 
 
@@ -110,6 +110,10 @@ class Task(Protocol):
         """Reduce rows to numbers in the scale of `Score.value`; the headline stands under `spec.metric`."""
         ...
 
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        """Labels of a row that was stored before labels were: read from its sample id and metrics."""
+        ...
+
 
 class BaseTask:
     """The parts of `Task` that most benchmarks share."""
@@ -129,9 +133,12 @@ class BaseTask:
         raise NotImplementedError(f"{self.spec.name} is not judged")
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
-        """Average values, and each further metric over the rows that carry it."""
+        """The headline, and each metric's mean over the rows that carry it."""
         if not rows:
             return {}
-        names = sorted({name for row in rows for name in row.metrics})
-        means = {name: fmean(r.metrics[name] for r in rows if name in r.metrics) for name in names}
-        return {**means, self.spec.metric: fmean(row.value for row in rows)}
+        return {**metric_means(rows), self.spec.metric: self.spec.headline(rows)}
+
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        """No labels."""
+        del sample, metrics
+        return {}

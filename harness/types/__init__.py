@@ -1,5 +1,6 @@
 """The values that pass between an episode, a model and the loop that joins them."""
 
+from harness.types.average import Macro, Mean, Statistic, Table, by, macro, mean, metric_means
 from harness.types.spec import Capacity, Context, Limits, Option, Profile, Source, TaskSpec, Unit, Value
 from harness.types.talk import (
     Ask,
@@ -27,6 +28,8 @@ __all__ = [
     "Context",
     "JudgeAsk",
     "Limits",
+    "Macro",
+    "Mean",
     "Message",
     "Observation",
     "Option",
@@ -40,8 +43,14 @@ __all__ = [
     "Sample",
     "Score",
     "Source",
+    "Statistic",
+    "Table",
     "TaskSpec",
     "Unit",
     "Value",
     "Verdict",
+    "by",
+    "macro",
+    "mean",
+    "metric_means",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from harness.types.average import Mean, Statistic
 from harness.types.talk import Chat
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class TaskSpec:
         name: the task's name everywhere: folder, JSON keys, `--task`.
         version: raised whenever a change may move a number; part of every row's identity.
         suite: `held-in`, `held-out` or `general`.
-        metric: the headline; `aggregate` returns it under this key.
+        metric: the headline's name; `aggregate` returns it under this key.
+        headline: how the headline is computed from rows; the report's interval resamples it.
         unit: `percent` (values in [0, 1] are printed times 100) or `points`.
         splits: names `--split` accepts, the default first.
         history: name of a policy in `harness.history`.
@@ -95,6 +97,7 @@ class TaskSpec:
     version: int
     suite: str
     metric: str
+    headline: Statistic = Mean()  # noqa: RUF009 - it has no state
     unit: Unit = "percent"
     splits: tuple[str, ...] = ("test",)
     limits: Limits = Limits()

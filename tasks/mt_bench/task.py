@@ -42,6 +42,7 @@ class MtBench(BaseTask):
         unit="points",
         limits=Limits(turns=2),
         expected_turns=2,
+        paper_judge="gpt-4-0613",
         options=(
             Option("max_new_tokens", int, 4096, 1024, "longest answer in tokens"),
             Option(

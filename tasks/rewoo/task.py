@@ -78,6 +78,7 @@ class Rewoo(BaseTask):
         needs=(package("numexpr", extra="wiki"),),
         options=_OPTIONS,
         roles=("tool_llm", "judge"),
+        paper_judge="text-davinci-003",
         expected_turns=2,
         # Graded by rule, which finds every gold answer right.
         ceiling={

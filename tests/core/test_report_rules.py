@@ -8,7 +8,7 @@ from harness.episode import BaseTask
 from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
 from harness.suites import find
-from harness.types import Row, TaskSpec
+from harness.types import Mean, Row, TaskSpec
 
 HELD_IN = list(find("held-in").tasks)
 
@@ -21,7 +21,7 @@ def task(name, values=(1.0, 0.0, 1.0, 0.5), *, planned=None, infra=0, **more):
     rows = [Row(f"s{n}", 0, "scored", value, {"fixed": value}) for n, value in enumerate(values)]
     planned = len(rows) + infra + more.get("pending", 0) if planned is None else planned
     found = TaskData(name, "accuracy", "percent", planned, rows=rows, infra_error=infra, **more)
-    found.aggregate, found.mean = Plain().aggregate, True
+    found.aggregate, found.headline = Plain().aggregate, Mean()
     return found
 
 
@@ -223,7 +223,7 @@ def test_pending_episodes_are_complete_but_have_no_number():
 
 def test_a_headline_the_task_withholds_is_not_made_up():
     withheld = task("mmlu")
-    withheld.aggregate, withheld.mean = (lambda rows: {"subjects": 3.0}), False
+    withheld.aggregate = lambda rows: {"subjects": 3.0}
     line = build(run(withheld, suites={})).tasks["mmlu"]
     assert line.score is None
     assert line.metrics == {"subjects": 3.0}
@@ -235,7 +235,7 @@ def test_the_interval_is_of_the_tasks_own_statistic():
         return {"accuracy": max(row.value for row in rows)}
 
     own = task("os", [0.1] * 30 + [0.9])
-    own.aggregate, own.mean = best, False
+    own.aggregate, own.headline = best, Mean()
     line = build(run(own, suites={})).tasks["os"]
     assert line.score == pytest.approx(90.0)
     assert line.ci == pytest.approx((10.0, 90.0))
