@@ -59,7 +59,8 @@ def harness(url: str, directory: Path, requests: int) -> tuple[float, float, lis
     from harness import plan as planning
     from harness.plan import RunRequest
     from harness.progress import PlainProgress
-    from harness.runner import Runner, open_store
+    from harness.rundir import open_store
+    from harness.runner import Runner
 
     class Clock(PlainProgress):
         def start(self, planned: dict[str, int], done: dict[str, int]) -> None:

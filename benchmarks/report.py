@@ -20,20 +20,6 @@ EPISODES = 250_000
 TASKS = {"alfworld": 4, "gsm8k": 4, "hotpotqa": 5, "sciworld": 6}
 """Metrics an episode has, by task; two headlines are means, two are macro averages."""
 RATIO_TARGET, TABLE_MB, JSON_MB, GRACE = 15.0, 600.0, 1000.0, 1.5
-TABLES = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE plan(
-  task TEXT NOT NULL, version INTEGER NOT NULL, sample TEXT NOT NULL, repeat INTEGER NOT NULL,
-  PRIMARY KEY(task, version, sample, repeat)) WITHOUT ROWID;
-CREATE TABLE episode(
-  id INTEGER PRIMARY KEY, task TEXT NOT NULL, version INTEGER NOT NULL, sample TEXT NOT NULL,
-  repeat INTEGER NOT NULL, final INTEGER NOT NULL, outcome TEXT NOT NULL, value REAL,
-  metrics TEXT NOT NULL, note TEXT NOT NULL, error TEXT NOT NULL, calls INTEGER NOT NULL,
-  prompt_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, rebuilds INTEGER NOT NULL,
-  started REAL NOT NULL, seconds REAL NOT NULL, pending BLOB,
-  labels TEXT, cluster TEXT, answer TEXT, target TEXT);
-PRAGMA user_version = 2;
-"""
 ADD = (
     "INSERT INTO episode(task, version, sample, repeat, final, outcome, value, metrics, note, error, calls,"
     " prompt_tokens, output_tokens, rebuilds, started, seconds, labels, cluster, answer, target)"
@@ -75,14 +61,15 @@ def build(directory: Path) -> Path:
         },
     }  # fmt: skip
     from harness import registry
+    from harness.store import Store
 
     specs = {name: registry.load(name).spec for name in TASKS}
     for name, spec in specs.items():
         config["tasks"][name]["version"] = spec.version
     facts = {name: {"metric": spec.metric, "unit": spec.unit, "excepts": {}} for name, spec in specs.items()}
     path = directory / "run.sqlite"
+    Store(path).close()
     db = sqlite3.connect(path)
-    db.executescript(TABLES)
     db.executemany(
         "INSERT INTO meta VALUES(?, ?)", [("config", json.dumps(config)), ("specs", json.dumps(facts))]
     )

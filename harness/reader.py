@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import StoreError
+from harness.runrecord import RunRecord
 
 PAGE = 2000
 """Episodes in memory at a time."""
-NEWEST = 2
-"""The newest version of a store that this harness reads."""
 IDS = 500
 """Texts fetched by one query."""
 
 _PLAIN = "id, task, version, sample, repeat, final, outcome, value, metrics, pending IS NOT NULL"
-_NEW = "labels, cluster, coalesce(answer, '') <> '' OR coalesce(target, '') <> ''"
 _OLD = "NULL, '', 0"
 
 
@@ -31,7 +26,7 @@ class Stored(NamedTuple):
         value: None for an episode that waits for its judge, and for infrastructure errors.
         metrics: JSON.
         pending: 1 when a judge was needed.
-        labels: JSON; None for an attempt from before labels were stored.
+        labels: JSON; None for an attempt that may be from before labels were stored.
         texts: 1 when an answer or a target is stored (`Reader.texts`).
     """
 
@@ -57,7 +52,7 @@ class Texts(NamedTuple):
     target: str
 
 
-class Reader:
+class Reader(RunRecord):
     """A run's file, opened for reading; it may be written by a run at the same time.
 
     Raises:
@@ -65,17 +60,11 @@ class Reader:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._reading():
-            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
-            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > NEWEST:
-            self._db.close()
-            raise StoreError(
-                f"{path} was written by a newer harness (store version {version}, this one reads up to"
-                f" {NEWEST}): update the harness"
-            )
-        self._columns = f"{_PLAIN}, {_NEW if version >= NEWEST else _OLD}"
+        super().__init__(path, readonly=True)
+        # An upgraded file keeps the table of version 1's calls; its old rows then have no labels.
+        labels = "nullif(labels, '{}')" if "call" in self.tables else "labels"
+        new = f"{labels}, cluster, answer <> '' OR target <> ''"
+        self._columns = f"{_PLAIN}, {new if self.version > 1 else _OLD}"
 
     def __enter__(self) -> Reader:
         return self
@@ -83,23 +72,16 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
     def meta(self, key: str) -> Any:
         """Read a JSON value, None when it was never set."""
-        with self._reading():
-            found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         try:
-            return json.loads(found[0]) if found else None
+            return super().meta(key)
         except (TypeError, ValueError) as error:
             raise StoreError(f"{self.path}: what it says under {key!r} is damaged: {error}") from error
 
-    def planned(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int]:
         """Number of planned episodes by task."""
-        with self._reading():
-            return dict(self._db.execute("SELECT task, count(*) FROM plan GROUP BY task").fetchall())
+        return dict(self._rows("SELECT task, count(*) FROM plan GROUP BY task"))
 
     def pages(self, task: str = "", *, final_only: bool = False) -> Iterator[list[Stored]]:
         """Attempts in the order they were committed, a page at a time.
@@ -114,8 +96,7 @@ class Reader:
         query = f"SELECT {self._columns} FROM episode WHERE id > ?{wanted} ORDER BY id LIMIT {PAGE}"
         last, more = -(1 << 63), ((task,) if task else ())
         while True:
-            with self._reading():
-                page = [Stored(*row) for row in self._db.execute(query, (last, *more))]
+            page = [Stored(*row) for row in self._rows(query, (last, *more))]
             if page:
                 yield page
             if len(page) < PAGE:
@@ -129,18 +110,11 @@ class Reader:
 
     def texts(self, ids: Sequence[int]) -> dict[int, Texts]:
         """Answers and targets of attempts by id; only those of `Stored.texts` have any."""
+        if self.version < 2:
+            return {}
         found: dict[int, Texts] = {}
         for start in range(0, len(ids), IDS):
             some = ids[start : start + IDS]
             query = f"SELECT id, answer, target FROM episode WHERE id IN ({', '.join('?' * len(some))})"
-            with self._reading():
-                rows = self._db.execute(query, tuple(some)).fetchall()
-            found |= {row[0]: Texts(row[1] or "", row[2] or "") for row in rows}
+            found |= {row[0]: Texts(row[1], row[2]) for row in self._rows(query, tuple(some))}
         return found
-
-    @contextmanager
-    def _reading(self) -> Generator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"cannot read the run's store {self.path}: {error}") from error

@@ -95,16 +95,6 @@ def command(*, wanted: bool, samples: str | None, retry: str | None, **chosen: A
     if request.executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
     summary = execute(request)
-    if request.judge and not summary.interrupted and not summary.incomplete:
-        from harness.cli.judge_command import judge_directory
-
-        judge_directory(
-            summary.directory,
-            request.judge,
-            k=1,
-            concurrency=request.concurrency or 16,
-            mirror=request.mirror,
-        )
     if wanted and (summary.played or summary.already):
         from harness.cli.report_command import show_run
 
@@ -120,7 +110,8 @@ def execute(request: RunRequest) -> Summary:
     """
     from harness import plan as planning
     from harness.progress import for_terminal
-    from harness.runner import Runner, check_model, open_store
+    from harness.rundir import open_store
+    from harness.runner import Runner, check_model
 
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]

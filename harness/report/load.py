@@ -15,6 +15,7 @@ from harness.report import reference
 from harness.report.collect import Collector
 from harness.report.model import Aggregate, RunData, TaskData
 from harness.types import Mean, Source, Unit
+from harness.types.options import declared
 
 FILE = "run.sqlite"
 RESULTS = Path("results/runs")
@@ -95,7 +96,7 @@ def _read(reader: Reader, directory: Path) -> RunData:
         raise StoreError(f"{reader.path} holds no run: give the directory of one")
     installed = {name: registry.load(name) if name in registry.names() else None for name in specs}
     collected = _collect(reader, installed)
-    planned = reader.planned()
+    planned = reader.counts()
     tasks: dict[str, TaskData] = {}
     for name, facts in specs.items():
         said = _said(reader, name, config, facts)
@@ -194,7 +195,7 @@ def _unlike(task: Task | None, said: _Said) -> list[str]:
     if profile != "paper":
         reasons.append(f"profile {profile}")
     if task is not None:
-        paper = {option.name: option.paper for option in task.spec.options}
+        paper = {option.name: option.paper for option in declared(task.Options)}
         changed = [key for key, value in chosen["options"].items() if paper.get(key, value) != value]
         if changed and profile == "paper":
             reasons.append(f"options {', '.join(sorted(changed))}")

@@ -1,7 +1,8 @@
 """The values that pass between an episode, a model and the loop that joins them."""
 
 from harness.types.average import Macro, Mean, Statistic, Table, by, macro, mean, metric_means
-from harness.types.spec import Capacity, Context, Limits, Option, Profile, Source, TaskSpec, Unit, Value
+from harness.types.options import NoOptions, Option, Profile, Value, option
+from harness.types.spec import Capacity, Context, Limits, Source, TaskConfig, TaskSpec, Unit
 from harness.types.talk import (
     Ask,
     CallKey,
@@ -31,6 +32,7 @@ __all__ = [
     "Macro",
     "Mean",
     "Message",
+    "NoOptions",
     "Observation",
     "Option",
     "Outcome",
@@ -45,6 +47,7 @@ __all__ = [
     "Source",
     "Statistic",
     "Table",
+    "TaskConfig",
     "TaskSpec",
     "Unit",
     "Value",
@@ -53,4 +56,5 @@ __all__ = [
     "macro",
     "mean",
     "metric_means",
+    "option",
 ]

@@ -65,6 +65,9 @@ class Macro:
         return macro(rows, self.label)
 
 
+MEAN = Mean()
+
+
 def mean(rows: Sequence[Row]) -> float:
     """Average the rows' values."""
     return fmean(rows.values if isinstance(rows, Table) else (row.value for row in rows))
