@@ -94,4 +94,6 @@ def _episode(row: Row, texts: Texts, indent: str) -> str:
 
 
 def _finite(number: float) -> str:
-    return json.dumps(number) if math.isfinite(number) else "null"
+    if type(number) is float:
+        return repr(number) if math.isfinite(number) else "null"
+    return json.dumps(number)
