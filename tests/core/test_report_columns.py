@@ -1,4 +1,4 @@
-"""Columns are the rows they were made of, their averages the rows' averages, their JSON the standard library's."""
+"""Columns are the rows they were made of, with the same averages and the standard library's JSON."""
 
 import json
 import math
