@@ -7,6 +7,7 @@ import pytest
 from harness.episode import BaseTask
 from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
+from harness.report.render import render
 from harness.suites import find
 from harness.types import Mean, Row, TaskSpec
 
@@ -245,3 +246,29 @@ def test_the_order_of_tasks_changes_nothing():
     forth, back = build(run(*full()), Rules("gpt4")), build(run(*reversed(full())), Rules("gpt4"))
     assert forth.suites == back.suites
     assert forth.json()["tasks"] == back.json()["tasks"]
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), KeyError("f1"), ZeroDivisionError()])
+def test_an_aggregate_that_fails_takes_its_own_headline_and_no_others(error):
+    def failing(rows):
+        raise error
+
+    broken = task("os")
+    broken.aggregate = failing
+    report = build(run(broken, task("dbbench"), suites={}))
+    assert not report.complete
+    assert report.tasks["os"].score is None
+    assert any(
+        "cannot aggregate its rows" in note and repr(error) in note for note in report.tasks["os"].notes
+    )
+    assert report.tasks["dbbench"].score == 62.5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_headline_that_is_no_number_is_none(value):
+    odd = task("os")
+    odd.aggregate = lambda rows: {"accuracy": value}
+    report = build(run(odd, suites={}), Rules("gpt4"))
+    assert report.tasks["os"].score is None
+    assert "no number" in " ".join(report.tasks["os"].notes)
+    assert '"score": null' in render([report], "json")
