@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.types import Ask, CallKey, Message, Observation, Profile, Reply, Value
@@ -178,8 +178,6 @@ async def open_model(
             from harness.models.loopback import serve
 
             endpoints = [await stack.enter_async_context(serve(entry, live or LiveEpisodes()))]
-            if entry.kind == "oracle" and (options is None or options.read_s is None):
-                options = replace(options or Options(), read_s=ORACLE_S)
         elif entry.kind == "hf":
             from harness.models.local_hf import serve_local
 

@@ -26,7 +26,7 @@ class LocalEmbedder(Embedder):
 
     def __init__(self, name: str, model: Any, thread: ThreadPoolExecutor) -> None:
         self.name = name
-        self.info = {"kind": "st", "path": name, "dimension": model.get_sentence_embedding_dimension()}
+        self.info = {"kind": "st", "path": name.removeprefix("st:")}
         self._model = model
         self._thread = thread
 

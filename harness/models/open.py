@@ -35,7 +35,7 @@ async def connect(
     token: str,
 ) -> Model:
     """Open the session, ask the endpoints who they are, and build the model."""
-    options = options or Options()
+    options = _patient(entry, options or Options())
     if not endpoints:
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
@@ -69,6 +69,12 @@ async def connect(
     }
     model = _KINDS[entry.kind]
     return model(entry, pool, transport, templates=chosen, info=info, options=options)
+
+
+def _patient(entry: Entry, options: Options) -> Options:
+    """An oracle's server says nothing until the reply is found."""
+    waits = entry.kind == "oracle" and options.read_s is None
+    return replace(options, read_s=ORACLE_S) if waits else options
 
 
 class OracleModel(TgiModel):

@@ -2,6 +2,8 @@
 
 import json
 import math
+import operator
+import os
 import sys
 from contextlib import asynccontextmanager
 
@@ -242,9 +244,9 @@ async def test_an_oracle_embeds_for_its_episode():
             await BoundChat("embedder", model, EPISODE).embed("k", ("a",))
 
 
-async def opened(folder):
+async def opened(folder, *texts):
     async with open_role(parse_role(f"embedder=st:{folder}")) as model:
-        return await BoundChat("embedder", model, EPISODE).embed("k", ("a",))
+        return await BoundChat("embedder", model, EPISODE).embed("k", texts or ("a",))
 
 
 async def test_a_folder_without_a_model_is_a_missing_part(tmp_path):
@@ -259,3 +261,16 @@ async def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(MissingPart, match=r"pip install 'agenttuning-harness\[local\]'"):
         await opened(tmp_path)
+
+
+@pytest.mark.skipif("HARNESS_ST_FOLDER" not in os.environ, reason="set HARNESS_ST_FOLDER to a model's folder")
+async def test_a_real_folder_knows_like_from_unlike():
+    found = await opened(
+        os.environ["HARNESS_ST_FOLDER"], "a cat", "a kitten", "tax law", *("x" for _ in range(70))
+    )
+    assert len(found) == 73
+
+    def cosine(a, b):
+        return sum(map(operator.mul, a, b)) / math.hypot(*a) / math.hypot(*b)
+
+    assert cosine(found[0], found[1]) > cosine(found[0], found[2])
