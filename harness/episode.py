@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.types import (
@@ -26,6 +25,7 @@ from harness.types import (
     TaskConfig,
     TaskSpec,
     Verdict,
+    metric_means,
 )
 
 if TYPE_CHECKING:
@@ -229,9 +229,7 @@ class BaseTask:
         """The headline, and each metric's mean over the rows that carry it."""
         if not rows:
             return {}
-        names = sorted({name for row in rows for name in row.metrics})
-        means = {name: fmean(r.metrics[name] for r in rows if name in r.metrics) for name in names}
-        return {**means, self.spec.metric: self.spec.headline(rows)}
+        return {**metric_means(rows), self.spec.metric: self.spec.headline(rows)}
 
     def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
         """No labels."""

@@ -1,6 +1,6 @@
 """The values that pass between an episode, a model and the loop that joins them."""
 
-from harness.types.average import Macro, Mean, Statistic, by, macro, mean
+from harness.types.average import Macro, Mean, Statistic, Table, by, macro, mean, metric_means
 from harness.types.options import NoOptions, Option, Profile, Value, option
 from harness.types.spec import Capacity, Context, Limits, Source, TaskConfig, TaskSpec, Unit
 from harness.types.talk import (
@@ -46,6 +46,7 @@ __all__ = [
     "Score",
     "Source",
     "Statistic",
+    "Table",
     "TaskConfig",
     "TaskSpec",
     "Unit",
@@ -54,5 +55,6 @@ __all__ = [
     "by",
     "macro",
     "mean",
+    "metric_means",
     "option",
 ]
