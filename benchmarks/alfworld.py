@@ -15,7 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import config, data
+from contexts import samples_of, task_context
+
+from harness import data
 from harness.types import Context, Reply, Sample
 from tasks.alfworld import engine, game
 from tasks.alfworld.task import GAMES, LOGIC, TASK
@@ -72,7 +74,7 @@ async def ours(ctx: Context, samples: list[Sample]) -> tuple[int, float]:
     steps, seconds = 0, 0.0
     async with TASK.world(ctx) as world:
         for sample in samples:
-            episode = await world.episode(sample, 0, 0)
+            episode = await world.episode(sample, {}, 0)
             await episode.reset()
             pid = world.rooms.pool.workers[0].pid  # type: ignore[attr-defined]
             began = time.process_time() + cpu_seconds(pid)
@@ -91,8 +93,8 @@ def main() -> int:
     """Measure both in turn, twice, and compare the better of each."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else data.resolve("alfworld", "fixture").path
     with tempfile.TemporaryDirectory() as work:
-        ctx = Context(folder, Path(work), options=config.options(TASK.spec, "paper", {}))
-        samples = list(TASK.samples(ctx, "std"))
+        ctx = task_context(TASK, folder, Path(work))
+        samples = list(samples_of(TASK, ctx, "std"))
         samples = samples[:: max(1, len(samples) // GAMES_PLAYED)][:GAMES_PLAYED]
         old = game.read_logic(folder / LOGIC)
         games = [game.legacy(game.read(folder / GAMES / s.data["path"]), old) for s in samples]

@@ -14,8 +14,10 @@ import time
 from pathlib import Path
 from statistics import median
 
-from harness import config, data
-from harness.types import Context, Sample
+from contexts import samples_of, task_context
+
+from harness import data
+from harness.types import Sample
 from tasks.dbbench import session
 from tasks.dbbench.table import Content, quoted
 from tasks.dbbench.task import TASK
@@ -44,7 +46,7 @@ async def bare(world: DbWorld, content: Content) -> float:
 async def episode(world: DbWorld, sample: Sample) -> float:
     """Build and reset an episode."""
     began = time.perf_counter()
-    opened = await world.episode(sample, 0, 0)
+    opened = await world.episode(sample, {}, 0)
     await opened.reset()
     took = time.perf_counter() - began
     await opened.close()
@@ -54,14 +56,13 @@ async def episode(world: DbWorld, sample: Sample) -> float:
 async def main() -> int:
     mirror = os.environ.get("HARNESS_MIRROR")
     folder = Path(mirror) / "dbbench" if mirror else data.resolve("dbbench", "fixture").path
-    options = config.options(TASK.spec, "fixed", {"dataset": "released"})
     with tempfile.TemporaryDirectory() as work:
-        ctx = Context(folder, Path(work), options=options, profile="fixed")
+        ctx = task_context(TASK, folder, Path(work), profile="fixed", dataset="released")
         began = time.perf_counter()
         async with TASK.world(ctx) as world:
             assert isinstance(world, DbWorld)
             started = time.perf_counter() - began
-            pool = TASK.samples(ctx, "std")[100:] or TASK.samples(ctx, "std")
+            pool = samples_of(TASK, ctx, "std")[100:] or samples_of(TASK, ctx, "std")
             floor: list[float] = []
             taken: list[float] = []
             for n in range(SAMPLES):

@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # A script's own folder comes first on the path, where this file would hide the package of its name.
 sys.path[0] = str(ROOT)
 
-from harness import config  # noqa: E402
-from harness.types import Context, Sample  # noqa: E402
+from contexts import task_context
+
+from harness.types import Sample  # noqa: E402
 from tasks._shared.browser.process import parents  # noqa: E402
 from tasks.miniwob import pages  # noqa: E402
 from tasks.miniwob.actions import Action  # noqa: E402
@@ -71,14 +72,14 @@ async def ours(contexts: int) -> tuple[float, float]:
     """Actions per second of so many contexts together, and megabytes per context."""
     with tempfile.TemporaryDirectory() as work:
         data = ROOT / "tasks" / "miniwob" / "fixture"
-        ctx = Context(data, Path(work), options=config.options(TASK.spec, "paper", {}), source="fixture")
+        ctx = task_context(TASK, data, Path(work), source="fixture")
         async with TASK.world(ctx) as world:
             return await loaded(world, contexts)
 
 
 async def loaded(world: WobWorld, contexts: int) -> tuple[float, float]:
     sample = Sample(f"{TASK_NAME}/0", {"task": TASK_NAME, "trial": 0})
-    episodes = [await world.episode(sample, 0, seed) for seed in range(contexts)]
+    episodes = [await world.episode(sample, {}, seed) for seed in range(contexts)]
     for episode in episodes:
         await episode.reset()
     for episode in episodes:

@@ -50,7 +50,8 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
     from harness import plan as planning
     from harness.plan import RunRequest
     from harness.progress import PlainProgress
-    from harness.runner import Runner, open_store
+    from harness.resume import open_store
+    from harness.runner import Runner
 
     class Clock(PlainProgress):
         def start(self, planned: dict[str, int], done: dict[str, int]) -> None:
@@ -65,9 +66,9 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
             model="agentlm-7b", tasks=("mmlu",), endpoints=(url,), concurrency=IN_FLIGHT, out=directory
         )
     )
-    store, where = open_store(plan)
+    store = open_store(plan, directory)
     clock = Clock()
-    summary = asyncio.run(Runner(plan, store, where, clock).run())
+    summary = asyncio.run(Runner(plan, store, directory, clock).run())
     assert summary.exit_code == 0, summary
     constrained = {"grammar": {"type": "regex", "value": " [ABCD]"}, "top_n_tokens": 5, "max_new_tokens": 1}
     prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]

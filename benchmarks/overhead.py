@@ -59,7 +59,8 @@ def harness(url: str, directory: Path, requests: int) -> tuple[float, float, lis
     from harness import plan as planning
     from harness.plan import RunRequest
     from harness.progress import PlainProgress
-    from harness.runner import Runner, open_store
+    from harness.resume import open_store
+    from harness.runner import Runner
 
     class Clock(PlainProgress):
         def start(self, planned: dict[str, int], done: dict[str, int]) -> None:
@@ -82,9 +83,9 @@ def harness(url: str, directory: Path, requests: int) -> tuple[float, float, lis
     from dataclasses import replace
 
     plan = planning.make(replace(request, repeats=repeats))
-    store, where = open_store(plan)
+    store = open_store(plan, directory)
     clock = Clock()
-    summary = asyncio.run(Runner(plan, store, where, clock).run())
+    summary = asyncio.run(Runner(plan, store, directory, clock).run())
     assert summary.exit_code == 0, summary
     prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]
     store.close()

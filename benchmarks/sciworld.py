@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from harness import config, data
+from contexts import samples_of, task_context
+
+from harness import data
 from harness.types import Context, Observation, Reply, Sample
 from tasks.sciworld import TASK
 from tasks.sciworld.oracle import SHIPPED
@@ -111,7 +113,7 @@ async def one_round(
     world = SciWorld(ctx, world.pool, world.fingerprint)
     began = time.perf_counter()
     playing = list(islice(cycle(samples), LIVE))
-    episodes = [await world.episode(sample, 0, 0) for sample in playing]
+    episodes = [await world.episode(sample, {}, 0) for sample in playing]
     await asyncio.gather(*(episode.reset() for episode in episodes))
     ready, most = time.perf_counter() - began, [0.0]
     watch = asyncio.create_task(_watch(world, most))
@@ -142,15 +144,15 @@ async def _watch(world: SciWorld, most: list[float]) -> None:
 
 
 def context(work: Path, match: str = "overlap") -> Context:
-    settings = {"stop_rules": "off", "step_limit": "none", "action_match": match}
-    options = config.options(TASK.spec, "paper", settings)
-    return Context(data.resolve("sciworld", "fixture").path, work, 0, options, source="fixture")
+    found = data.resolve("sciworld", "fixture").path
+    free = {"stop_rules": "off", "step_limit": None, "action_match": match}
+    return task_context(TASK, found, work, source="fixture", **free)
 
 
 def main() -> int:
     ctx = context(Path())
     gold = json.loads((ctx.data / SHIPPED).read_text(encoding="utf-8"))
-    samples = [sample for sample in TASK.samples(ctx, "full") if sample.id in gold]
+    samples = [sample for sample in samples_of(TASK, ctx, "full") if sample.id in gold]
     base = floor(samples, gold)
     print(f"package's own step loop, warm: {base:.1f} steps/s")
     return int(asyncio.run(ours(base, samples, gold)))

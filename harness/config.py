@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from harness.errors import UsageError
 from harness.registry import nearest
-from harness.types import Option, Profile, Sample, TaskSpec, Value
+from harness.types import Option, Profile, Sample, Value
+from harness.types.options import declared
 
 TRUE, FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 
 
-def options(spec: TaskSpec, profile: Profile, settings: Mapping[str, str]) -> dict[str, Value]:
-    """Every option of a task: the profile's value unless the user set another.
+def options(
+    task: str, declared_in: type[Any], profile: Profile, settings: Mapping[str, str] | None = None
+) -> Any:
+    """Build a task's options: the profile's values unless the user set others.
 
-    `settings` is what the user set for this task, by option name, as typed.
+    Args:
+        task: its name, for messages.
+        declared_in: the task's `Options` class.
+        profile: whose values to start from.
+        settings: what the user set for this task, by option name, as typed.
 
     Raises:
-        UsageError: unknown option (with the nearest names) or a value of the wrong type.
+        UsageError: unknown option (with the nearest names), a value of the wrong type or out of range.
     """
-    known = {option.name: option for option in spec.options}
-    for name in settings:
+    known = {option.name: option for option in declared(declared_in)}
+    for name in settings or {}:
         if name not in known:
             raise (
-                nearest(name, known, f"option of {spec.name}")
+                nearest(name, known, f"option of {task}")
                 if known
-                else UsageError(f"{spec.name} has no options, so --set {spec.name}.{name} means nothing")
+                else UsageError(f"{task} has no options, so --set {task}.{name} means nothing")
             )
+    values = {name: option.paper if profile == "paper" else option.fixed for name, option in known.items()}
+    values |= {name: _typed(task, known[name], text) for name, text in (settings or {}).items()}
+    return declared_in(**values)
+
+
+def stored_options(task: str, declared_in: type[Any], values: Mapping[str, Value]) -> Any:
+    """Build options from the values a run's store holds; options added since take their paper value.
+
+    Raises:
+        UsageError: the store names an option that this version does not have.
+    """
+    unknown = set(values) - {option.name for option in declared(declared_in)}
+    if unknown:
+        raise UsageError(
+            f"the run was made with options that {task} no longer has: {', '.join(sorted(unknown))}; "
+            "use the version of the harness that made it"
+        )
+    return declared_in(**values)
+
+
+def plain(options: Any) -> dict[str, Value]:
+    """The values of options by name, for the manifest."""
     return {
-        name: _typed(spec.name, option, settings[name]) if name in settings else _default(option, profile)
-        for name, option in known.items()
+        option.name: getattr(options, option.name) for option in declared(cast("type[Any]", type(options)))
     }
 
 
@@ -51,19 +81,27 @@ def settings(pairs: Iterable[str], tasks: Iterable[str]) -> dict[str, dict[str, 
     return chosen
 
 
-def _default(option: Option, profile: Profile) -> Value:
-    return option.paper if profile == "paper" else option.fixed
-
-
 def _typed(task: str, option: Option, text: str) -> Value:
     value = _parsed(task, option, text)
     if option.choices and value not in option.choices:
-        allowed = ", ".join(_shown(choice) for choice in option.choices)
+        allowed = ", ".join(shown(choice) for choice in option.choices)
         raise UsageError(f"--set {task}.{option.name}={text}: choose one of {allowed}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(
+            f"--set {task}.{option.name}={text}: a finite number is needed {option.bounds}".strip()
+        )
+    if isinstance(value, int | float) and not isinstance(value, bool) and not _within(value, option):
+        raise UsageError(f"--set {task}.{option.name}={text}: it must be {option.bounds}")
     return value
 
 
+def _within(value: float, option: Option) -> bool:
+    return (option.ge is None or value >= option.ge) and (option.le is None or value <= option.le)
+
+
 def _parsed(task: str, option: Option, text: str) -> Value:
+    import msgspec
+
     if option.optional and text.lower() == "none":
         return None
     if option.kind is bool:
@@ -73,13 +111,14 @@ def _parsed(task: str, option: Option, text: str) -> Value:
             return False
         raise UsageError(f"--set {task}.{option.name}={text}: write true or false")
     try:
-        return option.kind(text)
-    except ValueError:
+        return msgspec.convert(text, option.kind, strict=False)
+    except msgspec.ValidationError:
         wanted = f"{option.kind.__name__}{' or none' if option.optional else ''}"
         raise UsageError(f"--set {task}.{option.name}={text}: a value of type {wanted} is needed") from None
 
 
-def _shown(value: Value) -> str:
+def shown(value: Value) -> str:
+    """An option's value as the user writes it."""
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

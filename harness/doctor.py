@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-from harness import data, registry
+from collections.abc import Mapping
+
+from harness import data, readiness, registry
 from harness.errors import HarnessError
-from harness.models.doctor import Finding
+from harness.needs import Finding
+from harness.types import Profile
 
 
-def doctor_task(task: str, mirror: str | None = None) -> list[Finding]:
-    """Check a task's programs, packages and data.
+def doctor_task(
+    task: str,
+    *,
+    mirror: str | None = None,
+    split: str | None = None,
+    profile: Profile = "paper",
+    settings: Mapping[str, str] | None = None,
+    roles: frozenset[str] = frozenset(),
+) -> dict[str, list[Finding]]:
+    """Check a task's programs, packages, keys, roles and data, split by split.
 
     Args:
         task: its name, or `core` for the files several tasks use.
         mirror: as for `harness run`.
+        split: only this one; None checks all, the one that runs by default first.
+        profile: as for `harness run`.
+        settings: options the user set, by name, as typed.
+        roles: names of the bound auxiliary models.
 
     Raises:
-        UsageError: no such task, with the nearest names.
+        UsageError: no such task, split or option, with the nearest names.
     """
     if task == data.CORE:
-        return _data(task, mirror)
+        return {"": _core(mirror)}
     if task not in registry.names():
         raise registry.nearest(task, registry.names(), "task")
     try:
-        spec = registry.load(task).spec
+        splits = registry.load(task).spec.splits
     except HarnessError as error:
-        return [Finding("fail", task, str(error), "reinstall the package it comes from")]
-    findings: list[Finding] = []
-    for need in spec.needs:
-        wrong = need.missing()
-        findings.append(
-            Finding("fail" if wrong else "ok", need.name, wrong or "there", need.fix if wrong else "")
+        return {"": [Finding("fail", task, str(error), "reinstall the package it comes from")]}
+    found: dict[str, list[Finding]] = {}
+    for name in (split,) if split else splits:
+        ready = readiness.check(
+            task, profile=profile, settings=settings, mirror=mirror, split=name, roles=roles
         )
-    findings += [
-        Finding("warn", f"role {role}", "to be bound for a run", f"--role {role}=NAME@URL")
-        for role in spec.roles
-        if role != "judge"
-    ]
-    findings += _data(task, mirror)
+        found[name] = list(ready.findings)
     if mirror != data.FIXTURE and not data.resolve(task, data.FIXTURE).problems:
-        findings.append(Finding("ok", "fixture", "there (--mirror fixture runs without any data)"))
-    return findings
+        hint = Finding("ok", "fixture", "there (--mirror fixture runs without any data)")
+        next(iter(found.values())).append(hint)
+    return found
 
 
-def _data(task: str, mirror: str | None) -> list[Finding]:
-    try:
-        found = data.resolve(task, mirror)
-        wanted = data.pins(task)
-    except HarnessError as error:
-        return [Finding("fail", "data", str(error), "reinstall the package it comes from")]
+def _core(mirror: str | None) -> list[Finding]:
+    found = data.resolve(data.CORE, mirror)
     if found.findings:
         return [Finding("fail", "data", problem.what, problem.fix) for problem in found.findings]
-    if found.source == "fixture":
-        return [Finding("ok", "data", f"the fixture in {found.path}")]
-    lines = [Finding("ok", "data", f"{len(wanted.required)} required files verified in {found.path}")]
-    for pin in wanted.files:
-        if pin.optional and not (found.path / pin.path).is_file():
-            lines.append(Finding("warn", "data", f"{pin.path} is not there (optional)", pin.fix(task)))
-    return lines
+    return [Finding("ok", "data", f"verified in {found.path}")]

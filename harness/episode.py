@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from statistics import fmean
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.types import (
     Capacity,
+    Chat,
     Context,
+    JudgeAsk,
+    NoOptions,
     Observation,
     Pending,
     Reply,
     Row,
     Sample,
     Score,
+    TaskConfig,
     TaskSpec,
     Verdict,
+    metric_means,
 )
+
+if TYPE_CHECKING:
+    from harness.needs import Need
 
 
 class Episode(Protocol):
@@ -52,23 +59,97 @@ class Episode(Protocol):
 class World(Protocol):
     """What episodes of one task share for a run: a JVM pool, a browser, a server, a catalogue."""
 
-    capacity: Capacity
-    """Memory and CPU per live episode, for admission control."""
-
-    fingerprint: Mapping[str, str]
-    """Versions and hashes of the real parts (jar, browser, grammar, root file system) for the manifest."""
-
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> Episode:
-        """Build an episode; the same arguments give the same instance again."""
+    @property
+    def capacity(self) -> Capacity:
+        """Memory and CPU per live episode, for admission control."""
         ...
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Versions and hashes of the real parts (jar, browser, grammar, root file system)."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the number must know; printed under every table."""
+        ...
+
+    @property
+    def stand_ins(self) -> tuple[str, ...]:
+        """What stands in for a real part; a score with any is not comparable with the published one."""
+        ...
+
+    @property
+    def comparable(self) -> str:
+        """Why this world's scores are not comparable with the published ones; empty when they are."""
+        ...
+
+    @property
+    def replayable(self) -> bool:
+        """Whether an episode can be built anew and its replies played again after a fault.
+
+        Where acting twice does harm (a shop would order twice) it is False: the fault then ends the
+        attempt, and `restore` is awaited before another one.
+        """
+        ...
+
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
+        """Build an episode.
+
+        Args:
+            sample: what to play.
+            chats: the auxiliary models that are bound, by role; they belong to this attempt.
+            seed: of everything random; the same sample and seed give the same instance again.
+        """
+        ...
+
+    async def restore(self, sample: Sample) -> str:
+        """Undo what an attempt that broke off may have left; only for worlds that are not replayable.
+
+        Returns:
+            What was done, for the next attempt's note.
+        """
+        ...
+
+
+class BaseWorld:
+    """The parts of `World` that most worlds share."""
+
+    capacity: Capacity = Capacity()
+    fingerprint: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
+    comparable: str = ""
+    replayable: bool = True
+
+    async def restore(self, sample: Sample) -> str:
+        """Nothing to undo."""
+        del sample
+        return ""
 
 
 class Oracle(Protocol):
     """Plays a sample as well as it can be played; stateful, one per attempt."""
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         """Answer; may read `observation.info`. For `Ask.choices` return the chosen string."""
         ...
+
+    async def role_reply(self, role: str, prompt: str) -> str:
+        """Answer in the place of an auxiliary model.
+
+        Raises:
+            NotImplementedError: the oracle does not play this role.
+        """
+        ...
+
+
+class BaseOracle:
+    """An oracle that plays no auxiliary role."""
+
+    async def role_reply(self, role: str, prompt: str) -> str:
+        """Refuse."""
+        raise NotImplementedError(f"the oracle does not play the role {role}")
 
 
 class Task(Protocol):
@@ -76,30 +157,34 @@ class Task(Protocol):
 
     spec: TaskSpec
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        """All samples in their canonical order with stable ids; cheap, starts no environment."""
+    Options: type[Any]
+    """A frozen dataclass whose fields are declared with `harness.types.option`."""
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        """What must be there for this configuration beside the data: programs, packages, keys, roles.
+
+        `harness doctor`, `run` and `judge` ask nothing else, so that they agree.
+        """
+        ...
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
+        """All samples of the split in their canonical order with stable ids; cheap, starts nothing."""
         ...
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         """Open what episodes share; closed after the task's last episode."""
         ...
 
-    def preflight(self, ctx: Context) -> None:
-        """Refuse options, keys or roles that cannot work, before anything is sent.
-
-        `ctx.models` names the bound roles; none of them can be asked yet.
-
-        Raises:
-            MissingPart: something is missing; every line names its fix.
-        """
-        ...
-
     def oracle(self, ctx: Context, sample: Sample) -> Oracle:
         """Build an oracle for one attempt at the sample."""
         ...
 
-    def history(self, ctx: Context) -> str:
+    def history(self, cfg: TaskConfig) -> str:
         """Name the history policy in force under these options."""
+        ...
+
+    def accepts(self, ask: JudgeAsk, text: str) -> bool:
+        """Whether a judge's verdict can be used; one that cannot is asked for once more."""
         ...
 
     def resolve(self, ctx: Context, pending: Pending, verdicts: Sequence[Verdict]) -> Score:
@@ -110,28 +195,43 @@ class Task(Protocol):
         """Reduce rows to numbers in the scale of `Score.value`; the headline stands under `spec.metric`."""
         ...
 
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        """Labels of a row that was stored before labels were: read from its sample id and metrics."""
+        ...
+
 
 class BaseTask:
     """The parts of `Task` that most benchmarks share."""
 
     spec: TaskSpec
+    Options: type[Any] = NoOptions
 
-    def preflight(self, ctx: Context) -> None:
-        """Nothing to check beyond needs and data."""
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        """Nothing beside the data."""
+        del cfg
+        return ()
 
-    def history(self, ctx: Context) -> str:
+    def history(self, cfg: TaskConfig) -> str:
         """Take the policy named in the spec."""
-        del ctx
+        del cfg
         return self.spec.history
+
+    def accepts(self, ask: JudgeAsk, text: str) -> bool:
+        """Take every verdict."""
+        del ask, text
+        return True
 
     def resolve(self, ctx: Context, pending: Pending, verdicts: Sequence[Verdict]) -> Score:
         """Refuse: only judged tasks have verdicts."""
         raise NotImplementedError(f"{self.spec.name} is not judged")
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
-        """Average values, and each further metric over the rows that carry it."""
+        """The headline, and each metric's mean over the rows that carry it."""
         if not rows:
             return {}
-        names = sorted({name for row in rows for name in row.metrics})
-        means = {name: fmean(r.metrics[name] for r in rows if name in r.metrics) for name in names}
-        return {**means, self.spec.metric: fmean(row.value for row in rows)}
+        return {**metric_means(rows), self.spec.metric: self.spec.headline(rows)}
+
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        """No labels."""
+        del sample, metrics
+        return {}

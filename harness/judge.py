@@ -169,10 +169,16 @@ async def judge_run(
         own = [attempt for attempt in attempts if attempt.item.task == name]
         if not own:
             continue
-        accepts = _accepts(task, ctx)
         waiting = (_waiting(attempt) for attempt in own)
         await collect(
-            waiting, chat, store, judge=judge, k=k, concurrency=concurrency, accepts=accepts, tally=tally
+            waiting,
+            chat,
+            store,
+            judge=judge,
+            k=k,
+            concurrency=concurrency,
+            accepts=task.accepts,
+            tally=tally,
         )
         resolved += sum(_resolve(store, task, ctx, attempt, judge, k) for attempt in own)
         store.set_meta(f"judge/{name}", {"judge": judge, "k": k})
@@ -185,12 +191,6 @@ def _waiting(attempt: Stored) -> Waiting:
     item = attempt.item
     pending = cast(Pending, attempt.pending)
     return Waiting(attempt.id, CallKey(item.task, item.sample, item.repeat, attempt.calls), pending)
-
-
-def _accepts(task: Task, ctx: Context) -> Accepts | None:
-    """A task that can tell a useless verdict says so in a method of its own, `accepts(ctx, item, text)`."""
-    own: Callable[[Context, JudgeAsk, str], bool] | None = getattr(task, "accepts", None)
-    return None if own is None else lambda item, text: own(ctx, item, text)
 
 
 def _resolve(store: Store, task: Task, ctx: Context, attempt: Stored, judge: str, k: int) -> bool:

@@ -1,11 +1,19 @@
-"""Checks for programs and packages a task needs, each with the fix `harness doctor` prints."""
+"""What a task needs beside its data, each part with the check that it works and the fix."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import HarnessError
+from harness.types import TaskConfig
+
+Stage = Literal["play", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +24,39 @@ class Need:
         name: what it is, as a user would call it.
         missing: returns None when present, else what is wrong in a few words.
         fix: the command, or sentence, that brings it.
+        stage: `play` for what episodes need, `judge` for what reading a judge's verdicts needs.
     """
 
     name: str
     missing: Callable[[], str | None]
     fix: str
+    stage: Stage = "play"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked, and how to mend it when it is missing.
+
+    Attributes:
+        level: `fail` stops a run, `warn` may spoil a number.
+        name: the part, the endpoint or the model.
+        state: what was found.
+        fix: what to do; empty when nothing is wrong.
+    """
+
+    level: Literal["ok", "warn", "fail"]
+    name: str
+    state: str
+    fix: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether a run can go ahead."""
+        return self.level != "fail"
+
+    def __str__(self) -> str:
+        subject = self.state if self.name == "data" else f"{self.name} {self.state}"
+        return f"{subject}: {self.fix}" if self.fix else subject
 
 
 def package(module: str, *, extra: str) -> Need:
@@ -41,3 +77,46 @@ def program(*names: str, apt: str) -> Need:
         return None if found else "not on PATH"
 
     return Need(names[0], missing, f"apt-get install -y --no-install-recommends {apt}")
+
+
+def role(name: str, cfg: TaskConfig, *, why: str, otherwise: str = "") -> Need:
+    """Need an auxiliary model; `otherwise` says how to do without it."""
+
+    def missing() -> str | None:
+        return None if name in cfg.roles else f"not bound ({why})"
+
+    fix = f"--role {name}=NAME@URL"
+    return Need(f"role {name}", missing, f"{fix}, or {otherwise}" if otherwise else fix)
+
+
+def variable(name: str, *, why: str, fix: str = "") -> Need:
+    """Need an environment variable that is set and not empty."""
+
+    def missing() -> str | None:
+        return None if os.environ.get(name) else f"not set ({why})"
+
+    return Need(name, missing, fix or f"export {name}=...")
+
+
+def core_data(name: str, cfg: TaskConfig) -> Need:
+    """Need a file that several tasks use, such as the cl100k vocabulary."""
+
+    def missing() -> str | None:
+        try:
+            core_path(name, cfg)
+        except HarnessError as error:
+            return str(error)
+        return None
+
+    return Need(name, missing, "harness data pull core, or give the mirror that holds it")
+
+
+def core_path(name: str, cfg: TaskConfig) -> Path:
+    """Path of a file that several tasks use: in the mirror of this run, else in the cache.
+
+    Raises:
+        MissingPart: it is not there, with the fix.
+    """
+    from harness.data import core_file
+
+    return core_file(name, str(cfg.data.parent) if cfg.source == "mirror" else None)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from harness import config, data, registry, suites
+from harness import config, readiness, registry, suites
 from harness.episode import Task
-from harness.errors import DataError, HarnessError, MissingPart, UsageError
+from harness.errors import DataError, MissingPart, UsageError
 from harness.manifest import config_hash, directory_name
 from harness.models.roles import parse_role
-from harness.rolechats import RoleChat
-from harness.rollout import Decoding
+from harness.results import Decoding
 from harness.store import Item
-from harness.types import Context, Profile, Sample, TaskSpec
+from harness.types import Profile, Sample, TaskConfig, TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +26,7 @@ class RunRequest:
         roles: `ROLE=NAME@URL` strings.
         shard: (i, n) runs the i-th of n parts, counted from 1.
         deadline_s: how long one request may be retried.
+        time_limit_s: start no episode later than this after the run began; moves no number.
     """
 
     model: str
@@ -55,16 +54,23 @@ class RunRequest:
     mirror: str | None = None
     results: Path = Path("results/runs")
     deadline_s: float = 900.0
+    time_limit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPlan:
-    """One task's part of a run."""
+    """One task's part of a run.
+
+    Attributes:
+        samples: what this command plays.
+        whole: ids of what all shards together play.
+    """
 
     task: Task
-    ctx: Context
+    cfg: TaskConfig
     samples: tuple[Sample, ...]
     data_digest: str
+    whole: tuple[str, ...] = ()
 
     @property
     def spec(self) -> TaskSpec:
@@ -80,8 +86,8 @@ class TaskPlan:
         """What of this task moves its numbers."""
         return {
             "version": self.spec.version,
-            "options": dict(sorted(self.ctx.options.items())),
-            "source": self.ctx.source,
+            "options": dict(sorted(config.plain(self.cfg.options).items())),
+            "source": self.cfg.source,
             "data": self.data_digest,
             "samples": config_hash({"ids": [sample.id for sample in self.samples]}),
             "count": len(self.samples),
@@ -181,32 +187,21 @@ def _members(request: RunRequest) -> tuple[dict[str, tuple[str, ...]], dict[str,
 def _task(
     request: RunRequest, name: str, settings: dict[str, str], choice: suites.Choice | None, mirror: str | None
 ) -> TaskPlan:
-    task = registry.load(name)
-    spec = task.spec
-    options = config.options(spec, request.profile, settings)
-    split = request.split or spec.splits[0]
-    if split not in spec.splits:
-        raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")
-    lines = [f"{need.name} {why}: {need.fix}" for need in spec.needs if (why := need.missing())]
-    found = data.resolve(name, mirror)
-    lines += list(found.problems)
-    if lines:
-        raise MissingPart("\n".join(lines))
-    work = Path(tempfile.gettempdir())  # replaced by the runner with a private folder
-    roles = {role: RoleChat(role) for role in (parse_role(text).role for text in request.roles)}
-    ctx = Context(found.path, work, request.seed, options, roles, request.profile, found.source)
-    task.preflight(ctx)
-    try:
-        samples = task.samples(ctx, split)
-    except HarnessError:
-        raise
-    except (OSError, ValueError, KeyError) as error:
-        raise MissingPart(f"its data cannot be read ({error!r}): harness data verify {name}") from error
+    ready = readiness.check(
+        name,
+        profile=request.profile,
+        settings=settings,
+        mirror=mirror,
+        split=request.split,
+        roles=frozenset(parse_role(text).role for text in request.roles),
+    )
+    ready.demand()
     ids, limit = request.samples, request.limit
     if ids is None and choice is not None:
         ids, limit = choice.ids, choice.limit if limit is None else min(limit, choice.limit or limit)
-    selected = _shard(config.select(samples, ids, limit, name), request.shard)
-    return TaskPlan(task, ctx, tuple(selected), found.digest)
+    whole = config.select(ready.samples, ids, limit, name)
+    ids_of_all = tuple(sample.id for sample in whole)
+    return TaskPlan(ready.task, ready.cfg, tuple(_shard(whole, request.shard)), ready.digest, ids_of_all)
 
 
 def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
@@ -228,7 +223,7 @@ def describe(plan: Plan) -> list[str]:
     for task in plan.tasks:
         episodes = len(task.samples) * repeats
         turns += episodes * task.spec.expected_turns
-        source = "" if task.ctx.source != "fixture" else " (fixture: not the benchmark's data)"
+        source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         lines.append(
             f"  {task.spec.name}: {episodes} episodes, ~{task.spec.expected_turns} turns each{source}"
         )

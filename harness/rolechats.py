@@ -1,71 +1,43 @@
-"""Auxiliary models inside an episode: one `Chat` per role for a whole world, bound to whoever calls."""
+"""The auxiliary models of one attempt: every exchange is logged with it, and answered once per key."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 
-from harness.errors import InfraError
+from harness.attempts import Attempt, CallRecord
 from harness.models.client import Model
 from harness.models.roles import BoundChat, RoleCall
-from harness.store import Attempt, CallRecord
-from harness.types import Ask, CallKey, Message, Reply
-
-_episode: ContextVar[Binding] = ContextVar("episode")
+from harness.types import CallKey, Chat
 
 
-@dataclass(slots=True)
-class Binding:
-    """The roles of one attempt; what they say is logged with the attempt and answered once per key."""
+class EpisodeRoles:
+    """The roles an episode may ask, for all rebuilds of one attempt.
 
-    attempt: Attempt
-    models: Mapping[str, Model]
-    seed: int
-    suite: str
-    deadline_s: float
-    chats: dict[str, BoundChat] = field(default_factory=dict[str, BoundChat])
-    counts: dict[str, int] = field(default_factory=dict[str, int])
+    Args:
+        attempt: every exchange is appended to its `calls`, numbered by role.
+        models: the bound models by role.
+        seed: of this attempt's roles; each key derives its own.
+        suite: chooses among a model's templates.
+        deadline_s: of each request with its retries.
+    """
 
-    def enter(self) -> None:
-        """Make this the binding of the running task and of all tasks it starts."""
-        _episode.set(self)
-
-    def chat(self, role: str) -> BoundChat:
-        """The role's model, bound to this attempt."""
-        if role not in self.chats:
-            key = CallKey(self.attempt.task, self.attempt.sample, self.attempt.repeat, 0)
-            self.chats[role] = BoundChat(
-                role,
-                self.models[role],
-                key,
-                log=self._log,
-                seed=self.seed,
-                suite=self.suite,
-                deadline_s=self.deadline_s,
-            )
-        return self.chats[role]
+    def __init__(
+        self, attempt: Attempt, models: Mapping[str, Model], seed: int, suite: str, deadline_s: float
+    ) -> None:
+        key = CallKey(attempt.task, attempt.sample, attempt.repeat, 0)
+        self._attempt = attempt
+        self._asked: Counter[str] = Counter()
+        self.chats: Mapping[str, Chat] = {
+            role: BoundChat(role, model, key, log=self._log, seed=seed, suite=suite, deadline_s=deadline_s)
+            for role, model in models.items()
+        }
+        """What `World.episode` is given: a chat for each bound role."""
 
     def _log(self, call: RoleCall) -> None:
-        n = self.counts[call.role] = self.counts.get(call.role, -1) + 1
         facts = {"prompt_tokens": call.reply.prompt_tokens, "output_tokens": call.reply.output_tokens}
-        record = CallRecord(n, call.prompt, call.reply.text, facts, role=call.role, key=call.key)
-        self.attempt.calls.append(record)
-
-
-class RoleChat:
-    """What a task finds under `ctx.models[role]`; asked from within an episode only."""
-
-    def __init__(self, role: str) -> None:
-        self._role = role
-
-    async def ask(self, key: str, messages: tuple[Message, ...] | str, ask: Ask) -> Reply:
-        """Answer on behalf of the episode that asks.
-
-        Raises:
-            InfraError: the role failed, or no episode is running here.
-        """
-        binding = _episode.get(None)
-        if binding is None:
-            raise InfraError(f"role {self._role} was asked outside an episode")
-        return await binding.chat(self._role).ask(key, messages, ask)
+        record = CallRecord(
+            self._asked[call.role], call.prompt, call.reply.text, facts, role=call.role, key=call.key
+        )
+        self._asked[call.role] += 1
+        self._attempt.calls.append(record)

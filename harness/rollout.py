@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import re
 import time
 import traceback
@@ -15,14 +14,23 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from harness import seeds
+from harness.attempts import Attempt, CallRecord, Turn
 from harness.conversation import Conversation
 from harness.episode import Episode, Oracle, World
 from harness.errors import ContextOverflow, EnvironmentFault, InfraError
 from harness.models.client import Call, LiveEpisodes, Model
 from harness.phase import Phase
-from harness.rolechats import Binding
-from harness.store import Attempt, CallRecord
-from harness.types import Ask, CallKey, Message, Observation, Pending, Reply, Sample, Score, TaskSpec, Value
+from harness.results import Decoding, as_sent, bounded, facts, take
+from harness.rolechats import EpisodeRoles
+from harness.types import (
+    CallKey,
+    Message,
+    Observation,
+    Profile,
+    Reply,
+    Sample,
+    TaskSpec,
+)
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,8 +40,6 @@ REBUILDS = 2
 
 CLOSE_S = 30.0
 """An episode that takes longer to close is abandoned; its world still owns the processes."""
-
-Decoding = Literal["protocol", "greedy", "released"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class Setup:
     oracle: Callable[[Sample], Oracle] | None = None
     roles: Mapping[str, Model] = field(default_factory=dict[str, Model])
     history: str = "none"
+    profile: Profile = "paper"
     decoding: Decoding = "protocol"
     seed: int = 0
     deadline_s: float = 900.0
@@ -55,11 +62,10 @@ class Setup:
 async def play(setup: Setup, sample: Sample, repeat: int, phase: Phase) -> Attempt:
     """Play one attempt to its end; only cancellation escapes as an exception."""
     spec = setup.spec
-    attempt = Attempt(spec.name, spec.version, sample.id, repeat)
+    attempt = Attempt(
+        spec.name, spec.version, sample.id, repeat, labels=sample.labels, cluster=sample.cluster
+    )
     player = _Player(setup, sample, repeat, attempt, phase)
-    if setup.roles:
-        seed = seeds.derive(setup.seed, spec.name, sample.id, repeat, "roles")
-        Binding(attempt, setup.roles, seed, spec.suite, setup.deadline_s).enter()
     began = time.monotonic()
     try:
         await player.run()
@@ -87,6 +93,8 @@ class _Player:
         self.environment_s = 0.0
         self.oracle = setup.oracle(sample) if setup.oracle else None
         self.talk = Conversation(setup.history, self._prompt)
+        seed = seeds.derive(setup.seed, setup.spec.name, sample.id, repeat, "roles")
+        self.roles = EpisodeRoles(attempt, setup.roles, seed, setup.spec.suite, setup.deadline_s)
 
     async def run(self) -> None:
         stopped = await self._loop()
@@ -96,7 +104,7 @@ class _Player:
         except EnvironmentFault as fault:
             await self._rebuilt(fault)
             score = await self._environment(self._open().score(), self.limits.step_s)
-        _take(score, self.attempt, stopped, self.setup.spec)
+        take(score, self.attempt, stopped, self.setup.spec)
 
     async def _loop(self) -> Literal["limit"] | None:
         """Take turns; returns `limit` when the loop, not the episode, ended it."""
@@ -112,7 +120,7 @@ class _Player:
                 self.attempt.note = f"context: {overflow}"
                 return "limit"
             observation = await self._step(reply)
-            self._log_info(observation.info)
+            self._log_info(observation)
             if self.environment_s > self.limits.episode_s:
                 self.attempt.note = f"time: the environment took over {self.limits.episode_s:g} s"
                 return None if observation.done else "limit"
@@ -137,26 +145,35 @@ class _Player:
             messages=messages,
             raw=observation.raw,
             prompt=prompt,
-            ask=_decoded(observation.ask, setup.decoding),
+            ask=as_sent(observation.ask, setup.decoding, setup.profile),
             seed=seeds.derive(setup.seed, spec.name, self.sample.id, self.repeat, "call", turn),
             deadline_s=setup.deadline_s,
             suite=spec.suite,
             decoding=spec.released if setup.decoding == "released" else {},
         )
         self.phase.enter("model")
-        reply = await setup.model.complete(call)
+        reply = bounded(await setup.model.complete(call))
         self.attempt.prompt_tokens += reply.prompt_tokens
         self.attempt.output_tokens += reply.output_tokens
-        self.attempt.calls.append(CallRecord(turn, prompt + call.ask.prefix, reply.text, _facts(reply)))
+        shown = self.talk.turn(observation, call.ask)
+        record = CallRecord(turn, prompt + call.ask.prefix, reply.text, facts(reply), turn=shown)
+        self.attempt.calls.append(record)
         return reply
 
-    def _log_info(self, info: Mapping[str, object]) -> None:
+    def _log_info(self, observation: Observation) -> None:
         """Keep the episode's own log beside the call it belongs to; roles may have called since."""
-        if not info:
+        self.attempt.last = Turn(
+            observation.messages,
+            said=observation.said,
+            fresh=observation.fresh,
+            raw=observation.raw,
+            info=observation.info,
+        )
+        if not observation.info:
             return
         calls = self.attempt.calls
         last = max(index for index, call in enumerate(calls) if not call.role)
-        calls[last] = replace(calls[last], info=info)
+        calls[last] = replace(calls[last], info=observation.info)
 
     # -- the environment's side
 
@@ -184,7 +201,7 @@ class _Player:
         await self.close()
         self.phase.enter("reset")
         seed = seeds.derive(self.setup.seed, self.setup.spec.name, self.sample.id, self.repeat)
-        building = self.setup.world.episode(self.sample, self.repeat, seed)
+        building = self.setup.world.episode(self.sample, self.roles.chats, seed)
         self.episode = await self._environment(building, self.limits.reset_s)
         return self._recognise(0, await self._environment(self.episode.reset(), self.limits.reset_s))
 
@@ -204,7 +221,9 @@ class _Player:
         return self._recognise(len(self.replies), observation)
 
     async def _rebuilt(self, fault: EnvironmentFault) -> Observation:
-        """Build the episode anew and replay every reply so far."""
+        """Build the episode anew and replay every reply so far, where playing twice does no harm."""
+        if not self.setup.world.replayable:
+            raise fault
         while self.attempt.rebuilds < REBUILDS:
             self.attempt.rebuilds += 1
             log.info("%s %s: rebuilding after %s", self.setup.spec.name, self.sample.id, fault)
@@ -259,39 +278,3 @@ def _rest(work: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T
             waits_for = step()
         except StopIteration as done:
             return done.value
-
-
-def _decoded(ask: Ask, decoding: Decoding) -> Ask:
-    return replace(ask, temperature=None, top_p=None) if decoding == "greedy" else ask
-
-
-def _facts(reply: Reply) -> dict[str, Value | list[float] | list[str]]:
-    """What is logged of a reply beside its text; empty values are left out."""
-    facts: dict[str, Value | list[float] | list[str]] = {
-        "choice": reply.choice,
-        "logprobs": list(reply.logprobs) if reply.logprobs else None,
-        "finish_reason": reply.finish_reason,
-        "prompt_tokens": reply.prompt_tokens,
-        "output_tokens": reply.output_tokens,
-        "method": reply.method,
-        "seed": reply.seed,
-        "endpoint": reply.endpoint,
-        "attempts": reply.attempts,
-        "latency_s": round(reply.latency_s, 4),
-        "queue_s": round(reply.queue_s, 4),
-        "notes": list(reply.notes),
-    }
-    counted = ("choice", "seed")  # their 0 means something
-    return {key: value for key, value in facts.items() if value or (key in counted and value is not None)}
-
-
-def _take(score: Score | Pending, attempt: Attempt, stopped: Literal["limit"] | None, spec: TaskSpec) -> None:
-    attempt.outcome = score.outcome or stopped or "scored"
-    attempt.note = "; ".join(part for part in (attempt.note, score.note) if part)
-    if isinstance(score, Pending):
-        attempt.pending = score
-        return
-    top = 1.0 if spec.unit == "percent" else 10.0
-    if not (math.isfinite(score.value) and 0.0 <= score.value <= top):
-        raise InfraError(f"{spec.name} scored {score.value!r}, outside [0, {top:g}]")
-    attempt.value, attempt.metrics = score.value, dict(score.metrics)

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import manifest
 from harness.completeness import incomplete_tasks
 from harness.episode import World
 from harness.errors import MissingPart, StoreError
 from harness.failures import Failures
+from harness.jobs import Job, Jobs, ordered
+from harness.judge import CONCURRENCY
+from harness.judging import JudgeRequest, context, judge_stage
+from harness.locks import SiteLocks
 from harness.models.client import LiveEpisodes, Model, open_model
 from harness.models.roles import open_role, parse_role
 from harness.phase import Phase
 from harness.plan import Plan, RunRequest, TaskPlan
 from harness.progress import Progress
+from harness.resume import plain_json, remaining_items
 from harness.rollout import Setup, play
-from harness.scheduler import Budget, Job, Lane, Scheduler
+from harness.scheduler import Budget, Lane, Scheduler
+from harness.scratch import scratch
 from harness.signals import Signals
 from harness.store import Attempt, Item, Store
 from harness.types import Context
@@ -33,6 +36,9 @@ log = logging.getLogger(__name__)
 
 PER_ENDPOINT = 64
 """Requests in flight per endpoint unless `--concurrency` says otherwise."""
+
+RESTORE_S = 1800.0
+"""Longest a world may take to undo what a broken attempt left."""
 
 PREFETCH = 1.25
 """Live episodes per request in flight: environments reset while the model is busy with others."""
@@ -75,24 +81,42 @@ class Runner:
         self._failures = Failures()
         self._lanes: dict[str, Lane] = {}
         self._traits: dict[str, set[str]] = {}
+        self._private = {task.spec.name: task.spec.private for task in plan.tasks}
         self.roles: dict[str, Model] = {}
+        self._ends: float | None = None
 
     async def run(self) -> Summary:
         """Play what is left of the plan."""
+        limit = self.plan.request.time_limit_s
+        self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
         remaining = remaining_items(self.plan, self.store)
-        if not remaining:
-            self.summary.already = True
-            return self._finish()
-        with tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True) as folder:
-            work = Path(folder)
-            async with AsyncExitStack() as stack:
-                model = await stack.enter_async_context(_open(self.plan.request, self.live))
-                self.store.set_meta("model", _plain(dict(model.info)))
-                for role in map(parse_role, self.plan.request.roles):
-                    opened = open_role(role, tested=model, live=self.live, profile=self.plan.request.profile)
-                    self.roles[role.role] = await stack.enter_async_context(opened)
-                await self._play(model, remaining, work)
-        return self._finish()
+        self.summary.already = not remaining
+        with scratch("harness-run-") as folder:
+            if remaining:
+                await self._answer(remaining, folder / "play")
+            self.summary.incomplete = incomplete_tasks(self.store)
+            if self.plan.request.judge and not self.summary.interrupted and not self.summary.incomplete:
+                await self._judge(self.plan.request.judge, folder / "judge")
+        return self.summary
+
+    async def _answer(self, remaining: set[Item], work: Path) -> None:
+        """Open the model and its roles, and play."""
+        async with AsyncExitStack() as stack:
+            model = await stack.enter_async_context(_open(self.plan.request, self.live))
+            self.store.set_meta("model", plain_json(dict(model.info)))
+            for role in map(parse_role, self.plan.request.roles):
+                opened = open_role(role, tested=model, live=self.live, profile=self.plan.request.profile)
+                self.roles[role.role] = await stack.enter_async_context(opened)
+            await self._play(model, remaining, work)
+
+    async def _judge(self, judge: str, work: Path) -> None:
+        """Value what waits for the judge, if anything does."""
+        if not any(a.pending is not None for a in self.store.attempts(final_only=True)):
+            log.warning("nothing in this run waits for the judge")
+            return
+        request = self.plan.request
+        asked = JudgeRequest(judge, 1, request.concurrency or CONCURRENCY, request.mirror)
+        await judge_stage(self.store, asked, work)
 
     async def _play(self, model: Model, remaining: set[Item], work: Path) -> None:
         lanes = [lane for plan in self.plan.tasks if (lane := self._lane(plan, model, remaining, work)).jobs]
@@ -100,17 +124,21 @@ class Runner:
         planned = Counter(item.task for item in self.plan.items())
         left = Counter(item.task for item in remaining)
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
-        self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)))
+        sites = SiteLocks(str(self.summary.directory.resolve()))
+        self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)), sites)
         self.store.commit_later(asyncio.get_running_loop().call_soon)
         _calm_collector()
         try:
             with Signals(self.interrupt):
-                await self.scheduler.run(lanes)
+                await self.scheduler.run(lanes, until=self._ends)
             self.store.flush()
         except* StoreError as errors:
             self.summary.stopped = str(errors.exceptions[0])
         finally:
             self.progress.stop()
+        if self.scheduler.expired and not self.summary.stopped:
+            limit = self.plan.request.time_limit_s
+            self.summary.stopped = f"the time limit of {limit:g} s is over; the same command resumes"
 
     def interrupt(self) -> bool:
         """First Ctrl-C: start nothing new, let the live episodes end. Returns whether it was the first."""
@@ -123,9 +151,8 @@ class Runner:
 
     def _lane(self, plan: TaskPlan, model: Model, remaining: set[Item], work: Path) -> Lane:
         spec, request = plan.spec, self.plan.request
-        (work / spec.name).mkdir()
-        ctx = replace(plan.ctx, work=work / spec.name)
-        jobs = deque(
+        ctx = context(plan.cfg, work / spec.name)
+        jobs = (
             Job(sample, repeat)
             for sample in plan.samples
             for repeat in range(request.repeats)
@@ -141,30 +168,58 @@ class Runner:
                 oracle=(lambda sample: plan.task.oracle(ctx, sample)) if request.model == "oracle" else None,
                 roles=self.roles,
                 history=plan.task.history(ctx),
+                profile=request.profile,
                 decoding=request.decoding,
                 seed=request.seed,
                 deadline_s=request.deadline_s,
             )
-            return self._finished(await play(setup, job.sample, job.repeat, phase), job)
+            restored = "" if world.replayable else await self._restore(setup, job, phase)
+            if isinstance(restored, Attempt):
+                return self._finished(restored, job)
+            attempt = await play(setup, job.sample, job.repeat, phase)
+            attempt.note = "; ".join(part for part in (restored, attempt.note) if part)
+            return self._finished(attempt, job)
 
         def lost(error: Exception) -> None:
             self.summary.lost[spec.name] = str(error) or repr(error)
-            log.error("%s does not start: %s", spec.name, error)
+            log.error("%s is not played: %s", spec.name, error)
 
         def world() -> AbstractAsyncContextManager[World]:
             return self._world(plan, ctx)
 
-        return Lane(spec.name, jobs, spec.expected_turns, world, play_one, lost)
+        queued = Jobs(ordered(jobs, spec.expected_turns))
+        return Lane(spec.name, queued, spec.expected_turns, world, play_one, lost)
 
     @asynccontextmanager
     async def _world(self, plan: TaskPlan, ctx: Context) -> AsyncGenerator[World]:
         async with plan.task.world(ctx) as world:
             self.store.set_meta(f"fingerprint/{plan.spec.name}", dict(world.fingerprint))
+            said = {"notes": world.notes, "stand_ins": world.stand_ins, "comparable": world.comparable}
+            self.store.set_meta(f"world/{plan.spec.name}", said)
             yield world
+
+    async def _restore(self, setup: Setup, job: Job, phase: Phase) -> str | Attempt:
+        """Before another attempt in a world that cannot replay: undo what the one before may have left.
+
+        Returns:
+            What was done, or the attempt that could not be made because it failed.
+        """
+        spec = setup.spec
+        item = Item(spec.name, spec.version, job.sample.id, job.repeat)
+        if not self.store.begun(item):
+            self.store.begin(item)
+            return ""
+        phase.enter("restore")
+        try:
+            async with asyncio.timeout(RESTORE_S):
+                return await setup.world.restore(job.sample) or "restored before this attempt"
+        except Exception as error:
+            what = f"EnvironmentFault: the world could not be restored: {error!r}"
+            return Attempt(spec.name, spec.version, job.sample.id, job.repeat, error=what)
 
     def _finished(self, attempt: Attempt, job: Job) -> bool:
         """Commit an attempt; returns whether the job is to be tried again."""
-        self.store.add(attempt)
+        self.store.add(attempt, private=self._private[attempt.task])
         self._note_traits(attempt)
         self.progress.finished(attempt)
         self.summary.played += 1
@@ -192,10 +247,6 @@ class Runner:
             known |= found
             self.store.set_meta(key, sorted(known))
 
-    def _finish(self) -> Summary:
-        self.summary.incomplete = incomplete_tasks(self.store)
-        return self.summary
-
 
 def _calm_collector() -> None:
     """Let the garbage collector skip what start-up made, and run less often: a tenth of the loop's time."""
@@ -204,44 +255,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-def remaining_items(plan: Plan, store: Store) -> set[Item]:
-    """What is still to be played.
-
-    Infra errors of a run that is complete within its tolerance are left alone unless asked for.
-    """
-    final = store.final_items()
-    open_items = {item for item in plan.items() if item not in final}
-    failed = {a.item for a in store.attempts() if a.outcome == "infra_error"} & open_items
-    if plan.request.retry == "infra":
-        return failed
-    if failed == open_items and not incomplete_tasks(store):
-        return set()
-    return open_items
-
-
-def open_store(plan: Plan) -> tuple[Store, Path]:
-    """Open the run directory a plan means, and refuse another run's.
-
-    Raises:
-        UsageError: the directory holds a run of another configuration.
-        StoreError: it cannot be written.
-    """
-    directory = plan.directory()
-    if plan.request.new:
-        directory = directory.with_name(f"{directory.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    store = Store(directory / "run.sqlite")
-    old = store.meta("config")
-    if old is not None:
-        manifest.refuse_other(old, _plain(plan.config()), directory)
-    else:
-        store.set_meta("config", plan.config())
-        store.set_meta("missing", plan.missing)
-        store.set_meta("specs", {plan.spec.name: _spec_facts(plan) for plan in plan.tasks})
-        store.plan(plan.items())
-    store.set_meta("environment", manifest.environment())
-    return store, directory
 
 
 async def check_model(request: RunRequest) -> list[str]:
@@ -268,24 +281,6 @@ def _live_bound(request: RunRequest) -> int:
     return max(1, int(flights * PREFETCH))
 
 
-def _spec_facts(plan: TaskPlan) -> dict[str, Any]:
-    spec = plan.spec
-    return {
-        "metric": spec.metric,
-        "unit": spec.unit,
-        "suite": spec.suite,
-        "excepts": dict(spec.excepts),
-        "turns": spec.expected_turns,
-    }
-
-
 def _traits(facts: Mapping[str, Any]) -> list[str]:
     method = facts.get("method")
     return [*facts.get("notes", ()), *([f"choices by method {method}"] if method else [])]
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON would give it back."""
-    import json
-
-    return json.loads(json.dumps(value))

@@ -7,15 +7,17 @@ import heapq
 import itertools
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.episode import World
+from harness.errors import InfraError
+from harness.jobs import Entry, Job, Jobs, LockTable
+from harness.locks import POLL_S, SiteLocks
 from harness.phase import Phase
-from harness.types import Capacity, Sample
+from harness.types import Capacity
 
 log = logging.getLogger(__name__)
 
@@ -52,75 +54,92 @@ def _free_mb() -> float:
     return 4096.0
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A lane that waits for a job it may start."""
+
+    lane: str
+    capacity: Capacity
+    jobs: Jobs
+    granted: asyncio.Future[Entry | None]
+
+
 class Admission:
     """Grants places to live in order of priority among those that fit; never more than the budget."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
         self._budget = budget
         self._live = 0
         self._memory = self._cpu = 0.0
-        self._locks: set[str] = set()
+        self._locks = LockTable(sites or SiteLocks())
         self._per_world: dict[str, int] = {}
-        self._waiting: list[tuple[int, int, str, Capacity, asyncio.Future[bool]]] = []
+        self._waiting: list[tuple[int, int, _Waiter]] = []
         self._order = itertools.count()
         self._stopped = False
 
-    async def acquire(self, world: str, capacity: Capacity, priority: int) -> bool:
-        """Wait for a place of one episode; a higher priority is served first.
+    async def acquire(self, world: str, capacity: Capacity, priority: int, jobs: Jobs) -> Entry | None:
+        """Wait for a place of one episode and a job whose locks are free; a higher priority is served first.
+
+        The job is chosen when a place is given: what was queued, dropped or locked in between counts.
 
         Returns:
-            False when `stop` was called instead.
+            The job taken out of `jobs`; None when none is left and none can come back, or `stop` was called.
         """
         if self._stopped:
-            return False
-        if not self._waiting and self._fits(world, capacity):
-            self._take(world, capacity)
-            return True
-        granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (-priority, next(self._order), world, capacity, granted))
-        self._grant()
+            return None
+        granted: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (-priority, next(self._order), _Waiter(world, capacity, jobs, granted)))
+        self.grant()
         try:
             return await granted
         except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled() and granted.result():
-                self.release(world, capacity)
+            if granted.done() and not granted.cancelled() and (entry := granted.result()):
+                self.release(world, capacity, entry)
             raise
 
     def stop(self) -> None:
         """Grant nothing from now on; whoever waits is told so."""
         self._stopped = True
-        for *_, granted in self._waiting:
-            if not granted.done():
-                granted.set_result(False)
+        for *_, waiter in self._waiting:
+            if not waiter.granted.done():
+                waiter.granted.set_result(None)
         self._waiting.clear()
 
-    def release(self, world: str, capacity: Capacity) -> None:
-        """Give a place back."""
+    def release(self, world: str, capacity: Capacity, entry: Entry) -> None:
+        """Give a place and a job's locks back."""
         self._live -= 1
         self._memory -= capacity.memory_mb
         self._cpu -= capacity.cpu
-        self._locks.difference_update(capacity.locks)
+        self._locks.give(entry)
         self._per_world[world] -= 1
-        self._grant()
+        self.grant()
 
-    def _grant(self) -> None:
-        kept: list[tuple[int, int, str, Capacity, asyncio.Future[bool]]] = []
-        while self._waiting:
-            waiter = heapq.heappop(self._waiting)
-            _, _, world, capacity, granted = waiter
-            if granted.done():
+    def grant(self) -> None:
+        """Give every free place that somebody can use."""
+        waiting, self._waiting = sorted(self._waiting), []
+        for key in waiting:
+            waiter = key[2]
+            if waiter.granted.done():
                 continue
-            if self._fits(world, capacity):
-                self._take(world, capacity)
-                granted.set_result(True)
+            if waiter.jobs.over:
+                waiter.granted.set_result(None)
+            elif self._fits(waiter.lane, waiter.capacity) and (entry := self._job(waiter, waiting)):
+                self._take(waiter.lane, waiter.capacity)
+                waiter.granted.set_result(entry)
             else:
-                kept.append(waiter)
-        for waiter in kept:
-            heapq.heappush(self._waiting, waiter)
+                self._waiting.append(key)
+        heapq.heapify(self._waiting)
+
+    def _job(self, waiter: _Waiter, waiting: list[tuple[int, int, _Waiter]]) -> Entry | None:
+        def startable(lane: str) -> bool:
+            return any(
+                other.lane == lane and not other.granted.done() and self._fits(lane, other.capacity)
+                for *_, other in waiting
+            )
+
+        return waiter.jobs.take(lambda entry: self._locks.take(entry, waiter.lane, startable))
 
     def _fits(self, world: str, capacity: Capacity) -> bool:
-        if self._locks.intersection(capacity.locks):
-            return False
         here = self._per_world.get(world, 0)
         if capacity.live is not None and here >= capacity.live:
             return False
@@ -136,17 +155,7 @@ class Admission:
         self._live += 1
         self._memory += capacity.memory_mb
         self._cpu += capacity.cpu
-        self._locks.update(capacity.locks)
         self._per_world[world] = self._per_world.get(world, 0) + 1
-
-
-@dataclass(slots=True)
-class Job:
-    """One planned episode; `tries` counts the attempts this command has made."""
-
-    sample: Sample
-    repeat: int
-    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -155,11 +164,11 @@ class Lane:
 
     Attributes:
         play: plays one job in the open world; returns whether the job is to be queued once more.
-        lost: told why no job of this lane can be played, when its world does not open.
+        lost: told why jobs of this lane cannot be played: its world does not open, or a site stays locked.
     """
 
     name: str
-    jobs: deque[Job]
+    jobs: Jobs
     priority: int
     world: Callable[[], AbstractAsyncContextManager[World]]
     play: Callable[[World, Job, Phase], Awaitable[bool]]
@@ -168,12 +177,19 @@ class Lane:
 
 
 class Scheduler:
-    """Runs lanes side by side until their jobs are done or `stop` is called."""
+    """Runs lanes side by side until their jobs are done or `stop` is called.
 
-    def __init__(self, budget: Budget) -> None:
-        self._admission = Admission(budget)
+    Args:
+        budget: what all live episodes together may take.
+        sites: locks between processes; None makes those of the cache folder.
+    """
+
+    def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
+        self._sites = sites or SiteLocks()
+        self._admission = Admission(budget, self._sites)
         self._stopping = False
         self._lanes: list[Lane] = []
+        self.expired = False
 
     def stop(self) -> None:
         """Start no further episode; those alive play on."""
@@ -185,19 +201,47 @@ class Scheduler:
         """Whether `stop` was called."""
         return self._stopping
 
-    async def run(self, lanes: list[Lane]) -> None:
-        """Play every job; returns when all are done, or, after `stop`, when the live ones are."""
+    async def run(self, lanes: list[Lane], *, until: float | None = None) -> None:
+        """Play every job; returns when all are done, or, after `stop`, when the live ones are.
+
+        Args:
+            lanes: one per task.
+            until: time of the event loop's clock at which the scheduler stops itself; `expired` then says
+                whether jobs were left.
+        """
         self._lanes = lanes
-        watchdog = asyncio.create_task(self._watch())
+        helpers = [asyncio.create_task(self._watch()), asyncio.create_task(self._retry_sites())]
+        ends = asyncio.get_running_loop().call_at(until, self._expire) if until is not None else None
         try:
             async with asyncio.TaskGroup() as group:
                 for lane in sorted(lanes, key=lambda lane: -lane.priority):
                     group.create_task(self._lane(lane), name=f"lane {lane.name}")
         finally:
-            watchdog.cancel()
+            for helper in helpers:
+                helper.cancel()
+            if ends is not None:
+                ends.cancel()
+            self._sites.close()
+
+    def _expire(self) -> None:
+        self.expired = any(lane.jobs for lane in self._lanes)
+        if self.expired:
+            self.stop()
+
+    async def _retry_sites(self) -> None:
+        """Try again for sites that other processes hold; give up on what they hold for too long."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            if not self._sites.waiting or self.stopping:
+                continue
+            for name, reason in self._sites.review().items():
+                for lane in self._lanes:
+                    if lane.jobs.drop(name):
+                        lane.lost(InfraError(reason))
+            self._admission.grant()
 
     async def _lane(self, lane: Lane) -> None:
-        if not lane.jobs:
+        if not lane.jobs or self.stopping:
             return
         opening = lane.world()
         try:
@@ -207,7 +251,7 @@ class Scheduler:
             return
         failure: BaseException | None = None
         try:
-            await self._jobs(lane, world)
+            await self._play_all(lane, world)
         except BaseException as error:
             failure = error
             raise
@@ -215,36 +259,22 @@ class Scheduler:
             kind = type(failure) if failure else None
             await opening.__aexit__(kind, failure, failure.__traceback__ if failure else None)
 
-    async def _jobs(self, lane: Lane, world: World) -> None:
-        returned: asyncio.Queue[Job | None] = asyncio.Queue()
-        alive = 0
+    async def _play_all(self, lane: Lane, world: World) -> None:
+        capacity = world.capacity
         async with asyncio.TaskGroup() as group:
-            while (lane.jobs or alive) and not (self.stopping and not alive):
-                if lane.jobs and not self.stopping:
-                    if await self._admission.acquire(lane.name, world.capacity, lane.priority):
-                        alive += 1
-                        job = lane.jobs.popleft()
-                        group.create_task(self._one(lane, world, job, returned))
-                else:
-                    alive -= 1
-                    self._requeue(lane, await returned.get())
-                while not returned.empty():
-                    alive -= 1
-                    self._requeue(lane, returned.get_nowait())
+            while entry := await self._admission.acquire(lane.name, capacity, lane.priority, lane.jobs):
+                group.create_task(self._one(lane, world, entry))
 
-    def _requeue(self, lane: Lane, job: Job | None) -> None:
-        if job is not None:
-            lane.jobs.append(job)
-
-    async def _one(self, lane: Lane, world: World, job: Job, returned: asyncio.Queue[Job | None]) -> None:
+    async def _one(self, lane: Lane, world: World, entry: Entry) -> None:
+        job = entry.job
         name, phase, again = f"{job.sample.id}#{job.repeat}", Phase(), False
         lane.live[name] = phase
         try:
             again = await lane.play(world, job, phase)
         finally:
             lane.live.pop(name, None)
-            self._admission.release(lane.name, world.capacity)
-            returned.put_nowait(job if again else None)
+            lane.jobs.done(job, again=again)
+            self._admission.release(lane.name, world.capacity, entry)
 
     async def _watch(self) -> None:
         while True:

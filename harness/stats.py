@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from harness.types import Row
+from harness.types import Macro, Mean, Row, Statistic, Table
+from harness.types.average import unit
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
 DRAWS = 2000
 WORK = 2_000_000
-"""Rows an aggregate may see over all draws; large benchmarks get fewer draws, never fewer than 100."""
+"""Rows a statistic may see over all draws; large benchmarks get fewer draws, never fewer than FEWEST."""
+VECTOR_WORK = 100_000_000
+"""The same for a macro average that is drawn from sums."""
+FEWEST = 100
+LARGE = WORK // FEWEST
+"""Up to here a macro average is drawn row by row and statistics are compared with the mean."""
 PROBES = 5
 """Resamples on which a statistic must equal the plain mean to be drawn as one."""
-
-Statistic = Callable[[Sequence[Row]], float]
 
 
 def wilson(successes: float, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -33,37 +37,63 @@ def wilson(successes: float, n: int, z: float = 1.959963984540054) -> tuple[floa
 
 
 def interval(
-    rows: Sequence[Row], statistic: Statistic | None, seed: int = 0, *, proportion: bool = True
+    rows: Sequence[Row],
+    statistic: Statistic,
+    seed: int = 0,
+    *,
+    proportion: bool = True,
+    own_aggregate: bool = False,
 ) -> tuple[float, float] | None:
-    """A 95 % percentile interval, resampling samples with all their repeats.
+    """A 95 % percentile interval, resampling clusters: samples of a cluster with all their repeats.
 
     Args:
-        rows: one row per episode.
-        statistic: computes the headline from rows; None means the plain mean of the values. The mean,
-            and a statistic that equals it on the rows and on some resamples, is drawn from sums instead
-            of row by row.
+        rows: one row per episode; a row without a cluster belongs to that of its sample.
+        statistic: computes the headline from rows. `Mean` is drawn from sums, `Macro` of many rows too,
+            anything else row by row.
         seed: of the draws.
         proportion: whether the values lie in [0, 1].
+        own_aggregate: the task computes its numbers itself. Runs of store version 1 did not say which
+            statistic that was, and PROBES resamples were spent on comparing it with the mean; a `Mean`
+            skips them and other statistics of at most LARGE rows still make the comparison, so that
+            every run keeps its interval to the bit.
 
     Returns:
-        None for fewer than two samples, or when most draws have no headline. Where every value is 0, or
-        every value is 1, no resampling can vary it: then Wilson's interval over samples stands in.
+        None for fewer than two clusters, or when most draws have no headline. Where every value is 0, or
+        every value is 1, no resampling can vary it: then Wilson's interval over clusters stands in.
     """
     import numpy as np
 
-    clusters: dict[str, list[Row]] = {}
-    for row in rows:
-        clusters.setdefault(row.sample, []).append(row)
-    if len(clusters) < 2:
+    values = rows.values if isinstance(rows, Table) else [row.value for row in rows]
+    codes = _codes(rows.units if isinstance(rows, Table) else map(unit, rows))
+    count = max(codes, default=-1) + 1
+    if count < 2:
         return None
-    values = {row.value for row in rows}
-    if proportion and values in ({0.0}, {1.0}):
-        return wilson(len(clusters) * values.pop(), len(clusters))
-    groups = list(clusters.values())
+    distinct = set(values)
+    if proportion and distinct in ({0.0}, {1.0}):
+        return wilson(count * distinct.pop(), count)
     drawn = np.random.default_rng(seed)
-    if statistic is None or _is_mean(groups, statistic, drawn):
-        return _of_mean(groups, drawn)
+    if isinstance(statistic, Mean):
+        for _ in range(PROBES if own_aggregate else 0):
+            drawn.integers(0, count, count)
+        return _of_mean(values, codes, count, drawn)
+    if len(values) > LARGE and isinstance(statistic, Macro):
+        return _of_macro(values, codes, _labels(rows, statistic.label), drawn)
+    groups: list[list[Row]] = [[] for _ in range(count)]
+    for row, code in zip(rows, codes, strict=True):
+        groups[code].append(row)
+    if len(values) <= LARGE and _is_mean(groups, statistic, drawn):
+        return _of_mean(values, codes, count, drawn)
     return _of_statistic(groups, statistic, drawn)
+
+
+def _codes(names: Iterable[object]) -> list[int]:
+    """Number names in the order of their first appearance, from 0."""
+    seen: dict[object, int] = {}
+    return [seen.setdefault(name, len(seen)) for name in names]
+
+
+def _labels(rows: Sequence[Row], label: str) -> Sequence[str]:
+    return rows.column(label) if isinstance(rows, Table) else [row.labels.get(label, "") for row in rows]
 
 
 def _is_mean(groups: list[list[Row]], statistic: Statistic, drawn: Generator) -> bool:
@@ -80,23 +110,55 @@ def _resample(groups: list[list[Row]], drawn: Generator) -> list[Row]:
     return [row for index in pick for row in groups[index]]
 
 
-def _of_mean(groups: list[list[Row]], drawn: Generator) -> tuple[float, float] | None:
+def _of_mean(
+    values: Sequence[float], codes: list[int], count: int, drawn: Generator
+) -> tuple[float, float] | None:
     import numpy as np
 
-    sums = np.array([sum(row.value for row in group) for group in groups])
-    sizes = np.array([len(group) for group in groups], dtype=float)
+    found: Any = values if count == len(values) else _sums(values, codes, count)
+    sums, sizes = np.array(found, dtype=float), np.bincount(codes).astype(float)
+    alike = float(sizes[0]) * count if (sizes == sizes[0]).all() else None
     means: list[float] = []
     for _ in range(DRAWS):
-        pick = drawn.integers(0, len(groups), len(groups))
-        means.append(float(sums[pick].sum() / sizes[pick].sum()))
+        pick = drawn.integers(0, count, count)
+        total = alike or float(sizes.take(pick).sum())
+        means.append(float(sums.take(pick).sum()) / total)
     return _percentiles(means)
+
+
+def _sums(values: Sequence[float], codes: list[int], count: int) -> list[float]:
+    grouped: list[list[float]] = [[] for _ in range(count)]
+    for value, code in zip(values, codes, strict=True):
+        grouped[code].append(value)
+    return [sum(group) for group in grouped]
+
+
+def _of_macro(
+    values: Sequence[float], codes: list[int], labels: Sequence[str], drawn: Generator
+) -> tuple[float, float] | None:
+    """Draw a macro average from the sums and sizes of what each cluster has in each group."""
+    import numpy as np
+
+    clusters = np.array(codes)
+    count = int(clusters.max()) + 1
+    keys, cells = np.unique(np.array(_codes(labels)) * count + clusters, return_inverse=True)
+    sums, sizes = np.bincount(cells, weights=np.array(values)), np.bincount(cells)
+    clusters, groups = keys % count, keys // count
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    macros: list[float] = []
+    for _ in range(max(FEWEST, min(DRAWS, VECTOR_WORK // len(keys)))):
+        times = np.bincount(drawn.integers(0, count, count), minlength=count).take(clusters)
+        parts = np.add.reduceat(times * sizes, starts)
+        there = parts > 0
+        macros.append(float((np.add.reduceat(times * sums, starts)[there] / parts[there]).mean()))
+    return _percentiles(macros)
 
 
 def _of_statistic(
     groups: list[list[Row]], statistic: Statistic, drawn: Generator
 ) -> tuple[float, float] | None:
     count = sum(len(group) for group in groups)
-    draws = max(100, min(DRAWS, WORK // count))
+    draws = max(FEWEST, min(DRAWS, WORK // count))
     return _percentiles([statistic(_resample(groups, drawn)) for _ in range(draws)])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.errors import DataError, HarnessError, MissingPart, UsageError
-from harness.types import Message
+from harness.types import Message, Role
 
 LLAMA_SYSTEM = "You are a helpful, respectful and honest assistant."
 VICUNA_SYSTEM = (
@@ -30,6 +30,9 @@ _SHIPPED: Mapping[str, tuple[str, str]] = {
     "agent-flan": ("agent-flan", ""),
     "teval-llama2": ("teval-llama2", ""),
 }
+ASKS: tuple[Role, ...] = ("user", "function")
+"""Roles whose message is answered by the assistant's."""
+
 _QUIRKY = ("llama2-chat", "vicuna_v1.1", "teval-llama2")
 _UPSTREAM = "-upstream"
 
@@ -71,8 +74,14 @@ class Template:
         """Render a conversation up to and including the start of the assistant's turn.
 
         Raises:
-            ConversationError: roles do not alternate, or the last message is not the user's.
+            ConversationError: roles do not alternate, the last message is neither the user's nor a
+                function's, or a function speaks and the template has no such role.
         """
+        if any(message.role == "function" for message in messages) and not _has_function(self.source):
+            raise ConversationError(
+                f"template {self.id} has no role function, which this conversation needs; "
+                "use teval-llama2 or a template of the model's own that has it"
+            )
         if self.strict:
             check_alternation(messages)
         text = _compile(self.source).render(
@@ -147,15 +156,27 @@ def from_file(path: Path) -> Template:
 def check_alternation(messages: Sequence[Message]) -> None:
     """Demand an optional system message, then user and assistant in turn, ending with the user.
 
+    A function's result may stand wherever a user's turn may.
     Two turns of one role in a row are an error: how to merge them is the task's to say.
     """
     turns = messages[1:] if messages and messages[0].role == "system" else messages
-    if not turns or turns[-1].role != "user":
-        raise ConversationError("a conversation must end with a user message")
+    if not turns or turns[-1].role not in ASKS:
+        raise ConversationError("a conversation must end with a user's or a function's message")
     for index, message in enumerate(turns):
-        want = "assistant" if index % 2 else "user"
-        if message.role != want:
-            raise ConversationError(f"message {index} is the {message.role}'s where the {want}'s was due")
+        want = ("assistant",) if index % 2 else ASKS
+        if message.role not in want:
+            raise ConversationError(f"message {index} is the {message.role}'s where the {want[0]}'s was due")
+
+
+# A comparison with the role inside one Jinja tag; `tool_call["function"]` is a field of another thing.
+_FUNCTION = re.compile(
+    r"""role["'\])\s]{0,6}(?:[=!]=|(?:not\s+)?in\b)[^%}]*?(?<![\w\])]\[)["']function["']"""
+)
+
+
+@lru_cache(maxsize=64)
+def _has_function(source: str) -> bool:
+    return _FUNCTION.search(source) is not None
 
 
 _CONTROL = re.compile(

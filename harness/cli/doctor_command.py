@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +11,7 @@ from harness import registry
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.models.doctor import Finding
+    from harness.needs import Finding
 
 
 @click.command("doctor")
@@ -20,12 +20,24 @@ if TYPE_CHECKING:
 @click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable).")
 @click.option("--client", type=click.Choice(["tgi", "text-generation"]), default="tgi", show_default=True)
 @click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data, or 'fixture'.")
+@click.option("--split", help="Only this split; all of them otherwise.")
+@click.option("--profile", type=click.Choice(["paper", "fixed"]), default="paper", show_default=True)
+@click.option("--set", "settings", multiple=True, help="TASK.KEY=VALUE, as for run.")
+@click.option("--role", "roles", multiple=True, help="ROLE=NAME@URL, as for run.")
 def command(
-    tasks: tuple[str, ...], model: str | None, endpoints: tuple[str, ...], client: Any, mirror: str | None
+    tasks: tuple[str, ...],
+    model: str | None,
+    endpoints: tuple[str, ...],
+    client: Any,
+    mirror: str | None,
+    split: str | None,
+    profile: Any,
+    settings: tuple[str, ...],
+    roles: tuple[str, ...],
 ) -> int:
-    """Check TASKS (all when neither a task nor a model is named).
+    """Check TASKS (all when neither a task nor a model is named) under the options of a run.
 
-    Exit code: 0 when everything is there, 2 otherwise.
+    Exit code: 0 when everything is there for the split that would run, 2 otherwise.
     """
     if endpoints and not model:
         raise UsageError("--endpoint goes with --model")
@@ -34,11 +46,24 @@ def command(
         from harness.models.doctor import doctor_model
 
         good &= _show(f"model {model}", doctor_model(model, endpoints, client=client))
+    from harness import config
     from harness.doctor import doctor_task
+    from harness.models.roles import parse_role
 
-    for task in tasks or (() if model else registry.names()):
-        good &= _show(task, doctor_task(task, mirror))
+    names = tasks or (() if model else registry.names())
+    chosen = config.settings(settings, names)
+    bound = frozenset(parse_role(text).role for text in roles)
+    for task in names:
+        found = doctor_task(
+            task, mirror=mirror, split=split, profile=profile, settings=chosen[task], roles=bound
+        )
+        verdicts = [_show(_title(task, name, found), findings) for name, findings in found.items()]
+        good &= verdicts[0]
     return 0 if good else 2
+
+
+def _title(task: str, split: str, found: Mapping[str, object]) -> str:
+    return task if len(found) == 1 else f"{task} {split}"
 
 
 def _show(title: str, findings: Sequence[Finding]) -> bool:

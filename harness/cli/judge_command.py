@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import tempfile
-from collections.abc import Mapping
+import sys
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import UsageError
-
-log = logging.getLogger("harness.judge")
+if TYPE_CHECKING:
+    from harness.judging import JudgeRequest
 
 
 @click.command("judge")
@@ -31,66 +29,23 @@ def command(run: str | None, judge: str, k: int, concurrency: int, mirror: str |
     Exit code: 0 when every answer has its verdict, 3 otherwise.
     """
     from harness.cli.report_command import show_run
+    from harness.judging import JudgeRequest
     from harness.report.load import find
 
     directory = find(run, results)
-    waiting = judge_directory(directory, judge, k=k, concurrency=concurrency, mirror=mirror)
+    waiting = judge_directory(directory, JudgeRequest(judge, k, concurrency, mirror))
     show_run(directory)
     return 3 if waiting else 0
 
 
-def judge_directory(directory: Path, judge: str, *, k: int, concurrency: int, mirror: str | None) -> int:
+def judge_directory(directory: Path, request: JudgeRequest) -> int:
     """Judge a run directory; returns how many episodes still wait."""
+    from harness import manifest, rundir
+    from harness.judging import judge_stage
     from harness.report.load import FILE
+    from harness.scratch import scratch
     from harness.store import Store
 
-    store = Store(directory / FILE)
-    try:
-        with tempfile.TemporaryDirectory(prefix="harness-judge-") as work:
-            tasks = _judged_tasks(store, mirror, Path(work))
-            return asyncio.run(_judge(store, tasks, judge, k, concurrency))
-    finally:
-        store.close()
-
-
-async def _judge(store: Any, tasks: Mapping[str, Any], judge: str, k: int, concurrency: int) -> int:
-    from harness.judge import judge_run
-    from harness.models.roles import BoundChat, open_role, parse_role
-
-    role = parse_role(f"judge={judge}")
-    if role.selector == "self":
-        raise UsageError("--judge self: a model does not judge itself; give NAME@URL")
-    async with open_role(role, concurrency=concurrency) as model:
-        done = await judge_run(
-            store,
-            tasks,
-            lambda key: BoundChat("judge", model, key),
-            judge=role.selector,
-            k=k,
-            concurrency=concurrency,
-        )
-    log.info("%d calls to %s, %d verdicts were there", done.tally.asked, role.selector, done.tally.stored)
-    if done.tally.stopped:
-        log.error("stopped: %s", done.tally.stopped)
-    return done.waiting
-
-
-def _judged_tasks(store: Any, mirror: str | None, work: Path) -> dict[str, Any]:
-    """The run's tasks whose answers wait for or have a judge, with their contexts."""
-    from harness import data, registry
-    from harness.types import Context
-
-    config = store.meta("config")
-    names = {a.item.task for a in store.attempts(final_only=True) if a.pending is not None}
-    if not names:
-        raise UsageError("nothing in this run waits for a judge")
-    tasks: dict[str, Any] = {}
-    for name in sorted(names):
-        chosen = config["tasks"][name]
-        found = data.resolve(name, data.FIXTURE if chosen["source"] == "fixture" else mirror)
-        if found.problems:
-            raise UsageError("\n".join(found.problems))
-        options, profile = chosen["options"], config["profile"]
-        ctx = Context(found.path, work, config["seed"], options, {}, profile, found.source)
-        tasks[name] = (registry.load(name), ctx)
-    return tasks
+    with rundir.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
+        store.add_command({"argv": sys.argv, "environment": manifest.environment()})
+        return asyncio.run(judge_stage(store, request, work)).waiting

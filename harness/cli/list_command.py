@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from harness import registry, suites
+from harness.config import shown
 from harness.errors import UsageError
-from harness.types import Option, TaskSpec, Value
+from harness.types import Option, TaskSpec
+from harness.types.options import declared
 
 
 @click.group("list")
@@ -21,7 +24,8 @@ def command() -> None:
 def tasks(name: str | None) -> None:
     """Show all tasks, or one with its options under both profiles."""
     if name is not None:
-        for line in _one(registry.load(name).spec):
+        task = registry.load(name)
+        for line in _one(task.spec, declared(task.Options)):
             click.echo(line)
         return
     for known in registry.names():
@@ -35,31 +39,26 @@ def tasks(name: str | None) -> None:
         click.echo(f"{absent:<16}not part of this version")
 
 
-def _one(spec: TaskSpec) -> list[str]:
+def _one(spec: TaskSpec, options: Sequence[Option]) -> list[str]:
     lines = [
         f"{spec.name} v{spec.version}, {spec.suite}: {spec.metric} in {spec.unit}",
         f"splits: {', '.join(spec.splits)} · at most {spec.limits.turns} turns · history: {spec.history}",
     ]
     for (profile, source), ceiling in sorted(spec.ceiling.items()):
         lines.append(f"oracle on {source}, {profile}: {ceiling:g}")
-    for need in spec.needs:
-        lines.append(f"needs {need.name}")
     if spec.roles:
         lines.append(f"roles: {', '.join(spec.roles)}")
-    if spec.options:
+    if options:
         lines.append(f"{'option':<22}{'paper':<16}{'fixed':<16}meaning")
-    lines += [_option(spec.name, option) for option in spec.options]
+    lines += [_option(spec.name, option) for option in options]
     return lines
 
 
 def _option(task: str, option: Option) -> str:
-    choices = f" [{', '.join(_text(c) for c in option.choices)}]" if option.choices else ""
+    choices = f" [{', '.join(shown(c) for c in option.choices)}]" if option.choices else ""
+    bounds = f" ({option.bounds})" if option.bounds else ""
     name = f"{task}.{option.name}"
-    return f"{name:<22} {_text(option.paper):<15} {_text(option.fixed):<15} {option.help}{choices}"
-
-
-def _text(value: Value) -> str:
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{name:<22} {shown(option.paper):<15} {shown(option.fixed):<15} {option.help}{choices}{bounds}"
 
 
 @command.command("suites")

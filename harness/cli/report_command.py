@@ -53,10 +53,15 @@ def show_run(directory: Path) -> None:
 
 
 def _print(reports: list[Any], form: Any, *, episodes: bool) -> None:
+    from harness.report.document import pieces
     from harness.report.render import render, show
 
     if form == "table" and sys.stdout.isatty():
         show(reports, episodes=episodes)
+    elif form == "json":
+        for piece in pieces(reports):
+            click.echo(piece, nl=False)
+        click.echo()
     else:
         click.echo(render(reports, form, episodes=episodes))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,19 @@ def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
     if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise click.BadParameter(f"{value!r}: write i/n with 1 <= i <= n, e.g. 2/8")
     return int(index), int(count)
+
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)", value.strip(), re.ASCII)
+    seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if not seconds:
+        raise click.BadParameter(f"{value!r}: write a time above 0 such as 90, 90s, 30m, 5h or 1d")
+    return seconds
 
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -69,6 +83,12 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--request-deadline", "deadline_s", type=click.FloatRange(1), default=900.0, show_default=True
     ),
+    click.option(
+        "--time-limit",
+        "time_limit_s",
+        callback=_seconds,
+        help="Start nothing later than this (90s, 30m, 5h, 1d); the same command resumes.",
+    ),
 )
 
 
@@ -95,16 +115,6 @@ def command(*, wanted: bool, samples: str | None, retry: str | None, **chosen: A
     if request.executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
     summary = execute(request)
-    if request.judge and not summary.interrupted and not summary.incomplete:
-        from harness.cli.judge_command import judge_directory
-
-        judge_directory(
-            summary.directory,
-            request.judge,
-            k=1,
-            concurrency=request.concurrency or 16,
-            mirror=request.mirror,
-        )
     if wanted and (summary.played or summary.already):
         from harness.cli.report_command import show_run
 
@@ -119,8 +129,8 @@ def execute(request: RunRequest) -> Summary:
         UsageError: with one line for everything that is missing.
     """
     from harness import plan as planning
-    from harness.progress import for_terminal
-    from harness.runner import Runner, check_model, open_store
+    from harness import rundir
+    from harness.runner import check_model
 
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
@@ -133,14 +143,26 @@ def execute(request: RunRequest) -> Summary:
             raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
     for line in missing:
         log.warning("left out: %s", line)
-    store, directory = open_store(plan)
+    directory = rundir.new(plan.directory()) if request.new else plan.directory()
+    try:
+        with rundir.hold(directory):
+            return _played(plan, directory)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return Summary(directory, interrupted=True)
+
+
+def _played(plan: Plan, directory: Path) -> Summary:
+    from harness import plan as planning
+    from harness.progress import for_terminal
+    from harness.resume import open_store
+    from harness.runner import Runner
+
+    store = open_store(plan, directory)
     try:
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
         return asyncio.run(Runner(plan, store, directory, for_terminal()).run())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return Summary(directory, interrupted=True)
     finally:
         store.close()
 

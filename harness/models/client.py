@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from harness.episode import Oracle
 
 DEADLINE_S = 900.0
+ORACLE_S = 1800.0
+"""What an oracle's reply may take: SciWorld's is computed by a search in the game, over minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,40 @@ class Model(Protocol):
         ...
 
 
+CallName = tuple[int, str, str]
+"""Number of the call, the role that asks (empty for the model under test) and its key."""
+
+
 @dataclass(slots=True)
 class LiveEpisode:
     """What the oracle's server reads when a live episode's request arrives."""
 
     oracle: Oracle
     observation: Observation
-    answers: dict[int, str] = field(default_factory=dict[int, str])
-    """Replies by call number: a retried request gets the same answer, the oracle moves once."""
+    answers: dict[CallName, asyncio.Task[str]] = field(default_factory=dict[CallName, asyncio.Task[str]])
+    """A repeated request gets the same answer, also while it is being made: the oracle moves once."""
+
+    def once(self, name: CallName, answer: Callable[[], Coroutine[Any, Any, str]]) -> asyncio.Task[str]:
+        """Begin to answer a call, or find the answer that was begun.
+
+        The answer outlives the request that asked for it, so that a retry finds it.
+        """
+        task = self.answers.get(name)
+        if task is None:
+            task = self.answers[name] = asyncio.get_running_loop().create_task(answer())
+            task.add_done_callback(_noticed)
+        return task
+
+    def cancel(self) -> None:
+        """Give up the answers that are still being made."""
+        for task in self.answers.values():
+            task.cancel()
+
+
+def _noticed(task: asyncio.Task[str]) -> None:
+    """Keep asyncio from reporting a failure that nobody waited for: its request was given up."""
+    if not task.cancelled():
+        task.exception()
 
 
 class LiveEpisodes:
@@ -99,6 +128,7 @@ class LiveEpisodes:
         """Leave an episode's oracle and last observation; called before each `complete`."""
         live = self._live.get((task, sample, repeat))
         if live is None or live.oracle is not oracle:
+            self.drop(task, sample, repeat)
             self._live[task, sample, repeat] = LiveEpisode(oracle, observation)
         else:
             live.observation = observation
@@ -108,8 +138,9 @@ class LiveEpisodes:
         return self._live.get((task, sample, repeat))
 
     def drop(self, task: str, sample: str, repeat: int) -> None:
-        """Forget an episode that ended; unknown ones are no error."""
-        self._live.pop((task, sample, repeat), None)
+        """Forget an episode that ended, with answers still being made; unknown ones are no error."""
+        if (live := self._live.pop((task, sample, repeat), None)) is not None:
+            live.cancel()
 
 
 @asynccontextmanager

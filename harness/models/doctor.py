@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.errors import HarnessError, MissingPart
@@ -14,6 +13,7 @@ from harness.models.faults import Fault, classify
 from harness.models.open import api_key, base_url
 from harness.models.probe import Capabilities, from_info
 from harness.models.records import decode, record, rows
+from harness.needs import Finding
 from harness.templates import template
 from harness.types import Ask, CallKey, Message
 
@@ -21,28 +21,6 @@ Client = Literal["tgi", "text-generation"]
 _TIMEOUT_S = (5.0, 120.0)
 _KEY = CallKey("doctor", "probe", 0, 0)
 _TALK = (Message("user", "Say hello."),)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor's report.
-
-    Attributes:
-        level: `fail` stops a run, `warn` may spoil a number.
-        name: the endpoint, or the model's name.
-        state: what was found.
-        fix: what to do, empty when nothing is wrong.
-    """
-
-    level: Literal["ok", "warn", "fail"]
-    name: str
-    state: str
-    fix: str = ""
-
-    @property
-    def good(self) -> bool:
-        """Whether a run can go ahead."""
-        return self.level != "fail"
 
 
 def doctor_model(selector: str, endpoints: Sequence[str] = (), client: Client = "tgi") -> list[Finding]:

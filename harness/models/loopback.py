@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -15,33 +14,16 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
-from harness.errors import DataError, MissingPart
+from harness.models.answers import Answer, Asked, NoReply, oracle, read_replay, replay
 from harness.models.catalog import Entry
 from harness.models.client import LiveEpisodes
-from harness.models.records import decode, record
+from harness.models.records import decode, record, rows
 from harness.models.wire import clean
 from harness.types import CallKey
 
 log = logging.getLogger(__name__)
 _BODY_LIMIT = 256 << 20
 _CHOICE_GRAMMAR = re.compile(r"^ \??(?:\[(?P<letters>\w+)\]|\((?P<words>.*)\))$", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request: whose it is, the role and its key when an auxiliary role asks, and the prompt."""
-
-    key: CallKey
-    role: str
-    part: str
-    prompt: str
-
-
-Answer = Callable[[Asked], str]
-
-
-class NoReply(Exception):
-    """Nothing is recorded for a call; answered as 404, which no retry mends."""
 
 
 @asynccontextmanager
@@ -59,87 +41,17 @@ async def serve(entry: Entry, live: LiveEpisodes) -> AsyncGenerator[str, None]:
         await runner.cleanup()
 
 
-def oracle(live: LiveEpisodes) -> Answer:
-    """Answer from the oracle of the live episode; a repeated call gets the same answer.
-
-    For an auxiliary role the oracle's `role_reply(role, part, prompt)` answers, where it has one.
-    """
-
-    def answer(asked: Asked) -> str:
-        key = asked.key
-        found = live.get(key.task, key.sample, key.repeat)
-        if found is None:
-            raise NoReply(f"no live episode {key.task} {key.sample} #{key.repeat} was put for the oracle")
-        if asked.role:
-            speak = getattr(found.oracle, "role_reply", None)
-            if speak is None:
-                raise NoReply(f"the oracle of {key.task} does not play the role {asked.role}")
-            return str(speak(asked.role, asked.part, asked.prompt))
-        if key.call not in found.answers:
-            found.answers[key.call] = found.oracle.reply(found.observation)
-        return found.answers[key.call]
-
-    return answer
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What a replay file holds for one sample: the replies in order, and the roles' by `role/key`."""
-
-    replies: list[str]
-    roles: dict[str, str]
-
-
-def replay(recorded: Mapping[tuple[str, str], Recorded]) -> Answer:
-    """Answer reply number `call`; past the end the last one repeats."""
-
-    def answer(asked: Asked) -> str:
-        key = asked.key
-        found = recorded.get((key.task, key.sample))
-        if found is None or not found.replies:
-            raise NoReply(f"the replay file has no replies for task {key.task} sample {key.sample}")
-        if asked.role:
-            named = f"{asked.role}/{asked.part}"
-            if named not in found.roles:
-                raise NoReply(f"the replay file has no {named} for task {key.task} sample {key.sample}")
-            return found.roles[named]
-        return found.replies[min(key.call, len(found.replies) - 1)]
-
-    return answer
-
-
-def read_replay(path: Path) -> dict[tuple[str, str], Recorded]:
-    """Read `{"task", "sample", "replies": [...]}` lines; `"roles": {"ROLE/KEY": text}` is optional."""
-    if not path.is_file():
-        raise MissingPart(f"replay file {path} is not there; it is JSONL with task, sample and replies")
-    found: dict[tuple[str, str], Recorded] = {}
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = record(json.loads(line))  # which takes the lone surrogates a hostile reply may hold
-                said = Recorded(
-                    msgspec.convert(row["replies"], list[str]),
-                    msgspec.convert(row.get("roles", {}), dict[str, str]),
-                )
-                found[str(row["task"]), str(row["sample"])] = said
-            except (ValueError, KeyError, msgspec.ValidationError) as error:
-                raise DataError(f"{path}:{number}: not a replay line ({error})") from error
-    return found
-
-
 def application(answer: Answer, name: str) -> web.Application:
     """Build the server around a function that answers calls."""
 
     async def generate(request: web.Request) -> web.StreamResponse:
         prompt, sent = await _asked(request)
-        body, headers = _body(answer(_key(request, prompt)), prompt, sent)
+        body, headers = _body(await answer(_key(request, prompt)), prompt, sent)
         return _json(body, headers=headers)
 
     async def stream(request: web.Request) -> web.StreamResponse:
         prompt, sent = await _asked(request)
-        body, headers = _body(answer(_key(request, prompt)), prompt, sent)
+        body, headers = _body(await answer(_key(request, prompt)), prompt, sent)
         details = body["details"]
         last = {"finish_reason": details["finish_reason"], "generated_tokens": details["generated_tokens"]}
         last |= {"input_length": _tokens(prompt), "seed": details["seed"]}
@@ -151,8 +63,12 @@ def application(answer: Answer, name: str) -> web.Application:
         if record(decode(await request.read())).get("stream"):
             return await stream(request)
         prompt, sent = await _asked(request)
-        body, headers = _body(answer(_key(request, prompt)), prompt, sent)
+        body, headers = _body(await answer(_key(request, prompt)), prompt, sent)
         return _json([body], headers=headers)  # a list of one, as TGI's / has it
+
+    async def embed(request: web.Request) -> web.StreamResponse:
+        prompt = json.dumps(rows(record(decode(await request.read())).get("inputs")), ensure_ascii=False)
+        return _json(json.loads(await answer(_key(request, prompt))))
 
     async def tokenize(request: web.Request) -> web.StreamResponse:
         text, _ = await _asked(request)
@@ -169,6 +85,7 @@ def application(answer: Answer, name: str) -> web.Application:
     app.router.add_post("/", compat)
     app.router.add_post("/generate", generate)
     app.router.add_post("/generate_stream", stream)
+    app.router.add_post("/embed", embed)
     app.router.add_post("/tokenize", tokenize)
     app.router.add_get("/info", info)
     app.router.add_get("/health", health)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from harness.errors import MissingPart, UsageError
 from harness.models.catalog import Entry
-from harness.models.client import Model, Options
+from harness.models.client import ORACLE_S, Call, Model, Options
 from harness.models.clock import Clock
 from harness.models.endpoint import Endpoint
 from harness.models.openai import ChatModel, CompletionsModel
@@ -19,7 +20,7 @@ from harness.models.probe import alive, describe, survey
 from harness.models.tgi import TgiModel
 from harness.models.transport import Transport
 from harness.templates import Template, names, template
-from harness.types import Profile
+from harness.types import Profile, Reply
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ async def connect(
     token: str,
 ) -> Model:
     """Open the session, ask the endpoints who they are, and build the model."""
-    options = options or Options()
+    options = _patient(entry, options or Options())
     if not endpoints:
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
@@ -70,10 +71,24 @@ async def connect(
     return model(entry, pool, transport, templates=chosen, info=info, options=options)
 
 
+def _patient(entry: Entry, options: Options) -> Options:
+    """An oracle's server says nothing until the reply is found."""
+    waits = entry.kind == "oracle" and options.read_s is None
+    return replace(options, read_s=ORACLE_S) if waits else options
+
+
+class OracleModel(TgiModel):
+    """A task's own oracle, which may take longer to answer than an endpoint is given."""
+
+    async def complete(self, call: Call) -> Reply:
+        """Answer a call as any model does, but wait for the oracle in any case."""
+        return await super().complete(replace(call, deadline_s=max(call.deadline_s, ORACLE_S)))
+
+
 _KINDS: Mapping[str, type[TgiModel] | type[CompletionsModel]] = {
     "tgi": TgiModel,
     "hf": TgiModel,
-    "oracle": TgiModel,
+    "oracle": OracleModel,
     "replay": TgiModel,
     "openai": CompletionsModel,
     "chat": ChatModel,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -14,7 +17,14 @@ from harness.models.client import DEADLINE_S, Call, LiveEpisodes, Model, open_mo
 from harness.seeds import derive
 from harness.types import Ask, CallKey, Message, Profile, Reply
 
+EMBEDDER = "embedder"
+"""The role whose model embeds: its name says so, since nothing else about `NAME@URL` does."""
+
+_LOCAL, _LOOPBACK = "st:", ("oracle", "replay:")
 _FORM = re.compile(r"(?P<role>[a-z][a-z0-9_]*)=(?P<selector>.+?)(?:@(?P<url>https?://\S+))?")
+
+
+Vectors = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,10 @@ async def open_role(
         yield tested
         return
     selector = spec.selector
+    if selector.startswith(_LOCAL) or (spec.role == EMBEDDER and not selector.startswith(_LOOPBACK)):
+        async with _open_embedder(spec, concurrency) as embedder:
+            yield embedder
+        return
     if spec.endpoints and ":" not in selector and "@" not in selector and selector not in catalog.load():
         selector += "@chat"
     async with open_model(
@@ -86,6 +100,27 @@ async def open_role(
         yield model
 
 
+@asynccontextmanager
+async def _open_embedder(spec: RoleSpec, concurrency: int | None) -> AsyncGenerator[Model, None]:
+    if spec.selector.startswith(_LOCAL):
+        from harness.models.embed_local import open_local
+
+        async with open_local(spec.selector.removeprefix(_LOCAL)) as local:
+            yield local
+        return
+    if not spec.endpoints:
+        raise UsageError(
+            f"--role {spec.role}={spec.selector}: write {spec.role}=NAME@URL of an embeddings server, "
+            f"or {spec.role}=st:FOLDER"
+        )
+    from harness.models.embed import open_embedder
+
+    async with open_embedder(
+        spec.selector, spec.endpoints, token=_token(spec), concurrency=concurrency
+    ) as remote:
+        yield remote
+
+
 def _token(spec: RoleSpec) -> str:
     """Find the role's API key in the environment; OpenAI's is sent to OpenAI only."""
     if token := os.environ.get(f"HARNESS_{spec.role.upper()}_API_KEY", ""):
@@ -97,8 +132,9 @@ def _token(spec: RoleSpec) -> str:
 class BoundChat:
     """A role within one episode: implements `harness.types.Chat`.
 
+    Each key is asked for once; asking again, in a rebuilt episode say, finds the recorded answer.
+
     Args:
-        recorded: answers by key; one that is there is not asked for again (a rebuilt or replayed episode).
         log: called with every exchange that was really made.
         seed: the episode's; each key derives its own.
     """
@@ -109,7 +145,6 @@ class BoundChat:
         model: Model,
         episode: CallKey,
         *,
-        recorded: Mapping[str, str] | None = None,
         log: Callable[[RoleCall], None] | None = None,
         seed: int = 0,
         suite: str = "",
@@ -118,7 +153,9 @@ class BoundChat:
         self._role = role
         self._model = model
         self._episode = episode
-        self._recorded = dict(recorded or {})
+        self._recorded: dict[str, str] = {}
+        self._vectors: dict[str, Vectors] = {}
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._log = log
         self._seed = seed
         self._suite = suite
@@ -130,8 +167,12 @@ class BoundChat:
         Raises:
             InfraError: the role failed; its context overflowing is no failure of the tested model.
         """
-        if key in self._recorded:
-            return Reply(self._recorded[key], notes=("recorded",))
+        async with self._asking[key]:
+            if key in self._recorded:
+                return Reply(self._recorded[key], notes=("recorded",))
+            return await self._asked(key, messages, ask)
+
+    async def _asked(self, key: str, messages: tuple[Message, ...] | str, ask: Ask) -> Reply:
         raw, talk = (messages, ()) if isinstance(messages, str) else (None, messages)
         call = Call(
             self._episode,
@@ -157,3 +198,28 @@ class BoundChat:
             prompt = raw if raw is not None else self._model.render(talk, self._suite)
             self._log(RoleCall(self._role, key, prompt, reply))
         return reply
+
+    async def embed(self, key: str, texts: tuple[str, ...]) -> Vectors:
+        """Turn texts into vectors of one length, in the order of the texts.
+
+        Raises:
+            InfraError: the role failed, or gave no such vectors; the message names role and endpoint.
+        """
+        if not texts:
+            return ()
+        async with self._asking[key]:
+            if key not in self._vectors:
+                self._vectors[key] = await self._embedded(key, texts)
+            return self._vectors[key]
+
+    async def _embedded(self, key: str, texts: tuple[str, ...]) -> Vectors:
+        from harness.models.embed import Embed, embed
+
+        try:
+            found = await embed(self._model, Embed(self._episode, self._role, key, texts, self._deadline_s))
+        except HarnessError as error:
+            raise InfraError(f"role {self._role}, {key}: {error}") from error
+        if self._log is not None:
+            prompt, said = json.dumps(texts, ensure_ascii=False), json.dumps(found.vectors)
+            self._log(RoleCall(self._role, key, prompt, Reply(said, prompt_tokens=found.tokens)))
+        return found.vectors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -11,7 +11,8 @@ from harness import stats
 from harness.completeness import tolerated
 from harness.judge import metric_name
 from harness.report import reference
-from harness.report.model import Normalize, Report, RunData, SuiteLine, TaskData, TaskLine
+from harness.report.columns import OUTCOMES, outcomes
+from harness.report.model import Aggregate, Normalize, Report, RunData, SuiteLine, TaskData, TaskLine
 
 FLAGGED = 0.98
 """Below this share of counted episodes a task is left out of means."""
@@ -59,10 +60,9 @@ def _line(task: TaskData, rules: Rules) -> TaskLine:
 
 
 def _count(line: TaskLine, task: TaskData) -> None:
-    outcomes = Counter(row.outcome for row in task.rows)
+    counts = outcomes(task.rows)
     line.planned, line.infra_error, line.pending = task.planned, task.infra_error, task.pending
-    line.scored, line.limit = outcomes["scored"], outcomes["limit"]
-    line.model_error = outcomes["model_error"]
+    line.scored, line.limit, line.model_error = (counts.get(name, 0) for name in OUTCOMES)
     line.episodes = task.rows
     counted = len(task.rows) + task.pending
     tried = counted + task.infra_error
@@ -84,16 +84,33 @@ def _value(line: TaskLine, task: TaskData) -> None:
         return
     if task.pending or task.aggregate is None or not task.rows:
         return
-    scale = 100.0 if task.unit == "percent" else 1.0
-    numbers = dict(task.aggregate(task.rows))
+    try:
+        numbers = dict(task.aggregate(task.rows))
+    except (ValueError, ArithmeticError, LookupError, TypeError) as error:
+        line.complete = False
+        line.notes.append(f"no headline: the task cannot aggregate its rows ({error!r})")
+        return
     line.metrics = numbers
     if task.metric not in numbers:
         line.notes.append("the task withholds its headline: its metrics say what is missing")
         return
-    line.score = numbers.pop(task.metric) * scale
-    statistic = None if task.mean else stats.headline(task.aggregate, task.metric)
-    ci = stats.interval(task.rows, statistic, proportion=task.unit == "percent")
+    value = numbers.pop(task.metric)
+    if not math.isfinite(value):
+        line.notes.append(f"the task's headline is {value}: no number")
+        return
+    scale = 100.0 if task.unit == "percent" else 1.0
+    line.score = value * scale
+    ci = _interval(task, task.aggregate, value)
     line.ci = (ci[0] * scale, ci[1] * scale) if ci else None
+
+
+def _interval(task: TaskData, aggregate: Aggregate, value: float) -> tuple[float, float] | None:
+    """Resample what the task declares, or what its aggregate prints where that is another number."""
+    statistic = task.headline
+    if statistic is None or not math.isclose(statistic(task.rows), value, rel_tol=1e-9, abs_tol=1e-12):
+        statistic = stats.headline(aggregate, task.metric)
+    percent = task.unit == "percent"
+    return stats.interval(task.rows, statistic, proportion=percent, own_aggregate=task.own_aggregate)
 
 
 def _relate(line: TaskLine, rules: Rules) -> None:

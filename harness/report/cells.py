@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from harness.report.columns import told
 from harness.report.model import Report, SuiteLine, TaskLine
 
 NONE = "—"
 REFERENCE = {"gpt4": "GPT-4", "agenttuning": "mean of 5", "model": "other run"}
 SHOWN = 6
 """Further metrics shown under a table; all of them are in the JSON."""
+TEXT = 60
+"""Characters of an answer or a target in a line; all of them are in the JSON."""
 
 Kind = Literal["head", "task", "total"]
 
@@ -204,6 +207,7 @@ def _further(line: TaskLine) -> str:
 def _episodes(report: Report) -> list[str]:
     lines = ["", f"episodes of {report.run}"]
     for line in report.tasks.values():
-        for row in line.episodes:
-            lines.append(f"  {line.name} {row.sample} #{row.repeat} {row.outcome} {row.value:g}")
+        for row, texts in told(line.episodes):
+            said = f" {texts.answer[:TEXT]!r} for {texts.target[:TEXT]!r}" if any(texts) else ""
+            lines.append(f"  {line.name} {row.sample} #{row.repeat} {row.outcome} {row.value:g}{said}")
     return lines

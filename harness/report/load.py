@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from harness import registry
 from harness.episode import BaseTask, Task
-from harness.errors import UsageError
+from harness.errors import StoreError, UsageError
+from harness.reader import Reader, Texts
 from harness.report import reference
+from harness.report.collect import Collector
 from harness.report.model import Aggregate, RunData, TaskData
-from harness.store import Item, Store, Stored
-from harness.types import Source, TaskSpec, Unit
+from harness.types import Mean, Source, Unit
+from harness.types.options import declared
 
 FILE = "run.sqlite"
-PAPER_JUDGE = "gpt-4-0613"
 RESULTS = Path("results/runs")
 
 
@@ -41,120 +42,170 @@ def find(name: str | None, results: Path = RESULTS) -> Path:
 
 
 def load(name: str | None, results: Path = RESULTS) -> RunData:
-    """Read a run, or a published model when `name` starts with `reference:`."""
+    """Read a run, or a published model when `name` starts with `reference:`.
+
+    Raises:
+        UsageError: there is no such run.
+        StoreError: its file cannot be read, or holds no run.
+    """
     if name is not None and name.startswith(reference.PREFIX):
         return reference.as_run(name)
     directory = find(name, results)
-    store = Store(directory / FILE, readonly=True)
-    try:
-        return _read(store, directory)
-    finally:
-        store.close()
+    with Reader(directory / FILE) as reader:
+        return _read(reader, directory)
 
 
-def _read(store: Store, directory: Path) -> RunData:
-    config: Mapping[str, Any] = store.meta("config")
-    specs: Mapping[str, Mapping[str, Any]] = store.meta("specs")
-    planned = Counter(item.task for item in store.planned())
-    attempts = list(store.attempts())
-    tasks = {
-        name: _task(store, name, facts, config, planned[name], [a for a in attempts if a.item.task == name])
-        for name, facts in specs.items()
-    }
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What a task's world said of itself.
+
+    Attributes:
+        notes: what a reader of the number must know.
+        unlike: why the scores are not comparable with the published ones, stand-ins first.
+    """
+
+    notes: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a run's file says of the whole run and of one task of it.
+
+    Attributes:
+        config: of the run.
+        chosen: what was chosen for the task.
+        facts: of the task's spec at the time of the run.
+        world: what the task's world said of itself.
+        judge: who judged, empty when nobody did.
+        traits: what was noticed while it ran.
+    """
+
+    config: Mapping[str, Any]
+    chosen: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    world: _World
+    judge: str
+    traits: Sequence[str]
+
+
+def _read(reader: Reader, directory: Path) -> RunData:
+    config = cast("Mapping[str, Any] | None", reader.meta("config"))
+    specs = cast("Mapping[str, Mapping[str, Any]] | None", reader.meta("specs"))
+    if config is None or specs is None:
+        raise StoreError(f"{reader.path} holds no run: give the directory of one")
+    installed = {name: registry.load(name) if name in registry.names() else None for name in specs}
+    collected = _collect(reader, installed)
+    planned = reader.counts()
+    tasks: dict[str, TaskData] = {}
+    for name, facts in specs.items():
+        said = _said(reader, name, config, facts)
+        data = TaskData(name, str(facts["metric"]), cast(Unit, facts["unit"]), planned.get(name, 0))
+        _fill(data, collected[name], said, installed[name])
+        tasks[name] = data
     notes = [f"profile {config['profile']}, decoding {config['decoding']}, seed {config['seed']}"]
     if config["shard"]:
         notes.append(f"shard {config['shard'][0]}/{config['shard'][1]} of the plan")
     suites = cast("dict[str, list[str]]", config["suites"])
-    missing = cast("Mapping[str, list[str]]", store.meta("missing") or {})
+    missing = cast("Mapping[str, list[str]]", reader.meta("missing") or {})
     return RunData(directory.name, str(config["model"]), tasks, suites, missing, tuple(notes))
 
 
-def _task(
-    store: Store,
-    name: str,
-    facts: Mapping[str, Any],
-    config: Mapping[str, Any],
-    planned: int,
-    attempts: list[Stored],
-) -> TaskData:
-    chosen: Mapping[str, Any] = config["tasks"][name]
-    data = TaskData(name, str(facts["metric"]), cast(Unit, facts["unit"]), planned)
-    data.source = cast(Source, chosen["source"])
-    done: set[Item] = set()
-    failed: set[Item] = set()
-    for attempt in attempts:
-        if not attempt.final:
-            failed.add(attempt.item)
-            continue
-        done.add(attempt.item)
-        if attempt.value is None:
-            data.pending += 1
-        else:
-            data.rows.append(attempt.row())
-    data.rows.sort(key=lambda row: (row.sample, row.repeat))
-    data.infra_error = len(failed - done)
-    spec = _installed(data, name, int(chosen["version"]))
-    data.judge = _judge(store, name)
-    data.unlike = tuple(_unlike(spec, chosen, config))
-    data.unlike = (*data.unlike, *_stand_ins(store, name))
-    if data.judge and data.judge != PAPER_JUDGE:
-        data.unlike = (*data.unlike, f"judged by {data.judge}, published by {PAPER_JUDGE}")
-    data.notes = (*data.notes, *_notes(store, name, facts, chosen))
-    return data
+def _collect(reader: Reader, installed: Mapping[str, Task | None]) -> dict[str, Collector]:
+    """Sort the file's attempts by task; those of a task that the run does not name are no part of it."""
+    file = str(reader.path)
+    found = {
+        name: Collector(file, task.old_labels if task else lambda sample, metrics: {})
+        for name, task in installed.items()
+    }
+    for attempt in reader.episodes():
+        if attempt.task in found:
+            found[attempt.task].add(attempt)
+    path = reader.path
+    for collector in found.values():
+        collector.columns.sort()
+        collector.columns.texts = lambda ids: _texts(path, ids)
+    return found
 
 
-def _stand_ins(store: Store, name: str) -> tuple[str, ...]:
-    """A world says under `comparable` what it replaced: `no (offline wiki)`."""
-    fingerprint = cast("Mapping[str, str]", store.meta(f"fingerprint/{name}") or {})
-    said = fingerprint.get("comparable", "yes")
-    return (said.removeprefix("no").strip(" ()") or "not comparable",) if said.startswith("no") else ()
+def _texts(path: Path, ids: Sequence[int]) -> Mapping[int, Texts]:
+    with Reader(path) as reader:
+        return reader.texts(ids)
 
 
-def _judge(store: Store, name: str) -> str:
-    found = cast("Mapping[str, Any] | None", store.meta(f"judge/{name}"))
-    return str(found["judge"]) if found else ""
+def _said(reader: Reader, name: str, config: Mapping[str, Any], facts: Mapping[str, Any]) -> _Said:
+    judge = cast("Mapping[str, Any] | None", reader.meta(f"judge/{name}"))
+    return _Said(
+        config,
+        config["tasks"][name],
+        facts,
+        _world(reader, name),
+        str(judge["judge"]) if judge else "",
+        cast("list[str]", reader.meta(f"traits/{name}") or []),
+    )
 
 
-def _installed(data: TaskData, name: str, version: int) -> TaskSpec | None:
+def _fill(data: TaskData, collected: Collector, said: _Said, task: Task | None) -> None:
+    data.source = cast(Source, said.chosen["source"])
+    data.rows, data.pending = collected.columns, collected.pending
+    data.infra_error = collected.infra_errors()
+    data.judge = said.judge
+    _installed(data, task, int(said.chosen["version"]))
+    data.unlike = (*_unlike(task, said), *said.world.unlike)
+    published = task.spec.paper_judge if task else ""
+    if data.judge and published and data.judge != published:
+        data.unlike = (*data.unlike, f"judged by {data.judge}, published by {published}")
+    data.notes = (*data.notes, *_notes(said), *collected.notes())
+
+
+def _world(reader: Reader, name: str) -> _World:
+    found = cast("Mapping[str, Any] | None", reader.meta(f"world/{name}"))
+    if found is not None:
+        reason = str(found.get("comparable") or "")
+        unlike = [*map(str, found.get("stand_ins", ())), *([reason] if reason else [])]
+        return _World(tuple(map(str, found.get("notes", ()))), tuple(unlike))
+    # Store version 1 kept them among the hashes: `note`, and under `comparable` `no (offline wiki)`.
+    old = cast("Mapping[str, str]", reader.meta(f"fingerprint/{name}") or {})
+    said = old.get("comparable", "yes")
+    unlike = [said.removeprefix("no").strip(" ()") or "not comparable"] if said.startswith("no") else []
+    return _World((old["note"],) if old.get("note") else (), tuple(unlike))
+
+
+def _installed(data: TaskData, task: Task | None, version: int) -> None:
     """Take the aggregate of the installed task; without it the plain mean, and say so."""
-    fallback: Aggregate = lambda rows: {data.metric: sum(r.value for r in rows) / len(rows)}  # noqa: E731
-    data.aggregate, data.mean = fallback, True
-    if name not in registry.names():
+    if task is None:
+        fallback: Aggregate = lambda rows: {data.metric: sum(r.value for r in rows) / len(rows)}  # noqa: E731
+        data.aggregate, data.headline = fallback, Mean()
         data.notes = ("the task is not installed here: the headline is the plain mean",)
-        return None
-    task: Task = registry.load(name)
+        return
     if task.spec.version != version:
         data.notes = (f"run with version {version} of the task, aggregated by version {task.spec.version}",)
-    data.aggregate = task.aggregate
-    data.mean = getattr(type(task), "aggregate", None) is BaseTask.aggregate
-    return task.spec
+    data.aggregate, data.headline = task.aggregate, task.spec.headline
+    data.own_aggregate = type(task).aggregate is not BaseTask.aggregate
 
 
-def _unlike(spec: TaskSpec | None, chosen: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+def _unlike(task: Task | None, said: _Said) -> list[str]:
     """Why a score does not stand beside the published one."""
+    chosen, profile = said.chosen, said.config["profile"]
     reasons: list[str] = []
     if chosen["source"] == "fixture":
         reasons.append("fixture data")
-    elif spec is not None and spec.paper_n and chosen["count"] != spec.paper_n:
-        reasons.append(f"{chosen['count']} samples, published on {spec.paper_n}")
-    if config["profile"] != "paper":
-        reasons.append(f"profile {config['profile']}")
-    if spec is not None:
-        paper = {option.name: option.paper for option in spec.options}
+    elif task is not None and task.spec.paper_n and chosen["count"] != task.spec.paper_n:
+        reasons.append(f"{chosen['count']} samples, published on {task.spec.paper_n}")
+    if profile != "paper":
+        reasons.append(f"profile {profile}")
+    if task is not None:
+        paper = {option.name: option.paper for option in declared(task.Options)}
         changed = [key for key, value in chosen["options"].items() if paper.get(key, value) != value]
-        if changed and config["profile"] == "paper":
+        if changed and profile == "paper":
             reasons.append(f"options {', '.join(sorted(changed))}")
     return reasons
 
 
-def _notes(store: Store, name: str, facts: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
+def _notes(said: _Said) -> list[str]:
     notes: list[str] = []
-    if chosen["source"] == "fixture":
+    if said.chosen["source"] == "fixture":
         notes.append("FIXTURE: self-made samples, not the benchmark")
-    for line, reason in cast("Mapping[str, str]", facts["excepts"]).items():
+    for line, reason in cast("Mapping[str, str]", said.facts["excepts"]).items():
         notes.append(f"contract exception {line}: {reason}")
-    shown = cast("Mapping[str, str]", store.meta(f"fingerprint/{name}") or {}).get("note")
-    if shown:
-        notes.append(shown)
-    notes += cast("list[str]", store.meta(f"traits/{name}") or [])
-    return notes
+    return [*notes, *said.world.notes, *said.traits]

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.types import Row, Source, Unit
+from harness.reader import Texts
+from harness.report.columns import told
+from harness.types import Row, Source, Statistic, Unit
 
 Normalize = Literal["none", "gpt4", "agenttuning", "model"]
 Aggregate = Callable[[Sequence[Row]], Mapping[str, float]]
@@ -23,7 +25,8 @@ class TaskData:
         infra_error: planned episodes that only ever failed in the infrastructure.
         pending: complete episodes that wait for a judge.
         aggregate: the task's own; None when the value is a published one.
-        mean: whether the headline is the plain mean of the values.
+        headline: the statistic that the task declares for its metric.
+        own_aggregate: whether the task computes its numbers itself (see `stats.interval`).
         published: a score in `unit` from the literature, instead of rows.
         unlike: why the score does not stand beside published ones; empty when it does.
         notes: what a reader of the number must know.
@@ -36,11 +39,12 @@ class TaskData:
     unit: Unit
     planned: int = 0
     judge: str = ""
-    rows: list[Row] = field(default_factory=list[Row])
+    rows: Sequence[Row] = ()
     infra_error: int = 0
     pending: int = 0
     aggregate: Aggregate | None = None
-    mean: bool = False
+    headline: Statistic | None = None
+    own_aggregate: bool = False
     published: float | None = None
     unlike: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -101,11 +105,15 @@ class TaskLine:
     source: Source = "mirror"
     in_means: bool = True
     metrics: dict[str, float] = field(default_factory=dict[str, float])
-    episodes: list[Row] = field(default_factory=list[Row])
+    episodes: Sequence[Row] = ()
     notes: list[str] = field(default_factory=list[str])
 
     def json(self) -> dict[str, Any]:
-        """The task's part of the JSON report (a published contract)."""
+        """The task's part of the JSON report (a published contract), episodes and all."""
+        return {**self.facts(), "episodes": [episode(row, texts) for row, texts in told(self.episodes)]}
+
+    def facts(self) -> dict[str, Any]:
+        """The task's part of the JSON report without its episodes."""
         return {
             "metric": self.metric,
             "unit": self.unit,
@@ -119,17 +127,19 @@ class TaskLine:
             "reference": self.reference,
             "relative": self.relative,
             "metrics": _finite(self.metrics),
-            "episodes": [
-                {
-                    "sample": row.sample,
-                    "repeat": row.repeat,
-                    "outcome": row.outcome,
-                    "value": row.value,
-                    "metrics": _finite(row.metrics),
-                }
-                for row in self.episodes
-            ],
         }
+
+
+def episode(row: Row, texts: Texts) -> dict[str, Any]:
+    """An episode's part of the JSON report; answer and target are there when the store has one of them."""
+    found: dict[str, Any] = {
+        "sample": row.sample,
+        "repeat": row.repeat,
+        "outcome": row.outcome,
+        "value": row.value,
+        "metrics": _finite(row.metrics),
+    }
+    return found | texts._asdict() if any(texts) else found
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
@@ -180,6 +190,10 @@ class Report:
 
     def json(self) -> dict[str, Any]:
         """The JSON report (a published contract)."""
+        return {**self.facts(), "tasks": {name: line.json() for name, line in self.tasks.items()}}
+
+    def facts(self) -> dict[str, Any]:
+        """The JSON report without its tasks."""
         return {
             "run": self.run,
             "model": self.model,
@@ -193,5 +207,4 @@ class Report:
                 }
                 for name, suite in self.suites.items()
             },
-            "tasks": {name: line.json() for name, line in self.tasks.items()},
         }

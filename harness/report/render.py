@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-import json
 import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.report.cells import Table, layout
+from harness.report.columns import told
+from harness.report.document import pieces
 from harness.report.model import Report
 
 if TYPE_CHECKING:
@@ -23,12 +24,11 @@ def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -
 
     Args:
         reports: all built with the same rules.
-        form: `json` is a list when there are several reports.
+        form: `json` is a list when there are several reports (`document.pieces` writes it bit by bit).
         episodes: add a line per episode (always there in JSON; `csv` becomes a row per episode).
     """
     if form == "json":
-        data = [report.json() for report in reports]
-        return json.dumps(data[0] if len(data) == 1 else data, ensure_ascii=False, indent=1, allow_nan=False)
+        return "".join(pieces(reports))
     if form == "csv":
         made: Any = episode_frame(reports) if episodes else frame(reports)
         return str(made.to_csv(index=False, lineterminator="\n")).rstrip("\n")
@@ -68,9 +68,9 @@ def frame(reports: Sequence[Report]) -> DataFrame:
     for report in reports:
         whose = {"run": report.run, "model": report.model}
         for name, line in report.tasks.items():
-            facts = line.json()
+            facts = line.facts()
             low, high = line.ci or (None, None)
-            del facts["episodes"], facts["ci"], facts["metrics"]
+            del facts["ci"], facts["metrics"]
             facts |= {f"metric:{key}": value for key, value in line.metrics.items()}
             source = "published" if line.published else line.source
             rows.append({**whose, "task": name, "source": source, "low": low, "high": high, **facts})
@@ -95,10 +95,11 @@ def episode_frame(reports: Sequence[Report]) -> DataFrame:
                 "outcome": row.outcome,
                 "value": row.value,
                 **{f"metric:{key}": value for key, value in row.metrics.items()},
+                **(texts._asdict() if any(texts) else {}),
             }
             for report in reports
             for line in report.tasks.values()
-            for row in line.episodes
+            for row, texts in told(line.episodes)
         ],
         columns=None if any(t.episodes for r in reports for t in r.tasks.values()) else ["run", "task"],
     )

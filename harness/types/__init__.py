@@ -1,6 +1,8 @@
 """The values that pass between an episode, a model and the loop that joins them."""
 
-from harness.types.spec import Capacity, Context, Limits, Option, Profile, Source, TaskSpec, Unit, Value
+from harness.types.average import Macro, Mean, Statistic, Table, by, macro, mean, metric_means
+from harness.types.options import NoOptions, Option, Profile, Value, option
+from harness.types.spec import Capacity, Context, Limits, Source, TaskConfig, TaskSpec, Unit
 from harness.types.talk import (
     Ask,
     CallKey,
@@ -27,7 +29,10 @@ __all__ = [
     "Context",
     "JudgeAsk",
     "Limits",
+    "Macro",
+    "Mean",
     "Message",
+    "NoOptions",
     "Observation",
     "Option",
     "Outcome",
@@ -40,8 +45,16 @@ __all__ = [
     "Sample",
     "Score",
     "Source",
+    "Statistic",
+    "Table",
+    "TaskConfig",
     "TaskSpec",
     "Unit",
     "Value",
     "Verdict",
+    "by",
+    "macro",
+    "mean",
+    "metric_means",
+    "option",
 ]

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from harness.types.talk import Chat
+from harness.types.average import MEAN, Statistic
+from harness.types.options import NO_OPTIONS, Profile, Value
 
-if TYPE_CHECKING:
-    from harness.needs import Need
-
-Profile = Literal["paper", "fixed"]
 Source = Literal["mirror", "cache", "fixture"]
 Unit = Literal["percent", "points"]
-Value = int | float | str | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +22,11 @@ class Capacity:
         memory_mb: resident memory per live episode.
         cpu: share of a core while its environment works.
         live: most episodes of this world alive at once; None leaves it to memory.
-        locks: names held exclusively while an episode of this world lives.
     """
 
     memory_mb: int = 1
     cpu: float = 0.01
     live: int | None = None
-    locks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +40,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
-    """A choice the user has with `--set TASK.NAME=VALUE`.
-
-    Attributes:
-        kind: type of the value: bool, int, float or str.
-        paper: value under `--profile paper`.
-        fixed: value under `--profile fixed`.
-        choices: the only values allowed, empty for any.
-        optional: whether `none` is a value.
-    """
-
-    name: str
-    kind: type[int] | type[float] | type[str] | type[bool]
-    paper: Value
-    fixed: Value
-    help: str
-    choices: tuple[Value, ...] = ()
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """What the harness knows of a benchmark before it runs.
 
@@ -74,11 +47,11 @@ class TaskSpec:
         name: the task's name everywhere: folder, JSON keys, `--task`.
         version: raised whenever a change may move a number; part of every row's identity.
         suite: `held-in`, `held-out` or `general`.
-        metric: the headline; `aggregate` returns it under this key.
+        metric: the headline's name; `aggregate` returns it under this key.
+        headline: how the headline is computed from rows; the report's interval resamples it.
         unit: `percent` (values in [0, 1] are printed times 100) or `points`.
         splits: names `--split` accepts, the default first.
         history: name of a policy in `harness.history`.
-        needs: programs and packages that must be present, each with its fix.
         roles: auxiliary models the task asks for (`judge`, `tool_llm`, ...).
         expected_turns: for the plan and its estimate.
         ceiling: what the oracle reaches, in `unit`, by (profile, data source).
@@ -95,12 +68,11 @@ class TaskSpec:
     version: int
     suite: str
     metric: str
+    headline: Statistic = MEAN
     unit: Unit = "percent"
     splits: tuple[str, ...] = ("test",)
     limits: Limits = Limits()
     history: str = "none"
-    needs: tuple[Need, ...] = ()
-    options: tuple[Option, ...] = ()
     roles: tuple[str, ...] = ()
     expected_turns: int = 1
     ceiling: Mapping[tuple[Profile, str], float] = field(default_factory=dict[tuple[Profile, str], float])
@@ -113,22 +85,31 @@ class TaskSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What a task is given to work with.
+class TaskConfig:
+    """What is known of a task's part of a run before anything is started.
 
     Attributes:
         data: the task's data folder, laid out as in the mirror; a fixture has the same layout.
-        work: a private scratch folder for this run of the task, removed afterwards.
-        seed: the run's seed; derive others from it with `harness.seeds.derive`.
-        options: every option of the spec with its value for this run.
-        models: auxiliary models by role.
+        options: an instance of the task's `Options` with the values of this run.
         source: where `data` came from; a fixture marks every table.
+        split: which of the spec's splits is played.
+        roles: names of the auxiliary models that are bound.
     """
 
     data: Path
-    work: Path
-    seed: int = 0
-    options: Mapping[str, Value] = field(default_factory=dict[str, Value])
-    models: Mapping[str, Chat] = field(default_factory=dict[str, Chat])
+    options: Any = NO_OPTIONS
     profile: Profile = "paper"
     source: Source = "mirror"
+    split: str = "test"
+    roles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context(TaskConfig):
+    """What a task's world is given to work with.
+
+    Attributes:
+        work: a private scratch folder for this run of the task, removed afterwards.
+    """
+
+    work: Path

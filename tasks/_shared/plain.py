@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from harness.episode import Episode
-from harness.types import Capacity, Sample
+from harness.episode import BaseWorld, Episode
+from harness.types import Capacity, Chat, Sample
 
 
-class PlainWorld:
+class PlainWorld(BaseWorld):
     """Builds episodes from samples; owns no process."""
 
     capacity = Capacity(memory_mb=1, cpu=0.001)
@@ -18,9 +18,9 @@ class PlainWorld:
         self._build = build
         self.fingerprint = fingerprint
 
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> Episode:
-        """Build an episode; repeats and seeds change nothing but the model's sampling."""
-        del repeat, seed
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
+        """Build an episode; a seed changes nothing but the model's sampling."""
+        del chats, seed
         return self._build(sample)
 
 

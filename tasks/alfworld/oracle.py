@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.episode import BaseOracle
 from harness.types import Observation
 
 
-class AlfWorldOracle:
+class AlfWorldOracle(BaseOracle):
     """Gives the winning commands in order, in the form the exemplars use."""
 
     def __init__(self, walkthrough: Sequence[str]) -> None:
         self._steps = list(walkthrough)
         self._next = 0
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         """Give the next command; after the last one, look around."""
         self._steps = self._steps or list(observation.info.get("plan", ()))
         step = self._steps[self._next] if self._next < len(self._steps) else "look"

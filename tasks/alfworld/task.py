@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from harness.episode import BaseTask, World
 from harness.errors import DataError
-from harness.needs import package
-from harness.types import Ask, Context, Limits, Option, Sample, TaskSpec
+from harness.needs import Need, package
+from harness.types import Ask, Context, Limits, Sample, TaskConfig, TaskSpec, option
 from tasks.alfworld import action, prompts
 from tasks.alfworld.episode import MAX_NEW_TOKENS, AlfWorldEpisode, Rules
 from tasks.alfworld.game import Game, kind, legacy, read, read_logic, sample_id
@@ -24,33 +25,27 @@ LOGIC = Path("AgentBench/data/alfworld/logic")
 CONTEXT = 4096
 """Tokens of the paper's server; upstream asks it to cut prompts to what the reply leaves of them."""
 
-OPTIONS = (
-    Option(
-        "protocol",
-        str,
+
+@dataclass(frozen=True, slots=True)
+class AlfWorldOptions:
+    """Whose prompts, rules and grammar are in force."""
+
+    protocol: str = option(
         "agenttuning",
-        "agenttuning",
-        "whose prompts and rules: AgentTuning's, or AgentBench v0.2's (actions listed, ACTION: required)",
+        help="whose prompts and rules: AgentTuning's, or AgentBench v0.2's (ACTION: required)",
         choices=("agenttuning", "agentbench-v0.2"),
-    ),
-    Option(
-        "grammar",
-        str,
+    )
+    grammar: str = option(
         "legacy",
-        "legacy",
-        "language of the games: that of 2023 (put .. in/on ..), or the game file's own (move .. to ..)",
+        help="language of the games: that of 2023 (put .. in/on ..), or the game file's own (move .. to ..)",
         choices=("legacy", "native"),
-    ),
-    Option(
-        "match",
-        str,
+    )
+    match: str = option(
         "bleu",
-        "bleu",
-        "bleu executes the admissible command most like the action; exact executes only what is said",
+        help="bleu executes the admissible command most like the action; exact only what is said",
         choices=("bleu", "exact"),
-    ),
-    Option("show_actions", bool, False, False, "list the admissible commands in the newest turn"),
-)
+    )
+    show_actions: bool = option(False, help="list the admissible commands in the newest turn")
 
 
 class AlfWorldTask(BaseTask):
@@ -64,19 +59,19 @@ class AlfWorldTask(BaseTask):
         splits=("std", "dev"),
         limits=Limits(turns=35, reset_s=600.0, step_s=300.0, episode_s=3600.0),
         history="segments-3500",
-        needs=(
-            package("textworld", extra="alfworld"),
-            package("fast_downward", extra="alfworld"),
-        ),
-        options=OPTIONS,
         expected_turns=15,
         ceiling={(p, d): 100.0 for p in ("paper", "fixed") for d in ("mirror", "fixture")},
         released={"temperature": 0.7},
         paper_n=50,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        path = ctx.data / SPLITS / f"{split}.json"
+    Options = AlfWorldOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        return (package("textworld", extra="alfworld"), package("fast_downward", extra="alfworld"))
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
+        path = cfg.data / SPLITS / f"{cfg.split}.json"
         try:
             groups: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
             games = [game for group in groups.values() for game in group]
@@ -100,7 +95,7 @@ class AlfWorldTask(BaseTask):
             for kind in sorted(rules.prompts.exemplars)
         }
         parts = {"prompt": "\x1d".join(shown.values())}
-        if ctx.options["grammar"] == "legacy":
+        if ctx.options.grammar == "legacy":
             parts |= {"domain": logic.domain, "grammar": logic.grammar}
         return alfworld(ctx, build, parts)
 
@@ -109,20 +104,20 @@ class AlfWorldTask(BaseTask):
 
 
 def _rules(ctx: Context) -> Rules:
-    protocol = cast(prompts.Protocol, ctx.options["protocol"])
+    protocol = cast(prompts.Protocol, ctx.options.protocol)
     truncate = CONTEXT - MAX_NEW_TOKENS if ctx.profile == "paper" else None
     return Rules(
         prompts.load(ctx.data, protocol),
         Ask(MAX_NEW_TOKENS, truncate=truncate),
-        choose=action.exact if ctx.options["match"] == "exact" else action.nearest,
+        choose=action.exact if ctx.options.match == "exact" else action.nearest,
         marked_only=protocol == "agentbench-v0.2",
-        show_actions=bool(ctx.options["show_actions"]) or protocol == "agentbench-v0.2",
+        show_actions=ctx.options.show_actions or protocol == "agentbench-v0.2",
     )
 
 
 def _game(ctx: Context, sample: Sample) -> Game:
     game = read(ctx.data / GAMES / sample.data["path"])
-    return legacy(game, read_logic(ctx.data / LOGIC)) if ctx.options["grammar"] == "legacy" else game
+    return legacy(game, read_logic(ctx.data / LOGIC)) if ctx.options.grammar == "legacy" else game
 
 
 TASK = AlfWorldTask()

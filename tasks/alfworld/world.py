@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from weakref import WeakKeyDictionary
 
-from harness.episode import Episode
+from harness.episode import BaseWorld, Episode
 from harness.errors import EnvironmentFault
-from harness.types import Capacity, Context, Sample
+from harness.types import Capacity, Chat, Context, Sample
 from harness.worker import Launch, Lease, PoolSpec, Worker, WorkerPool
 from tasks.alfworld.game import Game
 
@@ -87,7 +87,7 @@ class Rooms:
         return self._loading.setdefault(worker, asyncio.Lock())
 
 
-class AlfWorld:
+class AlfWorld(BaseWorld):
     """Builds episodes; owns the workers."""
 
     def __init__(
@@ -99,9 +99,9 @@ class AlfWorld:
         self.capacity = Capacity(memory_mb=10, cpu=0.02, live=places)
         self._build = build
 
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> Episode:
-        """Build an episode; the games know no chance, so repeats and seeds change nothing."""
-        del repeat, seed
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
+        """Build an episode; the games know no chance, so the seed changes nothing."""
+        del chats, seed
         return self._build(sample, self.rooms)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+from harness.episode import BaseOracle
 from harness.types import Observation, Sample
 
 _NUMBER = re.compile(r"(=\s*)(\d+)(?=\s*;?\s*$)")
 
 
-class DbOracle:
+class DbOracle(BaseOracle):
     """One statement and an answer for a change, one answer for a question."""
 
     def __init__(self, sample: Sample, *, changes: bool) -> None:
@@ -19,7 +20,7 @@ class DbOracle:
         self._sql = _NUMBER.sub(r"\1'\2'", self._labels[0].strip()) if changes else ""
         self._said = False
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         """Operate first where there is something to change, then answer."""
         del observation
         if self._sql and not self._said:

@@ -7,10 +7,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from harness.types import Row
+from harness.types import Row, macro
 
 GROUPS = ("SELECT", "INSERT", "UPDATE")
 RULES = ("paper", "fixed")
@@ -130,11 +131,5 @@ def aggregate(rows: Sequence[Row]) -> dict[str, float]:
     numbers = {name: fmean(r.metrics[name] for r in rows if name in r.metrics) for name in names}
     for rule in RULES:
         if all(rule in row.metrics for row in rows):
-            numbers[rule] = _balanced([(row, row.metrics[rule]) for row in rows])
-    return {**numbers, "overall": _balanced([(row, row.value) for row in rows])}
-
-
-def _balanced(valued: Sequence[tuple[Row, float]]) -> float:
-    """Mean of the groups' means; a run without one of the groups is averaged over the others."""
-    groups = [[value for row, value in valued if name in row.metrics] for name in GROUPS]
-    return fmean(fmean(values) for values in groups if values)
+            numbers[rule] = macro([replace(row, value=row.metrics[rule]) for row in rows], "group")
+    return {**numbers, "overall": macro(rows, "group")}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.episode import BaseTask, World
 from harness.errors import DataError
 from harness.needs import Need, package
-from harness.types import Context, Limits, Option, Row, Sample, TaskSpec
+from harness.types import Context, Limits, Macro, Row, Sample, TaskConfig, TaskSpec, option
 from tasks.dbbench import score
 from tasks.dbbench.episode import ROUNDS
 from tasks.dbbench.oracle import DbOracle
@@ -20,41 +21,39 @@ OLD = Path("AgentTuning/AgentBench.old/data/dbbench")
 NEW = Path("AgentBench/data/dbbench")
 FILES = {"std": "standard.jsonl", "dev": "dev.jsonl"}
 
-OPTIONS = (
-    Option(
-        "engine",
-        str,
+
+@dataclass(frozen=True, slots=True)
+class DbBenchOptions:
+    """Which server, which release of the data, and how statements are run."""
+
+    engine: str = option(
         "server",
-        "server",
-        "server: MariaDB of our own, or the MySQL that HARNESS_MYSQL names; sqlite: degraded, not comparable",
+        help="server: our own MariaDB, or the MySQL that HARNESS_MYSQL names; sqlite: not comparable",
         choices=("server", "sqlite"),
-    ),
-    Option(
-        "dataset",
-        str,
+    )
+    dataset: str = option(
         "released",
         "v02",
-        "released: the tables AgentTuning ran on; v02: AgentBench's later release, 11 tables of std mended",
+        help="released: the tables AgentTuning ran on; v02: AgentBench's later ones, 11 of std mended",
         choices=("released", "v02"),
-    ),
-    Option(
-        "identifiers",
-        str,
+    )
+    identifiers: str = option(
         "escaped",
         "raw",
-        "escaped: upstream's slip, columns with quotes or backslashes bear other names than the prompt says",
+        help="escaped: upstream's slip, columns with quotes or backslashes bear other names than shown",
         choices=("escaped", "raw"),
-    ),
-    Option(
-        "multi_statements",
-        str,
+    )
+    multi_statements: str = option(
         "emulate",
-        "emulate",
-        "emulate: a batch is out of sync and undone, as upstream; reject: a syntax error; allow: all run",
+        help="emulate: a batch is undone, as upstream; reject: it is a syntax error; allow: all run",
         choices=("emulate", "reject", "allow"),
-    ),
-    Option("mysql_keywords", bool, True, True, "on MariaDB, refuse the names that MySQL 8 reserves"),
-    Option("statement_s", float, 10.0, 10.0, "longest one statement may take, in seconds"),
+    )
+    mysql_keywords: bool = option(True, help="on MariaDB, refuse the names that MySQL 8 reserves")
+    statement_s: float = option(10.0, help="longest one statement may take, in seconds", ge=0.1, le=3600)
+
+
+SERVER_FIX = (
+    "apt-get install -y --no-install-recommends mariadb-server-core, or name a MySQL in HARNESS_MYSQL"
 )
 
 
@@ -75,19 +74,10 @@ class DbBench(BaseTask):
         version=1,
         suite="held-in",
         metric="overall",
+        headline=Macro("group"),
         splits=("std", "dev"),
         # A reset may wait for another episode that holds the same name.
         limits=Limits(turns=ROUNDS + 1, reset_s=1800.0, step_s=120.0, episode_s=7200.0),
-        needs=(
-            package("asyncmy", extra="db"),
-            Need(
-                "mariadbd",
-                _no_server,
-                "apt-get install -y --no-install-recommends mariadb-server-core, or name a MySQL in "
-                "HARNESS_MYSQL",
-            ),
-        ),
-        options=OPTIONS,
         expected_turns=3,
         # The stored hash of std/225 is that of a table that was loaded twice.
         ceiling={
@@ -100,9 +90,20 @@ class DbBench(BaseTask):
         paper_n=300,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        mended = ctx.options["dataset"] == "v02" and split == "std"
-        path = ctx.data / (NEW if mended else OLD) / FILES[split]
+    Options = DbBenchOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        if cfg.options.engine == "sqlite":
+            return ()
+        fix = (
+            "apt-get install -y --no-install-recommends mariadb-server-core, or name a MySQL in HARNESS_MYSQL"
+        )
+        return (package("asyncmy", extra="db"), Need("mariadbd", _no_server, fix))
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
+        split = cfg.split
+        mended = cfg.options.dataset == "v02" and split == "std"
+        path = cfg.data / (NEW if mended else OLD) / FILES[split]
         try:
             text = path.read_text(encoding="utf-8")
             rows = [json.loads(line) for line in text.split("\n") if line]
@@ -117,6 +118,10 @@ class DbBench(BaseTask):
 
     def oracle(self, ctx: Context, sample: Sample) -> DbOracle:
         return DbOracle(sample, changes=score.group(sample.data["type"][0]) != "SELECT")
+
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        del sample
+        return {"group": next((name for name in score.GROUPS if name in metrics), "")}
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         return score.aggregate(rows)

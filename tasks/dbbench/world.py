@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
 from harness.data import literals
+from harness.episode import BaseWorld
 from harness.errors import UsageError
-from harness.types import Ask, Capacity, Context, Sample
+from harness.types import Ask, Capacity, Chat, Context, Sample
 from tasks.dbbench import server as servers
 from tasks.dbbench import session
 from tasks.dbbench.episode import MAX_NEW_TOKENS, DbEpisode, Rules
@@ -103,7 +104,7 @@ class Server:
             await self._own.stop()
 
 
-class DbWorld:
+class DbWorld(BaseWorld):
     """Builds episodes; owns the server."""
 
     def __init__(self, ctx: Context, rules: Rules, server: Server | None) -> None:
@@ -111,23 +112,22 @@ class DbWorld:
         self._ctx, self._rules = ctx, rules
         self.capacity = Capacity(memory_mb=2, cpu=0.02)
         if server is None:
-            kind = {"server": "sqlite", "note": "DEGRADED: SQLite stands in for MySQL; not comparable"}
-        else:
-            kind = {"server": server.version}
-        self.fingerprint: Mapping[str, str] = kind
+            self.notes = ("DEGRADED: SQLite stands in for MySQL; not comparable",)
+            self.stand_ins = ("SQLite for MySQL",)
+        self.fingerprint = {"server": server.version if server else "sqlite"}
 
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> DbEpisode:
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> DbEpisode:
         """Build an episode; nothing here is random."""
-        del repeat, seed
+        del chats, seed
         return DbEpisode(sample, self._table(sample), self._rules)
 
     def _table(self, sample: Sample) -> Table:
         option = self._ctx.options
-        content = Content.of(sample.data["table"], escaped=option["identifiers"] == "escaped")
+        content = Content.of(sample.data["table"], escaped=option.identifiers == "escaped")
         manner = Manner(
-            seconds=float(option["statement_s"] or 10.0),
-            several=str(option["multi_statements"]),
-            keywords=bool(option["mysql_keywords"]),
+            seconds=option.statement_s,
+            several=option.multi_statements,
+            keywords=option.mysql_keywords,
         )
         if self.server is None:
             from tasks.dbbench.sqlite import SqliteTable
@@ -142,7 +142,7 @@ async def open_world(ctx: Context) -> AsyncIterator[DbWorld]:
     texts = literals(ctx.data / "prompts.json")
     truncate = CONTEXT - MAX_NEW_TOKENS if ctx.profile == "paper" else None
     rules = Rules(texts[PROMPT], texts[ASSENT], Ask(MAX_NEW_TOKENS, truncate=truncate), ctx.profile)
-    if ctx.options["engine"] == "sqlite":
+    if ctx.options.engine == "sqlite":
         log.warning("dbbench runs on SQLite: not comparable with any published score")
         yield DbWorld(ctx, rules, None)
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.data import literals
 from harness.episode import BaseTask, World
 from harness.errors import DataError
-from harness.types import Context, Limits, Sample, TaskSpec
+from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec
 from tasks._shared.plain import plain_world
 from tasks.gsm8k.episode import Gsm8kEpisode, opening
 from tasks.gsm8k.oracle import Gsm8kOracle
@@ -39,9 +39,9 @@ class Gsm8k(BaseTask):
         paper_n=1319,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        rows = _rows(ctx.data / FOLDER / f"{split}.jsonl")
-        return [Sample(f"{split}/{index}", row) for index, row in enumerate(rows)]
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
+        rows = _rows(cfg.data / FOLDER / f"{cfg.split}.jsonl")
+        return [Sample(f"{cfg.split}/{index}", row) for index, row in enumerate(rows)]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         start = opening(literals(ctx.data / "prompts.json"), _rows(ctx.data / FOLDER / "train.jsonl"))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 
+from harness.episode import BaseOracle
 from harness.types import Observation, Sample
 
 _TAIL = re.compile(r"(Thought|Action) (\d+):$")
 
 
-class HotpotOracle:
+class HotpotOracle(BaseOracle):
     """Reads from the prompt's end what is asked for, so that it can play any of the five agents."""
 
     def __init__(self, sample: Sample) -> None:
         self._titles: tuple[str, ...] = tuple(sample.data["titles"])
         self._answer = str(sample.data["answer"])
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         prompt = observation.raw
         if prompt is None:
             prompt = observation.messages[-1].content if observation.messages else ""

@@ -4,43 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from statistics import fmean
+from dataclasses import dataclass
 
+from harness import tokens
 from harness.episode import BaseTask, Oracle, World
-from harness.types import Context, Limits, Option, Row, Sample, TaskSpec
-from tasks._shared.wiki.opening import options
+from harness.needs import Need, core_data
+from harness.types import (
+    Context,
+    Limits,
+    Macro,
+    Row,
+    Sample,
+    TaskConfig,
+    TaskSpec,
+    by,
+    macro,
+    option,
+)
+from tasks._shared.wiki.opening import WebOptions, web_needs
 from tasks.hotpotqa.prompts import AGENTS
 
-_WIKI = options(mode="wiki", default="offline", choices=("offline", "live", "cache", "record", "replay"))
-_OPTIONS = (
-    *_WIKI,
-    Option("lucky", bool, False, False, "the offline wiki opens the best match instead of missing"),
-    Option("agent", str, "react", "react", "which of BOLAA's agents", choices=AGENTS),
-    Option(
-        "prompt",
-        str,
-        "agenttuning",
-        "agenttuning",
-        "whose instructions",
-        choices=("agenttuning", "bolaa"),
-    ),
-    Option("chat", bool, False, False, "send the prompt as a chat message instead of raw"),
-    Option("parse", str, "strict", "strict", "how actions are read", choices=("strict", "lenient")),
-    Option("search_unit", str, "lead", "lead", "what Search shows", choices=("lead", "paragraph")),
-    Option("lookup_unit", str, "section", "section", "what Lookup shows", choices=("section", "sentence")),
-    Option("lookup_reset", bool, False, True, "a new page starts Lookup's counting anew"),
-    Option(
-        "newline",
-        str,
+
+@dataclass(frozen=True, slots=True)
+class HotpotOptions(WebOptions):
+    """Which wiki, which of BOLAA's agents, and how its actions are read."""
+
+    wiki: str = option(
+        "offline",
+        help="where answers come from",
+        choices=("offline", "live", "cache", "record", "replay"),
+    )
+    lucky: bool = option(False, help="the offline wiki opens the best match instead of missing")
+    agent: str = option("react", help="which of BOLAA's agents", choices=AGENTS)
+    prompt: str = option("agenttuning", help="whose instructions", choices=("agenttuning", "bolaa"))
+    chat: bool = option(False, help="send the prompt as a chat message instead of raw")
+    parse: str = option("strict", help="how actions are read", choices=("strict", "lenient"))
+    search_unit: str = option("lead", help="what Search shows", choices=("lead", "paragraph"))
+    lookup_unit: str = option("section", help="what Lookup shows", choices=("section", "sentence"))
+    lookup_reset: bool = option(False, True, help="a new page starts Lookup's counting anew")
+    newline: str = option(
         "delete",
         "space",
-        "what becomes of newlines in observations",
+        help="what becomes of newlines in observations",
         choices=("delete", "space"),
-    ),
-    Option("max_steps", int, 10, 10, "steps before the episode halts"),
-    Option("max_context_tokens", int, 1700, 1700, "cl100k tokens of prompt before the episode halts"),
-    Option("obs_max_tokens", int, None, None, "cut observations to this many tokens", optional=True),
-)
+    )
+    max_steps: int = option(10, help="steps before the episode halts", ge=1, le=60)
+    max_context_tokens: int = option(1700, help="cl100k tokens of prompt before the episode halts", ge=1)
+    obs_max_tokens: int | None = option(None, help="cut observations to this many tokens", ge=1)
 
 
 class HotpotQA(BaseTask):
@@ -50,7 +60,7 @@ class HotpotQA(BaseTask):
         suite="held-out",
         metric="f1",
         limits=Limits(turns=64, reset_s=600.0, step_s=600.0, episode_s=7200.0),
-        options=_OPTIONS,
+        headline=Macro("level"),
         expected_turns=10,
         ceiling={
             (profile, source): 100.0 for profile in ("paper", "fixed") for source in ("mirror", "fixture")
@@ -58,11 +68,17 @@ class HotpotQA(BaseTask):
         paper_n=300,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        del split
+    Options = HotpotOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        """What the wiki needs, and the vocabulary that prompts are counted with."""
+        counted = [] if cfg.source == "fixture" else [core_data(tokens.CL100K_FILE, cfg)]
+        return [*web_needs(cfg, cfg.options.wiki), *counted]
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         from tasks.hotpotqa.rows import samples
 
-        return samples(ctx.data)
+        return samples(cfg.data)
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.hotpotqa.world import open_world
@@ -75,26 +91,23 @@ class HotpotQA(BaseTask):
 
         return HotpotOracle(sample)
 
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        del metrics
+        return {"level": sample.partition("/")[0]}
+
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         """Mean of the levels' mean F1; beside it each level, and the score without leaked exemplars."""
         if not rows:
             return {}
         means = super().aggregate(rows)
-        levels = _by_level(rows)
+        levels = by(rows, "level")
         clean = [row for row in rows if not row.metrics.get("exemplar_leak")]
         # A report shows the first few of these.
         first = {"em": means["em"]} if "em" in means else {}
         if clean:
-            first["f1_without_leak"] = fmean(_by_level(clean).values())
+            first["f1_without_leak"] = macro(clean, "level")
         first |= {f"f1_{level}": value for level, value in levels.items()}
-        return {**first, **means, self.spec.metric: fmean(levels.values())}
-
-
-def _by_level(rows: Sequence[Row]) -> dict[str, float]:
-    levels = dict.fromkeys(row.sample.split("/", 1)[0] for row in rows)
-    return {
-        level: fmean(row.value for row in rows if row.sample.split("/", 1)[0] == level) for level in levels
-    }
+        return {**first, **means}
 
 
 TASK = HotpotQA()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.episode import BaseOracle
 from harness.types import Observation
 
 
-class HumanEvalOracle:
+class HumanEvalOracle(BaseOracle):
     """Plays one problem."""
 
     def __init__(self, problem: Mapping[str, str]) -> None:
         self._problem = problem
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         """The canonical body; in chat mode the whole function, fenced."""
         solution = self._problem["canonical_solution"]
         if observation.raw is not None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from harness.types import Row
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """Ends of a completed function body; one more than a TGI server takes, so they are also cut here."""
+
+TRIES = (1, 2, 5, 10, 20, 50, 100)
 
 _FENCE = re.compile(r"```[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _BEGINNING = re.compile(r"^(?:from\s|import\s|def\s|@|class\s)", re.MULTILINE)
@@ -68,3 +74,17 @@ def pass_at(k: int, results: Sequence[bool]) -> float:
     for i in range(n - c + 1, n + 1):
         missed *= 1 - k / i
     return 1 - missed
+
+
+def pass_rates(rows: Sequence[Row]) -> Mapping[str, float]:
+    """pass@k for every k that each problem has enough tries for."""
+    tries: dict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        tries[row.sample].append(row.value >= 1)
+    least = min((len(results) for results in tries.values()), default=0)
+    return {f"pass@{k}": fmean(pass_at(k, r) for r in tries.values()) for k in TRIES if k <= least}
+
+
+def pass_at_1(rows: Sequence[Row]) -> float:
+    """The headline: pass@1, each problem weighing the same."""
+    return pass_rates(rows)["pass@1"]

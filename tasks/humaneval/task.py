@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from harness.episode import BaseTask, Episode, World
 from harness.errors import DataError
-from harness.needs import program
-from harness.types import Context, Limits, Option, Row, Sample, TaskSpec
+from harness.needs import Need
+from harness.types import Context, Limits, Row, Sample, TaskConfig, TaskSpec, option
+from tasks._shared.sandbox.need import sandbox_need
+from tasks.humaneval import score
 from tasks.humaneval.episode import HumanEvalEpisode
 from tasks.humaneval.oracle import HumanEvalOracle
-from tasks.humaneval.score import pass_at
-from tasks.humaneval.world import HumanEvalWorld, open_world
+from tasks.humaneval.world import HumanEvalWorld, images, open_world
+
+SANDBOX_FIX = "apt-get install -y --no-install-recommends bubblewrap"
 
 FILE = Path("data/HumanEval.jsonl.gz")
-_TRIES = (1, 2, 5, 10, 20, 50, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class HumanEvalOptions:
+    """How programs are asked for, and how they are run."""
+
+    mode: str = option(
+        "completion", help="continue the raw prompt, or answer as a chat", choices=("completion", "chat")
+    )
+    timeout_s: float = option(10.0, help="seconds a program may take", ge=0.1, le=600)
+    pad_indent: bool = option(True, help="give a body indented by three spaces its fourth")
+    sandbox: str = option(
+        "auto", help="where programs run", choices=("auto", "bwrap", "bwrap-user", "docker", "podman")
+    )
 
 
 class HumanEval(BaseTask):
@@ -32,27 +47,7 @@ class HumanEval(BaseTask):
         suite="general",
         metric="pass@1",
         limits=Limits(turns=1, step_s=180.0),
-        needs=(program("bwrap", "docker", "podman", apt="bubblewrap"),),
-        options=(
-            Option(
-                "mode",
-                str,
-                "completion",
-                "completion",
-                "continue the raw prompt, or answer as a chat",
-                choices=("completion", "chat"),
-            ),
-            Option("timeout_s", float, 10.0, 10.0, "seconds a program may take"),
-            Option("pad_indent", bool, True, True, "give a body indented by three spaces its fourth"),
-            Option(
-                "sandbox",
-                str,
-                "auto",
-                "auto",
-                "where programs run",
-                choices=("auto", "bwrap", "bwrap-user", "docker", "podman"),
-            ),
-        ),
+        headline=score.pass_at_1,
         ceiling={
             ("paper", "mirror"): 100.0,
             ("fixed", "mirror"): 100.0,
@@ -62,32 +57,32 @@ class HumanEval(BaseTask):
         paper_n=164,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        del split
-        return [Sample(row["task_id"], row) for row in _rows(ctx.data / FILE)]
+    Options = HumanEvalOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        return (
+            sandbox_need(
+                images, cfg.options.sandbox, "apt-get install -y --no-install-recommends bubblewrap"
+            ),
+        )
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
+        return [Sample(row["task_id"], row) for row in _rows(cfg.data / FILE)]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
-        mode, pad_indent = str(ctx.options["mode"]), bool(ctx.options["pad_indent"])
+        options: HumanEvalOptions = ctx.options
 
         def build(problem: Mapping[str, str], world: HumanEvalWorld) -> Episode:
-            return HumanEvalEpisode(problem, world, mode=mode, pad_indent=pad_indent)
+            return HumanEvalEpisode(problem, world, mode=options.mode, pad_indent=options.pad_indent)
 
-        return open_world(str(ctx.options["sandbox"]), float(ctx.options["timeout_s"] or 10.0), build)
+        return open_world(options.sandbox, options.timeout_s, build)
 
     def oracle(self, ctx: Context, sample: Sample) -> HumanEvalOracle:
         return HumanEvalOracle(sample.data)
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         """pass@k for every k that each problem has enough tries for; pass@1 is the headline."""
-        tries: dict[str, list[bool]] = defaultdict(list)
-        for row in rows:
-            tries[row.sample].append(row.value >= 1)
-        least = min((len(results) for results in tries.values()), default=0)
-        return {
-            f"pass@{k}": fmean(pass_at(k, results) for results in tries.values())
-            for k in _TRIES
-            if k <= least
-        }
+        return score.pass_rates(rows)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

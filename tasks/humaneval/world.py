@@ -8,10 +8,12 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from harness.episode import Episode
-from harness.types import Capacity, Sample
+from harness.episode import BaseWorld, Episode
+from harness.types import Capacity, Chat, Sample
 from tasks._shared.sandbox import Caps, Command, Sandbox, host_interpreter, host_python, open_sandbox
+from tasks._shared.sandbox.spec import Programs
 
 CONTAINER_IMAGE = "python:3.11-slim"
 _NOBODY = 65534
@@ -46,7 +48,7 @@ class Verdict:
     reason: str = ""
 
 
-class HumanEvalWorld:
+class HumanEvalWorld(BaseWorld):
     """Holds the sandbox backend that all programs run in."""
 
     def __init__(self, sandbox: Sandbox, timeout_s: float, build: Callable[..., Episode]) -> None:
@@ -62,9 +64,9 @@ class HumanEvalWorld:
             "python": platform.python_version() if host else CONTAINER_IMAGE,
         }
 
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> Episode:
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
         """One problem; nothing runs before the reply is there."""
-        del repeat, seed
+        del chats, seed
         return self._build(sample.data, self)
 
     async def judge(self, program: str) -> Verdict:
@@ -92,16 +94,20 @@ class HumanEvalWorld:
         return Verdict(False, "timeout" if result.timed_out else f"exit {result.code}")
 
 
-@asynccontextmanager
-async def open_world(
-    choice: str, timeout_s: float, build: Callable[..., Episode]
-) -> AsyncIterator[HumanEvalWorld]:
-    """Find a sandbox, then judge in it; closes it at the end."""
-    images = {
+def images() -> dict[str, Path | Programs | str | Exception]:
+    """What programs run on under each backend: this Python, or a container's."""
+    return {
         "bwrap": host_python(),
         "bwrap-user": host_python(),
         "docker": CONTAINER_IMAGE,
         "podman": CONTAINER_IMAGE,
     }
-    async with open_sandbox(images, choice) as sandbox:
+
+
+@asynccontextmanager
+async def open_world(
+    choice: str, timeout_s: float, build: Callable[..., Episode]
+) -> AsyncIterator[HumanEvalWorld]:
+    """Find a sandbox, then judge in it; closes it at the end."""
+    async with open_sandbox(images(), choice) as sandbox:
         yield HumanEvalWorld(sandbox, timeout_s, build)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.episode import BaseOracle
 from harness.types import Observation
 from tasks.miniwob.policies import POLICIES, Sight
 
@@ -13,7 +14,7 @@ PLAN = "\n".join(f"{n}. the next instruction of the script" for n in range(1, 26
 NOWHERE = "clickxpath //nowhere"
 
 
-class WobOracle:
+class WobOracle(BaseOracle):
     """One attempt at one page."""
 
     def __init__(self, task: str) -> None:
@@ -22,7 +23,7 @@ class WobOracle:
         self._script: Iterator[str] | None = None
         self._instruction = NOWHERE
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         """Answer a plan, a critique or an instruction, whatever the stage asks for."""
         info = observation.info
         stage = info["stage"]

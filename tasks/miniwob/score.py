@@ -51,7 +51,7 @@ def aggregate(rows: Sequence[Row]) -> Mapping[str, float]:
         return {}
     tasks: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        tasks[row.sample.rpartition("/")[0]].append(row.value)
+        tasks[row.labels["task"]].append(row.value)
     low, high = wilson(sum(row.value for row in rows), len(rows))
     found = {
         "macro": fmean(fmean(values) for values in tasks.values()),

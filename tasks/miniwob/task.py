@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.episode import BaseTask, Oracle
 from harness.errors import DataError
-from harness.needs import package
-from harness.types import Context, Limits, Option, Row, Sample, TaskSpec
+from harness.needs import Need, package
+from harness.types import Context, Limits, Row, Sample, TaskConfig, TaskSpec, option
 from tasks._shared.browser import browser_need
 from tasks.miniwob import score
 
 if TYPE_CHECKING:
     from tasks.miniwob.world import WobWorld
+
+
+@dataclass(frozen=True, slots=True)
+class MiniWobOptions:
+    """Which pages, and how many rounds of planning and repair."""
+
+    variant: str = option(
+        "agenttuning",
+        help="pages as released (46 tasks), or the package's own (all ids)",
+        choices=("agenttuning", "farama"),
+    )
+    trials: int = option(10, help="instances per task", ge=1)
+    critiques: int = option(1, help="rounds of critique and revision of the plan", ge=0)
+    repairs: int = option(3, help="tries to repair an instruction that no pattern accepts", ge=0)
+    grounding: bool = option(True, help="ask again for each instruction in view of the page")
+    max_steps: int = option(30, help="most instructions of one plan (upstream: no limit)", ge=1)
+    empty_asks: int = option(3, 1, help="how often an empty reply is asked for again before it counts", ge=1)
+    noop_on_miss: bool = option(
+        False, True, help="clickoption and movemouse that find nothing do not end the episode"
+    )
+    page_chars: int | None = option(None, help="longest page quoted; the middle is cut", ge=1)
+    truncate: int | None = option(4000, None, help="tokens the server keeps of a prompt (left cut)", ge=1)
+
 
 SPEC = TaskSpec(
     name="miniwob",
@@ -23,32 +47,6 @@ SPEC = TaskSpec(
     metric=score.METRIC,
     # Three calls for the plan and up to five for each of at most 30 steps, a little more for empty replies.
     limits=Limits(turns=200, reset_s=90.0, step_s=60.0, episode_s=900.0),
-    needs=(package("playwright", extra="web"), package("miniwob", extra="web"), browser_need()),
-    options=(
-        Option(
-            "variant",
-            str,
-            "agenttuning",
-            "agenttuning",
-            "pages as released (46 tasks), or the package's own (all ids)",
-            choices=("agenttuning", "farama"),
-        ),
-        Option("trials", int, 10, 10, "instances per task"),
-        Option("critiques", int, 1, 1, "rounds of critique and revision of the plan"),
-        Option("repairs", int, 3, 3, "tries to repair an instruction that no pattern accepts"),
-        Option("grounding", bool, True, True, "ask again for each instruction in view of the page"),
-        Option("max_steps", int, 30, 30, "most instructions of one plan (upstream: no limit)"),
-        Option("empty_asks", int, 3, 1, "how often an empty reply is asked for again before it counts"),
-        Option(
-            "noop_on_miss",
-            bool,
-            False,
-            True,
-            "clickoption and movemouse that find nothing do not end the episode",
-        ),
-        Option("page_chars", int, None, None, "longest page quoted; the middle is cut", optional=True),
-        Option("truncate", int, 4000, None, "tokens the server keeps of a prompt (left cut)", optional=True),
-    ),
     expected_turns=14,
     ceiling={
         ("paper", "mirror"): 100.0,
@@ -64,11 +62,15 @@ class MiniWob(BaseTask):
     """Instances of small web pages; success is a positive reward of the page's own grader."""
 
     spec = SPEC
+    Options = MiniWobOptions
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        """Playwright, the pages' package and a browser."""
+        return (package("playwright", extra="web"), package("miniwob", extra="web"), browser_need())
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         """`<task>/<trial>`: each task's first instance, in the order of the list, then each second."""
-        del split
-        trials, tasks = int(ctx.options["trials"] or 0), self._tasks(ctx)
+        trials, tasks = cfg.options.trials, self._tasks(cfg)
         return [
             Sample(f"{task}/{trial}", {"task": task, "trial": trial}, labels={"task": task})
             for trial in range(trials)
@@ -88,17 +90,22 @@ class MiniWob(BaseTask):
 
         return WobOracle(sample.data["task"])
 
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        """The page is the sample id without its trial."""
+        del metrics
+        return {"task": sample.rpartition("/")[0]}
+
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         """Micro average, macro average and Wilson's intervals."""
         return score.aggregate(rows)
 
     @staticmethod
-    def _tasks(ctx: Context) -> list[str]:
-        if ctx.options["variant"] == "farama":
+    def _tasks(cfg: TaskConfig) -> list[str]:
+        if cfg.options.variant == "farama":
             from tasks.miniwob import pages
 
             return pages.names(pages.package_html())
-        path = ctx.data / "available_tasks.txt"
+        path = cfg.data / "available_tasks.txt"
         try:
             return path.read_text(encoding="utf-8").split()
         except OSError as error:

@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.types import Capacity, Context, Sample
+from harness.episode import BaseWorld
+from harness.types import Capacity, Chat, Context, Sample
 from tasks._shared.browser import BrowserPool, BrowserSettings
 from tasks.miniwob import pages
 from tasks.miniwob.episode import WobEpisode
@@ -26,7 +27,7 @@ _LEAN = (
 _FRAMES = ("--allow-file-access-from-files",)
 
 
-class WobWorld:
+class WobWorld(BaseWorld):
     """Builds episodes; `fingerprint` names browser, package and pages."""
 
     capacity = Capacity(memory_mb=48, cpu=0.1)
@@ -43,9 +44,9 @@ class WobWorld:
             "pages": pages.fingerprint(html),
         }
 
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> WobEpisode:
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> WobEpisode:
         """Build an episode; the instance is the page's own under the seed's low 32 bits."""
-        del repeat
+        del chats
         task = sample.data["task"]
         strict = self._variant == "farama" and task in pages.CHECKBOXES
         return WobEpisode(
@@ -62,7 +63,7 @@ class WobWorld:
 @asynccontextmanager
 async def world(ctx: Context) -> AsyncIterator[WobWorld]:
     """Lay out the pages, warm one browser, and leave nothing behind."""
-    variant = str(ctx.options["variant"])
+    variant = ctx.options.variant
     html = pages.package_html()
     if variant == "agenttuning":
         html = pages.lay_out(html, ctx.work / "html")
@@ -89,5 +90,5 @@ def rules(ctx: Context) -> Rules:
         "page_chars",
         "truncate",
     )
-    chosen: dict[str, Any] = {name: ctx.options[name] for name in names}
+    chosen: dict[str, Any] = {name: getattr(ctx.options, name) for name in names}
     return Rules(**chosen, paper=ctx.profile == "paper")

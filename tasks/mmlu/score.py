@@ -6,7 +6,6 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 
 from harness.types import Reply, Row
 from tasks.mmlu.prompt import LETTERS
@@ -53,7 +52,7 @@ def aggregate(rows: Sequence[Row]) -> dict[str, float]:
         return {}
     groups: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        groups[_subject(row.sample)].append(row.value)
+        groups[row.labels["subject"]].append(row.value)
     sums = {subject: (math.fsum(values), len(values)) for subject, values in groups.items()}
     hits, n = _total(sums.values())
     low, high = wilson(hits, n)
@@ -97,12 +96,6 @@ def _extras(rows: Sequence[Row]) -> dict[str, float]:
         name: math.fsum(numbers) / (len(rows) if name.startswith("method_") else len(numbers))
         for name, numbers in sorted(values.items())
     }
-
-
-@cache
-def _subject(sample: str) -> str:
-    """The subject in a sample's id; remembered, because an interval reads every id a hundred times."""
-    return sample.split("/", 2)[1]
 
 
 def _total(pairs: Iterable[tuple[float, int]]) -> tuple[float, int]:

@@ -6,13 +6,14 @@ import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from harness.data import literals
 from harness.episode import BaseTask, World
 from harness.errors import DataError
-from harness.types import Context, Limits, Message, Option, Row, Sample, TaskSpec
+from harness.types import Context, Limits, Message, Row, Sample, TaskConfig, TaskSpec, option
 from tasks._shared.plain import plain_world
 from tasks.mmlu import prompt, score
 from tasks.mmlu.episode import MmluEpisode
@@ -20,6 +21,22 @@ from tasks.mmlu.oracle import MmluOracle
 from tasks.mmlu.subjects import SUBJECTS
 
 COLUMNS = ("question", *prompt.LETTERS, "answer")
+
+
+@dataclass(frozen=True, slots=True)
+class MmluOptions:
+    """How letters are got, and how long a prompt may be."""
+
+    answer: str = option(
+        "rank",
+        help="rank the letters by likelihood, or generate one (chat-only endpoints; another measure)",
+        choices=("rank", "generate"),
+    )
+    max_prompt_tokens: int = option(
+        2048,
+        help="longest prompt; a longer one loses its left side (paper) or whole exemplars (fixed)",
+        ge=1,
+    )
 
 
 class Mmlu(BaseTask):
@@ -31,23 +48,6 @@ class Mmlu(BaseTask):
         suite="general",
         metric="accuracy",
         limits=Limits(turns=1),
-        options=(
-            Option(
-                "answer",
-                str,
-                "rank",
-                "rank",
-                "rank the letters by likelihood, or generate one (chat-only endpoints; another measure)",
-                choices=("rank", "generate"),
-            ),
-            Option(
-                "max_prompt_tokens",
-                int,
-                2048,
-                2048,
-                "longest prompt; a longer one loses its left side (paper) or whole exemplars (fixed)",
-            ),
-        ),
         ceiling={
             ("paper", "mirror"): 100.0,
             ("fixed", "mirror"): 100.0,
@@ -57,18 +57,21 @@ class Mmlu(BaseTask):
         paper_n=14042,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
+    Options = MmluOptions
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
+        split = cfg.split
         return [
             # One subject's questions share their exemplars: run side by side, an endpoint computes them once.
             Sample(f"{split}/{subject}/{index}", row | {"subject": subject}, labels={"subject": subject})
-            for subject in _subjects(ctx.data, split)
-            for index, row in enumerate(_rows(ctx.data, split, subject))
+            for subject in _subjects(cfg.data, split)
+            for index, row in enumerate(_rows(cfg.data, split, subject))
         ]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         texts = literals(ctx.data / "prompts.json")
-        limit = int(str(ctx.options["max_prompt_tokens"]))
-        ask = prompt.ask(ctx.profile, limit, generate=ctx.options["answer"] == "generate")
+        limit = ctx.options.max_prompt_tokens
+        ask = prompt.ask(ctx.profile, limit, generate=ctx.options.answer == "generate")
         shown = hashlib.sha256(str(sorted(texts.items())).encode()).hexdigest()
 
         @cache
@@ -87,6 +90,10 @@ class Mmlu(BaseTask):
 
     def oracle(self, ctx: Context, sample: Sample) -> MmluOracle:
         return MmluOracle(sample.data["answer"])
+
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        del metrics
+        return {"subject": sample.split("/")[1]}
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         return score.aggregate(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.types import Ask, JudgeAsk, Message, Observation, Pending, Reply, Score
+from harness.types import Ask, JudgeAsk, Message, Observation, Pending, Profile, Reply, Score
 from tasks.mt_bench import score as scoring
 from tasks.mt_bench.judging import judge_ask, template_name
 from tasks.mt_bench.questions import TEMPERATURES, TURNS, JudgePrompt, Question
@@ -14,12 +14,18 @@ class MtBenchEpisode:
     """Asks both turns and hands the answers to the judge."""
 
     def __init__(
-        self, question: Question, system: str, prompts: Mapping[str, JudgePrompt], max_new_tokens: int
+        self,
+        question: Question,
+        system: str,
+        prompts: Mapping[str, JudgePrompt],
+        max_new_tokens: int,
+        profile: Profile = "paper",
     ) -> None:
         self._question, self._prompts = question, prompts
         self._system = Message("system", system, "task")
         self._ask = Ask(max_new_tokens, temperature=TEMPERATURES[question.category] or None)
         self._answers: list[str] = []
+        self._profile: Profile = profile
 
     async def reset(self) -> Observation:
         return Observation((self._system, Message("user", self._question.turns[0], "task")), self._ask)
@@ -40,7 +46,7 @@ class MtBenchEpisode:
 
     def _judged(self, turn: int) -> JudgeAsk:
         prompt = self._prompts[template_name(self._question, turn)]
-        return judge_ask(self._question, self._answers[:turn], turn, prompt)
+        return judge_ask(self._question, self._answers[:turn], turn, prompt, self._profile)
 
     async def close(self) -> None:
         """Nothing to release."""

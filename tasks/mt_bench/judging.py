@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.types import Ask, JudgeAsk, Message
+from harness.types import Ask, JudgeAsk, Message, Profile
 from tasks.mt_bench.questions import JudgePrompt, Question
 
 ASK = Ask(2048)
@@ -16,7 +16,9 @@ def template_name(question: Question, turn: int) -> str:
     return f"single{'-math' if question.references else ''}-v1{'-multi-turn' if turn == 2 else ''}"
 
 
-def judge_ask(question: Question, answers: Sequence[str], turn: int, prompt: JudgePrompt) -> JudgeAsk:
+def judge_ask(
+    question: Question, answers: Sequence[str], turn: int, prompt: JudgePrompt, profile: Profile = "paper"
+) -> JudgeAsk:
     """Ask for a rating of one turn.
 
     Args:
@@ -24,6 +26,7 @@ def judge_ask(question: Question, answers: Sequence[str], turn: int, prompt: Jud
         answers: the model's answers up to and including this turn.
         turn: counted from 1.
         prompt: the template that `template_name` names.
+        profile: whose rule says which verdicts can be used.
     """
     text = prompt.template.format(**_values(question, answers, turn))
     return JudgeAsk(
@@ -35,6 +38,7 @@ def judge_ask(question: Question, answers: Sequence[str], turn: int, prompt: Jud
             "category": question.category,
             "turn": turn,
             "template": prompt.name,
+            "profile": profile,
         },
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from harness.episode import BaseOracle
 from harness.types import Observation
 from tasks.mt_bench.questions import TURNS, Question
 
 
-class MtBenchOracle:
+class MtBenchOracle(BaseOracle):
     """Gives each turn's reference answer, or a placeholder that names the question and the turn."""
 
     def __init__(self, question: Question) -> None:
@@ -15,7 +16,7 @@ class MtBenchOracle:
         )
         self._turn = 0
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         """Answer the next turn."""
         del observation
         self._turn += 1

@@ -126,6 +126,11 @@ def aggregate(rows: Sequence[Row]) -> dict[str, float]:
     return result | totals if rows else {}
 
 
+def headline(rows: Sequence[Row]) -> float:
+    """The average of all ratings; NaN when there is none, or when an episode withholds it."""
+    return aggregate(rows).get("mt_bench", math.nan)
+
+
 def _pool(pooled: dict[str, list[float]], row: Row) -> None:
     if row.metrics.get("judged") == 0:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import cast
 
 from harness.data import literals
@@ -13,13 +14,14 @@ from harness.types import (
     Context,
     JudgeAsk,
     Limits,
-    Option,
     Pending,
     Row,
     Sample,
     Score,
+    TaskConfig,
     TaskSpec,
     Verdict,
+    option,
 )
 from tasks._shared.plain import plain_world
 from tasks.mt_bench import score
@@ -29,6 +31,18 @@ from tasks.mt_bench.questions import Question, judge_prompts, questions
 
 SYSTEM = "THUDM/AgentTuning:eval_general/eval_mt_bench_tgi.py:query_model#1"
 """Address of the system text in prompts.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class MtBenchOptions:
+    """How long answers may be, and what the judge sees."""
+
+    max_new_tokens: int = option(4096, 1024, help="longest answer in tokens", ge=1)
+    references: str = option(
+        "fastchat",
+        help="reference answers the judge sees: fastchat, inflection (corrected), or a file's path",
+    )
+    allow_partial: bool = option(True, False, help="give a headline although not every turn could be rated")
 
 
 class MtBench(BaseTask):
@@ -42,19 +56,9 @@ class MtBench(BaseTask):
         unit="points",
         limits=Limits(turns=2),
         expected_turns=2,
-        options=(
-            Option("max_new_tokens", int, 4096, 1024, "longest answer in tokens"),
-            Option(
-                "references",
-                str,
-                "fastchat",
-                "fastchat",
-                "reference answers the judge sees: fastchat, inflection (corrected), or a file's path",
-            ),
-            Option(
-                "allow_partial", bool, True, False, "give a headline although not every turn could be rated"
-            ),
-        ),
+        headline=score.headline,
+        roles=("judge",),
+        paper_judge="gpt-4-0613",
         # Under a judge that gives every answer a 10; what a real judge gives is its own affair.
         ceiling={
             ("paper", "mirror"): 10.0,
@@ -66,30 +70,31 @@ class MtBench(BaseTask):
         paper_n=80,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        found = questions(ctx.data, str(ctx.options["references"]))
+    Options = MtBenchOptions
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
+        found = questions(cfg.data, cfg.options.references)
         return [Sample(str(q.id), {"question": q}, {"category": q.category}) for q in found]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         system = str(literals(ctx.data / "prompts.json")[SYSTEM])
-        prompts, longest = judge_prompts(ctx.data), int(str(ctx.options["max_new_tokens"]))
-        asked = questions(ctx.data, str(ctx.options["references"]))
+        prompts, longest = judge_prompts(ctx.data), ctx.options.max_new_tokens
+        asked = questions(ctx.data, ctx.options.references)
 
         def build(sample: Sample) -> MtBenchEpisode:
-            return MtBenchEpisode(_question(sample), system, prompts, longest)
+            return MtBenchEpisode(_question(sample), system, prompts, longest, ctx.profile)
 
         return plain_world(build, {"judge_prompts": _hash(*prompts.values()), "questions": _hash(*asked)})
 
     def oracle(self, ctx: Context, sample: Sample) -> MtBenchOracle:
         return MtBenchOracle(_question(sample))
 
-    def accepts(self, ctx: Context, item: JudgeAsk, text: str) -> bool:
-        """Say whether a verdict can be used; the judge stage asks once more where it cannot."""
-        del item
-        return ctx.profile == "paper" or score.fixed_rating(text) is not None
+    def accepts(self, ask: JudgeAsk, text: str) -> bool:
+        """Upstream takes every verdict; under `fixed` one must hold a rating."""
+        return ask.info.get("profile") == "paper" or score.fixed_rating(text) is not None
 
     def resolve(self, ctx: Context, pending: Pending, verdicts: Sequence[Verdict]) -> Score:
-        withhold = not ctx.options["allow_partial"]
+        withhold = not ctx.options.allow_partial
         return score.resolve(pending.items, verdicts, ctx.profile, withhold=withhold)
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import MissingPart
-from harness.needs import Need
 from tasks._shared.sandbox.spec import MARKER
 
 SUITE = "bookworm"
@@ -78,18 +77,3 @@ def _walk(folder: Path, inside: str) -> Iterator[tuple[str, str]]:
         yield entry.path, name
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path), f"{name}/")
-
-
-def _missing() -> str | None:
-    import shutil
-
-    from harness.data import cache_folder
-
-    if (root_folder(cache_folder()) / MARKER).is_file() and shutil.which("bwrap"):
-        return None
-    if shutil.which("docker") or shutil.which("podman"):
-        return None  # the image is looked for when the sandbox is tried
-    return "neither a root file system for bwrap nor docker or podman"
-
-
-NEED = Need("a system to play in", _missing, FIX)

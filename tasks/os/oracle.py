@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from harness.episode import BaseOracle
 from harness.types import Observation
 from tasks.os import score as scoring
 from tasks.os.problems import Problem
 
 
-class OsOracle:
+class OsOracle(BaseOracle):
     """Plays one problem."""
 
     def __init__(self, problem: Problem, *, corrected_gold: bool) -> None:
@@ -15,7 +16,7 @@ class OsOracle:
         self._corrected = corrected_gold
         self._asked = False
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         """The example as a script, then its output as the answer, or just the end."""
         problem = self._problem
         if problem.example is None:

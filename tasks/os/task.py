@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 from harness.data import literals
 from harness.episode import BaseTask, World
-from harness.types import Context, Limits, Option, Sample, TaskSpec
+from harness.needs import Need
+from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec, option
+from tasks._shared.sandbox.need import sandbox_need
 from tasks.os import image, problems
 from tasks.os.episode import MAX_NEW_TOKENS, Prompt
 from tasks.os.oracle import OsOracle
-from tasks.os.world import open_world
+from tasks.os.world import images, open_world
+
+
+@dataclass(frozen=True, slots=True)
+class OsOptions:
+    """What the systems are like, and how answers are checked."""
+
+    cwd: str = option("/", help="working directory; the later AgentBench uses /root")
+    observation_style: str = option(
+        "prompt",
+        help="show the shell's prompt behind each output, as in the training data, or not",
+        choices=("prompt", "clean"),
+    )
+    merge_check_stderr: bool = option(True, False, help="errors of a reference solution are output")
+    corrected_gold: bool = option(False, True, help="repair nine wrong reference solutions")
+    command_s: float = option(30.0, help="seconds a command may take", ge=0.1, le=3600)
+    cpus: float = option(1.0, help="CPU time per second of one system", ge=0.05, le=64)
+    sandbox: str = option(
+        "auto", help="where the systems live", choices=("auto", "docker", "podman", "bwrap")
+    )
 
 
 class Os(BaseTask):
@@ -25,30 +47,6 @@ class Os(BaseTask):
         splits=("std", "dev"),
         limits=Limits(turns=8, reset_s=300.0, step_s=420.0, episode_s=1800.0),
         history="segments-3500",
-        needs=(image.NEED,),
-        options=(
-            Option("cwd", str, "/", "/", "working directory; the later AgentBench uses /root"),
-            Option(
-                "observation_style",
-                str,
-                "prompt",
-                "prompt",
-                "show the shell's prompt behind each output, as in the training data, or not",
-                choices=("prompt", "clean"),
-            ),
-            Option("merge_check_stderr", bool, True, False, "errors of a reference solution are output"),
-            Option("corrected_gold", bool, False, True, "repair nine wrong reference solutions"),
-            Option("command_s", float, 30.0, 30.0, "seconds a command may take"),
-            Option("cpus", float, 1.0, 1.0, "CPU time per second of one system"),
-            Option(
-                "sandbox",
-                str,
-                "auto",
-                "auto",
-                "where the systems live",
-                choices=("auto", "docker", "podman", "bwrap"),
-            ),
-        ),
         expected_turns=4,
         # 7/0 and 7/75 count one process more in their check than the agent's shell can see; 7/8 and 7/29
         # count /proc. Every answer to them is wrong or right by chance.
@@ -63,10 +61,15 @@ class Os(BaseTask):
         paper_n=144,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
+    Options = OsOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        return (sandbox_need(images, cfg.options.sandbox, image.FIX),)
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         return [
             Sample(problem.id, {"problem": problem}, labels={"group": problem.id.split("/")[0]})
-            for problem in problems.load(ctx.data, split)
+            for problem in problems.load(cfg.data, cfg.split)
         ]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
@@ -75,7 +78,7 @@ class Os(BaseTask):
         return open_world(prompt, ctx.options, truncate)
 
     def oracle(self, ctx: Context, sample: Sample) -> OsOracle:
-        return OsOracle(sample.data["problem"], corrected_gold=bool(ctx.options["corrected_gold"]))
+        return OsOracle(sample.data["problem"], corrected_gold=ctx.options.corrected_gold)
 
 
 TASK = Os()

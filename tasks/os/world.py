@@ -6,17 +6,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import seeds
 from harness.data import cache_folder
-from harness.episode import Episode
+from harness.episode import BaseWorld, Episode
 from harness.errors import MissingPart
-from harness.types import Capacity, Sample, Value
+from harness.types import Capacity, Chat, Sample
 from tasks._shared.sandbox import Caps, Sandbox, open_sandbox
-from tasks._shared.sandbox.spec import MARKER
+from tasks._shared.sandbox.spec import MARKER, Programs
 from tasks.os import image
 from tasks.os.episode import OsEpisode, Prompt
+
+if TYPE_CHECKING:
+    from tasks.os.task import OsOptions
 
 MEMORY_MB, PIDS, DISK_MB = 512, 256, 256
 
@@ -34,7 +37,7 @@ class Settings:
     truncate: int | None
 
 
-class OsWorld:
+class OsWorld(BaseWorld):
     """Holds the sandbox backend that all episodes run in."""
 
     def __init__(self, sandbox: Sandbox, prompt: Prompt, settings: Settings) -> None:
@@ -47,9 +50,9 @@ class OsWorld:
         self._prompt = prompt
         self._settings = settings
 
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> Episode:
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
         """One problem in a system of its own, which `reset` makes."""
-        del repeat
+        del chats
         hostname = f"{seeds.derive(seed, 'hostname') & 0xFFFF_FFFF_FFFF:012x}"
         settings = self._settings
         caps = Caps(memory_mb=MEMORY_MB, pids=PIDS, cpus=settings.cpus, disk_mb=DISK_MB)
@@ -64,7 +67,8 @@ def _identity(found: Any) -> str:
     return (found / MARKER).read_text().strip() if isinstance(found, Path) else str(found)
 
 
-def _images() -> dict[str, Path | Exception | str | Any]:
+def images() -> dict[str, Path | Programs | str | Exception]:
+    """The task's system under each backend, or why there is none."""
     try:
         root: Path | Exception = image.built_root(cache_folder())
     except MissingPart as error:
@@ -73,18 +77,16 @@ def _images() -> dict[str, Path | Exception | str | Any]:
 
 
 @asynccontextmanager
-async def open_world(
-    prompt: Prompt, options: Mapping[str, Value], truncate: int | None
-) -> AsyncIterator[OsWorld]:
+async def open_world(prompt: Prompt, options: OsOptions, truncate: int | None) -> AsyncIterator[OsWorld]:
     """Find a sandbox with the task's system, then play in it; closes it at the end."""
     settings = Settings(
-        cwd=str(options["cwd"]),
-        style=str(options["observation_style"]),
-        merge_stderr=bool(options["merge_check_stderr"]),
-        corrected_gold=bool(options["corrected_gold"]),
-        command_s=float(options["command_s"] or 30.0),
-        cpus=float(options["cpus"] or 1.0),
+        cwd=options.cwd,
+        style=options.observation_style,
+        merge_stderr=options.merge_check_stderr,
+        corrected_gold=options.corrected_gold,
+        command_s=options.command_s,
+        cpus=options.cpus,
         truncate=truncate,
     )
-    async with open_sandbox(_images(), str(options["sandbox"])) as sandbox:
+    async with open_sandbox(images(), options.sandbox) as sandbox:
         yield OsWorld(sandbox, prompt, settings)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from harness.types import Ask, JudgeAsk, Message, Observation, Pending, Reply, Sample, Score
+from harness.types import Ask, Chat, JudgeAsk, Message, Observation, Pending, Reply, Sample, Score
 from tasks._shared.answers import exact_match, f1
 from tasks.rewoo import execute
 from tasks.rewoo.plan import Call, Grammar, Plan, PlanError, read, worker_log
@@ -54,17 +54,17 @@ class RewooEpisode:
     def __init__(
         self,
         sample: Sample,
-        repeat: int,
         prompts: Prompts,
         toolbox: Toolbox,
+        chat: Chat | None,
         rules: Rules,
         count: Callable[[str], int],
     ) -> None:
-        self._id, self._repeat = sample.id, repeat
         self._dataset = str(sample.data["dataset"])
         self._question, self._gold = str(sample.data["question"]), str(sample.data["answer"])
         self._aliases: tuple[str, ...] = tuple(sample.data["aliases"])
         self._prompts, self._toolbox, self._rules, self._count = prompts, toolbox, rules, count
+        self._chat = chat
         self._plan: Plan | None = None
         self._outcome = execute.Outcome(())
         self._failure = ""
@@ -125,8 +125,7 @@ class RewooEpisode:
         return replace(solver, info={**solver.info, "evidence": log})
 
     async def _use(self, call: Call, text: str) -> Evidence:
-        key = f"{self._id}/{self._repeat}/{call.name}"
-        return await self._toolbox.tools[str(call.tool)].use(key, text)
+        return await self._toolbox.tools[str(call.tool)].use(call.name, text, self._chat)
 
     def _solver_prompt(self, plan: Plan) -> str:
         evidence = dict(self._outcome.evidence)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from harness.episode import BaseOracle
 from harness.types import Observation, Sample
 from tasks.rewoo.score import choices
 
 
-class RewooOracle:
+class RewooOracle(BaseOracle):
     """Its plan calls a real tool, so that everything between the two calls is exercised."""
 
     def __init__(self, sample: Sample) -> None:
@@ -14,7 +15,7 @@ class RewooOracle:
         gold = str(sample.data["answer"])
         self._answer = choices(gold)[0] if sample.data["dataset"] == "physics_question" else gold
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         if observation.info.get("stage") == "plan":
             return f"Plan: Recall the answer.\n#E1 = LLM[{self._question}]"
         return self._answer

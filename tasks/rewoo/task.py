@@ -4,68 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from statistics import fmean
 
 from harness.episode import BaseTask, Oracle, World
 from harness.errors import InfraError
-from harness.needs import package
-from harness.types import Context, Limits, Option, Pending, Row, Sample, Score, TaskSpec, Verdict
-from tasks._shared.wiki.opening import options
+from harness.needs import Need, package
+from harness.types import (
+    Context,
+    Limits,
+    Pending,
+    Row,
+    Sample,
+    Score,
+    TaskConfig,
+    TaskSpec,
+    Verdict,
+    by,
+    option,
+)
+from tasks._shared.wiki.opening import WebOptions
 
-_MODES = ("auto", "live", "cache", "record", "replay", "keyless")
-_OPTIONS = (
-    *options(mode="tools", default="auto", choices=_MODES),
-    Option(
-        "grader",
-        str,
+
+@dataclass(frozen=True, slots=True)
+class RewooOptions(WebOptions):
+    """Where tools get their answers, how plans are read, and who grades."""
+
+    tools: str = option(
         "auto",
+        help="where answers come from",
+        choices=("auto", "live", "cache", "record", "replay", "keyless"),
+    )
+    grader: str = option(
         "auto",
-        "who says what is right (auto: the judge; on the fixture the rule)",
+        help="who says what is right (auto: the judge; on the fixture the rule)",
         choices=("auto", "judge", "rule"),
-    ),
-    Option("grammar", str, "paper", "fixed", "how plans are read", choices=("paper", "fixed")),
-    Option(
-        "google",
-        str,
-        "auto",
-        "auto",
-        "the Google tool",
-        choices=("auto", "serper", "unavailable"),
-    ),
-    Option(
-        "google_endpoint",
-        str,
-        "https://google.serper.dev/search",
-        "https://google.serper.dev/search",
-        "Serper",
-    ),
-    Option(
-        "wolfram",
-        str,
-        "auto",
-        "auto",
-        "the WolframAlpha tool",
-        choices=("auto", "api", "algebra"),
-    ),
-    Option(
-        "wolfram_endpoint",
-        str,
-        "https://api.wolframalpha.com/v2/query",
-        "https://api.wolframalpha.com/v2/query",
-        "WolframAlpha's full-results API",
-    ),
-    Option("calculator", str, "llm", "llm", "who writes expressions", choices=("llm", "direct")),
-    Option("max_tool_calls", int, 16, 16, "tool calls per episode; upstream's grammar allows ten"),
-    Option("parallel", bool, True, True, "run independent calls side by side"),
-    Option(
-        "long_prompts",
-        str,
+    )
+    grammar: str = option("paper", "fixed", help="how plans are read", choices=("paper", "fixed"))
+    google: str = option("auto", help="the Google tool", choices=("auto", "serper", "unavailable"))
+    google_endpoint: str = option("https://google.serper.dev/search", help="Serper")
+    wolfram: str = option("auto", help="the WolframAlpha tool", choices=("auto", "api", "algebra"))
+    wolfram_endpoint: str = option(
+        "https://api.wolframalpha.com/v2/query", help="WolframAlpha's full-results API"
+    )
+    calculator: str = option("llm", help="who writes expressions", choices=("llm", "direct"))
+    max_tool_calls: int = option(
+        16, help="tool calls per episode; upstream's grammar allows ten", ge=0, le=1000
+    )
+    parallel: bool = option(True, help="run independent calls side by side")
+    long_prompts: str = option(
         "truncate",
         "trim",
-        "the server cuts on the left, or the longest evidence is trimmed",
+        help="the server cuts on the left, or the longest evidence is trimmed",
         choices=("truncate", "trim"),
-    ),
-)
+    )
 
 
 class Rewoo(BaseTask):
@@ -75,9 +67,8 @@ class Rewoo(BaseTask):
         suite="held-out",
         metric="accuracy",
         limits=Limits(turns=2, reset_s=600.0, step_s=1200.0, episode_s=7200.0),
-        needs=(package("numexpr", extra="wiki"),),
-        options=_OPTIONS,
         roles=("tool_llm", "judge"),
+        paper_judge="text-davinci-003",
         expected_turns=2,
         # Graded by rule, which finds every gold answer right.
         ceiling={
@@ -86,17 +77,18 @@ class Rewoo(BaseTask):
         paper_n=350,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
-        del split
+    Options = RewooOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        """What the tools need: keys, roles, a snapshot."""
+        from tasks.rewoo.toolbox import tool_needs
+
+        return (package("numexpr", extra="wiki"), *tool_needs(cfg))
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         from tasks.rewoo.rows import samples
 
-        return samples(ctx.data)
-
-    def preflight(self, ctx: Context) -> None:
-        """Name missing keys and roles before anything is sent."""
-        from tasks.rewoo.toolbox import check
-
-        check(ctx)
+        return samples(cfg.data)
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.rewoo.world import open_world
@@ -125,16 +117,17 @@ class Rewoo(BaseTask):
         value = fixed if ctx.profile == "fixed" else paper
         return Score(value, metrics, str(item.info["note"]), outcome=pending.outcome)
 
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        del metrics
+        return {"dataset": sample.partition("/")[0]}
+
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         """Accuracy over all episodes; beside it each data set, their mean, and the score without leaks."""
         if not rows:
             return {}
         means = super().aggregate(rows)
         clean = [row.value for row in rows if not row.metrics.get("exemplar_leak")]
-        names = dict.fromkeys(row.sample.split("/", 1)[0] for row in rows)
-        sets = {
-            name: fmean(row.value for row in rows if row.sample.split("/", 1)[0] == name) for name in names
-        }
+        sets = by(rows, "dataset")
         # A report shows the first few of these.
         first = {
             key: means[key] for key in ("rule_accuracy", "fallback_calls", "snapshot_miss") if key in means

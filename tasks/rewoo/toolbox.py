@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.errors import MissingPart
-from harness.types import Context
-from tasks._shared.wiki.opening import NO_CONTACT, Backends, contact
+from harness.needs import Need, role, variable
+from harness.types import Context, TaskConfig
+from tasks._shared.wiki.opening import Backends, web_needs
 from tasks._shared.wiki.opening import label as wiki_label
 from tasks.rewoo.prompts import Prompts
 from tasks.rewoo.tools import google, wolfram
@@ -38,43 +38,36 @@ class Toolbox:
     def fingerprint(self) -> dict[str, str]:
         """Each tool's implementation, for the manifest."""
         names = {f"tool_{name}": tool.fallback or "itself" for name, tool in self.tools.items()}
-        return {**names, "comparable": f"no ({', '.join(self.fallbacks)})" if self.fallbacks else "yes"}
+        return names
 
 
-def mode(ctx: Context) -> str:
+def mode(cfg: TaskConfig) -> str:
     """Where tools get their answers: the `tools` option, which on the fixture means no keys at all."""
-    chosen = str(ctx.options["tools"])
+    chosen = cfg.options.tools
     if chosen != "auto":
         return chosen
-    return "keyless" if ctx.source == "fixture" else "live"
+    return "keyless" if cfg.source == "fixture" else "live"
 
 
-def check(ctx: Context) -> None:
-    """Name every key and role that is missing, with the option that does without.
-
-    Raises:
-        MissingPart: at least one is.
-    """
-    kind = mode(ctx)
+def tool_needs(cfg: TaskConfig) -> list[Need]:
+    """Keys, roles and files of the tools, each with the option that does without."""
+    kind = mode(cfg)
+    needs = web_needs(cfg, "offline" if kind == "keyless" else kind)
     if kind in ("keyless", "replay"):
-        return
-    lines: list[str] = []
-    if ROLE not in ctx.models:
-        lines.append(f"role {ROLE} is not bound (the LLM and Calculator tools): --role {ROLE}=NAME@URL")
-    for option, live, key in (("google", "serper", google.KEY), ("wolfram", "api", wolfram.KEY)):
-        if _choice(ctx, option, live) == live and not os.environ.get(key):
-            other = "unavailable" if option == "google" else "algebra"
-            lines.append(f"export {key}=... for the {option} tool, or --set rewoo.{option}={other}")
-    if not contact(ctx):
-        lines.append(NO_CONTACT)
-    if lines:
-        lines.append("or --set rewoo.tools=keyless for named stand-ins (not comparable)")
-        raise MissingPart("; ".join(lines))
+        return needs
+    without = "--set rewoo.tools=keyless for named stand-ins (not comparable)"
+    needs.append(role(ROLE, cfg, why="the LLM and Calculator tools", otherwise=without))
+    for name, live, key in (("google", "serper", google.KEY), ("wolfram", "api", wolfram.KEY)):
+        if _choice(cfg, name, live) == live:
+            other = "unavailable" if name == "google" else "algebra"
+            fix = f"export {key}=..., or --set rewoo.{name}={other}"
+            needs.append(variable(key, why=f"for the {name} tool", fix=fix))
+    return needs
 
 
 def build(ctx: Context, backends: Backends, prompts: Prompts) -> Toolbox:
-    """Build every tool; `check` has been passed."""
-    cut = ctx.options["grammar"] == "fixed"
+    """Build every tool; what `tool_needs` names is there."""
+    cut = ctx.options.grammar == "fixed"
     tools: dict[str, Tool] = {
         "Wikipedia": Wikipedia(backends.wiki, cut=cut),
         **_model_tools(ctx, backends, prompts),
@@ -89,11 +82,10 @@ def build(ctx: Context, backends: Backends, prompts: Prompts) -> Toolbox:
 
 
 def _model_tools(ctx: Context, backends: Backends, prompts: Prompts) -> dict[str, Tool]:
-    chat = ctx.models.get(ROLE)
-    if chat is None and mode(ctx) == "keyless":
+    if ROLE not in ctx.roles and mode(ctx) == "keyless":
         return {"LLM": Unavailable("no LLM tool"), "Calculator": DirectCalculator()}
-    model = Model(chat, backends.answers)
-    direct = ctx.options["calculator"] == "direct"
+    model = Model(backends.answers)
+    direct = ctx.options.calculator == "direct"
     calculator = DirectCalculator() if direct else Calculator(model, prompts.calculator)
     return {"LLM": LLM(model, prompts.llm), "Calculator": calculator}
 
@@ -104,7 +96,7 @@ def _google(ctx: Context, backends: Backends) -> Tool:
     return google.Google(
         backends.answers,
         backends.web,
-        endpoint=str(ctx.options["google_endpoint"]),
+        endpoint=ctx.options.google_endpoint,
         key=os.environ.get(google.KEY, ""),
     )
 
@@ -115,15 +107,15 @@ def _wolfram(ctx: Context, backends: Backends) -> Tool:
     return wolfram.Wolfram(
         backends.answers,
         backends.web,
-        endpoint=str(ctx.options["wolfram_endpoint"]),
+        endpoint=ctx.options.wolfram_endpoint,
         key=os.environ.get(wolfram.KEY, ""),
     )
 
 
-def _choice(ctx: Context, option: str, live: str) -> str:
+def _choice(cfg: TaskConfig, option: str, live: str) -> str:
     """An option's value; `auto` is the real service unless the run does without keys."""
-    chosen = str(ctx.options[option])
+    chosen = str(getattr(cfg.options, option))
     if chosen != "auto":
         return chosen
     without = {"google": "unavailable", "wolfram": "algebra"}
-    return without[option] if mode(ctx) == "keyless" else live
+    return without[option] if mode(cfg) == "keyless" else live

@@ -7,16 +7,18 @@ from contextlib import asynccontextmanager
 
 from harness import tokens
 from harness.data import literals
-from harness.types import Capacity, Context, Sample
+from harness.episode import BaseWorld
+from harness.types import Capacity, Chat, Context, Sample, TaskConfig
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.opening import open_backends
 from tasks.rewoo import toolbox
 from tasks.rewoo.episode import RewooEpisode, Rules
 from tasks.rewoo.prompts import Prompts
 from tasks.rewoo.rows import label
+from tasks.rewoo.tools.model import ROLE
 
 
-class RewooWorld:
+class RewooWorld(BaseWorld):
     """Episodes over one set of tools."""
 
     capacity = Capacity(memory_mb=1, cpu=0.01)
@@ -25,32 +27,32 @@ class RewooWorld:
         self, prompts: Prompts, tools: toolbox.Toolbox, rules: Rules, facts: Mapping[str, str]
     ) -> None:
         self._prompts, self._tools, self._rules = prompts, tools, rules
-        self.fingerprint: Mapping[str, str] = {
-            "note": ", ".join([rules.label, tools.label, *(["graded by rule"] if rules.by_rule else [])]),
+        self.notes = (", ".join([rules.label, tools.label, *(["graded by rule"] if rules.by_rule else [])]),)
+        self.stand_ins = tools.fallbacks
+        self.fingerprint = {
             "label": rules.label,
             **tools.fingerprint(),
             **facts,
         }
 
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> RewooEpisode:
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> RewooEpisode:
         del seed  # nothing here is random
         return RewooEpisode(
-            sample, repeat, self._prompts, self._tools, self._rules, tokens.counter("estimate")
+            sample, self._prompts, self._tools, chats.get(ROLE), self._rules, tokens.counter("estimate")
         )
 
 
 @asynccontextmanager
 async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
-    """Check that roles and keys are there, then open the tools the options name."""
-    toolbox.check(ctx)
+    """Open the tools the options name."""
     prompts = Prompts(literals(ctx.data / "prompts.json"))
     kind = toolbox.mode(ctx)
     rules = Rules(
-        grammar="fixed" if ctx.options["grammar"] == "fixed" else "paper",
+        grammar="fixed" if ctx.options.grammar == "fixed" else "paper",
         by_rule=graded_by_rule(ctx),
-        cap=int(ctx.options["max_tool_calls"] or 0),
-        parallel=bool(ctx.options["parallel"]),
-        truncate=ctx.options["long_prompts"] == "truncate",
+        cap=ctx.options.max_tool_calls,
+        parallel=ctx.options.parallel,
+        truncate=ctx.options.long_prompts == "truncate",
         label=label(ctx.data),
     )
     async with open_backends(ctx, "offline" if kind == "keyless" else kind, lambda: offline(ctx)) as backends:
@@ -58,10 +60,10 @@ async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
         yield RewooWorld(prompts, tools, rules, {"tools": kind, **backends.wiki.coverage()})
 
 
-def graded_by_rule(ctx: Context) -> bool:
+def graded_by_rule(cfg: TaskConfig) -> bool:
     """Whether no judge is asked: chosen, or because the fixture's questions are no benchmark."""
-    chosen = ctx.options["grader"]
-    return chosen == "rule" or (chosen == "auto" and ctx.source == "fixture")
+    chosen = cfg.options.grader
+    return chosen == "rule" or (chosen == "auto" and cfg.source == "fixture")
 
 
 def offline(ctx: Context) -> Corpus:

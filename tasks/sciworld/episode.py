@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import EnvironmentFault
-from harness.types import Ask, Message, Observation, Reply, Sample, Score, Value
+from harness.types import Ask, Message, Observation, Reply, Sample, Score
 from tasks.sciworld.jvm import Slot, State
 from tasks.sciworld.match import ACTION_LIMIT, NO_MATCH, Match, candidates, match
 from tasks.sciworld.score import FAILURES, failed, looping
 from tasks.sciworld.texts import Texts, cleaned
 
 if TYPE_CHECKING:
+    from tasks.sciworld.task import SciWorldOptions
     from tasks.sciworld.world import SciWorld
 
 HEADER = 18
@@ -36,22 +37,21 @@ class Turn:
 class SciWorldEpisode:
     """Matches replies to actions, carries them out, and stops by upstream's rules."""
 
-    def __init__(self, world: SciWorld, sample: Sample, texts: Texts, options: Mapping[str, Value]) -> None:
+    def __init__(self, world: SciWorld, sample: Sample, texts: Texts, options: SciWorldOptions) -> None:
         self._world, self._sample, self._texts, self._options = world, sample, texts, options
         self._slot: Slot | None = None
         self._turns: list[tuple[str, str]] = [(FIRST, "")]
         self._failures = self._replies = self._actions = self._moves = 0
         self._score = 0
         self._stop = ""
-        truncate = 4000 if options["truncation"] == "upstream" else None
+        truncate = 4000 if options.truncation == "upstream" else None
         self._ask = Ask(max_new_tokens=256, stop=CUTS, truncate=truncate)
 
     async def reset(self) -> Observation:
         """Load the variation and look around."""
         sample, options = self._sample, self._options
-        gold = await self._world.gold(sample)
         slot = self._slot = await self._world.pool.acquire()
-        simplification = "" if options["simplification"] == "none" else str(options["simplification"])
+        simplification = "" if options.simplification == "none" else options.simplification
 
         async def opened() -> str:
             await slot.load(sample.data["task"], sample.data["variation"], simplification)
@@ -59,8 +59,8 @@ class SciWorldEpisode:
             return cleaned(state.observation) + "\n" + (await slot.task_description())[HEADER:]
 
         scene = await slot.run(opened())
-        messages = self._texts.opening(sample.data["index"], scene, exemplars=bool(options["exemplars"]))
-        return Observation(messages, self._ask, info={"gold": gold} if gold else {})
+        messages = self._texts.opening(sample.data["index"], scene, exemplars=options.exemplars)
+        return Observation(messages, self._ask)
 
     async def step(self, reply: Reply) -> Observation:
         """Think, or act and see what comes of it."""
@@ -68,7 +68,7 @@ class SciWorldEpisode:
         for cut in CUTS:
             text = text.partition(cut)[0]
         text = text.strip()
-        if self._options["first_line"]:
+        if self._options.first_line:
             text = text.partition("\n")[0].rstrip()
         self._replies += 1
         if text.startswith("Think:"):
@@ -88,8 +88,8 @@ class SciWorldEpisode:
         if state.score < 0:
             return self._done(text, "negative", info)
         self._score = state.score
-        limit = self._options["step_limit"]
-        over = limit is not None and state.moves > int(limit)
+        limit = self._options.step_limit
+        over = limit is not None and state.moves > limit
         self._stop = "completed" if state.completed else "moves" if over else ""
         return self._seen(text, turn.match.action, cleaned(state.observation), info)
 
@@ -116,7 +116,7 @@ class SciWorldEpisode:
         return await slot.run(self._acted(slot, text))
 
     async def _acted(self, slot: Slot, text: str) -> Turn:
-        if self._options["action_match"] == "passthrough":
+        if self._options.action_match == "passthrough":
             raw = " ".join(text[:ACTION_LIMIT].split("\n"))
             state = await slot.act(raw)
             if state.observation != NO_MATCH:
@@ -130,17 +130,17 @@ class SciWorldEpisode:
         return Turn(found, await slot.act(found.action))
 
     def _gave_up(self, observation: str) -> bool:
-        if failed(observation, str(self._options["fail_rule"])):
+        if failed(observation, self._options.fail_rule):
             self._failures += 1
         else:
             self._failures = 0
-        return self._failures >= FAILURES and self._options["stop_rules"] != "off"
+        return self._failures >= FAILURES and self._options.stop_rules != "off"
 
     def _seen(self, said: str, action: str, observation: str, info: Mapping[str, Any]) -> Observation:
         self._turns.append((action, observation))
-        rules, limit = str(self._options["stop_rules"]), self._options["step_limit"]
+        rules, limit = self._options.stop_rules, self._options.step_limit
         if not self._stop and rules != "off":
-            if limit is not None and self._replies >= 2 * int(limit):
+            if limit is not None and self._replies >= 2 * limit:
                 self._stop = "turns"
             elif looping(self._turns, rules):
                 self._stop = "loop"

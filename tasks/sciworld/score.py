@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
+from collections.abc import Sequence
 
-from harness.types import Row
 from tasks.sciworld.match import NO_MATCH
 
 FAILURES = 10
@@ -35,16 +32,3 @@ def looping(turns: Sequence[tuple[str, str]], rule: str) -> bool:
     counted = [turn for turn in turns[1:] if turn[0] not in WAITS] if rule == "extended" else turns
     last = counted[-LOOP:]
     return len(last) == LOOP and len(set(last)) == 2
-
-
-def macro(rows: Iterable[Row]) -> float:
-    """Average over tasks of each task's average; the task is the sample id without its variation."""
-    return fmean(fmean(values) for values in by_task(rows).values())
-
-
-def by_task(rows: Iterable[Row]) -> Mapping[str, list[float]]:
-    """Group the rows' values by task."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        groups[row.sample.rpartition("/")[0]].append(row.value)
-    return groups

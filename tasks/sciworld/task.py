@@ -5,60 +5,55 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import history, tokens
 from harness.episode import BaseTask
 from harness.errors import DataError
-from harness.needs import package, program
-from harness.types import Context, Limits, Option, Row, Sample, TaskSpec
+from harness.needs import Need, core_data, package, program
+from harness.types import Context, Limits, Macro, Sample, TaskConfig, TaskSpec, option
 from tasks.sciworld.oracle import SciWorldOracle
-from tasks.sciworld.score import macro
 
 if TYPE_CHECKING:
     from tasks.sciworld.world import SciWorld
 
 EPISODES = "test_episodes.json"
 
-OPTIONS = (
-    Option(
-        "action_match",
-        str,
+
+@dataclass(frozen=True, slots=True)
+class SciWorldOptions:
+    """How actions are matched, when an episode stops, and how long prompts are cut."""
+
+    action_match: str = option(
         "overlap",
         "passthrough",
-        "overlap rewrites every action to a listed one; passthrough first tries it as it is",
-        ("overlap", "passthrough"),
-    ),
-    Option(
-        "stop_rules",
-        str,
+        help="overlap rewrites every action to a listed one; passthrough first tries it as it is",
+        choices=("overlap", "passthrough"),
+    )
+    stop_rules: str = option(
         "on",
         "extended",
-        "on: ten failures, a loop, twice step_limit turns; extended: waiting is no loop; off: none",
-        ("on", "off", "extended"),
-    ),
-    Option("step_limit", int, 100, 100, "moves after which the simulator stops", optional=True),
-    Option(
-        "fail_rule",
-        str,
+        help="on: ten failures, a loop, twice step_limit turns; extended: waiting is no loop; off: none",
+        choices=("on", "off", "extended"),
+    )
+    step_limit: int | None = option(100, help="moves after which the simulator stops", ge=1)
+    fail_rule: str = option(
         "substring",
         "strict",
-        "substring takes any 'not', even in 'nothing', for a failure; strict does not",
-        ("substring", "strict"),
-    ),
-    Option(
-        "truncation",
-        str,
+        help="substring takes any 'not', even in 'nothing', for a failure; strict does not",
+        choices=("substring", "strict"),
+    )
+    truncation: str = option(
         "upstream",
         "llama",
-        "upstream: 4036 cl100k tokens, and the server cuts at 4000; llama: what surely fits 4096",
-        ("upstream", "llama"),
-    ),
-    Option("first_line", bool, False, True, "use the first line of a reply only"),
-    Option("exemplars", bool, True, True, "show the task's exemplar"),
-    Option("simplification", str, "easy", "easy", "the simulator's simplifications", ("easy", "none")),
-    Option("per_task", int, None, None, "at most so many variations of each task", optional=True),
-)
+        help="upstream: 4036 cl100k tokens, and the server cuts at 4000; llama: what surely fits 4096",
+        choices=("upstream", "llama"),
+    )
+    first_line: bool = option(False, True, help="use the first line of a reply only")
+    exemplars: bool = option(True, help="show the task's exemplar")
+    simplification: str = option("easy", help="the simulator's simplifications", choices=("easy", "none"))
+    per_task: int | None = option(None, help="at most so many variations of each task", ge=1)
 
 
 class SciWorldTask(BaseTask):
@@ -69,15 +64,11 @@ class SciWorldTask(BaseTask):
         version=1,
         suite="held-out",
         metric="score",
+        headline=Macro("task"),
         splits=("test", "full", "dev", "train"),
-        # An oracle's resets wait in line for solutions; every call within has a watchdog of its own.
-        limits=Limits(turns=1000, reset_s=1800.0, step_s=150.0, episode_s=3600.0),
+        # Every call of the simulator has a watchdog of its own.
+        limits=Limits(turns=1000, reset_s=600.0, step_s=150.0, episode_s=3600.0),
         history="pairs-4036",
-        needs=(
-            program("java", apt="openjdk-17-jre-headless"),
-            package("scienceworld", extra="sciworld"),
-        ),
-        options=OPTIONS,
         expected_turns=40,
         ceiling={
             ("paper", "mirror"): 62.98,
@@ -88,43 +79,48 @@ class SciWorldTask(BaseTask):
         paper_n=270,
     )
 
-    def samples(self, ctx: Context, split: str) -> Sequence[Sample]:
+    Options = SciWorldOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        """Java, the package, and the vocabulary that prompts are counted with."""
+        parts = (program("java", apt="openjdk-17-jre-headless"), package("scienceworld", extra="sciworld"))
+        if history.policy(self.history(cfg))[1] != "cl100k":
+            return parts
+        return (*parts, core_data(tokens.CL100K_FILE, cfg))
+
+    def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         """The 270 variations upstream plays, or all of a split; tasks in alphabetical order."""
         try:
-            table: list[dict[str, Any]] = json.loads((ctx.data / EPISODES).read_text(encoding="utf-8"))
+            table: list[dict[str, Any]] = json.loads((cfg.data / EPISODES).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{EPISODES} cannot be read ({error}): harness data verify sciworld") from error
-        most = ctx.options.get("per_task")
+        most = cfg.options.per_task
         return [
             Sample(f"{row['task']}/{variation}", _data(row, variation), labels={"task": row["task"]})
             for row in table
-            for variation in _variations(row, split)[: None if most is None else int(most)]
+            for variation in _variations(row, cfg.split)[:most]
         ]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[SciWorld]:
         """Start the simulators."""
         from tasks.sciworld.world import open_world
 
-        tokens.counter(
-            history.policy(self.history(ctx))[1]
-        )  # a missing vocabulary is told before any episode
         return open_world(ctx)
 
     def oracle(self, ctx: Context, sample: Sample) -> SciWorldOracle:
         """Play the simulator's own solution."""
         return SciWorldOracle(ctx, sample)
 
-    def history(self, ctx: Context) -> str:
+    def history(self, cfg: TaskConfig) -> str:
         """Trim by pairs; counted in cl100k where upstream did and its vocabulary belongs to the data."""
-        if ctx.options["truncation"] == "llama":
+        if cfg.options.truncation == "llama":
             return "pairs-3840-estimate"
-        return "pairs-4036-estimate" if ctx.source == "fixture" else "pairs-4036"
+        return "pairs-4036-estimate" if cfg.source == "fixture" else "pairs-4036"
 
-    def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
-        """Average each task, then the tasks (upstream's headline); further metrics over episodes."""
-        if not rows:
-            return {}
-        return {**super().aggregate(rows), self.spec.metric: macro(rows)}
+    def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
+        """The task is the sample id without its variation."""
+        del metrics
+        return {"task": sample.rpartition("/")[0]}
 
 
 def _data(row: Mapping[str, Any], variation: int) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from contexts import samples_of, task_context
 
-from harness import config, data
+from harness import data
 from harness.models.client import Call, LiveEpisodes
 from harness.phase import Phase
 from harness.rollout import Setup, play
@@ -41,7 +42,7 @@ class Saboteur:
 
 
 def context(work: Path) -> Context:
-    return Context(FIXTURE, work, options=config.options(TASK.spec, "paper", {}), source="fixture")
+    return task_context(TASK, FIXTURE, work, source="fixture")
 
 
 def exists(pid: int) -> bool:
@@ -80,7 +81,7 @@ async def test_killed_workers_cost_no_episode(tmp_path: Path) -> None:
     pids: list[int] = []
     async with TASK.world(ctx) as world:
         harm = strike(world, signal.SIGKILL, pids)  # type: ignore[arg-type]
-        plays = [oracle(ctx, world, s, harm, n) for n in range(2) for s in TASK.samples(ctx, "std")]  # type: ignore[arg-type]
+        plays = [oracle(ctx, world, s, harm, n) for n in range(2) for s in samples_of(TASK, ctx, "std")]  # type: ignore[arg-type]
         attempts = await asyncio.wait_for(asyncio.gather(*plays), 240)
         pids += [worker.pid for worker in world.rooms.pool.workers]  # type: ignore[attr-defined]
     assert [(attempt.outcome, attempt.value) for attempt in attempts] == [("scored", 1.0)] * 12
@@ -97,7 +98,7 @@ async def test_a_hung_worker_is_killed_and_its_games_rebuilt(
     pids: list[int] = []
     async with TASK.world(ctx) as world:
         harm = strike(world, signal.SIGSTOP, pids)  # type: ignore[arg-type]
-        attempt = await asyncio.wait_for(oracle(ctx, world, TASK.samples(ctx, "std")[0], harm, 0), 120)  # type: ignore[arg-type]
+        attempt = await asyncio.wait_for(oracle(ctx, world, samples_of(TASK, ctx, "std")[0], harm, 0), 120)  # type: ignore[arg-type]
     assert (attempt.outcome, attempt.value, attempt.rebuilds) == ("scored", 1.0, 1)
     assert not any(map(exists, pids))
 
@@ -106,8 +107,8 @@ async def test_a_game_the_engine_cannot_load_is_no_score(tmp_path: Path) -> None
     """The translator calls sys.exit on a malformed problem; the worker survives it."""
     ctx = context(tmp_path)
     async with TASK.world(ctx) as world:
-        good = TASK.samples(ctx, "std")[0]
-        episode = await world.episode(good, 0, 0)
+        good = samples_of(TASK, ctx, "std")[0]
+        episode = await world.episode(good, {}, 0)
         episode._house._game = type(episode._house._game)(  # type: ignore[attr-defined]
             episode._house._game.logic,  # type: ignore[attr-defined]
             "(define (problem broken)",

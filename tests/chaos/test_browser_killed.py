@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from contexts import samples_of, task_context
 
-from harness import config
 from harness.models.client import Call, LiveEpisodes
 from harness.phase import Phase
 from harness.rollout import Setup, play
@@ -33,7 +33,7 @@ FIXTURE = Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture"
 
 
 def context(work: Path) -> Context:
-    return Context(FIXTURE, work, 3, config.options(TASK.spec, "paper", {}), source="fixture")
+    return task_context(TASK, FIXTURE, work, source="fixture")
 
 
 class Player:
@@ -59,7 +59,7 @@ class Player:
             await self.before[self.calls].wait()
         found = self.live.get(TASK.spec.name, self.sample.id, 0)
         assert found is not None
-        return Reply(self.oracle.reply(found.observation))
+        return Reply(await self.oracle.reply(found.observation))
 
     def stop_at(self, call: int) -> tuple[asyncio.Event, asyncio.Event]:
         """Events for `this call is reached` and `go on`."""
@@ -82,7 +82,7 @@ async def halted(
     Answers 1 to 3 make the plan, then two make an instruction: at the eighth, two have been carried out.
     """
     live, tasks, going = LiveEpisodes(), [], []
-    samples = [sample for sample in TASK.samples(ctx, "test") if sample.group == "enter-text"]
+    samples = [sample for sample in samples_of(TASK, ctx, "test") if sample.labels["task"] == "enter-text"]
     for sample in samples[:count]:
         made, player = setup(ctx, world, sample, live)
         reached, go = player.stop_at(call)
@@ -142,7 +142,7 @@ async def test_a_browser_that_keeps_dying_is_an_infra_error(tmp_path: Path, monk
         assert (attempt.outcome, attempt.value) == ("infra_error", None)
         assert "EnvironmentFault" in attempt.error
         monkeypatch.delenv("HARNESS_CHROMIUM")
-        episode = await world.episode(TASK.samples(ctx, "test")[0], 0, 1)
+        episode = await world.episode(samples_of(TASK, ctx, "test")[0], {}, 1)
         assert not (await episode.reset()).done
         await episode.close()
 

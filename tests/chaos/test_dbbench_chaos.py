@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contexts import samples_of, task_context
 
-from harness import config, data
+from harness import data
 from harness.models.client import Call, LiveEpisodes
 from harness.phase import Phase
 from harness.rollout import Setup, play
@@ -45,7 +46,7 @@ class Saboteur:
 
 
 def context(work: Path) -> Context:
-    return Context(FIXTURE, work, options=config.options(TASK.spec, "paper", {}), source="fixture")
+    return task_context(TASK, FIXTURE, work, source="fixture")
 
 
 async def oracle(ctx: Context, world: DbWorld, sample: Sample, harm: Callable[[Call], None]) -> Attempt:
@@ -85,7 +86,7 @@ def pid_of(world: DbWorld) -> int:
 
 async def test_a_server_killed_mid_run_is_restarted_and_episodes_replayed(tmp_path: Path):
     ctx = context(tmp_path)
-    samples = TASK.samples(ctx, "std")
+    samples = samples_of(TASK, ctx, "std")
     async with TASK.world(ctx) as world:
         assert isinstance(world, DbWorld)
         first = pid_of(world)
@@ -114,8 +115,7 @@ async def test_a_server_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(session, "CONNECT_S", 2.0)
     monkeypatch.setattr(session, "GRACE_S", 1.0)
     monkeypatch.setattr(session, "ROLLBACK_S", 1.0)
-    ctx = context(tmp_path)
-    ctx = Context(ctx.data, ctx.work, options={**ctx.options, "statement_s": 1.0}, source="fixture")
+    ctx = task_context(TASK, FIXTURE, tmp_path, source="fixture", statement_s=1.0)
     async with TASK.world(ctx) as world:
         assert isinstance(world, DbWorld)
         stopped: list[int] = []
@@ -125,7 +125,7 @@ async def test_a_server_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyte
                 stopped.append(pid_of(world))
                 os.kill(stopped[0], signal.SIGSTOP)
 
-        attempt = await oracle(ctx, world, TASK.samples(ctx, "std")[1], harm)
+        attempt = await oracle(ctx, world, samples_of(TASK, ctx, "std")[1], harm)
         assert (attempt.outcome, attempt.value) == ("scored", 1.0), attempt.error
         assert attempt.rebuilds >= 1
         assert not exists(stopped[0])
@@ -140,7 +140,7 @@ async def test_a_cancelled_world_leaves_nothing(tmp_path: Path):
         async with TASK.world(ctx) as world:
             assert isinstance(world, DbWorld)
             pids.append(pid_of(world))
-            episode = await world.episode(TASK.samples(ctx, "std")[0], 0, 0)
+            episode = await world.episode(samples_of(TASK, ctx, "std")[0], {}, 0)
             await episode.reset()
             opened.set()
             await episode.step(Reply("Action: Operation\n```sql\nSELECT SLEEP(60)\n```"))

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from contexts import samples_of, task_context
 
 import tasks.os
 from harness.data import cache_folder
 from harness.errors import MissingPart
-from harness.types import Context, Reply, Sample, Score
+from harness.types import Reply, Sample, Score
 from tasks.os import TASK
 from tasks.os.image import CONTAINER_IMAGE, built_root
 
@@ -74,24 +75,23 @@ def load(root: Path) -> None:
 
 
 async def verdicts(data: Path, backend: str, wanted: Callable[[Sample], bool]) -> dict[str, float]:
-    options = {option.name: option.paper for option in TASK.spec.options} | {"sandbox": backend}
-    ctx = Context(data=data, work=Path(), options=options)
+    ctx = task_context(TASK, data, sandbox=backend)
     slots = asyncio.Semaphore(4)
 
     async def play(sample: Sample) -> tuple[str, float]:
         async with slots:
-            episode = await world.episode(sample, 0, 7)
+            episode = await world.episode(sample, {}, 7)
             oracle = TASK.oracle(ctx, sample)
             observation = await episode.reset()
             while not observation.done:
-                observation = await episode.step(Reply(oracle.reply(observation)))
+                observation = await episode.step(Reply(await oracle.reply(observation)))
             score = await episode.score()
             await episode.close()
             assert isinstance(score, Score)
             return sample.id, score.value
 
     async with TASK.world(ctx) as world:
-        return dict(await asyncio.gather(*map(play, filter(wanted, TASK.samples(ctx, "std")))))
+        return dict(await asyncio.gather(*map(play, filter(wanted, samples_of(TASK, ctx, "std")))))
 
 
 @pytest.mark.full

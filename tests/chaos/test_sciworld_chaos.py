@@ -9,10 +9,12 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from contexts import samples_of, task_context
 
-from harness import config, data
+from harness import data
 from harness.episode import Oracle
 from harness.errors import EnvironmentFault
 from harness.models.client import LiveEpisodes, open_model
@@ -29,16 +31,16 @@ from tasks.sciworld.world import SciWorld, open_world
 GONE_S = 30.0
 
 
-def context(work: Path, **options: str) -> Context:
+def context(work: Path, **options: Any) -> Context:
     found = data.resolve("sciworld", "fixture")
-    free = {"action_match": "passthrough", "stop_rules": "off", "step_limit": "none", **options}
-    return Context(found.path, work, 0, config.options(TASK.spec, "paper", free), source="fixture")
+    free = {"action_match": "passthrough", "stop_rules": "off", "step_limit": None, **options}
+    return task_context(TASK, found.path, work, source="fixture", **free)
 
 
 def short(ctx: Context, count: int) -> list[Sample]:
     """The fixture's samples with the shortest solutions that still take some turns."""
     gold = json.loads((ctx.data / SHIPPED).read_text(encoding="utf-8"))
-    samples = [s for s in TASK.samples(ctx, "test") if len(gold[s.id]) >= 8]
+    samples = [s for s in samples_of(TASK, ctx, "test") if len(gold[s.id]) >= 8]
     return sorted(samples, key=lambda sample: len(gold[sample.id]))[:count]
 
 
@@ -142,7 +144,7 @@ async def test_a_failure_inside_the_simulator_is_no_observation(tmp_path: Path, 
     ctx = context(tmp_path)
     sample = short(ctx, 1)[0]
     async with TASK.world(ctx) as world:
-        episode = await world.episode(sample, 0, 0)
+        episode = await world.episode(sample, {}, 0)
         await episode.reset()
         slot = episode._slot
         assert slot is not None
@@ -164,7 +166,7 @@ async def test_a_cancelled_turn_leaves_a_simulator_that_works(tmp_path: Path) ->
     ctx = context(tmp_path)
     sample = short(ctx, 1)[0]
     async with TASK.world(ctx) as world:
-        episode = await world.episode(sample, 0, 0)
+        episode = await world.episode(sample, {}, 0)
         await episode.reset()
         turn = asyncio.create_task(episode.step(Reply("Action: open door to kitchen")))
         await asyncio.sleep(0)

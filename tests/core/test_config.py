@@ -1,6 +1,6 @@
 """What users type: typed options, selections, suites, shards; bad input names its fix."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -9,30 +9,26 @@ from hypothesis import strategies as st
 from harness import config, registry, suites
 from harness.errors import UsageError
 from harness.manifest import config_hash, differing, directory_name
-from harness.types import Option, Sample, TaskSpec
+from harness.types import NoOptions, Profile, Sample, option
+from harness.types.options import declared
 
-SPEC = TaskSpec(
-    "toy",
-    1,
-    "held-out",
-    "score",
-    options=(
-        Option("step_limit", int, 100, 50, "moves", optional=True),
-        Option("match", str, "overlap", "exact", "how actions match", choices=("overlap", "exact")),
-        Option("strict", bool, False, True, "no mercy"),
-        Option("share", float, 0.5, 0.5, "a share"),
-    ),
-)
+
+@dataclass(frozen=True, slots=True)
+class Toy:
+    step_limit: int | None = option(100, 50, help="moves", ge=1)
+    match: str = option("overlap", "exact", help="how actions match", choices=("overlap", "exact"))
+    strict: bool = option(False, True, help="no mercy")
+    share: float = option(0.5, help="a share", ge=0, le=1)
+    tries: int = option(3, help="tries", ge=0)
+
+
+def options(profile: Profile, settings: dict[str, str]) -> Toy:
+    return config.options("toy", Toy, profile, settings)
 
 
 def test_profiles_choose_the_defaults():
-    assert config.options(SPEC, "paper", {}) == {
-        "step_limit": 100,
-        "match": "overlap",
-        "strict": False,
-        "share": 0.5,
-    }
-    assert config.options(SPEC, "fixed", {})["match"] == "exact"
+    assert options("paper", {}) == Toy(100, "overlap", False, 0.5, 3) == Toy()
+    assert options("fixed", {}) == Toy(50, "exact", True, 0.5, 3)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +40,12 @@ def test_profiles_choose_the_defaults():
         ("strict", "on", True),
         ("strict", "False", False),
         ("share", "0.25", 0.25),
+        ("share", "0", 0.0),
+        ("tries", "0", 0),
     ],
 )
 def test_settings_are_typed(name: str, text: str, value: object):
-    assert config.options(SPEC, "paper", {name: text})[name] == value
+    assert getattr(options("paper", {name: text}), name) == value
 
 
 @pytest.mark.parametrize(
@@ -58,11 +56,46 @@ def test_settings_are_typed(name: str, text: str, value: object):
         ("strict", "maybe", "write true or false"),
         ("share", "none", "a value of type float is needed"),
         ("steplimit", "7", "did you mean step_limit"),
+        ("step_limit", "0", "it must be at least 1"),
+        ("step_limit", "-2", "it must be at least 1"),
+        ("step_limit", "1.5", "a value of type int or none is needed"),
+        ("tries", "-1", "it must be at least 0"),
+        ("share", "1.5", "it must be from 0 to 1"),
+        ("share", "nan", "a finite number is needed from 0 to 1"),
+        ("share", "inf", "a finite number is needed from 0 to 1"),
+        ("share", "-inf", "a finite number is needed from 0 to 1"),
     ],
 )
 def test_wrong_settings_name_the_fix(name: str, text: str, message: str):
     with pytest.raises(UsageError, match=message):
-        config.options(SPEC, "paper", {name: text})
+        options("paper", {name: text})
+
+
+def test_a_task_without_options_says_so():
+    with pytest.raises(UsageError, match="quiz has no options"):
+        config.options("quiz", NoOptions, "paper", {"speed": "1"})
+
+
+def test_stored_options_come_back_and_unknown_ones_are_refused():
+    chosen = options("fixed", {"tries": "7"})
+    assert config.stored_options("toy", Toy, config.plain(chosen)) == chosen
+    with pytest.raises(UsageError, match="no longer has: colour"):
+        config.stored_options("toy", Toy, {"colour": "red"})
+
+
+def test_an_options_class_is_declared_in_full():
+    @dataclass(frozen=True)
+    class Bare:
+        size: int = 3
+
+    @dataclass(frozen=True)
+    class Odd:
+        size: "list[int]" = option(3, help="several")  # noqa: RUF009
+
+    with pytest.raises(TypeError, match="not declared with option"):
+        declared(Bare)
+    with pytest.raises(TypeError, match="must be an int, float, str or bool"):
+        declared(Odd)
 
 
 def test_settings_are_split_by_task():

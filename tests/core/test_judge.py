@@ -68,7 +68,7 @@ def store(tmp_path: Path):
     opened.close()
 
 
-TASKS = {"judged": (Mean(), Context(Path(), Path()))}
+TASKS = {"judged": (Mean(), Context(Path(), work=Path()))}
 
 
 def number(text: str) -> str:

@@ -15,7 +15,7 @@ from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
 from harness.report.render import render
 from harness.stats import interval, wilson
-from harness.types import Row
+from harness.types import Mean, Row
 
 # specs/scores.md §1, as printed in the paper
 OVERALLS = {
@@ -86,7 +86,7 @@ def task(name: str, values: list[float], *, planned: int | None = None, infra: i
     rows = [Row(str(n), 0, "scored", value) for n, value in enumerate(values)]
     planned = len(rows) + infra if planned is None else planned
     return TaskData(name, "score", more.pop("unit", "percent"), planned, rows=rows, infra_error=infra,
-                    aggregate=mean, mean=True, **more)  # fmt: skip
+                    aggregate=mean, headline=Mean(), **more)  # fmt: skip
 
 
 def run(*tasks: TaskData, suite: str = "general") -> RunData:
@@ -154,7 +154,7 @@ def test_unplayed_episodes_leave_no_headline():
 
 
 def test_unjudged_answers_say_how_many_wait_and_how_to_judge_them():
-    waiting = TaskData("mt_bench", "score", "points", 80, pending=80, aggregate=mean, mean=True)
+    waiting = TaskData("mt_bench", "score", "points", 80, pending=80, aggregate=mean, headline=Mean())
     report = build(run(waiting))
     assert report.complete is True
     text = render([report], "table")
@@ -214,21 +214,21 @@ def test_wilson_knows_its_textbook_values():
 def test_the_interval_is_of_the_statistic_not_of_the_mean():
     rows = [Row(f"{group}/{n}", 0, "scored", float(group == "a")) for group in "ab" for n in range(30)]
     assert interval(rows, lambda drawn: 0.25) == (0.25, 0.25)
-    low, high = interval(rows, None) or (0, 0)
+    low, high = interval(rows, Mean()) or (0, 0)
     assert 0.3 < low < 0.5 < high < 0.7
 
 
 def test_repeats_of_a_sample_move_together():
     once = [Row(str(n), 0, "scored", float(n % 2)) for n in range(40)]
     thrice = [Row(row.sample, repeat, "scored", row.value) for row in once for repeat in range(3)]
-    widths = [high - low for low, high in (interval(rows, None) or (0, 0) for rows in (once, thrice))]
+    widths = [high - low for low, high in (interval(rows, Mean()) or (0, 0) for rows in (once, thrice))]
     assert widths[1] == pytest.approx(widths[0], rel=0.05), "repeats add no samples"
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=2, max_size=40))
 @settings(deadline=None, max_examples=20)
 def test_the_interval_holds_the_mean_and_stays_in_range(values: list[float]):
-    found = interval([Row(str(n), 0, "scored", value) for n, value in enumerate(values)], None)
+    found = interval([Row(str(n), 0, "scored", value) for n, value in enumerate(values)], Mean())
     assert found is not None
     assert 0.0 <= found[0] <= fmean(values) + 1e-9
     assert fmean(values) - 1e-9 <= found[1] <= 1.0

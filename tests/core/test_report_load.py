@@ -1,17 +1,23 @@
 """From a run's store to a report."""
 
+import json
 import os
+import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from harness.errors import UsageError
+from harness import registry
+from harness.errors import StoreError, UsageError
 from harness.report.build import build
 from harness.report.load import FILE, find, load
+from harness.report.render import render
 from harness.store import Attempt, Item, Store
 from harness.suites import find as find_suite
 from harness.types import Ask, JudgeAsk, Pending
 
+WAVE_1 = Path(__file__).parent / "wave1"
 CHOSEN = {"version": 1, "options": {}, "source": "mirror", "data": "", "samples": "", "count": 4}
 
 
@@ -68,7 +74,7 @@ def test_answers_that_wait_for_a_judge_are_pending(tmp_path):
     played(store, 0, value=None, pending=Pending(asks))
     store.close()
     data = load(str(tmp_path / "r")).tasks["absent_task"]
-    assert (data.pending, data.rows) == (1, [])
+    assert (data.pending, len(data.rows)) == (1, 0)
 
 
 def test_fixtures_options_and_profiles_are_told(tmp_path):
@@ -113,3 +119,159 @@ def test_the_suites_are_the_designs():
     for name in ("smoke", "nightly"):
         assert set(find_suite(name).tasks) == set(find_suite("general").tasks)
     assert find_suite("demo").fixture
+
+
+def damage(directory: Path, statement: str, *values) -> None:
+    db = sqlite3.connect(directory / FILE)
+    db.execute(statement, values)
+    db.commit()
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("outcome = 'fine'", "unknown outcome 'fine'"),
+        ("value = 9e999", "its value is inf"),
+        ("value = 'many'", "its value is 'many'"),
+        ("value = NULL", "its value is None"),
+        ("metrics = '{\"a\": '", "its metrics are '{\"a\": '"),
+        ("metrics = '[1]'", "its metrics are '[1]'"),
+        ("metrics = printf('%.*c', 100000, '[')", "its metrics are '[[[["),
+        ("metrics = x'ff'", "its metrics are"),
+        ("labels = '{\"kind\": 3}'", "its labels are no texts"),
+        ("labels = 'x'", "its labels are 'x'"),
+        ("repeat = 'x'", "not the name of an episode"),
+    ],
+)
+def test_a_damaged_episode_is_out_of_the_score_and_told(tmp_path, change, told):
+    store = make(tmp_path / "r")
+    for n in range(4):
+        played(store, n, value=n / 4)
+    store.close()
+    damage(tmp_path / "r", f"UPDATE episode SET {change} WHERE sample = 's1'")
+    report = build(load(str(tmp_path / "r")))
+    line = report.tasks["absent_task"]
+    assert [row.sample for row in line.episodes] == ["s0", "s2", "s3"]
+    assert (line.infra_error, line.score) == (1, pytest.approx(100 * 1.25 / 3)), "one of four may fail"
+    [note] = [note for note in line.notes if "damaged" in note]
+    assert "1 stored episodes are damaged and count as infrastructure errors" in note
+    assert f"{FILE}: sample 's1'" in note
+    assert told in note
+    json.loads(render([report], "json"))
+
+
+def test_too_many_damaged_episodes_leave_no_headline(tmp_path):
+    store = make(tmp_path / "r")
+    for n in range(4):
+        played(store, n)
+    store.close()
+    damage(tmp_path / "r", "UPDATE episode SET outcome = '' WHERE sample < 's2'")
+    report = build(load(str(tmp_path / "r")))
+    assert not report.complete
+    assert report.tasks["absent_task"].score is None
+
+
+def test_metrics_that_are_no_numbers_are_left_out_and_told(tmp_path):
+    store = make(tmp_path / "r", planned=2)
+    for n in range(2):
+        played(store, n)
+    store.close()
+    odd = '{"a": NaN, "b": Infinity, "c": "x", "d": null, "e": 7, "f": true, "g": 1' + "0" * 400 + "}"
+    damage(tmp_path / "r", "UPDATE episode SET metrics = ? WHERE sample = 's1'", odd)
+    report = build(load(str(tmp_path / "r")))
+    found = json.loads(render([report], "json"))["tasks"]["absent_task"]
+    assert found["score"] == 100.0
+    assert found["episodes"][1]["metrics"] == {"a": None, "b": None, "e": 7, "f": True}
+    [note] = [note for note in report.tasks["absent_task"].notes if "no numbers" in note]
+    assert note.startswith("3 stored metrics are no numbers and are left out; the first in ")
+    assert note.endswith("sample 's1' repeat 0: 'c' is 'x'")
+
+
+def test_a_file_that_says_nothing_of_a_run_is_one_line(tmp_path):
+    Store(tmp_path / "r" / FILE).close()
+    with pytest.raises(StoreError, match="holds no run"):
+        load(str(tmp_path / "r"))
+
+
+def test_what_a_world_replaced_sets_its_scores_apart(tmp_path):
+    store = make(tmp_path / "r")
+    said = {"notes": ["offline wiki"], "stand_ins": ["a stub of the shop"], "comparable": "another browser"}
+    store.set_meta("world/absent_task", said)
+    store.set_meta("fingerprint/absent_task", {"note": "not read", "comparable": "no (not read)"})
+    store.close()
+    data = load(str(tmp_path / "r")).tasks["absent_task"]
+    assert data.unlike == ("a stub of the shop", "another browser")
+    assert data.notes[-1] == "offline wiki"
+
+
+@pytest.mark.parametrize(
+    ("comparable", "unlike"),
+    [("yes", ()), ("no (offline wiki)", ("offline wiki",)), ("no", ("not comparable",))],
+)
+def test_version_1_kept_what_a_world_replaced_among_its_hashes(tmp_path, comparable, unlike):
+    store = make(tmp_path / "r")
+    store.set_meta("fingerprint/absent_task", {"note": "a note", "comparable": comparable, "jar": "1.2"})
+    store.close()
+    data = load(str(tmp_path / "r")).tasks["absent_task"]
+    assert data.unlike == unlike
+    assert data.notes[-1] == "a note"
+
+
+@pytest.mark.parametrize(
+    ("task", "judge", "unlike"),
+    [
+        ("mt_bench", "gpt-4-0613", ()),
+        ("mt_bench", "j", ("judged by j, published by gpt-4-0613",)),
+        ("rewoo", "j", ("judged by j, published by text-davinci-003",)),
+        ("gsm8k", "j", ()),
+    ],
+)
+def test_another_judge_than_the_tasks_own_is_told(tmp_path, task, judge, unlike):
+    count = registry.load(task).spec.paper_n
+    store = make(tmp_path / "r", name=task, chosen={"count": count})
+    store.set_meta(f"judge/{task}", {"judge": judge, "k": 1})
+    store.close()
+    assert load(str(tmp_path / "r")).tasks[task].unlike == unlike
+
+
+def test_answers_and_targets_are_shown_where_they_are_stored(tmp_path):
+    store = make(tmp_path / "r", planned=2)
+    played(store, 0, answer="42\n", target="43", labels={"kind": "x"}, cluster="page")
+    played(store, 1)
+    store.close()
+    report = build(load(str(tmp_path / "r")))
+    first, second = json.loads(render([report], "json"))["tasks"]["absent_task"]["episodes"]
+    assert (first["answer"], first["target"]) == ("42\n", "43")
+    assert "answer" not in second
+    assert "absent_task s0 #0 scored 1 '42 ' for '43'" in render([report], "table", episodes=True).replace(
+        "\\n", " "
+    )
+    assert "43" in render([report], "csv", episodes=True)
+    row = report.tasks["absent_task"].episodes[0]
+    assert (row.labels, row.cluster) == ({"kind": "x"}, "page")
+
+
+def test_rows_from_before_labels_get_those_of_their_names(tmp_path):
+    shutil.copytree(WAVE_1, tmp_path / "wave1")
+    run = load(str(tmp_path / "wave1"))
+    for name, data in run.tasks.items():
+        task = registry.load(name)
+        assert [row.labels for row in data.rows] == [task.old_labels(r.sample, r.metrics) for r in data.rows]
+    assert render([build(run)], "json").strip() == (WAVE_1 / "report.json").read_text("utf-8").strip()
+
+
+def test_old_rows_that_have_no_labels_of_the_task_are_damaged_not_fatal(tmp_path, monkeypatch):
+    def old_labels(sample, metrics):
+        return {"kind": sample.split("/")[1]}
+
+    monkeypatch.setattr(registry.load("gsm8k"), "old_labels", old_labels, raising=False)
+    store = make(tmp_path / "r", name="gsm8k", planned=2)
+    for sample in ("a/b", "c"):
+        store.add(Attempt("gsm8k", 1, sample, 0, "scored", 1.0))
+    store.close()
+    damage(tmp_path / "r", "CREATE TABLE call(episode INTEGER)")  # as an upgraded file has it
+    data = load(str(tmp_path / "r")).tasks["gsm8k"]
+    assert [row.labels for row in data.rows] == [{"kind": "b"}]
+    assert data.infra_error == 1
+    assert any("sample 'c' repeat 0: its labels cannot be read from its name" in note for note in data.notes)

@@ -17,7 +17,7 @@ from harness.episode import BaseTask
 from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
 from harness.report.render import render, show
-from harness.types import Row, TaskSpec
+from harness.types import Mean, Row, TaskSpec
 
 NUMBER = {"type": ["number", "null"]}
 COUNT = {"type": "integer", "minimum": 0}
@@ -87,7 +87,7 @@ def data(values=(1.0, 0.25, 1 / 3), name="a-run", **more):
         for n, value in enumerate(values)
     ]
     task = TaskData("gsm8k", "accuracy", "percent", len(rows) + more.get("pending", 0), rows=rows, **more)
-    task.aggregate, task.mean = Plain().aggregate, True
+    task.aggregate, task.headline = Plain().aggregate, Mean()
     return RunData(name, "a-model", {"gsm8k": task}, {"general": ["mmlu", "humaneval", "gsm8k", "mt_bench"]})
 
 

@@ -7,8 +7,9 @@ import pytest
 from harness.episode import BaseTask
 from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
+from harness.report.render import render
 from harness.suites import find
-from harness.types import Row, TaskSpec
+from harness.types import Mean, Row, TaskSpec
 
 HELD_IN = list(find("held-in").tasks)
 
@@ -21,7 +22,7 @@ def task(name, values=(1.0, 0.0, 1.0, 0.5), *, planned=None, infra=0, **more):
     rows = [Row(f"s{n}", 0, "scored", value, {"fixed": value}) for n, value in enumerate(values)]
     planned = len(rows) + infra + more.get("pending", 0) if planned is None else planned
     found = TaskData(name, "accuracy", "percent", planned, rows=rows, infra_error=infra, **more)
-    found.aggregate, found.mean = Plain().aggregate, True
+    found.aggregate, found.headline = Plain().aggregate, Mean()
     return found
 
 
@@ -223,7 +224,7 @@ def test_pending_episodes_are_complete_but_have_no_number():
 
 def test_a_headline_the_task_withholds_is_not_made_up():
     withheld = task("mmlu")
-    withheld.aggregate, withheld.mean = (lambda rows: {"subjects": 3.0}), False
+    withheld.aggregate = lambda rows: {"subjects": 3.0}
     line = build(run(withheld, suites={})).tasks["mmlu"]
     assert line.score is None
     assert line.metrics == {"subjects": 3.0}
@@ -235,7 +236,7 @@ def test_the_interval_is_of_the_tasks_own_statistic():
         return {"accuracy": max(row.value for row in rows)}
 
     own = task("os", [0.1] * 30 + [0.9])
-    own.aggregate, own.mean = best, False
+    own.aggregate, own.headline = best, Mean()
     line = build(run(own, suites={})).tasks["os"]
     assert line.score == pytest.approx(90.0)
     assert line.ci == pytest.approx((10.0, 90.0))
@@ -245,3 +246,29 @@ def test_the_order_of_tasks_changes_nothing():
     forth, back = build(run(*full()), Rules("gpt4")), build(run(*reversed(full())), Rules("gpt4"))
     assert forth.suites == back.suites
     assert forth.json()["tasks"] == back.json()["tasks"]
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), KeyError("f1"), ZeroDivisionError()])
+def test_an_aggregate_that_fails_takes_its_own_headline_and_no_others(error):
+    def failing(rows):
+        raise error
+
+    broken = task("os")
+    broken.aggregate = failing
+    report = build(run(broken, task("dbbench"), suites={}))
+    assert not report.complete
+    assert report.tasks["os"].score is None
+    assert any(
+        "cannot aggregate its rows" in note and repr(error) in note for note in report.tasks["os"].notes
+    )
+    assert report.tasks["dbbench"].score == 62.5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_headline_that_is_no_number_is_none(value):
+    odd = task("os")
+    odd.aggregate = lambda rows: {"accuracy": value}
+    report = build(run(odd, suites={}), Rules("gpt4"))
+    assert report.tasks["os"].score is None
+    assert "no number" in " ".join(report.tasks["os"].notes)
+    assert '"score": null' in render([report], "json")

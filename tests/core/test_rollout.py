@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from harness import rollout
+from harness.episode import BaseWorld
 from harness.errors import ContextOverflow, EndpointError, EnvironmentFault
 from harness.models.client import Call, LiveEpisodes
 from harness.phase import Phase
 from harness.rollout import Setup, play
-from harness.types import Ask, Capacity, Limits, Message, Observation, Reply, Sample, Score, TaskSpec
+from harness.types import Ask, Chat, Limits, Message, Observation, Reply, Sample, Score, TaskSpec
 
 ASK = Ask(8)
 END = Observation(done=True)
@@ -52,16 +53,15 @@ class Scripted:
 
 
 @dataclass
-class Worlds:
+class Worlds(BaseWorld):
     """Hands out the given episodes one after the other and remembers them."""
 
     episodes: list[Any]
-    capacity: Capacity = field(default_factory=Capacity)
-    fingerprint: dict[str, str] = field(default_factory=dict)
-    built: list[tuple[str, int, int]] = field(default_factory=list)
+    replayable: bool = True
+    built: list[tuple[str, int]] = field(default_factory=list)
 
-    async def episode(self, sample: Sample, repeat: int, seed: int) -> Any:
-        self.built.append((sample.id, repeat, seed))
+    async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Any:
+        self.built.append((sample.id, seed))
         return self.episodes[len(self.built) - 1]
 
 
@@ -89,9 +89,9 @@ def spec(**more: Any) -> TaskSpec:
 
 
 async def run(worlds: Worlds, model: Parrot | None = None, **more: Any):
-    model = model or Parrot()
+    model, sample = model or Parrot(), more.pop("sample", Sample("s"))
     setup = Setup(more.pop("spec", spec()), worlds, model, LiveEpisodes(), **more)  # type: ignore[arg-type]
-    return await play(setup, Sample("s"), 0, Phase()), model
+    return await play(setup, sample, 0, Phase()), model
 
 
 async def test_an_episode_that_ends_itself_is_scored():
@@ -240,3 +240,57 @@ async def test_seeds_depend_on_the_call_and_on_nothing_else():
     seeds = [[call.seed for call in model.calls] for _, model in runs]
     assert seeds[0] == seeds[1]
     assert seeds[0][0] != seeds[0][1]
+
+
+async def test_a_world_that_cannot_replay_never_acts_twice():
+    def die() -> Observation:
+        raise EnvironmentFault("the shop went down")
+
+    episode = Scripted([say("one"), say("two"), die])
+    worlds = Worlds([episode, Scripted([say("one"), END])], replayable=False)
+    attempt, _ = await run(worlds)
+    assert (attempt.outcome, attempt.rebuilds, len(worlds.built)) == ("infra_error", 0, 1)
+    assert "the shop went down" in attempt.error
+    assert episode.closed == 1
+
+
+@pytest.mark.parametrize("text", ["A \ud800 B", "x" * 200_000])
+async def test_every_reply_is_clean_and_bounded_before_anybody_sees_it(text: str):
+    class Loud(Parrot):
+        async def complete(self, call: Call) -> Reply:
+            self.calls.append(call)
+            return Reply(text)
+
+    seen: list[str] = []
+
+    class Listening(Scripted):
+        async def step(self, reply: Reply) -> Observation:
+            seen.append(reply.text)
+            return self._show()
+
+    attempt, model = await run(Worlds([Listening([say("one"), say("two"), END])]), Loud())
+    assert seen[0] == attempt.calls[0].reply
+    assert seen[0].encode("utf-8") and len(seen[0]) <= 65_536
+    assert model.calls[1].messages[1].content == seen[0]
+
+
+async def test_only_the_paper_profile_lets_the_server_cut_prompts():
+    ask = Ask(8, truncate=100)
+    for profile, sent in (("paper", 100), ("fixed", None)):
+        script = [Observation((Message("user", "one"),), ask), END]
+        _, model = await run(Worlds([Scripted(script)]), profile=profile)
+        assert model.calls[0].ask.truncate == sent
+
+
+async def test_an_attempt_keeps_its_samples_labels_and_what_was_read():
+    class Read(Scripted):
+        async def score(self) -> Score:
+            return Score(1.0, answer="a" * 5000, target="b\udfff")
+
+    attempt, _ = await run(
+        Worlds([Read([say("one"), END])]), sample=Sample("s", labels={"kind": "k"}, cluster="c")
+    )
+    assert (attempt.labels, attempt.cluster) == ({"kind": "k"}, "c")
+    assert (len(attempt.answer), attempt.target) == (2000, "b\ufffd")
+    assert attempt.last is not None and attempt.calls[0].turn is not None
+    assert attempt.calls[0].turn.messages == (Message("user", "one"),)

@@ -1,16 +1,16 @@
-"""Admission and lanes: nothing over budget, locks exclusive, a stop starts nothing new."""
+"""Admission and lanes: nothing over budget, a stop starts nothing new, one lane's end is not the others'."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
 
+from harness.jobs import Job, Jobs
 from harness.phase import Phase
-from harness.scheduler import Admission, Budget, Job, Lane, Scheduler
+from harness.scheduler import Admission, Budget, Lane, Scheduler
 from harness.types import Capacity, Sample
 
 TICKS = 5
@@ -21,8 +21,8 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def jobs(count: int) -> deque[Job]:
-    return deque(Job(Sample(str(n)), 0) for n in range(count))
+def jobs(count: int) -> Jobs:
+    return Jobs(Job(Sample(str(n)), 0) for n in range(count))
 
 
 def lane(name: str, count: int, capacity: Capacity, play, priority: int = 1, lost=None) -> Lane:
@@ -53,40 +53,74 @@ async def test_memory_and_live_episodes_stay_in_budget():
     assert alive == {"now": 0, "most": 5}
 
 
-async def test_locks_are_exclusive_across_worlds():
-    holders: list[str] = []
-
-    def player(name: str):
-        async def play(world, job: Job, phase: Phase) -> bool:
-            assert not holders, f"{name} runs beside {holders}"
-            holders.append(name)
-            await settle()
-            holders.remove(name)
-            return False
-
-        return play
-
-    locked = Capacity(locks=("site",))
-    lanes = [lane("a", 5, locked, player("a")), lane("b", 5, locked, player("b"))]
-    await Scheduler(Budget(8, 1e6, 8)).run(lanes)
-
-
 async def test_long_episodes_are_served_first():
     admission = Admission(Budget(live=1, memory_mb=1e6, cpu=8))
-    await admission.acquire("x", Capacity(), 1)
+    held = await admission.acquire("x", Capacity(), 1, jobs(1))
+    assert held is not None
     order: list[str] = []
 
     async def wait(name: str, priority: int) -> None:
-        await admission.acquire(name, Capacity(), priority)
+        entry = await admission.acquire(name, Capacity(), priority, jobs(1))
+        assert entry is not None
         order.append(name)
-        admission.release(name, Capacity())
+        admission.release(name, Capacity(), entry)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(wait("short", 1))
         group.create_task(wait("long", 30))
         await settle()
-        admission.release("x", Capacity())
+        admission.release("x", Capacity(), held)
     assert order == ["long", "short"]
+
+
+async def test_a_lane_given_up_while_it_waits_for_a_place_ends_alone():
+    lanes: dict[str, Lane] = {}
+    played: list[str] = []
+
+    async def give_up(world, job: Job, phase: Phase) -> bool:
+        await settle()
+        lanes["bad"].jobs.clear()
+        return False
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        await settle()
+        played.append(job.sample.id)
+        return False
+
+    lanes["bad"] = lane("bad", 20, Capacity(), give_up, priority=2)
+    lanes["good"] = lane("good", 20, Capacity(), play)
+    async with asyncio.timeout(10):
+        await Scheduler(Budget(2, 1e6, 8)).run(list(lanes.values()))
+    assert sorted(map(int, played)) == list(range(20))
+
+
+async def test_after_its_time_it_starts_nothing_and_says_that_jobs_are_left():
+    scheduler = Scheduler(Budget(1, 1e6, 8))
+    over = asyncio.get_running_loop().time()
+    ended: list[str] = []
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        while not scheduler.stopping:  # noqa: ASYNC110 - the scheduler's clock tells nobody
+            await asyncio.sleep(0)
+        ended.append(job.sample.id)
+        return False
+
+    lanes = [lane("a", 3, Capacity(), play)]
+    async with asyncio.timeout(10):
+        await scheduler.run(lanes, until=over)
+    assert scheduler.expired
+    assert len(ended) + len(lanes[0].jobs) == 3
+    assert len(ended) <= 1
+
+
+async def test_a_run_that_ends_in_time_is_not_expired():
+    scheduler = Scheduler(Budget(1, 1e6, 8))
+
+    async def play(world, job: Job, phase: Phase) -> bool:
+        return False
+
+    await scheduler.run([lane("a", 3, Capacity(), play)], until=asyncio.get_running_loop().time() + 3600)
+    assert not scheduler.expired
 
 
 async def test_an_episode_larger_than_the_machine_still_runs_alone():
@@ -150,15 +184,16 @@ async def test_a_world_that_does_not_open_loses_its_lane_only():
 
 async def test_cancelled_waiters_take_no_place():
     admission = Admission(Budget(1, 1e6, 8))
-    await admission.acquire("x", Capacity(), 1)
-    waiting = asyncio.create_task(admission.acquire("y", Capacity(), 1))
+    held = await admission.acquire("x", Capacity(), 1, jobs(1))
+    assert held is not None
+    waiting = asyncio.create_task(admission.acquire("y", Capacity(), 1, jobs(1)))
     await settle()
-    admission.release("x", Capacity())  # grants y, whose task is cancelled before it can run
+    admission.release("x", Capacity(), held)  # grants y, whose task is cancelled before it can run
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     async with asyncio.timeout(5):
-        await admission.acquire("z", Capacity(), 1)
+        await admission.acquire("z", Capacity(), 1, jobs(1))
 
 
 async def test_the_watchdog_names_the_oldest():

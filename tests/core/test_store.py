@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.attempts import Turn
 from harness.bodies import Bodies, shared_prefix
 from harness.errors import StoreError
 from harness.store import Attempt, CallRecord, Item, Store
-from harness.types import Ask, JudgeAsk, Message, Pending
+from harness.types import Ask, JudgeAsk, Message, Pending, Score
 
 ANY = st.characters()
 """Lone surrogates included: model text may hold them."""
@@ -75,23 +76,6 @@ def test_shared_prefix_is_the_longest(head: str, a: str, b: str):
     assert shared_prefix(head + a, head + b) == expected
 
 
-def transcript(turns: int) -> list[CallRecord]:
-    prompt, calls = "system and exemplars " * 100, []
-    for n in range(turns):
-        prompt += f"\nobservation {n}: " + " ".join(f"thing{(n * 37 + k) % 1009}" for k in range(60))
-        reply = f"Action: go to thing{n * 31 % 1009}"
-        calls.append(CallRecord(n, prompt, reply))
-        prompt += reply
-    return calls
-
-
-def test_bytes_grow_linearly_with_turns():
-    def size(turns: int) -> int:
-        return sum(len(row[6]) + len(row[7]) for row in Bodies().rows(1, transcript(turns)))
-
-    assert size(40) <= 2.2 * size(20)
-
-
 def test_pending_episodes_and_verdicts_come_back(store: Store):
     asks = (JudgeAsk("turn1", (Message("user", "rate \ud800 this"),), Ask(16), {"id": 3}),)
     store.add(attempt(value=None, pending=Pending(asks)))
@@ -141,3 +125,144 @@ except StoreError as error:
     store = Store(tmp_path / "run.sqlite")
     assert Item("t", 1, "first", 0) in store.final_items()
     store.close()
+
+
+# -- what no attempt may do: make the store raise
+
+HOSTILE = (
+    "plain",
+    "\ud800",
+    "\ud83d\ude00",
+    "a\x00b",
+    "é😀",
+    "\udfff" * 40 + " long enough to be looked for",
+    "",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts_are_stored_and_those_of_calls_come_back_exact(tmp_path: Path, text: str):
+    ask = Ask(5, (text,), choices=(text, "b"), prefix=text)
+    turn = Turn(
+        (Message("user", text, "task"),), said=text, ask=ask, kept=((0, 1),), changed=((0, 0, text),),
+        info={text: [text]},
+    )  # fmt: skip
+    calls = [
+        CallRecord(0, f"[{text}]", text, {"note": text}, {text: text}, turn=turn),
+        CallRecord(1, f"[{text}]{text}", text, turn=Turn(raw=f"[{text}]", ask=ask)),
+        CallRecord(0, text, text, role="judge", key=text),
+    ]
+    tried = attempt(text, note=text, error=text, labels={text: text}, cluster=text, answer=text, target=text)
+    tried.metrics, tried.calls, tried.last = {text: 1.0}, calls, turn
+    tried.pending = Pending((JudgeAsk(text, (Message("user", text),), ask, {text: text}),), text)
+    store = Store(tmp_path / "run.sqlite")
+    store.plan([Item("t", 1, text, 0)])
+    store.set_meta(text, {text: text})
+    store.beat({text: text})
+    store.add_command({"argv": [text]})
+    assert store.add(tried)
+    row = next(store.attempts())
+    assert store.calls(row.id) == calls[:2]
+    assert store.last(row.id) == turn
+    assert store.calls(row.id, "judge")[0].prompt == text
+    assert row.pending is not None and row.pending.items[0].messages[0].content == text
+    store.put_verdict(row.id, row.pending.items[0].key, 0, "j", "p", text)
+    assert store.verdicts(row.id, "j") == {(row.pending.items[0].key, 0): text}
+    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    assert (row.labels, row.answer, row.metrics) == ({shown: shown}, shown, {shown: 1.0})
+    assert store.meta(text) == {shown: shown}
+    assert store.final_items() == set(store.planned())
+    store.close()
+
+
+class Odd:
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+def within_itself() -> list[object]:
+    value: list[object] = []
+    value.append(value)
+    return value
+
+
+VALUES = {
+    "big": 10**40,
+    "beyond printing": -(10**5000),
+    "nan": float("nan"),
+    "inf": float("-inf"),
+    "set": {1, 2},
+    "tuple key": {(1, 2): 3},
+    "bytes": b"\xff",
+    "raising repr": Odd(),
+    "within itself": within_itself(),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_hostile_values_in_logs_lose_nothing_else(store: Store, value: object):
+    info = {"value": value, "beside": "kept"}
+    call = CallRecord(0, "prompt", "reply", info, info, turn=Turn(info=info))
+    assert store.add(attempt(calls=[call], last=Turn(info=info)))
+    found = store.calls(1)[0]
+    assert (found.prompt, found.reply) == ("prompt", "reply")
+    assert found.facts["beside"] == found.info["beside"] == "kept"
+    assert found.turn is not None and found.turn.info["beside"] == "kept"
+    last = store.last(1)
+    assert last is not None and last.info["beside"] == "kept"
+    store.set_meta("model", info)
+    assert store.meta("model")["beside"] == "kept"
+
+
+def test_numbers_beyond_what_the_file_holds_are_clamped(store: Store):
+    big = attempt(prompt_tokens=10**30, output_tokens=-(10**30), seconds=float("nan"), started=float("inf"))
+    assert store.add(big)
+    row = next(store.attempts())
+    assert (row.prompt_tokens, row.output_tokens, row.seconds) == (2**63 - 1, -(2**63), 0.0)
+
+
+def test_metrics_that_are_no_numbers_are_named_and_left_out(store: Store):
+    odd = {"paper": 1, "nan": float("nan"), "inf": float("inf"), "big": 10**400, "text": "x"}
+    assert store.add(attempt(metrics=odd))
+    row = next(store.attempts())
+    assert row.metrics == {"paper": 1}
+    assert all(name in row.note for name in ("nan (nan)", "inf (inf)", "big (1", "text ('x')"))
+    store.value_pending(row.id, 0.5, odd, "judged")
+    row = next(store.attempts())
+    assert row.metrics == {"paper": 1} and row.note.startswith("judged; metrics that are no numbers")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400])
+def test_a_value_that_is_no_number_is_no_score(store: Store, value: float):
+    """SQLite keeps NaN as NULL, which would read as an answer that waits for a judge."""
+    odd = attempt(value=value)
+    assert store.add(odd) is False
+    assert (odd.outcome, odd.value) == ("infra_error", None)
+    row = next(store.attempts())
+    assert (row.final, row.outcome) == (False, "infra_error")
+    assert "value is no number" in row.error
+
+
+def test_what_is_known_without_the_judge_comes_back(store: Store):
+    partial = Score(0.5, {"live": 1.0, "odd": float("nan")}, "page was right", answer="a", target="b")
+    store.add(attempt(value=None, pending=Pending((), "waits", "limit", partial)))
+    found = next(store.attempts()).pending
+    assert found is not None and found.partial is not None
+    assert found.partial.metrics == {"live": 1.0}
+    assert (found.outcome, found.partial.answer, found.partial.value) == ("limit", "a", 0.5)
+
+
+def test_answers_are_kept_up_to_their_bound(store: Store):
+    store.add(attempt(answer="x" * 5000, target="y" * 1999))
+    row = next(store.attempts())
+    assert (len(row.answer), len(row.target)) == (2000, 1999)
+
+
+def test_closing_leaves_one_file(tmp_path: Path):
+    store = Store(tmp_path / "run.sqlite")
+    store.add(attempt())
+    reader = Store(tmp_path / "run.sqlite", readonly=True)  # keeps the WAL from vanishing with its last user
+    assert (tmp_path / "run.sqlite-wal").stat().st_size > 0
+    store.close()
+    assert (tmp_path / "run.sqlite-wal").stat().st_size == 0
+    reader.close()

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from contexts import samples_of, task_context
 from tongue import Tongue
 
-from harness import config, data, history, tokens
+from harness import data, history, tokens
 from harness.models.client import Call, LiveEpisodes
 from harness.phase import Phase
 from harness.rollout import Setup, play
@@ -43,9 +44,8 @@ class House:
 
 @asynccontextmanager
 async def opened(work: Path, **options: Any) -> AsyncIterator[House]:
-    chosen = {**config.options(TASK.spec, "paper", {}), **options}
-    ctx = Context(FIXTURE, work, 0, chosen, source="fixture")
-    samples = {sample.data["kind"]: sample for sample in TASK.samples(ctx, "std")}
+    ctx = task_context(TASK, FIXTURE, work, source="fixture", **options)
+    samples = {sample.data["kind"]: sample for sample in samples_of(TASK, ctx)}
     async with TASK.world(ctx) as world:
         yield House(ctx, world, samples)  # type: ignore[arg-type]
 
@@ -133,7 +133,7 @@ async def test_three_equal_replies_end_the_game(house: House, replies: list[str]
 
 async def test_the_rule_goes_before_the_win(house: House) -> None:
     """Upstream looks for repetition first, so a game won by a third equal reply is lost."""
-    episode = await house.world.episode(house.samples["put"], 0, 0)
+    episode = await house.world.episode(house.samples["put"], {}, 0)
     await episode.reset()
     for step in ("go to shelf 1", "take mug 1 from shelf 1", "go to desk 1"):
         await episode.step(Reply(step))
@@ -227,7 +227,7 @@ async def test_the_window_drops_what_the_spec_says(house: House) -> None:
 async def test_first_observation_is_the_same_in_every_process() -> None:
     """Other processes, other hash seeds, a slot that held another game: the same words and commands."""
     old = game.read_logic(FIXTURE / LOGIC)
-    paths = [FIXTURE / GAMES / s.data["path"] for s in TASK.samples(context(), "std")]
+    paths = [FIXTURE / GAMES / s.data["path"] for s in samples_of(TASK, context(), "std")]
     games = [game.legacy(game.read(path), old) for path in paths]
     shown: list[list[Any]] = []
     for seed, slots in (("0", (0, 1, 2, 3, 4, 5)), ("77", (0, 0, 0, 0, 1, 0))):
@@ -252,13 +252,13 @@ async def test_first_observation_is_the_same_in_every_process() -> None:
 
 
 def context() -> Context:
-    return Context(FIXTURE, FIXTURE, options=config.options(TASK.spec, "paper", {}))
+    return task_context(TASK, FIXTURE, FIXTURE)
 
 
 async def test_the_planner_stands_in_for_a_missing_walkthrough(house: House) -> None:
     sample = house.samples["examine"]
     assert game.read(FIXTURE / GAMES / sample.data["path"]).walkthrough == ()
-    episode = await house.world.episode(sample, 0, 0)
+    episode = await house.world.episode(sample, {}, 0)
     first = await episode.reset()
     await episode.close()
     assert first.info["plan"][-1] == "use desklamp 1" and len(first.info["plan"]) == 4

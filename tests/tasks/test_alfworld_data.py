@@ -8,8 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from contexts import samples_of, task_context
 
-from harness import config, data
+from harness import data
 from harness.data import quiet
 from harness.errors import DataError, MissingPart
 from harness.types import Context
@@ -22,8 +23,7 @@ FIXTURE = data.resolve("alfworld", "fixture").path
 
 
 def context(folder: Path, **options: object) -> Context:
-    chosen = {**config.options(TASK.spec, "paper", {}), **options}
-    return Context(folder, folder, options=chosen)  # type: ignore[arg-type]
+    return task_context(TASK, folder, folder, **options)
 
 
 def test_names_count_down_within_a_class() -> None:
@@ -68,7 +68,7 @@ def test_a_game_is_translated_once_unless_a_plan_is_wanted() -> None:
 
 def test_fixture_is_small_and_has_all_six_kinds() -> None:
     assert sum(path.stat().st_size for path in FIXTURE.rglob("*") if path.is_file()) <= 300_000
-    samples = TASK.samples(context(FIXTURE), "std")
+    samples = samples_of(TASK, context(FIXTURE), "std")
     assert sorted(sample.data["kind"] for sample in samples) == sorted(game.KINDS.values())
     assert samples[0].id == "pick_and_place_simple-Mug-None-Desk-1/trial_selfmade_put"
     for sample in samples:
@@ -77,7 +77,7 @@ def test_fixture_is_small_and_has_all_six_kinds() -> None:
 
 def test_legacy_changes_language_and_walkthrough_only() -> None:
     old = game.read_logic(FIXTURE / LOGIC)
-    path = FIXTURE / GAMES / TASK.samples(context(FIXTURE), "std")[0].data["path"]
+    path = FIXTURE / GAMES / samples_of(TASK, context(FIXTURE), "std")[0].data["path"]
     native = game.read(path)
     converted = game.legacy(native, old)
     assert native.walkthrough[-1] == "move mug 1 to desk 1"
@@ -102,7 +102,7 @@ def test_bad_files_are_data_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not say what the task is"):
         game.legacy(game.Game(game.Logic("", ""), ""), game.Logic("", game.PLACEHOLDER))
     with pytest.raises(DataError, match="cannot be read"):
-        TASK.samples(context(tmp_path), "std")
+        samples_of(TASK, context(tmp_path), "std")
 
 
 def test_opening_alternates_and_prefixes_a_copy() -> None:
@@ -142,7 +142,7 @@ def test_v02_mends_the_spelling_unless_it_has_its_own_text(tmp_path: Path) -> No
 
 def test_mirror_has_the_papers_50_and_20_games(mirror: Path) -> None:
     folder = mirror / "alfworld"
-    std, dev = (TASK.samples(context(folder), split) for split in ("std", "dev"))
+    std, dev = (samples_of(TASK, context(folder), split) for split in ("std", "dev"))
     kinds = ("put", "clean", "heat", "cool", "examine", "puttwo")
     assert [Counter(s.data["kind"] for s in std)[k] for k in kinds] == [9, 9, 8, 8, 8, 8]
     assert [Counter(s.data["kind"] for s in dev)[k] for k in kinds] == [4, 4, 3, 3, 3, 3]

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
+from contexts import samples_of, task_context
 
-from harness import config
 from harness.types import Context, Reply, Sample
 from harness.worker import Launch, Worker
 from tasks.alfworld import game
@@ -22,17 +22,17 @@ GOLDEN = Path(__file__).with_name("alfworld_golden.json")
 
 
 def context(mirror: Path, work: Path) -> Context:
-    return Context(mirror / "alfworld", work, options=config.options(TASK.spec, "paper", {}))
+    return task_context(TASK, mirror / "alfworld", work)
 
 
 async def transcript(ctx: Context, world: object, sample: Sample) -> tuple[float, str]:
     """Play with the oracle; returns the value and the hash of what was shown."""
-    episode = await world.episode(sample, 0, 0)  # type: ignore[attr-defined]
+    episode = await world.episode(sample, {}, 0)  # type: ignore[attr-defined]
     try:
         observation = await episode.reset()
         oracle, shown = TASK.oracle(ctx, sample), [observation.messages[-1].content]
         while not observation.done:
-            observation = await episode.step(Reply(oracle.reply(observation)))
+            observation = await episode.step(Reply(await oracle.reply(observation)))
             shown += [message.content for message in observation.messages]
         score = await episode.score()
     finally:
@@ -42,7 +42,7 @@ async def transcript(ctx: Context, world: object, sample: Sample) -> tuple[float
 
 async def test_all_70_games_are_won_with_the_golden_words_64_at_once(mirror: Path, tmp_path: Path) -> None:
     ctx = context(mirror, tmp_path)
-    samples = [*TASK.samples(ctx, "std"), *TASK.samples(ctx, "dev")]
+    samples = [*samples_of(TASK, ctx, "std"), *samples_of(TASK, ctx, "dev")]
     gate = asyncio.Semaphore(64)
 
     async def one(sample: Sample) -> tuple[float, str]:
@@ -60,7 +60,8 @@ async def test_a_workers_memory_is_flat_from_game_100_to_200(mirror: Path, tmp_p
     slots = SLOTS
     ctx = context(mirror, tmp_path)
     old = game.read_logic(ctx.data / LOGIC)
-    paths = [ctx.data / GAMES / s.data["path"] for split in ("std", "dev") for s in TASK.samples(ctx, split)]
+    played = [*samples_of(TASK, ctx, "std"), *samples_of(TASK, ctx, "dev")]
+    paths = [ctx.data / GAMES / sample.data["path"] for sample in played]
     worker = Worker(Launch("tasks.alfworld.engine", env={"TMPDIR": str(tmp_path)}))
     await worker.start()
     peaks = [0.0] * 2

@@ -62,7 +62,7 @@ class Bench:
         def answer(call: Call) -> str:
             found = live.get(*key)
             assert found is not None
-            return oracle.reply(found.observation)
+            return await oracle.reply(found.observation)
 
         setup = Setup(
             self.task.spec,
@@ -192,7 +192,7 @@ async def test_same_seed_gives_the_same_first_observation(bench: Bench):
 
 
 async def first_observation(bench: Bench, sample: Sample) -> str:
-    episode = await bench.world.episode(sample, 0, 5)
+    episode = await bench.world.episode(sample, {}, 5)
     try:
         observation = await episode.reset()
     finally:
@@ -205,7 +205,7 @@ async def first_observation(bench: Bench, sample: Sample) -> str:
 
 async def test_score_before_any_step(bench: Bench):
     unless_excepted(bench, "early")
-    episode = await bench.world.episode(bench.samples[0], 0, 5)
+    episode = await bench.world.episode(bench.samples[0], {}, 5)
     try:
         observation: Observation = await episode.reset()
         score = await episode.score()
@@ -216,11 +216,11 @@ async def test_score_before_any_step(bench: Bench):
 
 async def test_close_twice(bench: Bench):
     unless_excepted(bench, "twice")
-    episode = await bench.world.episode(bench.samples[0], 0, 5)
+    episode = await bench.world.episode(bench.samples[0], {}, 5)
     await episode.reset()
     await episode.close()
     await episode.close()
-    never_started = await bench.world.episode(bench.samples[0], 0, 5)
+    never_started = await bench.world.episode(bench.samples[0], {}, 5)
     await never_started.close()
 
 
@@ -238,10 +238,10 @@ async def test_16_interleaved_equal_16_alone(bench: Bench):
 async def test_cancellation_mid_step_leaves_the_world_usable(bench: Bench):
     unless_excepted(bench, "cancel")
     sample = bench.samples[0]
-    episode = await bench.world.episode(sample, 0, 5)
+    episode = await bench.world.episode(sample, {}, 5)
     observation = await episode.reset()
     oracle = bench.task.oracle(bench.ctx, sample)
-    stepping = asyncio.create_task(episode.step(Reply(oracle.reply(observation))))
+    stepping = asyncio.create_task(episode.step(Reply(await oracle.reply(observation))))
     await asyncio.sleep(0)  # the step begins; what it does at once is done, what it waits for is cut
     stepping.cancel()
     with contextlib.suppress(asyncio.CancelledError):

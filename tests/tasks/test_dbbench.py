@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from contexts import samples_of, task_context
 
-from harness import config, data
+from harness import data
 from harness.models.client import Call, LiveEpisodes
 from harness.phase import Phase
 from harness.rollout import Setup, play
@@ -46,12 +47,10 @@ class Player:
 
 
 def context(
-    folder: Path, work: Path, profile: Profile = "paper", given: Mapping[str, str] | None = None
+    folder: Path, work: Path, profile: Profile = "paper", given: Mapping[str, Any] | None = None
 ) -> Context:
     source = "fixture" if folder == FIXTURE else "mirror"
-    return Context(
-        folder, work, options=config.options(TASK.spec, profile, given or {}), profile=profile, source=source
-    )
+    return task_context(TASK, folder, work, profile=profile, source=source, **(given or {}))
 
 
 async def oracle(ctx: Context, world: DbWorld, sample: Sample) -> Attempt:
@@ -73,7 +72,7 @@ async def played(ctx: Context, world: DbWorld, split: str) -> list[Attempt]:
         async with gate:
             return await oracle(ctx, world, sample)
 
-    return list(await asyncio.gather(*map(one, TASK.samples(ctx, split))))
+    return list(await asyncio.gather(*map(one, samples_of(TASK, ctx, split))))
 
 
 def failed(attempts: list[Attempt]) -> list[str]:
@@ -98,8 +97,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DbWor
 
 @asynccontextmanager
 async def episode(world: DbWorld, index: int = 0) -> AsyncIterator[DbEpisode]:
-    sample = TASK.samples(context(FIXTURE, Path()), "std")[index]
-    opened = await world.episode(sample, 0, 0)
+    sample = samples_of(TASK, context(FIXTURE, Path()), "std")[index]
+    opened = await world.episode(sample, {}, 0)
     try:
         await opened.reset()
         yield opened
@@ -153,8 +152,8 @@ async def test_mended_std_is_solved_whole(mirror: Path, tmp_path: Path):
 async def test_untouched_tables_earn_nothing(mirror: Path, tmp_path: Path):
     ctx = context(mirror / "dbbench", tmp_path)
     async with TASK.world(ctx) as world:
-        for sample in TASK.samples(ctx, "std")[100:300:25]:
-            opened = await world.episode(sample, 0, 0)
+        for sample in samples_of(TASK, ctx, "std")[100:300:25]:
+            opened = await world.episode(sample, {}, 0)
             await opened.reset()
             score = await opened.score()
             assert score.value == 0.0  # type: ignore[union-attr]
@@ -212,7 +211,7 @@ async def test_an_underscore_in_a_name_is_no_wildcard(world: DbWorld):
         texts = {"description": "", "add_description": "", "type": ["other"], "label": ["1"]}
         return Sample(name, {**texts, "table": table})
 
-    first, second = [await world.episode(named(name), 0, 0) for name in ("a_b%", "axbyy")]
+    first, second = [await world.episode(named(name), {}, 0) for name in ("a_b%", "axbyy")]
     await first.reset()
     await second.reset()
     assert (await said(first, "SELECT * FROM axbyy.axbyy")).startswith("1142 (42000)")
@@ -306,15 +305,15 @@ async def test_the_16th_reply_is_read_for_an_answer(world: DbWorld):
             return "Action: Operation\n```sql\nSELECT 1\n```"
         return 'Action: Operation\n```sql\nSELECT 1\n```\nFinal Answer: ["Harbour, south"]'
 
-    sample = TASK.samples(context(FIXTURE, Path()), "std")[0]
+    sample = samples_of(TASK, context(FIXTURE, Path()), "std")[0]
     setup = Setup(TASK.spec, world, Player(answer), LiveEpisodes())  # type: ignore[arg-type]
     attempt = await play(setup, sample, 0, Phase())
     assert (attempt.outcome, attempt.value, len(attempt.calls)) == ("scored", 1.0, 16)
 
 
 async def test_the_first_messages(world: DbWorld):
-    sample = TASK.samples(context(FIXTURE, Path()), "std")[0]
-    opened = await world.episode(sample, 0, 0)
+    sample = samples_of(TASK, context(FIXTURE, Path()), "std")[0]
+    opened = await world.episode(sample, {}, 0)
     observation = await opened.reset()
     await opened.close()
     assert [message.role for message in observation.messages] == ["user", "assistant", "user"]
@@ -344,8 +343,8 @@ async def test_16_episodes_on_one_name_are_each_alone(world: DbWorld):
 
 async def test_a_waiter_that_gives_up_blocks_nobody(world: DbWorld):
     async with episode(world):
-        sample = TASK.samples(context(FIXTURE, Path()), "std")[0]
-        waiter = await world.episode(sample, 0, 0)
+        sample = samples_of(TASK, context(FIXTURE, Path()), "std")[0]
+        waiter = await world.episode(sample, {}, 0)
         waiting = asyncio.create_task(waiter.reset())
         await asyncio.sleep(0)
         waiting.cancel()
@@ -368,7 +367,7 @@ async def test_a_server_that_is_not_ours_keeps_what_is_not_ours(
         ctx = context(FIXTURE, tmp_path)
         async with TASK.world(ctx) as opened:
             assert failed(await played(ctx, opened, "std")) == []  # type: ignore[arg-type]
-            left = await opened.episode(TASK.samples(ctx, "std")[1], 0, 0)
+            left = await opened.episode(samples_of(TASK, ctx, "std")[1], {}, 0)
             await left.reset()  # and never closed, as by a run that is killed
         assert theirs.pid is not None
         async with TASK.world(ctx) as opened:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+from contexts import samples_of, task_context
 
 from harness.data import literals, quiet
 from harness.types import Context, Profile, Reply
@@ -21,7 +22,7 @@ EXEMPLARS_SHA256 = "ac20b063aad3941ea9e35f462095b8d76aff498e31717342df9771a24918
 
 
 def context(data: Path, profile: Profile = "paper") -> Context:
-    return Context(data=data, work=Path(), profile=profile)
+    return task_context(TASK, data, profile=profile)
 
 
 def constructed(row: dict[str, str]) -> tuple[str, str]:
@@ -38,9 +39,9 @@ def constructed(row: dict[str, str]) -> tuple[str, str]:
 
 
 async def first_prompt(ctx: Context, index: int = 0) -> list[tuple[str, str]]:
-    sample = TASK.samples(ctx, "test")[index]
+    sample = samples_of(TASK, ctx, "test")[index]
     async with TASK.world(ctx) as world:
-        observation = await (await world.episode(sample, 0, 0)).reset()
+        observation = await (await world.episode(sample, {}, 0)).reset()
     return [(message.role, message.content) for message in observation.messages]
 
 
@@ -56,7 +57,8 @@ async def test_prompt_follows_the_construction_for_all_exemplars(mirror: Path) -
     assert hashlib.sha256(joined.encode()).hexdigest() == EXEMPLARS_SHA256
     system, instruction, assent = literals(data / "prompts.json").values()
     assert turns[:3] == [("system", system), ("user", instruction), ("assistant", assent)]
-    assert turns[19:] == [("user", "\nQuestion: " + TASK.samples(context(data), "test")[0].data["question"])]
+    first = samples_of(TASK, context(data), "test")[0]
+    assert turns[19:] == [("user", "\nQuestion: " + first.data["question"])]
 
 
 async def test_rendered_prompt_has_ten_user_turns(mirror: Path) -> None:
@@ -85,10 +87,10 @@ async def test_oracle_reaches_the_ceiling(request, profile: Profile, source: str
     ctx = context(data, profile)
     values: list[float] = []
     async with TASK.world(ctx) as world:
-        for sample in TASK.samples(ctx, "test"):
-            played = await world.episode(sample, 0, 0)
+        for sample in samples_of(TASK, ctx, "test"):
+            played = await world.episode(sample, {}, 0)
             observation = await played.reset()
-            done = await played.step(Reply(TASK.oracle(ctx, sample).reply(observation)))
+            done = await played.step(Reply(await TASK.oracle(ctx, sample).reply(observation)))
             assert done.done
             values.append((await played.score()).value)
             await played.close()
@@ -99,7 +101,7 @@ async def test_only_the_fixed_profile_sends_a_stop_string_and_both_are_greedy() 
     for profile, stop in (("paper", ()), ("fixed", ("Question:",))):
         ctx = context(FIXTURE, profile)
         async with TASK.world(ctx) as world:
-            observation = await (await world.episode(TASK.samples(ctx, "test")[0], 0, 0)).reset()
+            observation = await (await world.episode(samples_of(TASK, ctx, "test")[0], {}, 0)).reset()
         assert observation.ask is not None
         assert (observation.ask.stop, observation.ask.max_new_tokens) == (stop, 512)
         assert observation.ask.temperature is None
@@ -111,7 +113,7 @@ async def test_only_the_fixed_profile_sends_a_stop_string_and_both_are_greedy() 
 async def test_no_reply_raises(text: str) -> None:
     ctx = context(FIXTURE)
     async with TASK.world(ctx) as world:
-        played = await world.episode(TASK.samples(ctx, "test")[0], 0, 0)
+        played = await world.episode(samples_of(TASK, ctx, "test")[0], {}, 0)
         await played.reset()
         await played.step(Reply(text))
         scored = await played.score()

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from contexts import samples_of, task_context
 
 from harness import seeds
 from harness.models.client import LiveEpisodes, open_model
@@ -30,7 +31,7 @@ async def played(ctx: Context, selector: str, width: int = WIDTH) -> list[Attemp
             async with gate:
                 return await play(setup, sample, 0, Phase())
 
-        return list(await asyncio.gather(*(one(sample) for sample in TASK.samples(ctx, "test"))))
+        return list(await asyncio.gather(*(one(sample) for sample in samples_of(TASK, ctx, "test"))))
 
 
 def means(attempts: list[Attempt]) -> dict[str, float]:
@@ -42,16 +43,16 @@ def means(attempts: list[Attempt]) -> dict[str, float]:
 
 @pytest.mark.parametrize(("profile", "headline"), [("paper", 99.85), ("fixed", 100.0)])
 async def test_oracle(mirror: Path, profile: Profile, headline: float) -> None:
-    ctx = Context(mirror / "gsm8k", Path(), profile=profile)
+    ctx = task_context(TASK, mirror / "gsm8k", profile=profile)
     found = means(await played(ctx, "oracle"))
     assert (found["accuracy"], found["paper"], found["fixed"]) == (headline, 99.85, 100.0)
 
 
 async def test_references_commas_and_all(mirror: Path, tmp_path: Path) -> None:
-    ctx = Context(mirror / "gsm8k", Path())
+    ctx = task_context(TASK, mirror / "gsm8k")
     file = tmp_path / "commas.jsonl"
     with file.open("w") as lines:
-        for sample in TASK.samples(ctx, "test"):
+        for sample in samples_of(TASK, ctx, "test"):
             reply = "The answer is " + sample.data["answer"].rpartition("#### ")[2]
             lines.write(json.dumps({"task": "gsm8k", "sample": sample.id, "replies": [reply]}) + "\n")
     found = means(await played(ctx, f"replay:{file}"))
@@ -60,7 +61,7 @@ async def test_references_commas_and_all(mirror: Path, tmp_path: Path) -> None:
 
 async def test_order_concurrency_and_rescoring_change_nothing(mirror: Path, tmp_path: Path) -> None:
     """Answers of every style, right and wrong, from a replay file with one style per question."""
-    ctx = Context(mirror / "gsm8k", Path())
+    ctx = task_context(TASK, mirror / "gsm8k")
     styles = (
         "The answer is {}",
         "{} apples, I say, for 2 days",
@@ -69,7 +70,7 @@ async def test_order_concurrency_and_rescoring_change_nothing(mirror: Path, tmp_
         "nothing",
     )
     file = tmp_path / "styles.jsonl"
-    samples = TASK.samples(ctx, "test")
+    samples = samples_of(TASK, ctx, "test")
     with file.open("w") as lines:
         for sample in samples:
             style = styles[seeds.derive(0, sample.id) % len(styles)]
@@ -80,7 +81,7 @@ async def test_order_concurrency_and_rescoring_change_nothing(mirror: Path, tmp_
     assert 10 < means(one)["paper"] < 90
     async with TASK.world(ctx) as world:
         for sample, attempt in zip(samples, many, strict=True):
-            episode = await world.episode(sample, 0, 0)
+            episode = await world.episode(sample, {}, 0)
             await episode.reset()
             await episode.step(Reply(attempt.calls[0].reply))
             scored = await episode.score()

@@ -10,6 +10,7 @@ from typing import Any
 
 import fakes_web as fakes
 import pytest
+from contexts import samples_of
 from web_play import context, fixture_of, play, sample, scripted
 
 from harness.data import literals
@@ -79,7 +80,7 @@ async def test_every_call_shows_the_whole_transcript_byte_for_byte(tmp_path: Pat
 
 async def test_ten_steps_are_twenty_calls_and_then_the_limit(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path)
-    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], lambda observation: "")
+    score, seen = await play(TASK, ctx, samples_of(TASK, ctx, "test")[0], lambda observation: "")
     assert len(seen) == 21
     assert (score.value, score.outcome) == (0.0, "limit")
     assert score.metrics["step_limit"] == 1.0
@@ -89,7 +90,7 @@ async def test_ten_steps_are_twenty_calls_and_then_the_limit(tmp_path: Path):
 async def test_a_full_context_halts_between_steps_only(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path)
     long = "word " * 2000
-    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], scripted(long, "Search[Merrow]"))
+    score, seen = await play(TASK, ctx, samples_of(TASK, ctx, "test")[0], scripted(long, "Search[Merrow]"))
     assert len(seen) == 3
     assert score.outcome == "limit"
     assert score.metrics["context_limit"] == 1.0
@@ -97,7 +98,7 @@ async def test_a_full_context_halts_between_steps_only(tmp_path: Path):
 
 async def test_a_prompt_that_starts_too_long_is_done_at_once(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path, max_context_tokens=20)
-    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], scripted())
+    score, seen = await play(TASK, ctx, samples_of(TASK, ctx, "test")[0], scripted())
     assert len(seen) == 1
     assert score.outcome == "limit"
 
@@ -117,7 +118,7 @@ async def test_a_prompt_that_starts_too_long_is_done_at_once(tmp_path: Path):
 )
 async def test_hostile_replies_end_within_the_limit(tmp_path: Path, reply: str):
     ctx = context(TASK, FIXTURE, tmp_path)
-    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], lambda observation: reply)
+    score, seen = await play(TASK, ctx, samples_of(TASK, ctx, "test")[0], lambda observation: reply)
     assert score.value == 0.0
     assert len(seen) <= 21
 
@@ -126,7 +127,7 @@ async def test_hostile_replies_end_within_the_limit(tmp_path: Path, reply: str):
 @pytest.mark.parametrize("chat", [False, True])
 async def test_oracle_solves_the_fixture_with_every_agent(tmp_path: Path, agent: str, chat: bool):
     ctx = context(TASK, FIXTURE, tmp_path, agent=agent, chat=chat)
-    for item in TASK.samples(ctx, "test"):
+    for item in samples_of(TASK, ctx, "test"):
         score, seen = await play(TASK, ctx, item, TASK.oracle(ctx, item).reply)
         assert score.value == 1.0
         assert all((observation.raw is None) == chat for observation in seen[:-1])
@@ -135,7 +136,7 @@ async def test_oracle_solves_the_fixture_with_every_agent(tmp_path: Path, agent:
 async def test_planner_plans_first_and_keeps_its_plan(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path, agent="planner", prompt="bolaa")
     replies = scripted("Open Merrow.\nmore", "Search[Merrow]", "Finish[x]")
-    _, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], replies)
+    _, seen = await play(TASK, ctx, samples_of(TASK, ctx, "test")[0], replies)
     prompts = [str(observation.raw) for observation in seen[:-1]]
     assert prompts[0].startswith("Answer the question: first say")
     assert prompts[0].endswith("\nPlan:")
@@ -145,7 +146,7 @@ async def test_planner_plans_first_and_keeps_its_plan(tmp_path: Path):
 async def test_options_of_fixed_join_lines_and_lenient_reads_prose(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path, "fixed", parse="lenient", agent="zeroshot")
     replies = scripted("I will search [Merrow Town].", "finish[none]")
-    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], replies)
+    score, seen = await play(TASK, ctx, samples_of(TASK, ctx, "test")[0], replies)
     assert "Observation 1: Merrow Town is the capital of Merrow. It has a covered market.\n" in str(
         seen[1].raw
     )
@@ -155,7 +156,7 @@ async def test_options_of_fixed_join_lines_and_lenient_reads_prose(tmp_path: Pat
 async def test_observations_can_be_cut(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path, obs_max_tokens=5, agent="zeroshot")
     _, seen = await play(
-        TASK, ctx, TASK.samples(ctx, "test")[0], scripted("Search[Merrow Town]", "Finish[x]")
+        TASK, ctx, samples_of(TASK, ctx, "test")[0], scripted("Search[Merrow Town]", "Finish[x]")
     )
     shown = str(seen[1].raw).rsplit("Observation 1: ", 1)[1].split("\n")[0]
     assert shown == "Merrow Town is "
@@ -164,14 +165,14 @@ async def test_observations_can_be_cut(tmp_path: Path):
 async def test_score_before_any_step(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path)
     async with TASK.world(ctx) as world:
-        episode = await world.episode(TASK.samples(ctx, "test")[0], 0, 0)
+        episode = await world.episode(samples_of(TASK, ctx, "test")[0], {}, 0)
         assert (await episode.score()).value == 0.0
         await episode.close()
 
 
 async def test_interleaved_episodes_equal_lone_ones(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path)
-    items = [*TASK.samples(ctx, "test")] * 2
+    items = [*samples_of(TASK, ctx, "test")] * 2
     alone = [await play(TASK, ctx, item, TASK.oracle(ctx, item).reply) for item in items]
     together = await asyncio.gather(*(play(TASK, ctx, item, TASK.oracle(ctx, item).reply) for item in items))
     assert alone == together
@@ -186,7 +187,7 @@ async def test_record_a_run_once_and_replay_it_without_a_network(tmp_path: Path)
     async with fakes.serve_wiki(wiki):
         options |= {"wiki_endpoint": wiki.url, "web_rate": 9999.0}
         ctx = context(TASK, FIXTURE, tmp_path, wiki="record", **options)
-        item = TASK.samples(ctx, "test")[0]
+        item = samples_of(TASK, ctx, "test")[0]
         first, seen = await play(TASK, ctx, item, scripted(*replies))
     ctx = context(TASK, FIXTURE, tmp_path, wiki="replay", **options)
     again, replayed = await play(TASK, ctx, item, scripted(*replies))
@@ -205,7 +206,7 @@ async def test_replaying_nothing_recorded_flags_the_episode(tmp_path: Path):
     Answers("record", path).close()
     ctx = context(TASK, FIXTURE, tmp_path, wiki="replay", snapshot=str(path))
     replies = scripted("t", "Search[Merrow]", "t", "Lookup[x]", "t", "Finish[y]")
-    score, seen = await play(TASK, ctx, TASK.samples(ctx, "test")[0], replies)
+    score, seen = await play(TASK, ctx, samples_of(TASK, ctx, "test")[0], replies)
     assert "\nObservation 1: Could not find that page, please try again.\n" in str(seen[2].raw)
     assert score.metrics["snapshot_miss"] == 1.0
     assert "env_incomplete" in score.note

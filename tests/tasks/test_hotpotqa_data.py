@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contexts import samples_of
 from web_play import context
 
 from harness import tokens
@@ -39,7 +40,7 @@ def test_headline_is_the_mean_of_level_means_and_leaks_are_left_out_beside_it():
 
 def test_mirror_has_300_rows_and_the_pinned_prompts(mirror: Path, tmp_path: Path):
     ctx = context(TASK, mirror / "hotpotqa", tmp_path)
-    items = TASK.samples(ctx, "test")
+    items = samples_of(TASK, ctx, "test")
     assert len({item.id for item in items}) == len(items) == 300
     assert (items[0].id, items[-1].id) == ("easy/000", "hard/099")
     recorded = json.loads((mirror / "hotpotqa/prompts.json").read_text())["sha256"]
@@ -65,12 +66,12 @@ async def test_two_search_oracle_scores_100_on_all_300_rows(
     sizes: list[int] = []
     async with TASK.world(ctx) as world:
         assert world.fingerprint["note"] == "wiki offline (2958 pages, not comparable with live)"
-        for item in TASK.samples(ctx, "test"):
-            episode, oracle = await world.episode(item, 0, 0), TASK.oracle(ctx, item)
+        for item in samples_of(TASK, ctx, "test"):
+            episode, oracle = await world.episode(item, {}, 0), TASK.oracle(ctx, item)
             observation, calls = await episode.reset(), 0
             sizes.append(count(str(observation.raw).removesuffix("\nThought 1:")))
             while not observation.done:
-                observation = await episode.step(Reply(oracle.reply(observation)))
+                observation = await episode.step(Reply(await oracle.reply(observation)))
                 calls += 1
             score = await episode.score()
             assert calls == 6
@@ -87,7 +88,7 @@ async def test_two_search_oracle_scores_100_on_all_300_rows(
 def test_planner_prompts_leak_two_questions(mirror: Path):
     ctx = context(TASK, mirror / "hotpotqa", mirror)
     prompts = choose(literals(mirror / "hotpotqa/prompts.json"), "planner", "agenttuning")
-    leaked = [s.id for s in TASK.samples(ctx, "test") if prompts.leaks(str(s.data["question"]))]
+    leaked = [s.id for s in samples_of(TASK, ctx, "test") if prompts.leaks(str(s.data["question"]))]
     assert leaked == ["medium/015", "medium/019"]
 
 

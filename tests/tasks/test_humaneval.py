@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from contexts import samples_of, task_context
 
 import tasks.humaneval
 from harness.errors import MissingPart
@@ -17,12 +19,11 @@ from harness.types import Context, Observation, Reply, Sample
 from tasks.humaneval import TASK
 
 FIXTURE = Path(tasks.humaneval.__file__).parent / "fixture"
-OPTIONS = {option.name: option.paper for option in TASK.spec.options}
 Answer = Callable[[Sample, Observation], str]
 
 
-def context(data: Path, **options: object) -> Context:
-    return Context(data=data, work=Path(), options={**OPTIONS, **options})  # type: ignore[dict-item]
+def context(data: Path, **options: Any) -> Context:
+    return task_context(TASK, data, **options)
 
 
 async def passed(ctx: Context, answer: Answer, *, first: int | None = None) -> list[str]:
@@ -31,7 +32,7 @@ async def passed(ctx: Context, answer: Answer, *, first: int | None = None) -> l
 
     async def play(sample: Sample) -> None:
         async with slots:
-            episode = await world.episode(sample, 0, 0)
+            episode = await world.episode(sample, {}, 0)
             observation = await episode.reset()
             assert (await episode.step(Reply(answer(sample, observation)))).done
             if (await episode.score()).value == 1:
@@ -40,7 +41,7 @@ async def passed(ctx: Context, answer: Answer, *, first: int | None = None) -> l
 
     try:
         async with TASK.world(ctx) as world:
-            await asyncio.gather(*map(play, TASK.samples(ctx, "test")[:first]))
+            await asyncio.gather(*map(play, samples_of(TASK, ctx, "test")[:first]))
     except MissingPart as error:
         if os.environ.get("CI"):
             raise
@@ -49,13 +50,13 @@ async def passed(ctx: Context, answer: Answer, *, first: int | None = None) -> l
 
 
 def oracle(ctx: Context) -> Answer:
-    return lambda sample, observation: TASK.oracle(ctx, sample).reply(observation)
+    return lambda sample, observation: await TASK.oracle(ctx, sample).reply(observation)
 
 
 @pytest.mark.parametrize("mode", ["completion", "chat"])
 async def test_fixture_oracle_passes_all(mode: str) -> None:
     ctx = context(FIXTURE, mode=mode)
-    assert len(await passed(ctx, oracle(ctx))) == len(TASK.samples(ctx, "test")) == 6
+    assert len(await passed(ctx, oracle(ctx))) == len(samples_of(TASK, ctx, "test")) == 6
 
 
 async def test_canonical_solutions_pass(mirror: Path) -> None:
@@ -108,13 +109,13 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_hostile_programs_fail_and_nothing_else(name: str) -> None:
     ctx = context(FIXTURE, timeout_s=5.0)
-    victim = TASK.samples(ctx, "test")[0].id
+    victim = samples_of(TASK, ctx, "test")[0].id
 
     def answer(sample: Sample, observation: Observation) -> str:
         hostile = HOSTILE[name] if sample.id == victim else None
-        return hostile or TASK.oracle(ctx, sample).reply(observation)
+        return hostile or await TASK.oracle(ctx, sample).reply(observation)
 
-    others = {sample.id for sample in TASK.samples(ctx, "test")} - {victim}
+    others = {sample.id for sample in samples_of(TASK, ctx)} - {victim}
     assert set(await passed(ctx, answer)) == others
 
 
@@ -150,7 +151,7 @@ async def test_score_before_a_reply_is_zero() -> None:
     ctx = context(FIXTURE)
     try:
         async with TASK.world(ctx) as world:
-            episode = await world.episode(TASK.samples(ctx, "test")[0], 0, 0)
+            episode = await world.episode(samples_of(TASK, ctx, "test")[0], {}, 0)
             score = await episode.score()
             await episode.close()
             await episode.close()

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from contexts import samples_of, task_context
 
-from harness import config
 from harness.errors import DataError
 from harness.types import Context, Profile, Reply, Sample, Score
 from tasks._shared.browser import find_browser
@@ -42,7 +42,7 @@ WIDTH = 6
 
 
 def context(data: Path, work: Path, profile: Profile = "paper", **options: Any) -> Context:
-    return Context(data, work, options=config.options(TASK.spec, profile, {}) | options, profile=profile)
+    return task_context(TASK, data, work, profile=profile, **options)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -72,7 +72,7 @@ async def together(works: list[Any]) -> list[Any]:
 @asynccontextmanager
 async def opened(world: WobWorld, task: str, seed: int = 1) -> AsyncIterator[tuple[WobPage, WobEpisode]]:
     """An episode that has been reset, with its page to act on directly."""
-    episode = await world.episode(sample(task), 0, seed)
+    episode = await world.episode(sample(task), {}, seed)
     try:
         await episode.reset()
         page = episode._page
@@ -91,13 +91,13 @@ async def over_seeds(
 
 
 async def play(world: WobWorld, ctx: Context, task: str, seed: int) -> Score:
-    episode, oracle = await world.episode(sample(task), 0, seed), TASK.oracle(ctx, sample(task))
+    episode, oracle = await world.episode(sample(task), {}, seed), TASK.oracle(ctx, sample(task))
     try:
         observation = await episode.reset()
         for _ in range(TASK.spec.limits.turns):
             if observation.done:
                 break
-            observation = await episode.step(Reply(oracle.reply(observation)))
+            observation = await episode.step(Reply(await oracle.reply(observation)))
         return await episode.score()
     finally:
         await episode.close()
@@ -237,7 +237,7 @@ async def test_the_list_names_its_options_and_the_terminal_takes_arguments(world
 
 async def test_no_page_times_out_within_five_minutes(world: WobWorld, mirror: Path):
     async def after(task: str, maximum: int | None) -> tuple[str, View]:
-        episode = await world.episode(sample(task), 0, 3)
+        episode = await world.episode(sample(task), {}, 3)
         try:
             tab = await world.pool.tab()
             await tab.call(tab.page.clock.install())
@@ -335,7 +335,7 @@ async def sweep(world: WobWorld, mirror: Path, work: Path, seeds: range) -> None
 
 
 async def test_an_empty_reply_is_asked_again_and_then_counts(world: WobWorld):
-    episode = await world.episode(sample("click-button"), 0, 1)
+    episode = await world.episode(sample("click-button"), {}, 1)
     episode.rules = replace(episode.rules, empty_asks=3)
     observation, asked = await episode.reset(), 0
     while not observation.done:
@@ -349,7 +349,7 @@ async def test_an_empty_reply_is_asked_again_and_then_counts(world: WobWorld):
 
 async def test_the_packages_own_pages_play_too(mirror: Path, tmp_path: Path):
     ctx = context(mirror / "miniwob", tmp_path, variant="farama", trials=1)
-    samples = TASK.samples(ctx, "test")
+    samples = samples_of(TASK, ctx, "test")
     assert len(samples) == len({s.id for s in samples}) > 125
     async with TASK.world(ctx) as world:
         for task in ("use-autocomplete", "flight.Alaska"):
@@ -372,5 +372,5 @@ async def test_every_page_of_the_package_starts(mirror: Path, tmp_path: Path):
             async with opened(world, s.data["task"]) as (_, episode):
                 return episode.view.utterance
 
-        goals = await together([one(s) for s in TASK.samples(ctx, "test")])
+        goals = await together([one(s) for s in samples_of(TASK, ctx, "test")])
     assert all(goals)

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+from contexts import samples_of, task_context
 
 from harness.data import literals, quiet
 from harness.types import Context, Profile, Reply
@@ -28,19 +29,18 @@ NONE_OPTIONS = [
 
 
 def context(data: Path, profile: Profile = "paper", limit: int = 2048, answer: str = "rank") -> Context:
-    options = {"max_prompt_tokens": limit, "answer": answer}
-    return Context(data=data, work=Path(), profile=profile, options=options)
+    return task_context(TASK, data, profile=profile, max_prompt_tokens=limit, answer=answer)
 
 
 async def first(ctx: Context, sample_id: str):
-    (sample,) = [s for s in TASK.samples(ctx, "test") if s.id == sample_id]
+    (sample,) = [s for s in samples_of(TASK, ctx, "test") if s.id == sample_id]
     async with TASK.world(ctx) as world:
-        return await (await world.episode(sample, 0, 0)).reset()
+        return await (await world.episode(sample, {}, 0)).reset()
 
 
 def test_all_questions_with_stable_ids_in_subject_order(mirror: Path) -> None:
     ctx = context(mirror / "mmlu")
-    samples = TASK.samples(ctx, "test")
+    samples = samples_of(TASK, ctx, "test")
     assert len(samples) == 14042
     assert len({s.id for s in samples}) == 14042
     assert samples[0].id == "test/abstract_algebra/0"
@@ -78,7 +78,7 @@ async def test_paper_prompt(mirror: Path) -> None:
 
 async def test_only_the_asked_question_loses_trailing_space(mirror: Path) -> None:
     ctx = context(mirror / "mmlu")
-    padded = [s for s in TASK.samples(ctx, "test") if s.data["D"] != s.data["D"].rstrip()]
+    padded = [s for s in samples_of(TASK, ctx, "test") if s.data["D"] != s.data["D"].rstrip()]
     assert padded
     observation = await first(ctx, padded[0].id)
     assert observation.messages[-1].content.endswith("D. " + padded[0].data["D"].rstrip())
@@ -102,8 +102,8 @@ async def test_fixed_says_how_many_exemplars_it_showed(mirror: Path) -> None:
     shots: list[float] = []
     longest = 0
     async with TASK.world(ctx) as world:
-        for sample in TASK.samples(ctx, "test"):
-            episode = await world.episode(sample, 0, 0)
+        for sample in samples_of(TASK, ctx, "test"):
+            episode = await world.episode(sample, {}, 0)
             observation = await episode.reset()
             shots.append((await episode.score()).metrics["shots"])  # type: ignore[union-attr]
             if shots[-1]:
@@ -119,10 +119,10 @@ async def test_oracle_reaches_the_ceiling_on_the_fixture(profile: Profile, answe
     ctx = context(FIXTURE, profile, answer=answer)
     values: list[float] = []
     async with TASK.world(ctx) as world:
-        for sample in TASK.samples(ctx, "test"):
-            episode = await world.episode(sample, 0, 0)
+        for sample in samples_of(TASK, ctx, "test"):
+            episode = await world.episode(sample, {}, 0)
             observation = await episode.reset()
-            await episode.step(Reply(TASK.oracle(ctx, sample).reply(observation)))
+            await episode.step(Reply(await TASK.oracle(ctx, sample).reply(observation)))
             values.append((await episode.score()).value)  # type: ignore[union-attr]
     assert len(values) == 24
     assert 100 * fmean(values) == TASK.spec.ceiling[profile, "fixture"]
@@ -134,7 +134,7 @@ async def test_oracle_reaches_the_ceiling_on_the_fixture(profile: Profile, answe
 async def test_a_text_that_is_no_letter_is_a_wrong_answer(text: str) -> None:
     ctx = context(FIXTURE)
     async with TASK.world(ctx) as world:
-        episode = await world.episode(TASK.samples(ctx, "test")[0], 0, 0)
+        episode = await world.episode(samples_of(TASK, ctx, "test")[0], {}, 0)
         await episode.reset()
         await episode.step(Reply(text, method="F"))
         scored = await episode.score()
@@ -144,9 +144,9 @@ async def test_a_text_that_is_no_letter_is_a_wrong_answer(text: str) -> None:
 
 async def test_the_method_is_named_in_the_result() -> None:
     ctx = context(FIXTURE)
-    sample = TASK.samples(ctx, "test")[0]
+    sample = samples_of(TASK, ctx, "test")[0]
     async with TASK.world(ctx) as world:
-        episode = await world.episode(sample, 0, 0)
+        episode = await world.episode(sample, {}, 0)
         await episode.reset()
         await episode.step(Reply(" B", choice=1, method="P"))
         scored = await episode.score()
@@ -171,9 +171,9 @@ async def test_the_method_is_named_in_the_result() -> None:
 )
 async def test_generated_answers_are_a_measure_of_their_own(text: str, letter: str | None) -> None:
     ctx = context(FIXTURE, answer="generate")
-    sample = TASK.samples(ctx, "test")[0]
+    sample = samples_of(TASK, ctx, "test")[0]
     async with TASK.world(ctx) as world:
-        episode = await world.episode(sample, 0, 0)
+        episode = await world.episode(sample, {}, 0)
         ask = (await episode.reset()).ask
         await episode.step(Reply(text))
         scored = await episode.score()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from contexts import samples_of, task_context
 from loopback_server import serving
 
 from harness.models.client import LiveEpisodes, open_model
@@ -42,9 +43,7 @@ def numbers(attempts: list[Attempt]) -> dict[str, float]:
 
 
 def context(mirror: Path, profile: Profile = "paper") -> Context:
-    return Context(
-        mirror / "mmlu", Path(), profile=profile, options={"max_prompt_tokens": 2048, "answer": "rank"}
-    )
+    return task_context(TASK, mirror / "mmlu", profile=profile)
 
 
 def always_a(file: Path, samples: list[Sample]) -> str:
@@ -60,21 +59,21 @@ def two_each(samples: list[Sample]) -> list[Sample]:
 @pytest.mark.parametrize("profile", ["paper", "fixed"])
 async def test_oracle_on_two_questions_of_every_subject(mirror: Path, profile: Profile) -> None:
     ctx = context(mirror, profile)
-    result = numbers(await played(ctx, "oracle", two_each(list(TASK.samples(ctx, "test")))))
+    result = numbers(await played(ctx, "oracle", two_each(list(samples_of(TASK, ctx, "test")))))
     assert (result["accuracy"], result["macro"], result["subjects"]) == (1.0, 1.0, 57)
     assert result["method_g"] == 1.0
 
 
 async def test_a_letter_in_a_replay_file_is_a_choice(mirror: Path, tmp_path: Path) -> None:
     ctx = context(mirror)
-    samples = two_each(list(TASK.samples(ctx, "test")))
+    samples = two_each(list(samples_of(TASK, ctx, "test")))
     result = numbers(await played(ctx, always_a(tmp_path / "a.jsonl", samples), samples))
     assert result["accuracy"] == sum(s.data["answer"] == "A" for s in samples) / len(samples)
 
 
 async def test_order_and_rescoring_change_nothing(mirror: Path, tmp_path: Path) -> None:
     ctx = context(mirror)
-    samples = two_each(list(TASK.samples(ctx, "test")))
+    samples = two_each(list(samples_of(TASK, ctx, "test")))
     file = tmp_path / "letters.jsonl"
     with file.open("w") as lines:
         for index, sample in enumerate(samples):
@@ -87,7 +86,7 @@ async def test_order_and_rescoring_change_nothing(mirror: Path, tmp_path: Path) 
     async with TASK.world(ctx) as world:
         for attempt in forth:
             (call,) = attempt.calls
-            episode = await world.episode(by_id[attempt.sample], 0, 0)
+            episode = await world.episode(by_id[attempt.sample], {}, 0)
             await episode.reset()
             letter = call.facts["choice"]
             assert isinstance(letter, int)
@@ -135,7 +134,7 @@ async def test_questions_that_wait_for_the_method_go_on_side_by_side(mirror: Pat
     app.router.add_post("/generate", generate)
     app.router.add_get("/info", info)
     ctx = context(mirror)
-    samples = list(TASK.samples(ctx, "test"))[: together + 1]
+    samples = list(samples_of(TASK, ctx, "test"))[: together + 1]
     async with (
         serving(app) as url,
         open_model("agentlm-7b", endpoints=[url]) as model,
@@ -151,7 +150,7 @@ async def test_questions_that_wait_for_the_method_go_on_side_by_side(mirror: Pat
 @pytest.mark.parametrize("profile", ["paper", pytest.param("fixed", marks=pytest.mark.full)])
 async def test_oracle_on_everything(mirror: Path, profile: Profile) -> None:
     ctx = context(mirror, profile)
-    result = numbers(await played(ctx, "oracle", list(TASK.samples(ctx, "test"))))
+    result = numbers(await played(ctx, "oracle", list(samples_of(TASK, ctx, "test"))))
     assert (result["accuracy"], result["macro"], result["subjects"]) == (1.0, 1.0, 57)
 
 
@@ -159,7 +158,7 @@ async def test_oracle_on_everything(mirror: Path, profile: Profile) -> None:
 @pytest.mark.timeout(900)
 async def test_always_a_scores_the_share_of_a(mirror: Path, tmp_path: Path) -> None:
     ctx = context(mirror)
-    samples = list(TASK.samples(ctx, "test"))
+    samples = list(samples_of(TASK, ctx, "test"))
     result = numbers(await played(ctx, always_a(tmp_path / "a.jsonl", samples), samples))
     assert result["accuracy"] == 3222 / 14042
     by_subject = {

@@ -6,10 +6,11 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from contexts import samples_of, task_context
 
-from harness import config
 from harness.data import literals, quiet
 from harness.errors import DataError
 from harness.types import Context, Pending, Profile, Reply, Score, Verdict
@@ -19,25 +20,24 @@ from tasks.mt_bench.prepare import prepare
 FIXTURE = Path(questions.__file__).parent / "fixture"
 
 
-def context(data: Path, profile: Profile = "paper", **settings: str) -> Context:
-    options = config.options(TASK.spec, profile, settings)
-    return Context(data=data, work=Path(), profile=profile, options=options)
+def context(data: Path, profile: Profile = "paper", **options: Any) -> Context:
+    return task_context(TASK, data, profile=profile, **options)
 
 
 async def played(ctx: Context, sample, replies: tuple[str, ...] | None = None) -> Score | Pending:
     """Play one sample to its end, with the oracle unless replies are given."""
     oracle = TASK.oracle(ctx, sample)
     async with TASK.world(ctx) as world:
-        episode = await world.episode(sample, 0, 0)
+        episode = await world.episode(sample, {}, 0)
         observation = await episode.reset()
         for text in replies if replies is not None else (None, None):
-            observation = await episode.step(Reply(oracle.reply(observation) if text is None else text))
+            observation = await episode.step(Reply(await oracle.reply(observation) if text is None else text))
         return await episode.score()
 
 
 async def test_80_questions_ask_160_times_by_template(mirror: Path) -> None:
     ctx = context(mirror / "mt_bench")
-    samples = TASK.samples(ctx, "test")
+    samples = samples_of(TASK, ctx, "test")
     assert [s.id for s in samples] == [str(n) for n in range(81, 161)]
     templates: Counter[str] = Counter()
     for sample in samples:
@@ -59,7 +59,7 @@ async def test_80_questions_ask_160_times_by_template(mirror: Path) -> None:
 
 async def test_judge_sees_both_turns_and_references(mirror: Path) -> None:
     ctx = context(mirror / "mt_bench")
-    sample = next(s for s in TASK.samples(ctx, "test") if s.id == "112")
+    sample = next(s for s in samples_of(TASK, ctx, "test") if s.id == "112")
     pending = await played(ctx, sample, ("first {answer}", "second"))
     assert isinstance(pending, Pending)
     first, second = (item.messages[1].content for item in pending.items)
@@ -74,8 +74,8 @@ async def test_conversation_and_decoding_by_category(mirror: Path) -> None:
     ctx = context(mirror / "mt_bench")
     temperatures: dict[str, float | None] = {}
     async with TASK.world(ctx) as world:
-        for sample in TASK.samples(ctx, "test"):
-            episode = await world.episode(sample, 0, 0)
+        for sample in samples_of(TASK, ctx, "test"):
+            episode = await world.episode(sample, {}, 0)
             first = await episode.reset()
             second = await episode.step(Reply("  an answer \n"))
             last = await episode.step(Reply("another"))
@@ -101,7 +101,7 @@ async def test_conversation_and_decoding_by_category(mirror: Path) -> None:
 
 async def test_an_answer_that_is_missing_is_not_judged() -> None:
     ctx = context(FIXTURE)
-    sample = TASK.samples(ctx, "test")[0]
+    sample = samples_of(TASK, ctx, "test")[0]
     none, one = await played(ctx, sample, ()), await played(ctx, sample, ("only this",))
     assert isinstance(none, Score) and none.metrics["judged"] == 0
     assert isinstance(one, Pending) and [item.key for item in one.items] == ["turn-1"]
@@ -145,7 +145,7 @@ def test_answers_have_fastchats_form(mirror: Path) -> None:
 
 async def test_judgments_have_fastchats_form(mirror: Path) -> None:
     ctx = context(mirror / "mt_bench")
-    pending = await played(ctx, TASK.samples(ctx, "test")[40], ("one", "two"))
+    pending = await played(ctx, samples_of(TASK, ctx, "test")[40], ("one", "two"))
     assert isinstance(pending, Pending)
     row = fastchat.judgment_row(pending.items[1], "agentlm-7b", "gpt-4", "Fine. [[7]]", 1.5)
     assert row == {

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 from aiohttp import web
+from contexts import samples_of, task_context
 from loopback_server import judging
 
-from harness import config, judge
+from harness import judge
 from harness.models.client import LiveEpisodes, open_model
 from harness.phase import Phase
 from harness.rollout import Setup, play
@@ -45,9 +47,8 @@ class ScriptedJudge:
         return web.json_response({"choices": [choice]})
 
 
-def context(mirror: Path, profile: Profile = "paper", **settings: str) -> Context:
-    options = config.options(TASK.spec, profile, settings)
-    return Context(mirror / "mt_bench", Path(), options=options, profile=profile)
+def context(mirror: Path, profile: Profile = "paper", **options: Any) -> Context:
+    return task_context(TASK, mirror / "mt_bench", profile=profile, **options)
 
 
 async def answered(ctx: Context, store: Store, samples: Sequence[Sample], width: int) -> None:
@@ -77,7 +78,7 @@ def numbers(store: Store) -> dict[str, float]:
 
 async def test_160_calls_give_the_known_mean(mirror: Path, tmp_path: Path) -> None:
     ctx, store, script = context(mirror), Store(tmp_path / "run.sqlite"), ScriptedJudge()
-    await answered(ctx, store, TASK.samples(ctx, "test"), 16)
+    await answered(ctx, store, samples_of(TASK, ctx, "test"), 16)
     waiting = [attempt for attempt in store.attempts() if attempt.value is None]
     assert len(waiting) == 80
     assert {attempt.outcome for attempt in waiting} == {"scored"}
@@ -98,7 +99,7 @@ async def test_unparsed_verdicts_are_averaged_under_no_profile(mirror: Path, tmp
     expected = fmean(rating(n) for n in range(81, 161) if n not in mute)
     for profile, calls in (("paper", 160), ("fixed", 166)):
         ctx, store = context(mirror, profile), Store(tmp_path / f"{profile}.sqlite")
-        await answered(ctx, store, TASK.samples(ctx, "test"), 16)
+        await answered(ctx, store, samples_of(TASK, ctx, "test"), 16)
         script = ScriptedJudge(mute)
         await judged(ctx, store, script)
         assert len(script.prompts) == calls  # the strict profile asks once more
@@ -114,7 +115,7 @@ async def test_order_and_concurrency_change_nothing(mirror: Path, tmp_path: Path
     found = []
     for width, backwards in ((1, False), (40, True)):
         ctx, store = context(mirror), Store(tmp_path / f"{width}.sqlite")
-        samples = list(TASK.samples(ctx, "test"))[::4]
+        samples = list(samples_of(TASK, ctx, "test"))[::4]
         await answered(ctx, store, samples[::-1] if backwards else samples, width)
         await judged(ctx, store, ScriptedJudge(), width=width)
         prompts = {a.item.sample: [i.messages[1].content for i in a.pending.items] for a in store.attempts()}  # type: ignore[union-attr]
@@ -125,12 +126,12 @@ async def test_order_and_concurrency_change_nothing(mirror: Path, tmp_path: Path
 
 async def test_rescoring_the_stored_transcript_gives_the_live_score(mirror: Path, tmp_path: Path) -> None:
     ctx, store = context(mirror), Store(tmp_path / "run.sqlite")
-    samples = {sample.id: sample for sample in list(TASK.samples(ctx, "test"))[::7]}
+    samples = {sample.id: sample for sample in list(samples_of(TASK, ctx, "test"))[::7]}
     await answered(ctx, store, list(samples.values()), 8)
     await judged(ctx, store, ScriptedJudge(), k=2)
     async with TASK.world(ctx) as world:
         for attempt in store.attempts(final_only=True):
-            episode = await world.episode(samples[attempt.item.sample], 0, 0)
+            episode = await world.episode(samples[attempt.item.sample], {}, 0)
             await episode.reset()
             for call in store.calls(attempt.id):
                 await episode.step(Reply(call.reply))
@@ -146,7 +147,7 @@ async def test_rescoring_the_stored_transcript_gives_the_live_score(mirror: Path
 
 async def test_a_judge_sees_every_answer_in_its_template(mirror: Path, tmp_path: Path) -> None:
     ctx, store, script = context(mirror), Store(tmp_path / "run.sqlite"), ScriptedJudge()
-    await answered(ctx, store, TASK.samples(ctx, "test"), 16)
+    await answered(ctx, store, samples_of(TASK, ctx, "test"), 16)
     await judged(ctx, store, script)
     kinds = Counter(
         ("multi" if "Conversation with User" in prompt else "single", bool(re.search("Reference", prompt)))

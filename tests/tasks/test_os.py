@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from contexts import samples_of, task_context
 
 import tasks.os
 from harness.data import literals
@@ -24,8 +25,7 @@ Player = Callable[[Observation], str]
 
 
 def context(data: Path, profile: Profile = "paper", **options: object) -> Context:
-    chosen = {option.name: getattr(option, profile) for option in TASK.spec.options}
-    return Context(data=data, work=Path(), options={**chosen, **options}, profile=profile)
+    return task_context(TASK, data, profile=profile, **options)
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ async def opened(ctx: Context) -> AsyncIterator[World]:
 
 async def play(world: World, sample: Sample, player: Player) -> tuple[Score, list[Observation]]:
     """Play to the end or to the turn limit, as the harness's loop does."""
-    one = await world.episode(sample, 0, SEED)
+    one = await world.episode(sample, {}, SEED)
     try:
         seen = [await one.reset()]
         for _ in range(TASK.spec.limits.turns):
@@ -65,7 +65,7 @@ async def play_all(ctx: Context, split: str, make: Callable[[Sample], Player]) -
             async with slots:
                 return sample.id, (await play(world, sample, make(sample)))[0]
 
-        return dict(await asyncio.gather(*map(one, TASK.samples(ctx, split))))
+        return dict(await asyncio.gather(*map(one, samples_of(TASK, ctx, split))))
 
 
 def failing(scores: dict[str, Score]) -> set[str]:
@@ -86,7 +86,7 @@ def scripted(replies: Sequence[str]) -> Player:
 
 
 def sample_of(ctx: Context, name: str) -> Sample:
-    return next(sample for sample in TASK.samples(ctx, "std") if sample.id == name)
+    return next(sample for sample in samples_of(TASK, ctx, "std") if sample.id == name)
 
 
 async def observe(ctx: Context, name: str, replies: Sequence[str]) -> tuple[Score, list[Observation]]:
@@ -199,7 +199,7 @@ async def test_the_same_seed_makes_the_same_random_data() -> None:
     ctx, outputs = context(FIXTURE), []
     async with opened(ctx) as world:
         for seed in (1, 1, 2):
-            one = await world.episode(sample_of(ctx, "1/orders/0"), 0, seed)
+            one = await world.episode(sample_of(ctx, "1/orders/0"), {}, seed)
             await one.reset()
             outputs.append((await one.step(Reply(bash("cat /srv/orders.csv")))).info["output"])
             await one.close()
@@ -257,7 +257,7 @@ async def test_a_broken_system_is_a_zero_not_a_fault(name: str) -> None:
 async def test_score_before_any_step_and_without_a_reset() -> None:
     ctx = context(FIXTURE)
     async with opened(ctx) as world:
-        one = await world.episode(sample_of(ctx, "4/state/0"), 0, SEED)
+        one = await world.episode(sample_of(ctx, "4/state/0"), {}, SEED)
         assert (await one.score()).value == 0  # type: ignore[union-attr]
         await one.reset()
         assert (await one.score()).value == 0  # type: ignore[union-attr]

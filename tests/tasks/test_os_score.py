@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from contexts import samples_of, task_context
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,20 +134,18 @@ def test_control_sequences_are_removed(raw: str, shown: str) -> None:
 
 
 def context(data: Path) -> Context:
-    return Context(
-        data=data, work=Path(), options={option.name: option.paper for option in TASK.spec.options}
-    )
+    return task_context(TASK, data)
 
 
 def test_the_fixtures_problems() -> None:
-    names = [sample.id for sample in TASK.samples(context(FIXTURE), "std")]
+    names = [sample.id for sample in samples_of(TASK, context(FIXTURE), "std")]
     assert names[0] == "1/orders/0" and names[-1] == "7/made/0" and len(names) == 8
-    assert [sample.id for sample in TASK.samples(context(FIXTURE), "dev")] == ["dev/dev/0"]
+    assert [sample.id for sample in samples_of(TASK, context(FIXTURE), "dev")] == ["dev/dev/0"]
 
 
 def test_144_and_26_problems_none_without_its_scripts(mirror: Path) -> None:
-    std = [sample.data["problem"] for sample in TASK.samples(context(mirror / "os"), "std")]
-    dev = TASK.samples(context(mirror / "os"), "dev")
+    std = [sample.data["problem"] for sample in samples_of(TASK, context(mirror / "os"), "std")]
+    dev = samples_of(TASK, context(mirror / "os"), "dev")
     assert (len(std), len(dev), len({problem.id for problem in std})) == (144, 26, 144)
     per_directory = [sum(problem.id.startswith(f"{n}/") for problem in std) for n in range(1, 8)]
     assert per_directory == [7, 5, 6, 19, 10, 9, 88]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from contexts import samples_of
 from web_play import Player, context, fixture_of, play, sample, scored
 
 from harness.data import literals
@@ -66,7 +67,7 @@ async def test_prompts_are_put_together_byte_for_byte(tmp_path: Path):
 @pytest.mark.parametrize("profile", ["paper", "fixed"])
 async def test_oracle_is_right_and_silence_wrong_on_the_fixture(tmp_path: Path, profile: str):
     ctx = context(TASK, FIXTURE, tmp_path, profile)
-    for item in TASK.samples(ctx, "test"):
+    for item in samples_of(TASK, ctx, "test"):
         score, seen = await play(TASK, ctx, item, TASK.oracle(ctx, item).reply)
         assert (scored(score).value, len(seen)) == (1.0, 3)
         score, seen = await play(TASK, ctx, item, lambda observation: "")
@@ -180,6 +181,6 @@ async def test_the_longest_evidence_is_trimmed_instead_of_the_prompts_head(tmp_p
 async def test_score_before_any_step(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path, grader="judge")
     async with TASK.world(ctx) as world:
-        episode = await world.episode(sample(TASK, ctx, "gsm8k/00"), 0, 0)
+        episode = await world.episode(sample(TASK, ctx, "gsm8k/00"), {}, 0)
         assert scored(await episode.score()).value == 0.0
         await episode.close()

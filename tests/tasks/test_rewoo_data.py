@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contexts import samples_of
 from web_play import context, fixture_of
 
 from harness.data import digest, literals, quiet
@@ -25,7 +26,7 @@ FIXTURE = fixture_of(TASK)
 
 def test_mirror_has_250_rows_the_pinned_prompts_and_says_5of7(mirror: Path, tmp_path: Path):
     ctx = context(TASK, mirror / "rewoo", tmp_path)
-    items = TASK.samples(ctx, "test")
+    items = samples_of(TASK, ctx, "test")
     assert len({item.id for item in items}) == len(items) == 250
     assert items[0].id == "gsm8k/00"
     assert label(mirror / "rewoo") == "rewoo-5of7"
@@ -52,11 +53,11 @@ async def test_oracle_is_right_on_all_250_rows_by_rule_and_by_judge(
     async with TASK.world(ctx) as world:
         assert world.fingerprint["comparable"].startswith("no (")
         assert world.fingerprint["note"].startswith("rewoo-5of7, wiki offline (0 pages")
-        for item in TASK.samples(ctx, "test"):
-            episode, oracle = await world.episode(item, 0, 0), TASK.oracle(ctx, item)
+        for item in samples_of(TASK, ctx, "test"):
+            episode, oracle = await world.episode(item, {}, 0), TASK.oracle(ctx, item)
             observation = await episode.reset()
             while not observation.done:
-                observation = await episode.step(Reply(oracle.reply(observation)))
+                observation = await episode.step(Reply(await oracle.reply(observation)))
             pending = await episode.score()
             assert isinstance(pending, Pending)
             score = TASK.resolve(ctx, pending, [Verdict("grade", 0, "CORRECT")])

@@ -8,6 +8,7 @@ from typing import Any
 
 import fakes_web as fakes
 import pytest
+from contexts import samples_of
 from web_play import Player, context, fixture_of, play, sample, scored
 
 from harness.errors import MissingPart
@@ -53,7 +54,7 @@ Plan: f
 async def test_parallel_and_sequential_runs_are_equal(tmp_path: Path, profile: str):
     async def run(parallel: bool) -> list[Any]:
         ctx = context(TASK, FIXTURE, tmp_path, profile, {"tool_llm": Echo()}, parallel=parallel)
-        items = TASK.samples(ctx, "test")
+        items = samples_of(TASK, ctx, "test")
         together = (play(TASK, ctx, item, two(PLAN, str(item.data["answer"]))) for item in items)
         return [
             (score, [o.messages for o in seen], seen[1].info)
@@ -66,7 +67,7 @@ async def test_parallel_and_sequential_runs_are_equal(tmp_path: Path, profile: s
 async def test_role_keys_are_unique_in_a_run(tmp_path: Path):
     echo = Echo()
     ctx = context(TASK, FIXTURE, tmp_path, models={"tool_llm": echo})
-    for item in TASK.samples(ctx, "test"):
+    for item in samples_of(TASK, ctx, "test"):
         await play(TASK, ctx, item, two("Plan: a\n#E1 = LLM[x]\nPlan: b\n#E2 = LLM[x]"))
     assert len(set(echo.keys)) == len(echo.keys) == 28
     assert echo.keys[0].startswith("hotpot_qa/00/0/#E")

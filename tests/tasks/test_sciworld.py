@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from contexts import samples_of, task_context
 
-from harness import config, data, history, tokens
+from harness import data, history, tokens
 from harness.errors import EnvironmentFault
 from harness.models.client import LiveEpisodes, open_model
 from harness.phase import Phase
@@ -52,15 +54,15 @@ async def begun(
 ) -> tuple[SciWorldEpisode, Observation]:
     """An episode of the fixture's first sample, or of another, and what it shows first."""
     world = SciWorld(ctx, pool, {})
-    episode = await world.episode(sample or TASK.samples(ctx, "test")[0], 0, 0)
+    episode = await world.episode(sample or samples_of(TASK, ctx, "test")[0], {}, 0)
     return episode, await episode.reset()
 
 
-def context(work: Path, folder: Path | None = None, profile: Profile = "paper", **options: str) -> Context:
-    chosen = config.options(TASK.spec, profile, options)
+def context(work: Path, folder: Path | None = None, profile: Profile = "paper", **options: Any) -> Context:
     if folder is None:
-        return Context(data.resolve("sciworld", "fixture").path, work, 0, chosen, {}, profile, "fixture")
-    return Context(folder / "sciworld", work, 0, chosen, {}, profile, "mirror")
+        found = data.resolve("sciworld", "fixture").path
+        return task_context(TASK, found, work, profile=profile, source="fixture", **options)
+    return task_context(TASK, folder / "sciworld", work, profile=profile, **options)
 
 
 async def played(ctx: Context, samples: Sequence[Sample], width: int = 4) -> list[Attempt]:
@@ -89,7 +91,7 @@ def headline(attempts: Sequence[Attempt]) -> float:
 def solved(ctx: Context) -> list[Sample]:
     """The samples whose solutions the fixture ships: the shortest of each task's episodes."""
     shipped = json.loads((ctx.data / SHIPPED).read_text(encoding="utf-8"))
-    return [sample for sample in TASK.samples(ctx, "full") if sample.id in shipped]
+    return [sample for sample in samples_of(TASK, ctx, "full") if sample.id in shipped]
 
 
 async def test_thirty_tasks_are_played_to_their_end(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ async def test_the_mirrors_episodes(
     mirrored: Path, shared_work: Path, profile: Profile, options: dict[str, str], expected: float
 ) -> None:
     ctx = context(shared_work, mirrored, profile, **options)
-    samples = TASK.samples(ctx, "test")
+    samples = samples_of(TASK, ctx, "test")
     assert len(samples) == (90 if "per_task" in options else 270)
     assert headline(await played(ctx, samples)) == pytest.approx(expected, abs=0.006)
 
@@ -163,16 +165,16 @@ async def test_the_mirrors_episodes_are_the_live_simulators(mirror: Path) -> Non
     assert await prepare.episodes(data.quiet) == listed
     assert len(listed) == 30
     ctx = context(Path(), mirror)
-    ids = [sample.id for sample in TASK.samples(ctx, "test")]
+    ids = [sample.id for sample in samples_of(TASK, ctx, "test")]
     assert len(set(ids)) == 270
     assert (ids[0], ids[-1]) == ("boil/26", f"use-thermometer/{listed[-1]['variations'][-1]}")
     for split, count in (("full", "n_test"), ("dev", "n_dev"), ("train", "n_train")):
-        assert len(TASK.samples(ctx, split)) == sum(row[count] for row in listed)
-    assert len(TASK.samples(ctx, "full")) == 1819
+        assert len(samples_of(TASK, ctx, split)) == sum(row[count] for row in listed)
+    assert len(samples_of(TASK, ctx, "full")) == 1819
 
 
 def test_a_cap_per_task(mirror: Path) -> None:
-    capped = TASK.samples(context(Path(), mirror, per_task="3"), "test")
+    capped = samples_of(TASK, context(Path(), mirror, per_task="3"), "test")
     assert [s.id for s in capped[:4]] == ["boil/26", "boil/27", "boil/28", "change-the-state-of-matter-of/26"]
     assert len(capped) == 90
 
@@ -185,12 +187,12 @@ from harness.types import Context
 from tasks.sciworld import TASK
 
 async def main():
-    options = config.options(TASK.spec, "paper", {})
-    ctx = Context(Path(sys.argv[1]), Path(sys.argv[2]), 0, options, source="fixture")
+    options = config.options("sciworld", TASK.Options, "paper")
+    ctx = Context(Path(sys.argv[1]), options, source="fixture", split="full", work=Path(sys.argv[2]))
     async with TASK.world(ctx) as world:
-        groups = {sample.group: sample for sample in TASK.samples(ctx, "full")}
+        groups = {sample.labels["task"]: sample for sample in TASK.samples(ctx)}
         for sample in list(groups.values())[:: int(sys.argv[3])]:
-            episode = await world.episode(sample, 0, 0)
+            episode = await world.episode(sample, {}, 0)
             observation = await episode.reset()
             print(repr(observation.messages[-1].content))
             await episode.close()
@@ -255,7 +257,7 @@ async def test_upstreams_trimming_of_the_long_exemplars(
     mirrored: Path, pool: Pool, tmp_path: Path, task: str, whole: int, pairs: int, room: int
 ) -> None:
     ctx = context(tmp_path, mirrored)
-    sample = next(sample for sample in TASK.samples(ctx, "test") if sample.group == task)
+    sample = next(sample for sample in samples_of(TASK, ctx, "test") if sample.labels["task"] == task)
     episode, first = await begun(ctx, pool, sample)
     await episode.close()
     messages = first.messages

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from contexts import samples_of, task_context
 
 from harness.episode import Task
 from harness.seeds import derive
@@ -24,25 +26,24 @@ def context(
     data: Path,
     work: Path,
     profile: Profile = "paper",
-    models: Mapping[str, Chat] | None = None,
+    roles: Sequence[str] = (),
     **options: Any,
 ) -> Context:
     """The context of a run with these options and the profile's others."""
-    values = {option.name: getattr(option, profile) for option in task.spec.options}
     source = "fixture" if data == fixture_of(task) else "mirror"
-    return Context(data, work, 0, {**values, **options}, models or {}, profile, source)
+    return task_context(task, data, work, profile=profile, source=source, roles=roles, **options)
 
 
 def sample(task: Task, ctx: Context, ident: str) -> Sample:
-    return next(item for item in task.samples(ctx, "test") if item.id == ident)
+    return next(item for item in samples_of(task, ctx) if item.id == ident)
 
 
 async def play(
-    task: Task, ctx: Context, item: Sample, answer: Player
+    task: Task, ctx: Context, item: Sample, answer: Player, chats: Mapping[str, Chat] | None = None
 ) -> tuple[Score | Pending, list[Observation]]:
     """Play one episode; gives its score and everything the model was shown."""
     async with task.world(ctx) as world:
-        episode = await world.episode(item, 0, derive(0, item.id))
+        episode = await world.episode(item, chats or {}, derive(0, item.id))
         seen = [await episode.reset()]
         while not seen[-1].done:
             seen.append(await episode.step(Reply(answer(seen[-1]))))

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import MissingPart, UsageError
-from harness.types import Context, Option
+from harness.errors import HarnessError, MissingPart, UsageError
+from harness.needs import Need
+from harness.types import Context, TaskConfig, option
 from tasks._shared.recorded import Answers, Mode
 from tasks._shared.web import Manners, Web
 from tasks._shared.wiki.corpus import Corpus, read_dump
@@ -31,25 +32,62 @@ class Backends:
     web: Web | None
 
 
-def options(*, mode: str, default: str, choices: tuple[str, ...]) -> tuple[Option, ...]:
-    """The options every task with web tools has; `mode` is the name of the one that picks the backend."""
-    return (
-        Option(mode, str, default, default, "where answers come from", choices=choices),
-        Option("snapshot", str, None, None, "file for cache, record and replay", optional=True),
-        Option("snapshot_sha256", str, None, None, "refuse any other snapshot", optional=True),
-        Option("corpus", str, None, None, "JSONL dump for the offline Wikipedia", optional=True),
-        Option("wiki_endpoint", str, ENDPOINT, ENDPOINT, "address of the wiki's api.php"),
-        Option(
-            "auto_suggest",
-            str,
-            "upstream",
-            "prefer_exact",
-            "whether a spelling suggestion beats an existing page",
-            choices=("upstream", "prefer_exact"),
-        ),
-        Option("web_rate", float, 5.0, 5.0, "requests a second to each web service"),
-        Option("contact", str, None, None, f"address in the user agent, else ${CONTACT}", optional=True),
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """The options of every task that asks the web."""
+
+    snapshot: str | None = option(None, help="file for cache, record and replay")
+    snapshot_sha256: str | None = option(None, help="refuse any other snapshot")
+    corpus: str | None = option(None, help="JSONL dump for the offline Wikipedia")
+    wiki_endpoint: str = option(ENDPOINT, help="address of the wiki's api.php")
+    auto_suggest: str = option(
+        "upstream",
+        "prefer_exact",
+        help="whether a spelling suggestion beats an existing page",
+        choices=("upstream", "prefer_exact"),
     )
+    web_rate: float = option(5.0, help="requests a second to each web service", ge=0.01, le=1000)
+    contact: str | None = option(None, help=f"address in the user agent, else ${CONTACT}")
+
+
+def web_needs(cfg: TaskConfig, mode: str) -> list[Need]:
+    """What the backend `mode` needs: an address to write to, a snapshot, a corpus."""
+    options: WebOptions = cfg.options
+    needs: list[Need] = []
+    if mode == "offline":
+        if options.corpus:
+            fix = "give the path of a JSONL dump as the corpus option"
+            needs.append(Need("corpus", lambda: _no_file(options.corpus), fix))
+        return needs
+    if mode in ("cache", "record", "replay"):
+        fix = "set the task's snapshot option to its path" + (
+            "; record one first" if mode == "replay" else ""
+        )
+        needs.append(Need("snapshot", lambda: _no_snapshot(options, mode), fix))
+    if mode != "replay":
+        fix = f"export {CONTACT}=you@example.org"
+        needs.append(Need("contact", lambda: None if contact(cfg) else "Wikipedia wants an address", fix))
+    return needs
+
+
+def _no_file(path: str | None) -> str | None:
+    return None if path and Path(path).is_file() else f"{path} is not a file"
+
+
+def _no_snapshot(options: WebOptions, mode: str) -> str | None:
+    if not options.snapshot:
+        return f"mode {mode} needs a file"
+    if mode != "replay":
+        return None
+    try:
+        answers = Answers("replay", Path(options.snapshot).expanduser())
+        try:
+            _check_pin(options, answers)
+        finally:
+            answers.close()
+    except HarnessError as error:
+        return str(error)
+    return None
 
 
 @asynccontextmanager
@@ -66,8 +104,8 @@ async def open_backends(ctx: Context, mode: str, offline: Callable[[], Corpus]) 
         DataError: the snapshot is corrupt, unfinished or not the pinned one.
     """
     if mode == "offline":
-        path = ctx.options["corpus"]
-        corpus = Corpus(*read_dump(Path(str(path)))) if path else offline()
+        path = ctx.options.corpus
+        corpus = Corpus(*read_dump(Path(path))) if path else offline()
         try:
             yield Backends(corpus, Answers("live"), None)
         finally:
@@ -75,13 +113,13 @@ async def open_backends(ctx: Context, mode: str, offline: Callable[[], Corpus]) 
         return
     answers = Answers(_mode(mode), _snapshot(ctx))
     try:
-        _check_pin(ctx, answers)
+        _check_pin(ctx.options, answers)
         if mode == "replay":
             yield Backends(_mediawiki(ctx, answers, None), answers, None)
             return
         if not (address := contact(ctx)):
             raise MissingPart(NO_CONTACT)
-        manners = Manners(rate=float(ctx.options["web_rate"] or 0.0))
+        manners = Manners(rate=ctx.options.web_rate)
         async with Web(contact=address, manners=manners) as web:
             yield Backends(_mediawiki(ctx, answers, web), answers, web)
     finally:
@@ -106,22 +144,22 @@ def _mode(mode: str) -> Mode:
 
 
 def _mediawiki(ctx: Context, answers: Answers, web: Web | None) -> MediaWiki:
-    suggest = "prefer_exact" if ctx.options["auto_suggest"] == "prefer_exact" else "upstream"
-    return MediaWiki(answers, web, endpoint=str(ctx.options["wiki_endpoint"]), suggest=suggest)
+    suggest = "prefer_exact" if ctx.options.auto_suggest == "prefer_exact" else "upstream"
+    return MediaWiki(answers, web, endpoint=ctx.options.wiki_endpoint, suggest=suggest)
 
 
 def _snapshot(ctx: Context) -> Path | None:
-    path = ctx.options["snapshot"]
-    return Path(str(path)).expanduser() if path else None
+    path = ctx.options.snapshot
+    return Path(path).expanduser() if path else None
 
 
-def _check_pin(ctx: Context, answers: Answers) -> None:
-    pinned = ctx.options["snapshot_sha256"]
+def _check_pin(options: WebOptions, answers: Answers) -> None:
+    pinned = options.snapshot_sha256
     found = answers.describe().get("web_sha256", "")
-    if pinned and found and not found.startswith(str(pinned)):
+    if pinned and found and not found.startswith(pinned):
         raise MissingPart(f"the snapshot has sha256 {found}, snapshot_sha256 asks for {pinned}")
 
 
-def contact(ctx: Context) -> str:
+def contact(cfg: TaskConfig) -> str:
     """The address in the user agent, empty when nobody gave one."""
-    return str(ctx.options["contact"] or os.environ.get(CONTACT, ""))
+    return cfg.options.contact or os.environ.get(CONTACT, "")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
+from harness.types import Chat
 from tasks.rewoo.tools.base import Evidence
 from tasks.rewoo.tools.wolfram import NOT_ABLE
 
@@ -32,8 +33,8 @@ class Algebra:
 
     fallback = "own algebra"
 
-    async def use(self, key: str, text: str) -> Evidence:
-        del key
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
+        del key, chat
         try:
             answer = solve(text)
         except CannotSolve:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.types import Chat
 from tasks.rewoo.plan import NOTHING
 
 
@@ -34,8 +35,13 @@ class Tool(Protocol):
         """Empty for the tool itself, else what stands in for it; a run with any is not comparable."""
         ...
 
-    async def use(self, key: str, text: str) -> Evidence:
-        """Answer an input; `key` is unique in the run and names the call to an auxiliary model.
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
+        """Answer an input; `key` is unique in the episode.
+
+        Args:
+            key: names the call to an auxiliary model.
+            text: the input.
+            chat: the episode's `tool_llm`, None when it is not bound.
 
         Raises:
             ToolError: the input is at fault.
@@ -51,8 +57,8 @@ class Unavailable:
     fallback: str
     text: str = NOTHING
 
-    async def use(self, key: str, text: str) -> Evidence:
-        del key, text
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
+        del key, text, chat
         return Evidence(self.text, self.fallback)
 
 

@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Callable
 
-from harness.types import Ask
+from harness.types import Ask, Chat
 from tasks._shared.recorded import NoRecord
 from tasks.rewoo.plan import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
@@ -42,11 +42,11 @@ class Calculator:
     def __init__(self, model: Model, template: str) -> None:
         self._model, self._template = model, template
 
-    async def use(self, key: str, text: str) -> Evidence:
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
         prompt = self._template.replace("{question}", text)
         try:
             written, source = await self._model.ask(
-                key, prompt, Ask(max_new_tokens=256, stop=(STOP,)), raw=True
+                chat, key, prompt, Ask(max_new_tokens=256, stop=(STOP,)), raw=True
             )
         except NoRecord:
             return Evidence(NOTHING, "replay", missed=True)
@@ -58,8 +58,8 @@ class DirectCalculator:
 
     fallback = "direct calculator"
 
-    async def use(self, key: str, text: str) -> Evidence:
-        del key
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
+        del key, chat
         return Evidence(evaluate(text), self.fallback)
 
 

@@ -17,12 +17,13 @@ ROLE = "tool_llm"
 class Model:
     """Asks `tool_llm`; when recording keeps its answers, when replaying reads them before asking."""
 
-    def __init__(self, chat: Chat | None, answers: Answers) -> None:
-        self._chat = chat
+    def __init__(self, answers: Answers) -> None:
         # A cache would serve one model's answers to another that is bound later.
         self._answers = answers if answers.mode in ("record", "replay") else None
 
-    async def ask(self, key: str, prompt: str, ask: Ask, *, raw: bool = False) -> tuple[str, str]:
+    async def ask(
+        self, chat: Chat | None, key: str, prompt: str, ask: Ask, *, raw: bool = False
+    ) -> tuple[str, str]:
         """Answer a prompt; returns the text and where it is from.
 
         Raises:
@@ -32,29 +33,20 @@ class Model:
         """
 
         async def live() -> Answer:
-            text = await self._live(key, prompt, ask, raw=raw)
+            text = await _live(chat, key, prompt, ask, raw=raw)
             return Answer(200, json.dumps({"text": text}).encode())
 
         if self._answers is None:
-            return await self._live(key, prompt, ask, raw=raw), "live"
+            return await _live(chat, key, prompt, ask, raw=raw), "live"
         request = Request("llm", f"role:{ROLE}", body={"prompt": prompt, "stop": list(ask.stop)})
         try:
             answer = await self._answers.get(request, live)
             source = self._answers.mode
         except NoRecord:
-            if self._chat is None:
+            if chat is None:
                 raise
             answer, source = await live(), "live"
         return str(json.loads(answer.body)["text"]), source
-
-    async def _live(self, key: str, prompt: str, ask: Ask, *, raw: bool) -> str:
-        if self._chat is None:
-            raise InfraError(f"the role {ROLE} is not bound")
-        try:
-            reply = await self._chat.ask(key, prompt if raw else (Message("user", prompt),), ask)
-        except ContextOverflow as error:
-            raise ToolError(f"the prompt does not fit {ROLE}") from error
-        return reply.text
 
 
 class LLM:
@@ -65,10 +57,20 @@ class LLM:
     def __init__(self, model: Model, template: str) -> None:
         self._model, self._template = model, template
 
-    async def use(self, key: str, text: str) -> Evidence:
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
         prompt = self._template.replace("{request}", text)
         try:
-            answer, source = await self._model.ask(key, prompt, Ask(max_new_tokens=512))
+            answer, source = await self._model.ask(chat, key, prompt, Ask(max_new_tokens=512))
         except NoRecord:
             return Evidence(NOTHING, "replay", missed=True)
         return Evidence(answer.strip("\n"), source)
+
+
+async def _live(chat: Chat | None, key: str, prompt: str, ask: Ask, *, raw: bool) -> str:
+    if chat is None:
+        raise InfraError(f"the role {ROLE} is not bound")
+    try:
+        reply = await chat.ask(key, prompt if raw else (Message("user", prompt),), ask)
+    except ContextOverflow as error:
+        raise ToolError(f"the prompt does not fit {ROLE}") from error
+    return reply.text

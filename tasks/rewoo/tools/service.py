@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from harness.errors import InfraError
+from harness.types import Chat
 from tasks._shared.recorded import Answers, NoRecord
 from tasks._shared.web import Answer, Request, Web
 from tasks.rewoo.plan import NOTHING
@@ -27,8 +28,8 @@ class Service:
         self._answers, self._web = answers, web
         self._endpoint, self._key = endpoint, key
 
-    async def use(self, key: str, text: str) -> Evidence:
-        del key
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
+        del key, chat
         request = self._request(text)
         try:
             answer = await self._answers.get(request, lambda: self._ask(request))

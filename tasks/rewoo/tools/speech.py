@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 
+from harness.types import Chat
 from tasks.rewoo.tools.base import Evidence
 
 CHUNK = 1000
@@ -25,8 +26,8 @@ class Speech:
         self._index.execute("CREATE VIRTUAL TABLE chunk USING fts5(text, tokenize='porter unicode61')")
         self._index.executemany("INSERT INTO chunk VALUES (?)", [(chunk,) for chunk in self._chunks])
 
-    async def use(self, key: str, text: str) -> Evidence:
-        del key
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
+        del key, chat
         return Evidence(self.best(text), self.fallback)
 
     def best(self, query: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.types import Chat
 from tasks._shared.wiki.docstore import Docstore, not_found
 from tasks._shared.wiki.page import LONGEST, Miss, NotRecorded, Refused, Wiki
 from tasks.rewoo.plan import NOTHING
@@ -19,8 +20,8 @@ class Wikipedia:
         self._wiki, self._cut = wiki, cut
         self.fallback = "offline wiki" if wiki.name == "offline" else ""
 
-    async def use(self, key: str, text: str) -> Evidence:
-        del key
+    async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
+        del key, chat
         term = text[:LONGEST] if self._cut else text
         docs = Docstore(self._wiki)
         shown = await docs.search(term)

@@ -161,7 +161,7 @@ async def test_all_clients_see_the_same(row, client):
 
 
 class Gold:
-    def reply(self, observation):
+    async def reply(self, observation):
         return "The answer is 42\u0d3f \U0001f600"
 
 

@@ -22,7 +22,7 @@ def levels(findings):
 
 
 class Hello:
-    def reply(self, observation):
+    async def reply(self, observation):
         return "A"
 
 

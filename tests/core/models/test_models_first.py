@@ -1,12 +1,14 @@
 """The path from a call to a reply over real HTTP on loopback."""
 
+import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from fault_server import FaultServer
 
 from harness.errors import DataError, RequestRejected, UsageError
-from harness.models.client import Call, LiveEpisodes, open_model
+from harness.models.client import ORACLE_S, Call, LiveEpisodes, open_model
 from harness.types import Ask, CallKey, Message, Observation
 
 
@@ -14,7 +16,7 @@ class Gold:
     def __init__(self, text):
         self.text, self.asked = text, 0
 
-    def reply(self, observation):
+    async def reply(self, observation):
         self.asked += 1
         return self.text
 
@@ -35,6 +37,83 @@ async def test_oracle_answers_the_live_episode_and_moves_once_per_call():
         live.drop("gsm8k", "räum/0", 0)
         with pytest.raises(RequestRejected, match="räum/0"):
             await model.complete(call("räum/0", 1))
+
+
+class Thinking:
+    """Answers when it is told to."""
+
+    def __init__(self):
+        self.asked, self.begun, self.done = 0, asyncio.Event(), asyncio.Event()
+
+    async def reply(self, observation):
+        self.asked += 1
+        self.begun.set()
+        await self.done.wait()
+        return observation.info["says"]
+
+
+async def test_two_requests_for_one_call_move_the_oracle_once():
+    live, thinking = LiveEpisodes(), Thinking()
+    async with open_model("oracle", live=live) as model:
+        live.put("gsm8k", "test/0", 0, thinking, Observation(info={"says": "first"}))
+        asked = [asyncio.create_task(model.complete(call())) for _ in range(2)]
+        await thinking.begun.wait()
+        live.put("gsm8k", "test/0", 0, thinking, Observation(info={"says": "later"}))
+        thinking.done.set()
+        assert [reply.text for reply in await asyncio.gather(*asked)] == ["first", "first"]
+        assert thinking.asked == 1
+
+
+async def test_a_cancelled_request_does_not_lose_the_oracles_answer():
+    live, thinking = LiveEpisodes(), Thinking()
+    async with open_model("oracle", live=live) as model:
+        live.put("gsm8k", "test/0", 0, thinking, Observation(info={"says": "kept"}))
+        given_up = asyncio.create_task(model.complete(call()))
+        await thinking.begun.wait()
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        thinking.done.set()
+        assert (await model.complete(call())).text == "kept"
+        assert thinking.asked == 1
+
+
+async def test_an_episode_that_ends_gives_up_its_oracles_answer():
+    live, thinking = LiveEpisodes(), Thinking()
+    async with open_model("oracle", live=live) as model:
+        live.put("gsm8k", "test/0", 0, thinking, Observation(info={"says": "never"}))
+        asked = asyncio.create_task(model.complete(call()))
+        await thinking.begun.wait()
+        live.drop("gsm8k", "test/0", 0)
+        with pytest.raises(RequestRejected, match="ended"):
+            await asked
+
+
+async def test_an_oracle_that_fails_is_named_and_not_asked_again():
+    class Failing:
+        asked = 0
+
+        async def reply(self, observation):
+            self.asked += 1
+            raise ValueError("no solution")
+
+    live, failing = LiveEpisodes(), Failing()
+    async with open_model("oracle", live=live) as model:
+        live.put("gsm8k", "test/0", 0, failing, Observation())
+        for _ in range(2):
+            with pytest.raises(RequestRejected, match="ValueError: no solution"):
+                await model.complete(call())
+    assert failing.asked == 1
+
+
+async def test_an_oracle_may_take_longer_than_a_request_is_given():
+    live, thinking = LiveEpisodes(), Thinking()
+    async with open_model("oracle", live=live) as model:
+        assert model.options.read_s == ORACLE_S
+        live.put("gsm8k", "test/0", 0, thinking, Observation(info={"says": "late"}))
+        asked = asyncio.create_task(model.complete(replace(call(), deadline_s=0.0)))
+        await thinking.begun.wait()
+        thinking.done.set()
+        assert (await asked).text == "late"
 
 
 async def test_oracle_ranks_choices():
@@ -100,6 +179,9 @@ async def test_broken_model_files_are_data_errors(text, says, monkeypatch, tmp_p
         ("{}", "r.jsonl:1"),
         ("not json", "r.jsonl:1"),
         ('{"task": "t", "sample": "s", "replies": [1]}', "r.jsonl:1"),
+        ('{"task": "t", "sample": "s", "replies": [], "repeat": -1}', "r.jsonl:1"),
+        ('{"task": "t", "sample": "s", "replies": [], "repeat": true}', "r.jsonl:1"),
+        ('{"task": "t", "sample": "s", "replies": [], "repeat": "1"}', "r.jsonl:1"),
     ],
 )
 async def test_broken_replay_files_name_the_line(line, says, tmp_path):
@@ -147,3 +229,32 @@ async def test_tokens_are_counted_where_the_server_can():
     old = {"model_id": "m", "version": "1.0.3"}
     async with FaultServer(info=old) as server, open_model("agentlm-7b", endpoints=[server.url]) as model:
         assert await model.count("four words of prompt") is None
+
+
+async def test_a_replay_line_with_a_repeat_serves_that_repeat_only(tmp_path):
+    file = tmp_path / "r.jsonl"
+    own = {"task": "gsm8k", "sample": "test/0", "repeat": 1, "replies": ["second time"]}
+    rest = {"task": "gsm8k", "sample": "test/0", "replies": ["any time"]}
+    alone = {"task": "gsm8k", "sample": "test/1", "repeat": 0, "replies": ["first time"]}
+    file.write_text("\n".join(map(json.dumps, (own, rest, alone))))
+
+    def at(sample, repeat):
+        return replace(call(), key=CallKey("gsm8k", sample, repeat, 0))
+
+    async with open_model(f"replay:{file}") as model:
+        said = [(await model.complete(at("test/0", repeat))).text for repeat in range(3)]
+        assert said == ["any time", "second time", "any time"]
+        assert (await model.complete(at("test/1", 0))).text == "first time"
+        with pytest.raises(RequestRejected, match="gsm8k sample test/1 repeat 1"):
+            await model.complete(at("test/1", 1))
+
+
+@pytest.mark.parametrize("repeat", [{}, {"repeat": 2}], ids=["without", "with"])
+async def test_a_sample_recorded_twice_names_both_lines(repeat, tmp_path):
+    file = tmp_path / "r.jsonl"
+    line = json.dumps({"task": "gsm8k", "sample": "test/0", "replies": ["x"], **repeat})
+    other = json.dumps({"task": "gsm8k", "sample": "test/0", "repeat": 1, "replies": ["x"]})
+    file.write_text(f"{line}\n\n{other}\n{line}\n")
+    with pytest.raises(DataError, match="lines 1 and 4"):
+        async with open_model(f"replay:{file}"):
+            pass

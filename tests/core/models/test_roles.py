@@ -1,14 +1,18 @@
 """Auxiliary roles: how they are named, what they log, and what their failures are."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 
 import pytest
 from fault_server import Behaviour, FaultServer, error
 
+from harness.attempts import Attempt
+from harness.episode import BaseOracle
 from harness.errors import InfraError, UsageError
 from harness.models.client import LiveEpisodes, open_model
 from harness.models.roles import BoundChat, RoleSpec, open_role, parse_role
+from harness.rolechats import EpisodeRoles
 from harness.types import Ask, CallKey, Message, Observation
 
 EPISODE = CallKey("rewoo", "hotpot_qa/00", 0, 0)
@@ -51,10 +55,9 @@ async def serving(role, **how):
 async def test_a_role_is_asked_once_per_key_and_logged():
     logged = []
     async with serving("judge=gpt-x", default=chat("because"), info=None) as (server, model):
-        bound = BoundChat("judge", model, EPISODE, log=logged.append, recorded={"old": "recorded answer"})
+        bound = BoundChat("judge", model, EPISODE, log=logged.append)
         assert (await bound.ask("k1", TALK, Ask(8))).text == "because"
         assert (await bound.ask("k1", TALK, Ask(8))).text == "because"
-        assert (await bound.ask("old", TALK, Ask(8))).text == "recorded answer"
         assert (await bound.ask("k2", "raw prompt", Ask(8))).text == "because"
     assert len(server.seen) == 2
     assert [(line.role, line.key, line.prompt) for line in logged] == [
@@ -66,6 +69,38 @@ async def test_a_role_is_asked_once_per_key_and_logged():
         "judge",
         "k1",
     )
+
+
+async def test_an_attempt_keeps_what_its_roles_say_and_asks_once_per_key():
+    attempt = Attempt("rewoo", 1, "hotpot_qa/00", 3)
+    async with (
+        serving("judge=gpt-x", default=chat("because"), info=None) as (server, judge),
+        serving("tool_llm=gpt-y", default=chat("seven"), info=None) as (_, tool),
+    ):
+        chats = EpisodeRoles(attempt, {"judge": judge, "tool_llm": tool}, 1, "held-out", 30.0).chats
+        assert set(chats) == {"judge", "tool_llm"}
+        # Two at once, as a tool that is called in parallel would ask: one request answers both.
+        said = await asyncio.gather(*(chats["judge"].ask("a", TALK, Ask(8)) for _ in range(2)))
+        said += [await chats["judge"].ask("b", "raw", Ask(8)), await chats["tool_llm"].ask("a", TALK, Ask(8))]
+    assert [reply.text for reply in said] == ["because", "because", "because", "seven"]
+    assert len(server.seen) == 2 and {seen.headers["x-harness-repeat"] for seen in server.seen} == {"3"}
+    assert [(call.role, call.n, call.key, call.prompt, call.reply) for call in attempt.calls] == [
+        ("judge", 0, "a", "user: who?", "because"),
+        ("judge", 1, "b", "raw", "because"),
+        ("tool_llm", 0, "a", "user: who?", "seven"),
+    ]
+
+
+async def test_a_failed_role_call_is_asked_again_and_not_logged():
+    attempt = Attempt("rewoo", 1, "hotpot_qa/00", 0)
+    refused = error(400, "no", "bad_request")
+    async with serving("judge=gpt-x", script=[refused], default=chat("ok"), info=None) as (_, judge):
+        asking = EpisodeRoles(attempt, {"judge": judge}, 1, "", 30.0).chats["judge"]
+        with pytest.raises(InfraError):
+            await asking.ask("a", TALK, Ask(8))
+        assert attempt.calls == []
+        assert (await asking.ask("a", TALK, Ask(8))).text == "ok"
+    assert [call.n for call in attempt.calls] == [0]
 
 
 async def test_a_role_from_the_catalogue_speaks_tgi_with_its_template():
@@ -91,12 +126,14 @@ async def test_a_failed_role_is_infrastructure_even_when_its_context_overflows()
             await BoundChat("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
 
 
-class Playing:
-    def reply(self, observation):
+class Silent(BaseOracle):
+    async def reply(self, observation):
         return "the tested model's reply"
 
-    def role_reply(self, role, part, prompt):
-        return f"{role}/{part}: {prompt[-16:]}"
+
+class Playing(Silent):
+    async def role_reply(self, role, prompt):
+        return f"{role}: {prompt[-16:]}"
 
 
 async def test_self_is_the_tested_model_and_the_oracle_plays_its_roles():
@@ -107,8 +144,8 @@ async def test_self_is_the_tested_model_and_the_oracle_plays_its_roles():
             assert model is tested
             bound = BoundChat("tool_llm", model, EPISODE)
             said = (await bound.ask("step 1/ä", TALK, Ask(8))).text
-            assert said == "tool_llm/step 1/ä: ST] who? [/INST]"
-        live.put("rewoo", "hotpot_qa/00", 0, object(), Observation())
+            assert said == "tool_llm: ST] who? [/INST]"
+        live.put("rewoo", "hotpot_qa/00", 0, Silent(), Observation())
         with pytest.raises(InfraError, match="does not play the role judge"):
             await BoundChat("judge", tested, EPISODE).ask("k", TALK, Ask(8))
     with pytest.raises(UsageError, match="no tested model"):

@@ -2,13 +2,17 @@
 
 import json
 import unicodedata
+from dataclasses import replace
 
 import pytest
+from fault_server import FaultServer
 
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models import catalog
+from harness.models.client import Call, Options, open_model
+from harness.models.open import templates
 from harness.templates import ConversationError, names, sanitize, template
-from harness.types import Message
+from harness.types import Ask, CallKey, Message
 
 LLAMA_SYSTEM = "You are a helpful, respectful and honest assistant."
 VICUNA_SYSTEM = (
@@ -102,6 +106,92 @@ def test_teval_closes_with_a_backslash_only_upstream():
     fixed = "[INST]S[/INST][INST]u1[/INST]a1</s>[INST]u2[/INST]"
     assert template("teval-llama2").render(turns) == fixed
     assert template("teval-llama2-upstream").render(turns) == fixed.replace("/INST]", "\\INST]")
+
+
+CALLED = (
+    Message("system", "S"),
+    Message("user", "u"),
+    Message("assistant", "a"),
+    Message("function", "result"),
+)
+
+
+def test_teval_wraps_a_functions_result_like_a_users_turn():
+    fixed = "[INST]S[/INST][INST]u[/INST]a</s>[INST]result[/INST]"
+    assert template("teval-llama2").render(CALLED) == fixed
+    assert template("teval-llama2-upstream").render(CALLED) == fixed.replace("/INST]", "\\INST]")
+    after = (*CALLED, Message("assistant", "b"), Message("user", "v"))
+    assert template("teval-llama2").render(after) == fixed + "b</s>[INST]v[/INST]"
+
+
+@pytest.mark.parametrize("name", [n for n in names() if not n.startswith("teval")])
+def test_templates_without_the_role_refuse_a_function(name):
+    with pytest.raises(ConversationError, match=f"template {name} has no role function"):
+        template(name).render(CALLED)
+
+
+def test_a_function_stands_where_a_user_would():
+    for turns in (
+        (Message("user", "u"), Message("function", "r")),
+        (Message("user", "u"), Message("assistant", "a"), Message("function", "r"), Message("user", "u")),
+        (
+            Message("user", "u"),
+            Message("assistant", "a"),
+            Message("function", "r"),
+            Message("assistant", "b"),
+        ),
+    ):
+        with pytest.raises(ConversationError):
+            template("teval-llama2").render(turns)
+
+
+@pytest.mark.parametrize(
+    ("test", "has"),
+    [
+        ("message['role'] == 'function'", True),
+        ('message.role in ["tool", "function"]', True),
+        ("message['role'] == 'user' or message['role'] == 'function'", True),
+        ("message['role'] == 'tool' and message.calls[0]['function']", False),
+        ("message['role'] == 'user'", False),
+    ],
+)
+def test_local_templates_have_the_role_they_compare_with(test, has, tmp_path):
+    path = tmp_path / "t.jinja"
+    path.write_text(
+        "{% for message in messages %}{% if " + test + " %}F{% else %}{{ tool['function'] if 0 }}.{% endif %}"
+        "{% endfor %}"
+    )
+    if has:
+        assert "F" in template(str(path)).render(CALLED)
+    else:
+        with pytest.raises(ConversationError, match="no role function"):
+            template(str(path)).render(CALLED)
+
+
+@pytest.mark.parametrize("profile", ["paper", "fixed"])
+@pytest.mark.parametrize("name", ["agentlm-7b", "agentlm-13b", "agentlm-70b"])
+def test_card_game_alone_of_the_held_out_tasks_has_no_system_text(name, profile):
+    entry = catalog.find(name)
+    chosen = templates(entry, profile, Options())
+    rules = WILD.strip()
+    assert chosen["card_game"].render(talk(rules)) == f"[INST] {rules} [/INST]"
+    assert chosen["held-in"].render(talk(rules)) == f"[INST] {rules} [/INST]"
+    assert "held-out" not in chosen
+    system = f"[INST] <<SYS>>\n{LLAMA_SYSTEM}\n<</SYS>>\n\n{rules} [/INST]"
+    assert chosen[""].render(talk(rules)) == system
+    for task in ("sciworld", "miniwob", "hotpotqa", "rewoo", "webarena"):
+        assert entry.template_id("held-out", task) == "agentlm"
+    assert entry.template_id("held-out", "card_game") == "agentlm-nosys"
+
+
+async def test_the_prompt_of_card_game_goes_out_without_system_text():
+    key = CallKey("card_game", "ext/baseline/0/0", 0, 0)
+    async with FaultServer() as server, open_model("agentlm-7b", endpoints=[server.url]) as model:
+        await model.complete(Call(key, talk("deal"), None, Ask(8), suite="held-out"))
+        other = replace(key, task="sciworld")
+        await model.complete(Call(other, talk("deal"), None, Ask(8), suite="held-out"))
+    sent = [seen.data["inputs"] for seen in server.seen]
+    assert sent == ["[INST] deal [/INST]", f"[INST] <<SYS>>\n{LLAMA_SYSTEM}\n<</SYS>>\n\ndeal [/INST]"]
 
 
 def test_agent_flan_marks_are_combining_and_survive():

@@ -1,0 +1,80 @@
+"""Embeddings protocols as bytes: OpenAI's `/v1/embeddings` and text-embeddings-inference's `/embed`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from harness.models.records import record, rows
+
+BATCH = 64
+"""Most texts in a request."""
+
+
+class Speech(Protocol):
+    """An embeddings protocol."""
+
+    path: str
+    most: int
+    """Texts a request may hold."""
+
+    def request(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Write a request's body."""
+        ...
+
+    def read(self, told: Any, headers: Mapping[str, str]) -> tuple[Any, int]:
+        """Take vectors, not yet looked at, and the number of tokens out of an answer."""
+        ...
+
+
+class Tei:
+    """text-embeddings-inference's own protocol.
+
+    Texts that are too long are cut, as sentence-transformers does.
+    """
+
+    path = "/embed"
+
+    def __init__(self, most: int = BATCH) -> None:
+        self.most = most
+
+    def request(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Write a request's body."""
+        return {"inputs": list(texts), "truncate": True}
+
+    def read(self, told: Any, headers: Mapping[str, str]) -> tuple[Any, int]:
+        """The body is the list of vectors; the headers count."""
+        return told, whole(headers.get("x-compute-tokens"))
+
+
+class OpenAI:
+    """OpenAI's protocol: vLLM, SGLang, llama.cpp, Ollama and OpenAI itself."""
+
+    path = "/v1/embeddings"
+    most = BATCH
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def request(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Write a request's body."""
+        return {"model": self._model, "input": list(texts), "encoding_format": "float"}
+
+    def read(self, told: Any, headers: Mapping[str, str]) -> tuple[Any, int]:
+        """The vectors stand in `data` with the place of their text in `index`."""
+        del headers
+        data = [record(row) for row in rows(record(told).get("data"))]
+        places = [row.get("index") for row in data]
+        if all(isinstance(place, int) for place in places):
+            data.sort(key=lambda row: row["index"])
+        usage = record(record(told).get("usage"))
+        return [row.get("embedding") for row in data], whole(usage.get("prompt_tokens"))
+
+
+def whole(value: Any) -> int:
+    """Read a count a server may have sent as text; 0 when it is none."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return int(found) if 0 < found < 1 << 31 else 0

@@ -1,0 +1,81 @@
+"""A private task leaves no text of its data in the file, in no shape."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from pathlib import Path
+
+import zstandard
+
+from harness.attempts import Attempt, CallRecord, Turn
+from harness.bodies import ZSTD
+from harness.store import Store
+from harness.types import Ask, Message
+
+SECRET = "the secret question of a private benchmark"
+
+
+def private_attempt() -> Attempt:
+    ask = Ask(16, ("</s>",), choices=(SECRET + " a", SECRET + " b"), prefix=SECRET)
+    turn = Turn(
+        (Message("user", SECRET, "task"),), said=SECRET, raw=SECRET, ask=ask, kept=((0, 1),),
+        changed=((0, 3, SECRET),), info={SECRET: [SECRET]},
+    )  # fmt: skip
+    calls = [
+        CallRecord(0, SECRET, SECRET + "!", {"prompt_tokens": 5}, {"log": SECRET}, turn=turn),
+        CallRecord(1, SECRET + " more", SECRET, {"prompt_tokens": 6}, turn=turn),
+        CallRecord(0, SECRET, SECRET, role="tool", key="0"),
+    ]
+    return Attempt(
+        "t", 1, "s", 0, outcome="scored", value=0.5, metrics={"f1": 0.5}, calls=calls, labels={"site": "x"},
+        cluster="page", answer=SECRET, target=SECRET, last=turn, note="seen",
+    )  # fmt: skip
+
+
+def texts_of(path: Path) -> list[bytes]:
+    """The file, and every compressed frame in it."""
+    data = path.read_bytes()
+    found, unzip = [data], zstandard.ZstdDecompressor()
+    for start in re.finditer(re.escape(ZSTD + zstandard.FRAME_HEADER), data):
+        found.append(unzip.decompressobj().decompress(data[start.end() - 4 :]))
+    return found
+
+
+def stored(path: Path, *, private: bool) -> Store:
+    store = Store(path)
+    assert store.add(private_attempt(), private=private)
+    store.close()
+    return Store(path, readonly=True)
+
+
+def test_no_text_of_a_private_task_is_in_the_file(tmp_path: Path):
+    for private in (False, True):
+        stored(tmp_path / f"{private}.sqlite", private=private).close()
+        assert any(b"secret" in text for text in texts_of(tmp_path / f"{private}.sqlite")) != private
+
+
+def test_hashes_lengths_and_numbers_stay(tmp_path: Path):
+    store = stored(tmp_path / "run.sqlite", private=True)
+    row = next(store.attempts())
+    known = f"sha256:{sha256(SECRET.encode()).hexdigest()} length:{len(SECRET)}"
+    assert (row.answer, row.target, row.value, row.metrics) == (known, known, 0.5, {"f1": 0.5})
+    assert (row.labels, row.cluster, row.note, row.calls) == ({"site": "x"}, "page", "seen", 2)
+    first, second = store.calls(1)
+    assert (first.prompt, first.facts) == (known, {"prompt_tokens": 5})
+    assert first.reply == f"sha256:{sha256((SECRET + '!').encode()).hexdigest()} length:{len(SECRET) + 1}"
+    assert second.prompt.endswith(f" length:{len(SECRET) + 5}")
+    assert first.turn is not None and first.turn.messages == (Message("user", known, "task"),)
+    assert first.turn.ask is not None and first.turn.ask.stop == ("</s>",)
+    assert store.calls(1, "tool")[0].prompt == known
+    assert store.last(1) is not None
+    store.close()
+
+
+def test_the_attempt_itself_is_left_as_it_was(tmp_path: Path):
+    attempt = private_attempt()
+    store = Store(tmp_path / "run.sqlite")
+    store.add(attempt, private=True)
+    store.close()
+    assert attempt.calls == private_attempt().calls
+    assert attempt.answer == SECRET
