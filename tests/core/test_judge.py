@@ -11,6 +11,7 @@ from aiohttp import web
 from loopback_server import judging
 
 from harness import judge
+from harness.episode import BaseTask
 from harness.errors import StoreError
 from harness.store import Attempt, Item, Store
 from harness.types import Ask, CallKey, Context, JudgeAsk, Message, Pending, Score
@@ -47,7 +48,7 @@ def pending(sample: str, *, same: bool = False) -> Pending:
     return Pending(tuple(item(f"turn-{n}", f"{'x' if same else sample} {n}") for n in (1, 2)))
 
 
-class Mean:
+class Mean(BaseTask):
     """A judged task: the value is the mean of the numbers said."""
 
     class spec:
