@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,10 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import HarnessError
+from harness.errors import DataError, HarnessError, MissingPart
+from harness.history import Notice
 from harness.types import TaskConfig
 
 Stage = Literal["play", "judge"]
+
+CLIENT_TEXTS = Path("cardgame/prompts.json")
+"""The file, in a mirror or the cache, that holds the texts of AgentBench's client."""
+
+_NOTICE = tuple(
+    f"THUDM/AgentTuning:AgentBench.old/src/agent.py:Session.filter_messages#{place}" for place in (17, 18)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +129,54 @@ def core_path(name: str, cfg: TaskConfig) -> Path:
     from harness.data import core_file
 
     return core_file(name, str(cfg.data.parent) if cfg.source == "mirror" else None)
+
+
+def notice(cfg: TaskConfig) -> Need:
+    """Need what a window says of the messages it leaves out."""
+
+    def missing() -> str | None:
+        try:
+            omission_notice(cfg)
+        except HarnessError as error:
+            return str(error)
+        return None
+
+    return Need("the window's notice", missing, "harness data prepare core --from AGENTTUNING")
+
+
+def omission_notice(cfg: TaskConfig) -> Notice | None:
+    """What AgentBench's client says of messages it left out: the text before their number and after it.
+
+    A fixture says it in words of its own, a list of two strings in `notice.json`; without them it says nothing.
+
+    Raises:
+        MissingPart: neither mirror nor cache has the texts.
+        DataError: the texts are not the pinned ones, or the fixture's file is of another form.
+    """
+    if cfg.source == "fixture":
+        return _own_notice(cfg.data / "notice.json")
+    from harness.data import cache_folder, literals
+
+    places = [cfg.data.parent, cache_folder() / "data"] if cfg.source == "mirror" else [cfg.data.parent]
+    path = next((path for place in places if (path := place / CLIENT_TEXTS).is_file()), None)
+    if path is None:
+        raise MissingPart(f"{CLIENT_TEXTS} is not in {places[0]}")
+    texts = literals(path)
+    try:
+        before, after = (str(texts[address]) for address in _NOTICE)
+    except KeyError as error:
+        raise MissingPart(f"{path} lacks {error}") from error
+    return before, after
+
+
+def _own_notice(path: Path) -> Notice | None:
+    if not path.is_file():
+        return None
+    try:
+        match json.loads(path.read_text(encoding="utf-8")):
+            case [str(before), str(after)]:
+                return before, after
+            case _:
+                raise ValueError("it is of another form")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} must be a JSON list of two strings: {error}") from error

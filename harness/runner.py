@@ -16,10 +16,12 @@ from harness.completeness import incomplete_tasks
 from harness.episode import World
 from harness.errors import MissingPart, StoreError
 from harness.failures import Failures
+from harness.history import takes_notice
 from harness.judge import CONCURRENCY
 from harness.judging import JudgeRequest, context, judge_stage
 from harness.models.client import LiveEpisodes, Model, open_model
 from harness.models.roles import open_role, parse_role
+from harness.needs import omission_notice
 from harness.phase import Phase
 from harness.plan import Plan, RunRequest, TaskPlan
 from harness.progress import Progress
@@ -142,6 +144,8 @@ class Runner:
     def _lane(self, plan: TaskPlan, model: Model, remaining: set[Item], work: Path) -> Lane:
         spec, request = plan.spec, self.plan.request
         ctx = context(plan.cfg, work / spec.name)
+        policy = plan.task.history(ctx)
+        notice = omission_notice(ctx) if takes_notice(policy) else None
         jobs = deque(
             Job(sample, repeat)
             for sample in plan.samples
@@ -157,7 +161,8 @@ class Runner:
                 live=self.live,
                 oracle=(lambda sample: plan.task.oracle(ctx, sample)) if request.model == "oracle" else None,
                 roles=self.roles,
-                history=plan.task.history(ctx),
+                history=policy,
+                notice=notice,
                 profile=request.profile,
                 decoding=request.decoding,
                 seed=request.seed,
