@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A script's own folder comes first on the path, where this file would hide the package of its name.
 sys.path[0] = str(ROOT)
 
-from contexts import task_context
+from contexts import task_context  # noqa: E402
 
 from harness.types import Sample  # noqa: E402
 from tasks._shared.browser.process import parents  # noqa: E402

@@ -16,10 +16,10 @@ Change = tuple[int, int, str]
 class Conversation:
     """What has been said since the context began, as the next prompt needs it."""
 
-    def __init__(self, policy: str, render: history.Render) -> None:
+    def __init__(self, policy: str, render: history.Render, notice: history.Notice | None = None) -> None:
         from harness import tokens
 
-        self._policy, counter = history.policy(policy)
+        self._policy, counter = history.policy(policy, notice)
         self._count = tokens.counter(counter)
         self._render = render
         self._messages: list[Message] = []

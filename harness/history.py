@@ -2,6 +2,8 @@
 
 A policy is a pure function `(messages, render, count) -> messages`; it is named by a task's spec and applied
 by the loop before every call. `render` gives the prompt as it will be sent, `count` the policy's own tokens.
+The windows are those of AgentBench's client: it counts and rewrites messages as they were said, then strips
+them.
 """
 
 from __future__ import annotations
@@ -11,25 +13,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harness.errors import UsageError
+from harness.templates import ASKS
 from harness.types import Message
 
 Render = Callable[[Sequence[Message]], str]
 Count = Callable[[str], int]
 Policy = Callable[[Sequence[Message], Render, Count], Sequence[Message]]
 
-OMITTED = "\n\n[{count} earlier messages are left out.]"
-"""Own wording of the notice that AgentBench's client appends to the first message; its literal is not part
-of the data mirror."""
+Notice = tuple[str, str]
+"""What the first message says of messages left out: the text before their number and after it."""
 
-_NAME = re.compile(r"(?P<kind>segments|pairs)-(?P<limit>[1-9][0-9]*)(?:-(?P<counter>cl100k|estimate))?")
+_NAME = re.compile(
+    r"segments-(?P<window>[1-9][0-9]*)(?P<verbatim>-verbatim)?"
+    r"|pairs-(?P<pairs>[1-9][0-9]*)(?:-(?P<counter>cl100k|estimate))?"
+)
 
 
-def policy(name: str) -> tuple[Policy, str]:
+def policy(name: str, notice: Notice | None = None) -> tuple[Policy, str]:
     """Find a policy by name, and the name of its counter in `harness.tokens`.
 
-    `none` shows everything. `segments-3500` is AgentBench's window (and so for other limits).
+    `none` shows everything. `segments-3500` is AgentBench's client (and so for other limits): its window,
+    then every message stripped; `segments-3500-verbatim` does not strip.
     `pairs-4036` is SciWorld's trimming by pairs, counted in cl100k; `pairs-3840-estimate` counts a third of
     the characters instead.
+
+    Args:
+        name: of the policy.
+        notice: what a window appends to the first message; None appends nothing.
 
     Raises:
         UsageError: unknown name.
@@ -37,14 +47,20 @@ def policy(name: str) -> tuple[Policy, str]:
     if name == "none":
         return everything, "estimate"
     found = _NAME.fullmatch(name)
-    if found is None or (found["kind"] == "segments" and found["counter"]):
+    if found is None:
         raise UsageError(
-            f"unknown history policy {name!r}: choose none, segments-LIMIT or pairs-LIMIT[-COUNTER]"
+            f"unknown history policy {name!r}: "
+            "choose none, segments-LIMIT[-verbatim] or pairs-LIMIT[-COUNTER]"
         )
-    limit = int(found["limit"])
-    if found["kind"] == "segments":
-        return window(limit), "segments"
-    return pairs(limit), found["counter"] or "cl100k"
+    if found["window"]:
+        shown = window(int(found["window"]), notice)
+        return (shown if found["verbatim"] else stripped(shown)), "segments"
+    return pairs(int(found["pairs"])), found["counter"] or "cl100k"
+
+
+def takes_notice(name: str) -> bool:
+    """Whether a policy of this name says in the first message how many others it left out."""
+    return name.startswith("segments-")
 
 
 def everything(messages: Sequence[Message], render: Render, count: Count) -> Sequence[Message]:
@@ -53,12 +69,12 @@ def everything(messages: Sequence[Message], render: Render, count: Count) -> Seq
     return messages
 
 
-def window(limit: int) -> Policy:
+def window(limit: int, notice: Notice | None) -> Policy:
     """Keep the first message and as many of the newest as stay below `limit` tokens together.
 
-    A system message counts as part of the head. What is kept after a cut never starts with a user's turn, and
-    a notice in the first message counts what is left out. A newest message that alone exceeds the limit is
-    left out too, as upstream does.
+    A system message counts as part of the head. What is kept after a cut never starts with a user's or a
+    function's turn, and `notice` at the end of the first message counts what is left out. A newest message
+    that alone exceeds the limit is left out too, as upstream does.
     """
 
     def shown(messages: Sequence[Message], render: Render, count: Count) -> Sequence[Message]:
@@ -66,23 +82,43 @@ def window(limit: int) -> Policy:
         first = next((i for i, message in enumerate(messages) if message.role != "system"), None)
         if first is None:
             return messages
-        total = sum(count(message.content) for message in messages[: first + 1])
-        start = len(messages)
-        while start > first + 1:
-            total += count(messages[start - 1].content)
-            if total >= limit:
-                break
-            start -= 1
-        if start < len(messages) and messages[start].role == "user":
-            start += 1
+        start = _start(messages, first, limit, count)
         omitted = start - first - 1
         if omitted == 0:
             return messages
         head = messages[first]
-        head = replace(head, content=head.content + OMITTED.format(count=omitted))
+        if notice is not None:
+            head = replace(head, content=f"{head.content}{notice[0]}{omitted}{notice[1]}")
         return [*messages[:first], head, *messages[start:]]
 
     return shown
+
+
+def _start(messages: Sequence[Message], first: int, limit: int, count: Count) -> int:
+    """Where the messages begin that a window shows behind the first one."""
+    total = sum(count(message.content) for message in messages[: first + 1])
+    start = len(messages)
+    while start > first + 1:
+        total += count(messages[start - 1].content)
+        if total >= limit:
+            break
+        start -= 1
+    cut = start > first + 1
+    return start + 1 if cut and start < len(messages) and messages[start].role in ASKS else start
+
+
+def stripped(policy: Policy) -> Policy:
+    """Strip every message that a policy shows, with what it appended."""
+
+    def shown(messages: Sequence[Message], render: Render, count: Count) -> Sequence[Message]:
+        return [_stripped(message) for message in policy(messages, render, count)]
+
+    return shown
+
+
+def _stripped(message: Message) -> Message:
+    content = message.content.strip()
+    return message if content == message.content else replace(message, content=content)
 
 
 def pairs(limit: int) -> Policy:

@@ -90,7 +90,8 @@ def judged_tasks(store: Store, mirror: str | None, work: Path) -> dict[str, tupl
     tasks: dict[str, tuple[Task, Context]] = {}
     for name in sorted(names):
         task = registry.load(name)
-        found = data.resolve(name, data.FIXTURE if chosen["tasks"][name]["source"] == "fixture" else mirror)
+        source = data.FIXTURE if chosen["tasks"][name]["source"] == "fixture" else mirror
+        found = data.resolve(name, source, _split(task, chosen))
         cfg = stored_config(task, chosen, found)
         missing += [f"{name}: {line}" for line in readiness.examine(task, cfg, found, stage="judge").missing]
         tasks[name] = (task, context(cfg, work / name))
@@ -113,9 +114,13 @@ def stored_config(task: Task, chosen: Mapping[str, Any], found: data.Resolved) -
         config.stored_options(name, task.Options, chosen["tasks"][name]["options"]),
         chosen["profile"],
         found.source,
-        chosen.get("split") or task.spec.splits[0],
+        _split(task, chosen),
         frozenset(parse_role(text).role for text in chosen.get("roles") or ()),
     )
+
+
+def _split(task: Task, chosen: Mapping[str, Any]) -> str:
+    return chosen.get("split") or task.spec.splits[0]
 
 
 def context(cfg: TaskConfig, work: Path) -> Context:

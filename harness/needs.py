@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import HarnessError
+from harness.history import Notice
 from harness.types import TaskConfig
 
 Stage = Literal["play", "judge"]
@@ -120,3 +121,28 @@ def core_path(name: str, cfg: TaskConfig) -> Path:
     from harness.data import core_file
 
     return core_file(name, str(cfg.data.parent) if cfg.source == "mirror" else None)
+
+
+def notice(cfg: TaskConfig) -> Need:
+    """Need what a window says of the messages it leaves out."""
+
+    def missing() -> str | None:
+        try:
+            omission_notice(cfg)
+        except HarnessError as error:
+            return str(error)
+        return None
+
+    return Need("the window's notice", missing, "harness data prepare core --from AGENTTUNING")
+
+
+def omission_notice(cfg: TaskConfig) -> Notice | None:
+    """What a window says of the messages it leaves out, for this configuration; None says nothing.
+
+    Raises:
+        MissingPart: neither mirror nor cache has the texts.
+        DataError: the texts are not the pinned ones, or the fixture's file is of another form.
+    """
+    from harness.data.core import notice as stored
+
+    return stored(cfg.data, cfg.source)

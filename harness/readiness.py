@@ -70,14 +70,14 @@ def check(
     split = split or spec.splits[0]
     if split not in spec.splits:
         raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")
-    found = data.resolve(name, mirror)
+    found = data.resolve(name, mirror, split)
     cfg = TaskConfig(found.path, options, profile, found.source, split, roles)
     return examine(task, cfg, found)
 
 
 def examine(task: Task, cfg: TaskConfig, found: data.Resolved, stage: Stage = "play") -> Readiness:
     """Check the parts of a task whose configuration is known already, for playing or for judging it."""
-    findings = [*_data(task.spec.name, found), *_needs(task, cfg, stage)]
+    findings = [*_data(task.spec.name, found, cfg.split), *_needs(task, cfg, stage)]
     samples: Sequence[Sample] = ()
     if not found.findings:
         try:
@@ -101,14 +101,14 @@ def _needs(task: Task, cfg: TaskConfig, stage: Stage) -> list[Finding]:
     return findings
 
 
-def _data(name: str, found: data.Resolved) -> list[Finding]:
+def _data(name: str, found: data.Resolved, split: str) -> list[Finding]:
     if found.findings:
         return [Finding("fail", "data", problem.what, problem.fix) for problem in found.findings]
     if found.source == "fixture":
         return [Finding("ok", "data", f"the fixture in {found.path}")]
-    wanted = data.pins(name)
+    wanted = data.pins(name).of(split)
     lines = [Finding("ok", "data", f"{len(wanted.required)} required files verified in {found.path}")]
     for pin in wanted.files:
-        if pin.optional and not (found.path / pin.path).is_file():
+        if pin.optional and not wanted.place(found.path, pin).is_file():
             lines.append(Finding("warn", "data", f"{pin.path} is not there (optional)", pin.fix(name)))
     return lines

@@ -18,6 +18,7 @@ from harness.attempts import Attempt, CallRecord, Turn
 from harness.conversation import Conversation
 from harness.episode import Episode, Oracle, World
 from harness.errors import ContextOverflow, EnvironmentFault, InfraError
+from harness.history import Notice
 from harness.models.client import Call, LiveEpisodes, Model
 from harness.phase import Phase
 from harness.results import Decoding, as_sent, bounded, facts, take
@@ -53,6 +54,7 @@ class Setup:
     oracle: Callable[[Sample], Oracle] | None = None
     roles: Mapping[str, Model] = field(default_factory=dict[str, Model])
     history: str = "none"
+    notice: Notice | None = None
     profile: Profile = "paper"
     decoding: Decoding = "protocol"
     seed: int = 0
@@ -92,7 +94,7 @@ class _Player:
         self.seen: list[str] = []
         self.environment_s = 0.0
         self.oracle = setup.oracle(sample) if setup.oracle else None
-        self.talk = Conversation(setup.history, self._prompt)
+        self.talk = Conversation(setup.history, self._prompt, setup.notice)
         seed = seeds.derive(setup.seed, setup.spec.name, sample.id, repeat, "roles")
         self.roles = EpisodeRoles(attempt, setup.roles, seed, setup.spec.suite, setup.deadline_s)
 

@@ -7,67 +7,38 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.completeness import incomplete_tasks
 from harness.episode import World
-from harness.errors import MissingPart, StoreError
+from harness.errors import StoreError
 from harness.failures import Failures
+from harness.history import takes_notice
 from harness.jobs import Job, Jobs, ordered
 from harness.judge import CONCURRENCY
 from harness.judging import JudgeRequest, context, judge_stage
 from harness.locks import SiteLocks
-from harness.models.client import LiveEpisodes, Model, open_model
+from harness.models.client import LiveEpisodes, Model
 from harness.models.roles import open_role, parse_role
+from harness.needs import omission_notice
 from harness.phase import Phase
-from harness.plan import Plan, RunRequest, TaskPlan
+from harness.plan import Plan, TaskPlan
 from harness.progress import Progress
 from harness.resume import plain_json, remaining_items
 from harness.rollout import Setup, play
+from harness.run_model import live_bound, open_tested
 from harness.scheduler import Budget, Lane, Scheduler
 from harness.scratch import scratch
 from harness.signals import Signals
 from harness.store import Attempt, Item, Store
+from harness.summary import Summary
 from harness.types import Context
 
 log = logging.getLogger(__name__)
 
-PER_ENDPOINT = 64
-"""Requests in flight per endpoint unless `--concurrency` says otherwise."""
-
 RESTORE_S = 1800.0
 """Longest a world may take to undo what a broken attempt left."""
-
-PREFETCH = 1.25
-"""Live episodes per request in flight: environments reset while the model is busy with others."""
-
-
-@dataclass(slots=True)
-class Summary:
-    """How a command ended.
-
-    Attributes:
-        lost: tasks whose world did not open, with the reason.
-        stopped: why it ended early, empty when it did not.
-        incomplete: tasks that have no headline yet.
-    """
-
-    directory: Path
-    played: int = 0
-    already: bool = False
-    interrupted: bool = False
-    stopped: str = ""
-    lost: dict[str, str] = field(default_factory=dict[str, str])
-    incomplete: list[str] = field(default_factory=list[str])
-
-    @property
-    def exit_code(self) -> int:
-        """0 complete, 3 incomplete, 130 interrupted."""
-        if self.interrupted:
-            return 130
-        return 3 if self.incomplete or self.stopped or self.lost else 0
 
 
 class Runner:
@@ -102,7 +73,7 @@ class Runner:
     async def _answer(self, remaining: set[Item], work: Path) -> None:
         """Open the model and its roles, and play."""
         async with AsyncExitStack() as stack:
-            model = await stack.enter_async_context(_open(self.plan.request, self.live))
+            model = await stack.enter_async_context(open_tested(self.plan.request, self.live))
             self.store.set_meta("model", plain_json(dict(model.info)))
             for role in map(parse_role, self.plan.request.roles):
                 opened = open_role(role, tested=model, live=self.live, profile=self.plan.request.profile)
@@ -125,7 +96,7 @@ class Runner:
         left = Counter(item.task for item in remaining)
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
         sites = SiteLocks(str(self.summary.directory.resolve()))
-        self.scheduler = Scheduler(Budget.of_machine(_live_bound(self.plan.request)), sites)
+        self.scheduler = Scheduler(Budget.of_machine(live_bound(self.plan.request)), sites)
         self.store.commit_later(asyncio.get_running_loop().call_soon)
         _calm_collector()
         try:
@@ -152,6 +123,8 @@ class Runner:
     def _lane(self, plan: TaskPlan, model: Model, remaining: set[Item], work: Path) -> Lane:
         spec, request = plan.spec, self.plan.request
         ctx = context(plan.cfg, work / spec.name)
+        policy = plan.task.history(ctx)
+        notice = omission_notice(ctx) if takes_notice(policy) else None
         jobs = (
             Job(sample, repeat)
             for sample in plan.samples
@@ -167,7 +140,8 @@ class Runner:
                 live=self.live,
                 oracle=(lambda sample: plan.task.oracle(ctx, sample)) if request.model == "oracle" else None,
                 roles=self.roles,
-                history=plan.task.history(ctx),
+                history=policy,
+                notice=notice,
                 profile=request.profile,
                 decoding=request.decoding,
                 seed=request.seed,
@@ -255,30 +229,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-async def check_model(request: RunRequest) -> list[str]:
-    """Lines for what is missing on the model's side; nothing but `/info` is asked."""
-    try:
-        async with _open(request, LiveEpisodes()):
-            return []
-    except MissingPart as error:
-        return str(error).splitlines()
-
-
-def _open(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:
-    return open_model(
-        request.model,
-        endpoints=request.endpoints,
-        live=live,
-        concurrency=request.concurrency,
-        profile=request.profile,
-    )
-
-
-def _live_bound(request: RunRequest) -> int:
-    flights = request.concurrency or PER_ENDPOINT * max(len(request.endpoints), 1)
-    return max(1, int(flights * PREFETCH))
 
 
 def _traits(facts: Mapping[str, Any]) -> list[str]:

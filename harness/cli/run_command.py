@@ -14,7 +14,7 @@ import click
 
 from harness.errors import MissingPart, UsageError
 from harness.plan import Plan, RunRequest
-from harness.runner import Summary
+from harness.summary import Summary
 
 log = logging.getLogger("harness.run")
 
@@ -130,7 +130,7 @@ def execute(request: RunRequest) -> Summary:
     """
     from harness import plan as planning
     from harness import rundir
-    from harness.runner import check_model
+    from harness.run_model import check_model
 
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]

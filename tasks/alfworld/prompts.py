@@ -39,7 +39,8 @@ class Prompts:
     Attributes:
         exemplars: alternating turns by kind of task, the user's first.
         arrival: an observation that starts so loses its first sentence.
-        strip: whether the client strips every message, as AgentTuning's does.
+        strip: whether the client strips every message, as AgentTuning's does: the first one only when it is
+            shown, behind the notice of its window (`segments-3500`), all others here.
     """
 
     instruction: str
@@ -56,7 +57,7 @@ class Prompts:
         turns[0] = self.example + turns[0]
         shots = [self.message("assistant" if n % 2 else "user", turn) for n, turn in enumerate(turns)]
         return (
-            self.message("user", self.instruction),
+            Message("user", self.instruction),
             self.message("assistant", self.assent),
             *(Message(shot.role, shot.content, "shot") for shot in shots),
         )

@@ -11,7 +11,7 @@ from typing import cast
 
 from harness.episode import BaseTask, World
 from harness.errors import DataError
-from harness.needs import Need, package
+from harness.needs import Need, notice, package
 from harness.types import Ask, Context, Limits, Sample, TaskConfig, TaskSpec, option
 from tasks.alfworld import action, prompts
 from tasks.alfworld.episode import MAX_NEW_TOKENS, AlfWorldEpisode, Rules
@@ -53,7 +53,7 @@ class AlfWorldTask(BaseTask):
 
     spec = TaskSpec(
         name="alfworld",
-        version=1,
+        version=2,
         suite="held-in",
         metric="success_rate",
         splits=("std", "dev"),
@@ -68,7 +68,13 @@ class AlfWorldTask(BaseTask):
     Options = AlfWorldOptions
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
-        return (package("textworld", extra="alfworld"), package("fast_downward", extra="alfworld"))
+        engine = (package("textworld", extra="alfworld"), package("fast_downward", extra="alfworld"))
+        return (*engine, notice(cfg))
+
+    def history(self, cfg: TaskConfig) -> str:
+        """The same window for both protocols, but AgentBench v0.2's client strips nothing."""
+        newer = cfg.options.protocol == "agentbench-v0.2"
+        return f"{self.spec.history}-verbatim" if newer else self.spec.history
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         path = cfg.data / SPLITS / f"{cfg.split}.json"

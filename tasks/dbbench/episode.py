@@ -43,7 +43,8 @@ class DbEpisode:
         data, rules = self._sample.data, self._rules
         task = f"{data['description']}\n{data['add_description']}"
         messages = (
-            Message("user", rules.prompt.strip(), "task"),
+            # The client strips it when it is shown, behind the notice of its window.
+            Message("user", rules.prompt.lstrip(), "task"),
             Message("assistant", rules.assent.strip(), "task"),
             Message("user", task.strip(), "task"),
         )

@@ -33,6 +33,9 @@ TRUNCATED, OUTPUT_LEAD, EMPTY = f"{TEXT}22", f"{TEXT}26", f"{TEXT}27"
 class Prompt:
     """The texts of the conversation.
 
+    Upstream's client strips every message it sends. Here all are stripped but the first, which is when it is
+    shown, behind the notice of its window.
+
     Attributes:
         opening: instruction and exemplar, up to the problem.
         lead: before the problem.
@@ -53,7 +56,7 @@ class Prompt:
         first, *others = texts[ONE_SHOT]
         start = texts[INSTRUCTION] + texts[FIRST_LEAD] + first["content"]
         shots = [
-            Message("user" if turn["role"] == "user" else "assistant", turn["content"], "shot")
+            Message("user" if turn["role"] == "user" else "assistant", turn["content"].strip(), "shot")
             for turn in others
         ]
         opening = (Message("user", start, "task"), *shots)
@@ -95,7 +98,7 @@ class OsEpisode:
         except Refused as error:
             raise SandboxFault(f"the problem's own set-up broke the shell: {error}") from error
         self._tools = await judge.tools_digest(box)
-        task = Message("user", self._prompt.lead + self._problem.description, "task")
+        task = Message("user", (self._prompt.lead + self._problem.description).strip(), "task")
         return Observation((*self._prompt.opening, task), self._ask, info={"init": codes})
 
     async def _prepare(self, box: Box, index: int) -> int:
@@ -120,9 +123,9 @@ class OsEpisode:
             if self._box.alive:
                 raise
             return Observation(done=True, info={"destroyed": True})  # the model's own doing
-        shown = self._show(output)
+        shown = Message("user", self._show(output).strip())
         info = {"output": output.text[:LOGGED], **_marks(output)}
-        return Observation((Message("user", shown),), self._ask, info=info)
+        return Observation((shown,), self._ask, said=reply.text.strip(), info=info)
 
     def _show(self, output: Output) -> str:
         text = output.text

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.data import literals
 from harness.episode import BaseTask, World
-from harness.needs import Need
+from harness.needs import Need, notice
 from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec, option
 from tasks._shared.sandbox.need import sandbox_need
 from tasks.os import image, problems
@@ -41,7 +41,7 @@ class Os(BaseTask):
 
     spec = TaskSpec(
         name="os",
-        version=1,
+        version=2,
         suite="held-in",
         metric="success_rate",
         splits=("std", "dev"),
@@ -64,7 +64,7 @@ class Os(BaseTask):
     Options = OsOptions
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
-        return (sandbox_need(images, cfg.options.sandbox, image.FIX),)
+        return (sandbox_need(images, cfg.options.sandbox, image.FIX), notice(cfg))
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         return [

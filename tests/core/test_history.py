@@ -16,6 +16,8 @@ WORDS = st.lists(
     st.sampled_from(["go", "to", "the", "art", "studio", "substance", "(open)", "42"]), max_size=30
 )
 CONTENT = WORDS.map(" ".join)
+EDGES = st.sampled_from(["", "", " ", "\n", "\n\n", "\t"])
+NOTICE = ("\n\n(", " gone.)")
 SAID = CONTENT.filter(bool)
 
 
@@ -38,9 +40,9 @@ def talk(contents: Sequence[str]) -> list[Message]:
 
 @st.composite
 def dialogues(draw: st.DrawFn) -> list[Message]:
-    """First message, then answer and observation in turn."""
+    """First message, then answer and observation in turn, some with white space around them."""
     turns = draw(st.integers(0, 25))
-    return talk([draw(CONTENT) for _ in range(2 * turns + 1)])
+    return talk([draw(EDGES) + draw(CONTENT) + draw(EDGES) for _ in range(2 * turns + 1)])
 
 
 @st.composite
@@ -73,20 +75,26 @@ def window_by_hand(messages: list[Message], limit: int) -> list[tuple[str, str]]
     if kept and kept[0].role == "user":
         kept.pop(0)
     omitted = len(messages) - 1 - len(kept)
-    notice = history.OMITTED.format(count=omitted) if omitted else ""
+    notice = f"\n\n({omitted} gone.)" if omitted else ""
     return [(messages[0].role, messages[0].content + notice), *((m.role, m.content) for m in kept)]
 
 
 @given(dialogues(), st.integers(1, 400))
 def test_the_window_equals_a_walk_from_the_end(messages: list[Message], limit: int) -> None:
-    policy, counter = history.policy(f"segments-{limit}")
-    shown = policy(messages, render, tokens.counter(counter))
-    assert [(m.role, m.content) for m in shown] == window_by_hand(messages, limit)
+    by_hand = window_by_hand(messages, limit)
+    assert seen(f"segments-{limit}-verbatim", messages) == by_hand
+    assert seen(f"segments-{limit}", messages) == [(role, text.strip()) for role, text in by_hand]
+
+
+def seen(name: str, messages: Sequence[Message]) -> list[tuple[str, str]]:
+    policy, counter = history.policy(name, NOTICE)
+    return [(m.role, m.content) for m in policy(messages, render, tokens.counter(counter))]
 
 
 @given(dialogues(), st.integers(1, 400))
 def test_the_window_keeps_head_and_alternation(messages: list[Message], limit: int) -> None:
     policy, counter = history.policy(f"segments-{limit}")
+    messages = [Message(m.role, m.content.strip()) for m in messages]
     shown = policy(messages, render, tokens.counter(counter))
     assert shown[0].content.startswith(messages[0].content)
     assert [m.role for m in shown] == ["user" if i % 2 == 0 else "assistant" for i in range(len(shown))]
@@ -95,15 +103,59 @@ def test_the_window_keeps_head_and_alternation(messages: list[Message], limit: i
 
 
 def test_a_known_window() -> None:
-    policy, counter = history.policy("segments-10")
-    messages = talk(["one two", "three", "four five six", "seven", "eight nine ten"])
-    shown = policy(messages, render, tokens.counter(counter))
-    assert [m.content for m in shown] == [
-        "one two" + history.OMITTED.format(count=2),
-        "seven",
-        "eight nine ten",
+    texts = ["\none two\n\n", "three", "four five six", "seven ", "eight nine ten"]
+    messages = talk(texts)
+    # The notice stands behind the head as it was said; what stands around the whole goes.
+    assert seen("segments-10", messages) == [
+        ("user", "one two\n\n\n\n(2 gone.)"),
+        ("assistant", "seven"),
+        ("user", "eight nine ten"),
     ]
-    assert messages == talk(["one two", "three", "four five six", "seven", "eight nine ten"])
+    assert seen("segments-10-verbatim", messages) == [
+        ("user", "\none two\n\n\n\n(2 gone.)"),
+        ("assistant", "seven "),
+        ("user", "eight nine ten"),
+    ]
+    assert messages == talk(texts)
+
+
+def test_a_notice_is_stripped_with_the_head_it_stands_behind() -> None:
+    policy, counter = history.policy("segments-3", ("  ", " out \n"))
+    shown = policy(talk([" a ", "b c d", "e"]), render, tokens.counter(counter))
+    assert [m.content for m in shown] == ["a   2 out"]
+
+
+def test_without_a_notice_the_head_only_loses_its_edges() -> None:
+    policy, counter = history.policy("segments-3")
+    shown = policy(talk([" a ", "b c d", "e"]), render, tokens.counter(counter))
+    assert [m.content for m in shown] == ["a"]
+
+
+@given(dialogues(), st.integers(0, 3))
+def test_where_nothing_is_left_out_the_conversation_is_shown_as_it_is(
+    messages: list[Message], more: int
+) -> None:
+    limit = sum(tokens.segments(message.content) for message in messages) + 1 + more
+    assert seen(f"segments-{limit}-verbatim", messages) == [(m.role, m.content) for m in messages]
+    policy, counter = history.policy(f"segments-{limit}", NOTICE)
+    plain = [Message(m.role, m.content.strip(), m.pin) for m in messages]
+    shown = list(policy(plain, render, tokens.counter(counter)))
+    assert all(one is other for one, other in zip(shown, plain, strict=True))
+
+
+def test_a_functions_turn_never_leads_after_a_cut() -> None:
+    messages = [
+        *talk(["one", "two three four"]),
+        Message("function", "five"),
+        Message("assistant", "six"),
+        Message("function", "seven"),
+    ]
+    # Up to the fifth word all fits, so the kept part would begin with the first function's turn.
+    assert seen("segments-5", messages) == [
+        ("user", "one\n\n(2 gone.)"),
+        ("assistant", "six"),
+        ("function", "seven"),
+    ]
 
 
 # -- pairs
@@ -172,6 +224,8 @@ def test_without_a_task_nothing_is_dropped() -> None:
 def test_names_of_policies() -> None:
     assert history.policy("none")[1] == "estimate"
     assert history.policy("segments-3500")[1] == "segments"
+    assert history.policy("segments-3500-verbatim")[1] == "segments"
+    assert history.takes_notice("segments-3500") and not history.takes_notice("pairs-4036")
     assert history.policy("pairs-4036")[1] == "cl100k"
     assert history.policy("pairs-3840-estimate")[1] == "estimate"
 

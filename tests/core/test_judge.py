@@ -168,7 +168,7 @@ async def test_concurrency_is_bounded_and_moves_nothing(store: Store, concurrenc
 
 async def test_a_verdict_that_cannot_be_used_is_asked_for_once_more(store: Store) -> None:
     class Picky(Mean):
-        def accepts(self, ctx, asked, text) -> bool:
+        def accepts(self, asked, text) -> bool:
             return text.isdigit()
 
     seen: set[str] = set()

@@ -56,7 +56,7 @@ class Player:
     last: Turn | None = None
 
     def __post_init__(self) -> None:
-        self.talk = Conversation(self.policy, render)
+        self.talk = Conversation(self.policy, render, ("\n\n(", " gone)"))
 
     def play(self, observations: Sequence[Observation], say: Callable[[], str]) -> None:
         reply: Reply | None = None
@@ -119,7 +119,11 @@ def stored(player: Player, path: Path) -> tuple[list[CallRecord], Turn | None]:
 
 
 @pytest.mark.parametrize(
-    "policy", ["none", "segments-120", "segments-900", "pairs-300-estimate", "pairs-60-estimate"]
+    "policy",
+    [
+        *("none", "segments-120", "segments-120-verbatim", "segments-900"),
+        *("pairs-300-estimate", "pairs-60-estimate"),
+    ],
 )
 @pytest.mark.parametrize("seed", range(6))
 def test_every_prompt_comes_back_from_turns_and_replies(tmp_path: Path, policy: str, seed: int):
@@ -134,7 +138,7 @@ def test_every_prompt_comes_back_from_turns_and_replies(tmp_path: Path, policy: 
 
 def test_the_policies_of_this_test_do_cut():
     """Without a cut and a rewritten head the test above would say nothing about them."""
-    for policy, rewrites in (("segments-120", True), ("pairs-300-estimate", False)):
+    for policy, rewrites in (("segments-120-verbatim", True), ("pairs-300-estimate", False)):
         rng = random.Random(policy)
         player = Player(policy)
         player.play(observations(rng, 45), lambda rng=rng: words(rng, 25))
@@ -158,7 +162,7 @@ def test_a_policy_that_rewrites_and_drops_at_will_is_recorded(
                 shown.append(edited if rng.random() < 0.3 else message)
         return shown
 
-    monkeypatch.setattr(history, "policy", lambda name: (at_will, "estimate"))
+    monkeypatch.setattr(history, "policy", lambda *_: (at_will, "estimate"))
     player = Player("at will")
     player.play(observations(rng, 60), lambda: words(rng, 25))
     calls, _ = stored(player, tmp_path / "run.sqlite")
@@ -166,7 +170,7 @@ def test_a_policy_that_rewrites_and_drops_at_will_is_recorded(
 
 
 def test_a_policy_that_invents_a_message_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(history, "policy", lambda name: (lambda *_: [Message("function", "new")], "estimate"))
+    monkeypatch.setattr(history, "policy", lambda *_: (lambda *_: [Message("function", "new")], "estimate"))
     with pytest.raises(ValueError, match="shows a function message that the conversation does not hold"):
         Player("inventive").play([Observation((Message("user", "hi"),), Ask(1))], str)
 

@@ -1,0 +1,32 @@
+"""How a command that plays episodes ended, and its exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class Summary:
+    """How a command ended.
+
+    Attributes:
+        lost: tasks whose world did not open, with the reason.
+        stopped: why it ended early, empty when it did not.
+        incomplete: tasks that have no headline yet.
+    """
+
+    directory: Path
+    played: int = 0
+    already: bool = False
+    interrupted: bool = False
+    stopped: str = ""
+    lost: dict[str, str] = field(default_factory=dict[str, str])
+    incomplete: list[str] = field(default_factory=list[str])
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 3 incomplete, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 3 if self.incomplete or self.stopped or self.lost else 0
