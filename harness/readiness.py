@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness import config, data, registry
 from harness.episode import Task
-from harness.errors import HarnessError, MissingPart, UsageError
+from harness.errors import DataError, HarnessError, MissingPart, UsageError
 from harness.needs import Finding, Stage
 from harness.types import Profile, Sample, TaskConfig
 
@@ -70,7 +71,7 @@ def check(
     split = split or spec.splits[0]
     if split not in spec.splits:
         raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")
-    found = data.resolve(name, mirror, split)
+    found = _resolved(name, mirror, split)
     cfg = TaskConfig(found.path, options, profile, found.source, split, roles)
     return examine(task, cfg, found)
 
@@ -88,6 +89,15 @@ def examine(task: Task, cfg: TaskConfig, found: data.Resolved, stage: Stage = "p
             fix = f"harness data verify {task.spec.name}"
             findings.append(Finding("fail", "data", f"it cannot be read ({error!r})", fix))
     return Readiness(task, cfg, samples, found.digest, tuple(findings))
+
+
+def _resolved(name: str, mirror: str | None, split: str) -> data.Resolved:
+    """Find the data; pins that cannot be read are one more thing that is missing."""
+    try:
+        return data.resolve(name, mirror, split)
+    except DataError as error:
+        problem = data.Problem(str(error), "reinstall the package it comes from")
+        return data.Resolved(Path(), "cache", (problem,), "")
 
 
 def _needs(task: Task, cfg: TaskConfig, stage: Stage) -> list[Finding]:

@@ -34,15 +34,17 @@ def load(name: str) -> Task:
 
     Raises:
         UsageError: no such task, with the nearest names.
-        MissingPart: its package does not import.
+        MissingPart: its package does not import; whatever it raised is named.
     """
     entry = _entry(name)
     try:
         task = cast(Task, entry.load())
-    except (ImportError, AttributeError) as error:
-        raise MissingPart(f"task {name} does not load from {entry.value}: {error}") from error
-    if task.spec.name != name:
-        raise UsageError(f"task {name} calls itself {task.spec.name}: its entry point must carry that name")
+        called = task.spec.name
+    except (Exception, SystemExit) as error:  # code of a third party may raise anything
+        what = f"{type(error).__name__}: {error}"
+        raise MissingPart(f"task {name} does not load from {entry.value} ({what})") from error
+    if called != name:
+        raise UsageError(f"task {name} calls itself {called}: its entry point must carry that name")
     return task
 
 

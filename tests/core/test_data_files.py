@@ -8,8 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from harness import data, registry
+from harness.cli.list_command import command as list_command
 from harness.data.fetch import pull
 from harness.data.prepare import prepare
 from harness.doctor import doctor_task
@@ -24,6 +26,22 @@ def prepare(source, target, tell):
     path = target / "made.json"
     path.write_text((source / "raw.txt").read_text())
     return [path]
+"""
+
+
+TASK = """
+from harness.episode import BaseTask
+from harness.types import TaskSpec
+
+
+class Addition(BaseTask):
+    spec = TaskSpec("addition", 1, "general", "score")
+
+    def samples(self, cfg):
+        return []
+
+
+TASK = Addition()
 """
 
 
@@ -108,6 +126,13 @@ def bench(tmp_path, monkeypatch, server):
     registry._entries.cache_clear()
     for name in [name for name in sys.modules if name.startswith("addition_bench")]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def task(bench):
+    """The benchmark with a task in it."""
+    (bench / "__init__.py").write_text(TASK)
+    return bench
 
 
 @pytest.fixture
@@ -282,8 +307,8 @@ def test_a_task_without_prepare_says_what_to_do(bench):
         ("folder = 'x'\n[[file]]\npath = 'a'\nkind = 'manual'\nfolder = '../b'\n", "name of one folder"),
     ],
 )
-def test_a_data_toml_of_another_form_is_refused(bench, broken, words):
-    (bench / "data.toml").write_text(broken)
+def test_a_data_toml_of_another_form_is_refused(task, broken, words):
+    (task / "data.toml").write_text(broken)
     with pytest.raises(DataError, match=words) as caught:
         data.resolve("addition")
     assert "data.toml" in str(caught.value)
@@ -292,19 +317,16 @@ def test_a_data_toml_of_another_form_is_refused(bench, broken, words):
     )
 
 
-def data_findings(task):
-    from harness.doctor import _data
+def data_findings(task, mirror=None):
+    (findings,) = doctor_task(task, mirror=mirror).values()
+    return [finding for finding in findings if finding.name == "data"]
 
-    return _data(task, None)
 
-
-def test_the_doctor_tells_what_is_there_and_what_is_not(bench, full):
+def test_the_doctor_tells_what_is_there_and_what_is_not(task, full):
     lacking = data_findings("addition")
     assert [finding.level for finding in lacking] == ["fail", "fail"]
     assert lacking[0].fix == "harness data pull addition"
-    from harness.doctor import _data
-
-    there = _data("addition", str(full.parent))
+    there = data_findings("addition", str(full.parent))
     assert [finding.level for finding in there] == ["ok", "warn"]
     assert "3 required files" in there[0].state
     assert "extra.bin" in there[1].state
@@ -317,9 +339,20 @@ def test_the_doctor_refuses_an_unknown_task_and_names_the_nearest():
 
 
 def test_the_doctor_names_a_package_that_does_not_load(bench):
-    (finding,) = doctor_task("addition")
+    ((finding,),) = doctor_task("addition").values()
     assert finding.level == "fail"
     assert "does not load" in finding.state
+
+
+@pytest.mark.parametrize("raised", ["ValueError('odd')", "SystemExit(3)", "KeyError(1)", "RecursionError()"])
+def test_a_package_whose_import_raises_is_named_and_the_others_are_listed(bench, raised):
+    (bench / "__init__.py").write_text(f"raise {raised}\n")
+    ((finding,),) = doctor_task("addition").values()
+    assert raised.split("(")[0] in finding.state
+    listed = CliRunner().invoke(list_command, ["tasks"], catch_exceptions=False)
+    assert listed.exit_code == 0
+    assert "gsm8k" in listed.output
+    assert raised.split("(")[0] in listed.output
 
 
 @pytest.mark.parametrize("task", ["core", *registry.names()])
