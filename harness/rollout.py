@@ -94,6 +94,7 @@ class _Player:
         self.seen: list[str] = []
         self.environment_s = 0.0
         self.oracle = setup.oracle(sample) if setup.oracle else None
+        self._show_oracle(Observation())  # an episode may ask a role in its reset
         self.talk = Conversation(setup.history, self._prompt, setup.notice)
         seed = seeds.derive(setup.seed, setup.spec.name, sample.id, repeat, "roles")
         self.roles = EpisodeRoles(attempt, setup.roles, seed, setup.spec.suite, setup.deadline_s)
@@ -134,12 +135,16 @@ class _Player:
         spec = self.setup.spec
         return self.setup.model.render(messages, spec.suite, spec.name)
 
+    def _show_oracle(self, observation: Observation) -> None:
+        """Leave the oracle what it is to answer, for the server that speaks for it."""
+        if self.oracle is not None:
+            self.setup.live.put(self.setup.spec.name, self.sample.id, self.repeat, self.oracle, observation)
+
     async def _ask(self, turn: int, observation: Observation) -> Reply:
         setup, spec = self.setup, self.setup.spec
         if observation.ask is None:
             raise InfraError(f"{spec.name}: an observation that is not done must carry an ask")
-        if self.oracle is not None:
-            setup.live.put(spec.name, self.sample.id, self.repeat, self.oracle, observation)
+        self._show_oracle(observation)
         messages = () if observation.raw is not None else self.talk.shown()
         prompt = observation.raw if observation.raw is not None else self._prompt(messages)
         call = Call(

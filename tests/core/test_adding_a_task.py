@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -17,7 +18,7 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     page = (root / "docs" / "adding-a-task.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:python|toml|json)\n# (\S+)\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     for name, text in blocks:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +49,29 @@ def test_the_benchmark_of_the_page_runs(site, tmp_path):
     report = json.loads(harness(site, tmp_path, "report", "r", "--format", "json").stdout)
     line = report["tasks"]["guess"]
     assert (line["score"], line["scored"]) == (100.0, 4)
+    assert line["metrics"]["score_small"] == line["metrics"]["score_large"] == 1.0
+
+
+def test_the_splits_roles_and_options_of_the_page(site, tmp_path):
+    (tmp_path / "mirror" / "guess").mkdir(parents=True)
+    (tmp_path / "mirror" / "guess" / "practice.json").write_text("[50, 7]")
+    doctor = harness(site, tmp_path, "doctor", "guess", "--mirror", "mirror").stdout
+    assert "guess test: not ready" in doctor
+    assert "guess practice: ready" in doctor
+    words = ["run", "--model", "oracle", "--task", "guess", "--split", "practice", "--mirror", "mirror"]
+    refused = harness(site, tmp_path, *words, "--profile", "fixed", "--out", "r")
+    assert refused.returncode == 2
+    assert "--role hinter=NAME@URL, or --set guess.hint=false" in refused.stderr
+    refused = harness(site, tmp_path, *words, "--set", "guess.turns=0", "--out", "r")
+    assert refused.returncode == 2
+    assert "from 1 to 20" in refused.stderr
+    done = harness(site, tmp_path, *words, "--profile", "fixed", "--role", "hinter=oracle", "--out", "r")
+    assert done.returncode == 0, done.stderr
+    with sqlite3.connect(tmp_path / "r" / "run.sqlite") as store:
+        kept = store.execute("select answer, target, labels, cluster from episode order by sample").fetchall()
+    assert [row[:2] for row in kept] == [("50", "50"), ("7", "7")]
+    assert [json.loads(row[2]) for row in kept] == [{"size": "small"}] * 2
+    assert [row[3] for row in kept] == ["green", "red"]
 
 
 def test_its_data_is_asked_for(site, tmp_path):
