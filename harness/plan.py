@@ -161,8 +161,7 @@ def make(request: RunRequest) -> Plan:
     known = registry.names()
     settings = config.settings(request.settings, members)
     mirror = "fixture" if fixture else request.mirror
-    for role in request.roles:
-        parse_role(role)
+    asked = [parse_role(role).role for role in request.roles]
     plan = Plan(request, [], {name: list(names) for name, names in chosen.items()})
     for name in members:
         if name not in known:
@@ -174,7 +173,27 @@ def make(request: RunRequest) -> Plan:
             plan.tasks.append(_task(request, name, settings[name], wanted_ids.get(name), mirror))
         except (MissingPart, DataError) as error:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
+    _known_roles(asked, plan)
     return plan
+
+
+def _known_roles(asked: list[str], plan: Plan) -> None:
+    """Refuse a role that no installed task asks for: it is a slip of the pen.
+
+    Raises:
+        UsageError: with the nearest roles.
+    """
+    known = {role for task in plan.tasks for role in task.spec.roles}
+    if set(asked) <= known:
+        return
+    for name in registry.names():
+        try:
+            known |= set(registry.load(name).spec.roles)
+        except UsageError:  # a plug-in that does not load names no role
+            continue
+    for role in asked:
+        if role not in known:
+            raise registry.nearest(role, known, "role")
 
 
 def _members(request: RunRequest) -> tuple[dict[str, tuple[str, ...]], dict[str, suites.Choice], bool]:

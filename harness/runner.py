@@ -14,6 +14,7 @@ from harness.completeness import incomplete_tasks
 from harness.episode import World
 from harness.errors import StoreError
 from harness.failures import Failures
+from harness.heartbeat import heartbeat
 from harness.history import takes_notice
 from harness.jobs import Job, Jobs, ordered
 from harness.judge import CONCURRENCY
@@ -100,8 +101,9 @@ class Runner:
         self.store.commit_later(asyncio.get_running_loop().call_soon)
         _calm_collector()
         try:
-            with Signals(self.interrupt):
-                await self.scheduler.run(lanes, until=self._ends)
+            async with heartbeat(self.store, self._facts):
+                with Signals(self.interrupt):
+                    await self.scheduler.run(lanes, until=self._ends)
             self.store.flush()
         except* StoreError as errors:
             self.summary.stopped = str(errors.exceptions[0])
@@ -110,6 +112,13 @@ class Runner:
         if self.scheduler.expired and not self.summary.stopped:
             limit = self.plan.request.time_limit_s
             self.summary.stopped = f"the time limit of {limit:g} s is over; the same command resumes"
+
+    def _facts(self) -> Mapping[str, int]:
+        """How far this command is, for its heartbeat."""
+        return {
+            "played": self.summary.played,
+            "waiting": sum(len(lane.jobs) for lane in self._lanes.values()),
+        }
 
     def interrupt(self) -> bool:
         """First Ctrl-C: start nothing new, let the live episodes end. Returns whether it was the first."""
