@@ -1,0 +1,95 @@
+"""A run of store version 1 goes on: it is resumed, reported and judged by this version."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WAVE_1 = Path(__file__).parent.parent / "core" / "wave1"
+TASKS = ("--task", "gsm8k", "--task", "mmlu", "--task", "mt_bench", "--limit", "4")
+RUN = ("run", "--model", "oracle", "--mirror", "fixture", *TASKS, "--no-report")
+
+
+def harness(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "HARNESS_CACHE": str(cwd / "cache")}
+    env.pop("HARNESS_MIRROR", None)
+    command = [sys.executable, "-m", "harness", *words]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+class Judge(http.server.BaseHTTPRequestHandler):
+    """Rates everything 7."""
+
+    def do_GET(self):
+        self.send_error(404)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        message = {"role": "assistant", "content": "Fine. Rating: [[7]]"}
+        body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object):
+        pass
+
+
+@pytest.fixture
+def judge() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Judge) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join(10)
+
+
+def test_an_interrupted_run_is_completed_and_reports_what_the_whole_one_did(tmp_path: Path):
+    shutil.copytree(WAVE_1 / "interrupted", tmp_path / "r")
+    before = json.loads(harness(tmp_path, "report", "r", "--format", "json").stdout)
+    assert sum(len(task["episodes"]) for task in before["tasks"].values()) < 12
+    done = harness(tmp_path, *RUN, "--out", "r")
+    assert done.returncode == 0, done.stderr
+    after = json.loads(harness(tmp_path, "report", "r", "--format", "json").stdout)
+    whole = json.loads((WAVE_1 / "report.json").read_text(encoding="utf-8"))
+    assert after["tasks"] == whole["tasks"]
+
+
+def test_a_complete_run_is_not_played_again_and_can_be_judged(tmp_path: Path, judge: str):
+    shutil.copytree(WAVE_1, tmp_path / "r")
+    again = harness(tmp_path, *RUN, "--out", "r")
+    assert again.returncode == 0, again.stderr
+    assert "complete already" in again.stderr
+    done = harness(tmp_path, "judge", "r", "--judge", f"scripted@{judge}", "--mirror", "fixture")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(harness(tmp_path, "report", "r", "--format", "json").stdout)["tasks"]["mt_bench"]
+    assert found["score"] == 7.0
+    assert len(found["episodes"]) == 4
+
+
+def test_samples_that_are_labelled_otherwise_are_refused_by_name(tmp_path: Path):
+    """As when a newer version of a task groups its samples in another way."""
+    assert harness(tmp_path, *RUN, "--out", "r").returncode == 0
+    with sqlite3.connect(tmp_path / "r" / "run.sqlite") as store:
+        (label,) = store.execute("select labels from episode where task = 'mmlu' limit 1").fetchone()
+        assert json.loads(label), "a sample of mmlu has no label"
+        store.execute("""update episode set labels = '{"subject": "other"}' where task = 'mmlu'""")
+        labels = json.loads(store.execute("select value from meta where key = 'labels'").fetchone()[0])
+        known = json.dumps({**labels, "mmlu": "another"})
+        store.execute("update meta set value = ? where key = 'labels'", (known,))
+    refused = harness(tmp_path, *RUN, "--out", "r")
+    assert refused.returncode == 2
+    assert "holds mmlu test/abstract_algebra/0 with labels {'subject': 'other'}" in refused.stderr
