@@ -1,0 +1,92 @@
+"""From the stored turns of real episodes alone, every prompt comes back byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from contexts import samples_of, task_context
+from tongue import Tongue
+
+from harness import registry, transcript
+from harness.attempts import Attempt
+from harness.data import FIXTURE, resolve
+from harness.history import takes_notice
+from harness.models.client import Call, LiveEpisodes
+from harness.needs import omission_notice
+from harness.phase import Phase
+from harness.rollout import Setup, play
+from harness.store import Store
+from harness.types import Message
+
+CHATTER = "I look around me and think about what to do next in this place. " * 12
+
+
+def render(messages: Sequence[Message]) -> str:
+    """Every message with its role, not stripped: nothing that is lost could hide."""
+    return "\n".join(f"{message.role}: {message.content}" for message in messages)
+
+
+def says(words: str) -> Callable[[Call], str]:
+    """Each time another reply: the words with the number of the call and with chatter in them."""
+    return lambda call: words.format(n=call.key.call, chatter=CHATTER)
+
+
+async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[Attempt, Tongue]:
+    """One episode of a task's fixture, with a model that fails but talks."""
+    task = registry.load(name)
+    roles = {role: Tongue(lambda call: "a short answer") for role in task.spec.roles if role != "judge"}
+    ctx = task_context(task, resolve(name, FIXTURE).path, work, source="fixture", roles=tuple(roles))
+    policy = task.history(ctx)
+    model = Tongue(answer)
+    async with task.world(ctx) as world:
+        setup = Setup(
+            spec=task.spec,
+            world=world,
+            model=model,
+            live=LiveEpisodes(),
+            roles=roles,
+            history=policy,
+            notice=omission_notice(ctx) if takes_notice(policy) else None,
+        )
+        attempt = await play(setup, samples_of(task, ctx)[0], 0, Phase())
+    assert attempt.outcome != "infra_error", attempt.error
+    return attempt, model
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "feature"),
+    [
+        ("gsm8k", "{chatter}{n}\nThe answer is 5.", "one call"),
+        ("alfworld", "{chatter}{n}\nACTION: look", "cut"),
+        ("dbbench", "{chatter}{n}\nAction: Operation\n```sql\nSELECT 1;\n```", "calls"),
+        ("sciworld", "Think: {n} {chatter}", "cut"),
+        ("hotpotqa", "{chatter}{n}\nSearch[house]", "raw"),
+        ("miniwob", '{chatter}{n}\nclickxpath //*[@id="nothing"]', "fresh"),
+        ("rewoo", "{chatter}{n}\nPlan: Look it up.\n#E1 = LLM[Who is it?]", "calls"),
+    ],
+)
+def test_every_prompt_comes_back(tmp_path: Path, name: str, words: str, feature: str):
+    (tmp_path / "work").mkdir()
+    attempt, model = asyncio.run(played(name, says(words), tmp_path / "work"))
+    store = Store(tmp_path / "run.sqlite")
+    store.add(attempt)
+    store.close()
+    store = Store(tmp_path / "run.sqlite", readonly=True)
+    (stored,) = store.attempts()
+    calls = store.calls(stored.id)
+    store.close()
+    sent = [call.prompt + call.ask.prefix for call in model.calls]
+    assert sent
+    assert list(transcript.prompts(calls, render)) == sent
+    turns = [call.turn for call in calls if not call.role and call.turn is not None]
+    seen = {
+        "one call": len(turns) == 1,
+        "calls": len(turns) > 1,
+        "cut": any(turn.kept is not None for turn in turns),
+        "raw": all(turn.raw is not None for turn in turns),
+        "fresh": any(turn.fresh for turn in turns),
+    }
+    assert seen[feature], "this transcript does not have what it is here for"
