@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness import stats
+from harness import stats, suites
 from harness.completeness import tolerated
 from harness.judge import metric_name
 from harness.report import reference
 from harness.report.columns import OUTCOMES, outcomes
 from harness.report.model import Aggregate, Normalize, Report, RunData, SuiteLine, TaskData, TaskLine
+from harness.suites import Rule, Suite
 
 FLAGGED = 0.98
 """Below this share of counted episodes a task is left out of means."""
-PAPER = "arXiv:2310.12823 Table 4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,21 @@ class Rules:
 def build(run: RunData, rules: Rules | None = None) -> Report:
     """Make a run's report."""
     rules = rules or Rules()
-    lines = {name: _line(task, rules) for name, task in run.tasks.items()}
-    suites = {name: _suite(name, members, lines, rules) for name, members in run.suites.items()}
+    tables = {task: _known(name).reference for name, tasks in run.suites.items() for task in tasks}
+    lines = {name: _line(task, rules, tables.get(name, "agenttuning")) for name, task in run.tasks.items()}
+    totals = {name: _suite(name, members, lines, rules) for name, members in run.suites.items()}
     complete = all(line.complete for line in lines.values())
     notes = list(run.notes)
     notes += [f"missing: {text}" for texts in run.missing.values() for text in texts]
-    return Report(run.run, run.model, complete, rules.normalize, suites, lines, notes)
+    return Report(run.run, run.model, complete, rules.normalize, totals, lines, notes)
 
 
-def _line(task: TaskData, rules: Rules) -> TaskLine:
+def _known(suite: str) -> Suite:
+    """A suite as it is installed; one that no longer is keeps the default rule."""
+    return suites.load().get(suite) or Suite(suite, ())
+
+
+def _line(task: TaskData, rules: Rules, table: str) -> TaskLine:
     metric = metric_name(task.metric, task.judge) if task.judge else task.metric
     line = TaskLine(task.name, metric, task.unit, notes=list(task.notes), source=task.source)
     line.unlike = task.unlike
@@ -55,7 +61,7 @@ def _line(task: TaskData, rules: Rules) -> TaskLine:
     else:
         _count(line, task)
         _value(line, task)
-    _relate(line, rules)
+    _relate(line, rules, table)
     return line
 
 
@@ -113,11 +119,11 @@ def _interval(task: TaskData, aggregate: Aggregate, value: float) -> tuple[float
     return stats.interval(task.rows, statistic, proportion=percent, own_aggregate=task.own_aggregate)
 
 
-def _relate(line: TaskLine, rules: Rules) -> None:
+def _relate(line: TaskLine, rules: Rules, table: str) -> None:
     """Relative score in percent of the reference; unlike scores have none unless forced."""
     if rules.normalize == "none":
         return
-    line.reference, line.reference_source = _reference(line.name, rules)
+    line.reference, line.reference_source = _reference(line.name, rules, table)
     if line.score is None:
         return
     if line.reference is None:
@@ -151,18 +157,20 @@ def _unlike(line: TaskLine, rules: Rules) -> list[str]:
     return reasons
 
 
-def _reference(task: str, rules: Rules) -> tuple[float | None, str]:
+def _reference(task: str, rules: Rules, table: str) -> tuple[float | None, str]:
     if rules.normalize == "gpt4":
-        return reference.of(reference.GPT4, task), f"GPT-4, {PAPER}"
+        return reference.of(reference.GPT4, task, table), f"GPT-4, {reference.source(table)}"
     if rules.normalize == "agenttuning":
-        return reference.weight_inverse().get(task), f"mean of 5 baselines, {PAPER}"
+        return reference.weight_inverse().get(task), f"mean of 5 baselines, {reference.source()}"
     other = (rules.against or {}).get(task)
     return (other.score if other else None), "the other run"
 
 
 def _suite(name: str, members: list[str], lines: Mapping[str, TaskLine], rules: Rules) -> SuiteLine:
     present = [task for task in members if task in lines and lines[task].score is not None]
-    suite = SuiteLine(name, list(members), missing=[task for task in members if task not in present])
+    rule = _known(name).overall
+    missing = [task for task in members if task not in present]
+    suite = SuiteLine(name, list(members), missing=missing, rule=rule)
     if suite.missing:
         suite.partial = f"{len(present)}/{len(members)}"
     broken = [task for task in members if (line := lines.get(task)) is not None and not line.complete]
@@ -183,24 +191,28 @@ def _suite(name: str, members: list[str], lines: Mapping[str, TaskLine], rules: 
 
 
 def _overall(suite: SuiteLine, present: list[str], lines: Mapping[str, TaskLine], rules: Rules) -> None:
-    """AgentTuning's Overall, of all members or (when allowed) of those that are there and comparable."""
-    weights = reference.weight_inverse()
+    """The suite's Overall, of all members or (when allowed) of those that are there and comparable."""
     usable = {
         task: line.score
         for task in present
         if (line := lines[task]).score is not None
-        and task in weights
+        and _fits(line, suite.rule)
         and line.in_means
         and (rules.force or not line.unlike)
     }
     if not usable or (len(usable) < len(suite.tasks) and not rules.allow_partial):
         return
-    suite.overall, suite.overall_of = reference.overall(usable), len(usable)
+    suite.overall, suite.overall_of = reference.overall(usable, suite.rule), len(usable)
     suite.approximate = any(lines[task].unlike for task in usable)
     if len(usable) < len(suite.tasks):
         left = ", ".join(task for task in suite.tasks if task not in usable)
         suite.notes.append(f"Overall* is over {len(usable)} of {len(suite.tasks)} tasks, without {left}")
-    theirs = {task: value for task in usable if (value := _reference(task, rules)[0]) is not None}
-    base = reference.overall(theirs) if len(theirs) == len(usable) else None
+    theirs = {task: value for task in usable if (value := lines[task].reference) is not None}
+    base = reference.overall(theirs, suite.rule) if len(theirs) == len(usable) else None
     if suite.overall is not None and base:
         suite.overall_relative = 100.0 * suite.overall / base
+
+
+def _fits(line: TaskLine, rule: Rule) -> bool:
+    """Whether the rule can take a task in: it has a weight, or it is in percent as all of a mean are."""
+    return line.name in reference.weight_inverse() if rule == "agenttuning" else line.unit == "percent"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.report.columns import told
-from harness.report.model import Report, SuiteLine, TaskLine
+from harness.report.model import RULES, Report, SuiteLine, TaskLine
 
 NONE = "—"
 REFERENCE = {"gpt4": "GPT-4", "agenttuning": "mean of 5", "model": "other run"}
@@ -131,7 +131,7 @@ def _overall(suite: SuiteLine) -> str:
 def _totals(suite: SuiteLine, *, related: bool) -> list[Line]:
     partial = f" partial ({suite.partial})" if suite.partial else ""
     used = f"{suite.overall_of or len(suite.tasks) - len(suite.missing)}/{len(suite.tasks)}"
-    cells = [f"  Overall{partial}", used, "AgentTuning", _overall(suite), ""]
+    cells = [f"  Overall{partial}", used, RULES[suite.rule], _overall(suite), ""]
     if not related:
         return [Line("total", tuple(cells))]
     overall = Line("total", (*cells, "", number(suite.overall_relative, 1)))

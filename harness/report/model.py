@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from harness.reader import Texts
 from harness.report.columns import told
+from harness.suites import Rule
 from harness.types import Row, Source, Statistic, Unit
 
 Normalize = Literal["none", "gpt4", "agenttuning", "model"]
@@ -147,13 +148,17 @@ def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 
+RULES: Mapping[Rule, str] = {"agenttuning": "AgentTuning", "mean": "mean"}
+"""What tables print for a rule."""
+
+
 @dataclass(slots=True)
 class SuiteLine:
     """One suite's line.
 
     Attributes:
-        overall: AgentTuning's Overall; None unless every member has a comparable score, or the rules
-            allow a part.
+        overall: by the suite's rule; None unless every member has a comparable score, or the rules allow
+            a part.
         overall_of: how many members the Overall is taken over.
         overall_relative: the Overall in percent of the reference's Overall over the same members.
         relative: mean of the members' relative scores.
@@ -161,10 +166,12 @@ class SuiteLine:
         partial: `k/K` when members are missing, else None.
         missing: members without a score.
         approximate: unlike scores went in, by force.
+        rule: how the Overall is made of scores.
     """
 
     name: str
     tasks: list[str]
+    rule: Rule = "agenttuning"
     overall: float | None = None
     overall_of: int = 0
     overall_relative: float | None = None
@@ -204,6 +211,7 @@ class Report:
                     "relative": suite.relative,
                     "partial": suite.partial,
                     "tasks": suite.tasks,
+                    **({} if suite.rule == "agenttuning" else {"rule": suite.rule}),
                 }
                 for name, suite in self.suites.items()
             },

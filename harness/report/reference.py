@@ -13,6 +13,7 @@ from statistics import fmean
 from harness import registry, suites
 from harness.errors import UsageError
 from harness.report.model import RunData, TaskData
+from harness.suites import Rule
 from harness.types import Unit
 
 PREFIX = "reference:"
@@ -38,15 +39,30 @@ def folder() -> Path:
 
 
 @cache
-def scores() -> Mapping[str, Mapping[str, Published]]:
-    """Published scores by model and task (AgentTuning, Table 4)."""
+def scores(table: str = "agenttuning") -> Mapping[str, Mapping[str, Published]]:
+    """Published scores by model and task.
+
+    Args:
+        table: name of the table, as `suites.toml` has it; `agenttuning` is AgentTuning's Table 4.
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    path = folder() / f"{table}.csv"
+    if not path.is_file():
+        raise UsageError(f"there is no reference table {table}: {path} is missing")
     found: dict[str, dict[str, Published]] = {}
-    with (folder() / "agenttuning.csv").open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             unit: Unit = "points" if row["unit"] == "points" else "percent"
             score = Published(float(row["value"]), row["metric"], unit, row["source"])
             found.setdefault(row["model"], {})[row["task"]] = score
     return found
+
+
+def source(table: str = "agenttuning") -> str:
+    """Where a table's scores were published."""
+    return next(iter(next(iter(scores(table).values())).values())).source
 
 
 @cache
@@ -69,15 +85,18 @@ def as_run(name: str) -> RunData:
         for task, score in scores()[model].items()
     }
     members = {suite: list(suites.find(suite).tasks) for suite in SUITES}
-    notes = ("published scores: arXiv:2310.12823 Table 4", gains(model))
+    notes = (f"published scores: {source()}", gains(model))
     return RunData(name, model, tasks, members, notes=tuple(note for note in notes if note))
 
 
-def overall(scores: Mapping[str, float]) -> float | None:
-    """AgentTuning's Overall of scores in their units: the mean of score over baseline mean, unrounded.
+def overall(scores: Mapping[str, float], rule: Rule = "agenttuning") -> float | None:
+    """One number for scores in their units, unrounded.
 
-    None when there is no score, or a task has no weight.
+    `mean` is their mean; `agenttuning` the mean of score over baseline mean. None when there is no score, or
+    a task has no weight.
     """
+    if rule == "mean":
+        return fmean(scores.values()) if scores else None
     weights = weight_inverse()
     if not scores or any(task not in weights for task in scores):
         return None
@@ -101,9 +120,7 @@ def gains(model: str) -> str:
     return f"Overall against {base}: {', '.join(parts)}"
 
 
-def of(model: str, task: str) -> float | None:
-    """A reference model's score on a task, None when none was published."""
-    if model not in scores():
-        raise UsageError(f"no reference model {model!r}: choose one of {', '.join(scores())}")
-    found = scores()[model].get(task)
+def of(model: str, task: str, table: str = "agenttuning") -> float | None:
+    """A reference model's score on a task in a table, None when none was published there."""
+    found = scores(table).get(model, {}).get(task)
     return found.value if found else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.report.cells import Table, layout
 from harness.report.columns import told
 from harness.report.document import pieces
-from harness.report.model import Report
+from harness.report.model import RULES, Report
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs]
@@ -75,7 +75,7 @@ def frame(reports: Sequence[Report]) -> DataFrame:
             source = "published" if line.published else line.source
             rows.append({**whose, "task": name, "source": source, "low": low, "high": high, **facts})
         for suite in report.suites.values():
-            overall = {"task": f"overall:{suite.name}", "metric": "AgentTuning", "score": suite.overall}
+            overall = {"task": f"overall:{suite.name}", "metric": RULES[suite.rule], "score": suite.overall}
             rows.append({**whose, **overall, "relative": suite.relative, "partial": suite.partial})
     made: Any = pd.DataFrame(rows)
     return made.astype({name: "Int64" for name in COUNTS if name in made})  # an Overall has no counts

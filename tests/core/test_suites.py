@@ -1,0 +1,106 @@
+"""Suites of this package and of others: members, samples and the rule of the Overall."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+from packages import install
+
+from harness import suites
+from harness.report import reference
+from harness.report.build import build
+from harness.report.model import RunData, TaskData
+from harness.report.render import render
+from harness.types import Mean, Row
+
+OTHERS = """
+[general]
+tasks = ["riddles"]
+
+[puzzles]
+tasks = ["riddles", "gsm8k"]
+limit = { gsm8k = 2 }
+ids = ["riddles"]
+overall = "mean"
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Installs another package with this `suites.toml`."""
+
+    def add(text: str) -> None:
+        files = {"__init__.py": "", "suites.toml": text, "ids/puzzles/riddles.txt": "# why\nr/1\nr/7\n"}
+        install(tmp_path / "site", "riddle_bench", files, {"harness.suites": {"riddles": "riddle_bench"}})
+        monkeypatch.syspath_prepend(tmp_path / "site")
+        suites.load.cache_clear()
+
+    yield add
+    suites.load.cache_clear()
+    sys.modules.pop("riddle_bench", None)
+
+
+def test_another_package_adds_a_task_to_a_suite_and_a_suite_of_its_own(other):
+    before = suites.find("general")
+    other(OTHERS)
+    general = suites.find("general")
+    assert general.tasks == (*before.tasks, "riddles")
+    assert (general.overall, general.reference, general.samples) == ("agenttuning", "agenttuning", {})
+    puzzles = suites.find("puzzles")
+    assert puzzles.tasks == ("riddles", "gsm8k")
+    assert puzzles.samples == {"gsm8k": suites.Choice(limit=2), "riddles": suites.Choice(ids=("r/1", "r/7"))}
+    assert puzzles.overall == "mean"
+    assert "riddles" in suites.all_members()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[puzzles]\n", "tasks"),
+        ("[puzzles]\ntasks = 'gsm8k'\n", "array"),
+        ("[puzzles]\ntasks = ['gsm8k']\noverall = 'best'\n", "best"),
+        ("[puzzles]\ntasks = ['gsm8k']\nwieght = 1\n", "wieght"),
+        ("[general]\ntasks = ['riddles']\noverall = 'mean'\n", "not overall"),
+        ("[puzzles]\ntasks = ['riddles']\nids = ['gsm8k']\n", "gsm8k.txt"),
+        ("puzzles", "suites.toml"),
+    ],
+)
+def test_suites_that_cannot_be_read_are_named_and_left_out(other, caplog, text, words):
+    other(text)
+    with caplog.at_level(logging.WARNING):
+        names = set(suites.load())
+    assert "puzzles" not in names
+    assert {"held-in", "general", "demo"} <= names
+    assert "riddles" not in suites.find("general").tasks
+    assert "riddle_bench" in caplog.text
+    assert words in caplog.text
+
+
+def task(name: str, value: float, unit: str = "percent") -> TaskData:
+    rows = [Row("a", 0, "scored", value)]
+    found = TaskData(name, "accuracy", unit, 1, rows=rows)  # type: ignore[arg-type]
+    found.aggregate, found.headline = (lambda rows: {"accuracy": rows[0].value}), Mean()
+    return found
+
+
+def test_a_suites_rule_makes_its_overall(other):
+    other(OTHERS)
+    tasks = {"riddles": task("riddles", 0.25), "gsm8k": task("gsm8k", 0.75)}
+    members = {"puzzles": ["riddles", "gsm8k"], "general": ["gsm8k"]}
+    report = build(RunData("r", "m", tasks, members))
+    assert report.suites["puzzles"].overall == 50.0
+    assert report.suites["general"].overall == 75.0 / reference.weight_inverse()["gsm8k"]
+    facts = report.json()["suites"]
+    assert [facts[name].get("rule") for name in members] == ["mean", None]
+    table = render([report], "table")
+    assert "mean" in table and "AgentTuning" in table
+
+
+def test_a_mean_takes_no_points_in(other):
+    other(OTHERS)
+    tasks = {"riddles": task("riddles", 0.25), "gsm8k": task("gsm8k", 7.0, "points")}
+    report = build(RunData("r", "m", tasks, {"puzzles": ["riddles", "gsm8k"]}))
+    assert report.suites["puzzles"].overall is None
