@@ -69,7 +69,7 @@ class Player:
 
 def setup(ctx: Context, world: WobWorld, sample: Sample, live: LiveEpisodes) -> tuple[Setup, Player]:
     player = Player(ctx, sample, live)
-    made = Setup(TASK.spec, world, player, live, oracle=lambda _: player.oracle, seed=ctx.seed)  # type: ignore[arg-type]
+    made = Setup(TASK.spec, world, player, live, oracle=lambda _: player.oracle)  # type: ignore[arg-type]
     return made, player
 
 

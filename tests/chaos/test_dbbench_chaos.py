@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Saboteur:
 
     name = "saboteur"
 
-    def __init__(self, answer: Callable[[Call], str], harm: Callable[[Call], None]) -> None:
+    def __init__(self, answer: Callable[[Call], Awaitable[str]], harm: Callable[[Call], None]) -> None:
         self._answer, self._harm = answer, harm
 
     def render(self, messages: Any, suite: str = "", task: str = "") -> str:
@@ -42,7 +42,7 @@ class Saboteur:
 
     async def complete(self, call: Call) -> Reply:
         self._harm(call)
-        return Reply(self._answer(call))
+        return Reply(await self._answer(call))
 
 
 def context(work: Path) -> Context:
@@ -52,10 +52,10 @@ def context(work: Path) -> Context:
 async def oracle(ctx: Context, world: DbWorld, sample: Sample, harm: Callable[[Call], None]) -> Attempt:
     player, live = TASK.oracle(ctx, sample), LiveEpisodes()
 
-    def answer(call: Call) -> str:
+    async def answer(call: Call) -> str:
         found = live.get("dbbench", sample.id, 0)
         assert found is not None
-        return player.reply(found.observation)
+        return await player.reply(found.observation)
 
     model = Saboteur(answer, harm)
     setup = Setup(TASK.spec, world, model, live, oracle=lambda _: player)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import pytest
 from contexts import samples_of, task_context
 
 from harness import data
-from harness.episode import Oracle
+from harness.episode import BaseOracle, Oracle
 from harness.errors import EnvironmentFault
 from harness.models.client import LiveEpisodes, open_model
 from harness.phase import Phase
@@ -70,11 +70,11 @@ class Saboteur(SciWorldOracle):
         super().__init__(ctx, sample)
         self._turn, self._deed, self._answers = turn, deed, 0
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         self._answers += 1
         if self._answers == self._turn:
             self._deed()
-        return super().reply(observation)
+        return await super().reply(observation)
 
 
 async def played(
@@ -120,10 +120,10 @@ async def test_a_call_that_never_returns_ends_its_jvm(tmp_path: Path) -> None:
     assert await gone(pid)
 
 
-class Thinker:
+class Thinker(BaseOracle):
     """Wants no solution, so that the simulator that plays is the first to be asked."""
 
-    def reply(self, observation: Observation) -> str:
+    async def reply(self, observation: Observation) -> str:
         return SPENT
 
 

@@ -22,8 +22,10 @@ def task_context(
     roles: Sequence[str] = (),
     **options: Any,
 ) -> Context:
-    """A context with the profile's options, some of them replaced."""
-    chosen = replace(config.options(task.spec.name, task.Options, profile), **options)
+    """A context with the profile's options, some of them set: texts as typed, other values as they are."""
+    typed = {name: value for name, value in options.items() if isinstance(value, str)}
+    values = {name: value for name, value in options.items() if name not in typed}
+    chosen = replace(config.options(task.spec.name, task.Options, profile, typed), **values)
     return Context(data, chosen, profile, source, task.spec.splits[0], frozenset(roles), work=work)
 
 

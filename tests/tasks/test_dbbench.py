@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from glob import glob
 from pathlib import Path
@@ -36,14 +36,14 @@ class Player:
 
     name = "player"
 
-    def __init__(self, answer: Callable[[Call], str]) -> None:
+    def __init__(self, answer: Callable[[Call], Awaitable[str]]) -> None:
         self._answer = answer
 
     def render(self, messages: Any, suite: str = "", task: str = "") -> str:
         return "\n".join(message.content for message in messages)
 
     async def complete(self, call: Call) -> Reply:
-        return Reply(self._answer(call))
+        return Reply(await self._answer(call))
 
 
 def context(
@@ -56,10 +56,10 @@ def context(
 async def oracle(ctx: Context, world: DbWorld, sample: Sample) -> Attempt:
     player, live = TASK.oracle(ctx, sample), LiveEpisodes()
 
-    def answer(call: Call) -> str:
+    async def answer(call: Call) -> str:
         found = live.get("dbbench", sample.id, 0)
         assert found is not None
-        return player.reply(found.observation)
+        return await player.reply(found.observation)
 
     setup = Setup(TASK.spec, world, Player(answer), live, oracle=lambda _: player)  # type: ignore[arg-type]
     return await play(setup, sample, 0, Phase())
@@ -81,7 +81,7 @@ def failed(attempts: list[Attempt]) -> list[str]:
 
 
 def headline(attempts: list[Attempt]) -> dict[str, float]:
-    rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics) for a in attempts]  # type: ignore[arg-type]
+    rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics, a.labels) for a in attempts]  # type: ignore[arg-type]
     return dict(TASK.aggregate(rows))
 
 
@@ -300,7 +300,7 @@ async def test_the_table_counts_whatever_the_ending(world: DbWorld):
 
 
 async def test_the_16th_reply_is_read_for_an_answer(world: DbWorld):
-    def answer(call: Call) -> str:
+    async def answer(call: Call) -> str:
         if call.key.call < 15:
             return "Action: Operation\n```sql\nSELECT 1\n```"
         return 'Action: Operation\n```sql\nSELECT 1\n```\nFinal Answer: ["Harbour, south"]'

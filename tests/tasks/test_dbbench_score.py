@@ -168,7 +168,8 @@ def test_table_hash_ignores_order_and_nulls_but_not_empty_cells():
 
 def row(kind: str, value: float, fixed: float) -> Row:
     rules = {"paper": value, "fixed": fixed}
-    return Row(f"{kind}/{value}", 0, "scored", value, score.metrics(kind, value, rules, 2))
+    labels = {"kind": kind, "group": score.group(kind)}
+    return Row(f"{kind}/{value}", 0, "scored", value, score.metrics(kind, value, rules, 2), labels)
 
 
 def test_the_headline_weighs_the_three_groups_alike():

@@ -23,7 +23,8 @@ from tasks.hotpotqa.prompts import choose
 
 def test_headline_is_the_mean_of_level_means_and_leaks_are_left_out_beside_it():
     def row(ident: str, value: float, leak: float = 0.0) -> Row:
-        return Row(ident, 0, "scored", value, {"em": value, "exemplar_leak": leak})
+        metrics = {"em": value, "exemplar_leak": leak}
+        return Row(ident, 0, "scored", value, metrics, {"level": ident.partition("/")[0]})
 
     rows = [row("easy/000", 1.0), row("easy/001", 0.0), row("hard/000", 1.0), row("medium/015", 1.0, 1.0)]
     rows.append(row("medium/016", 0.0))
@@ -65,7 +66,7 @@ async def test_two_search_oracle_scores_100_on_all_300_rows(
     rows: list[Row] = []
     sizes: list[int] = []
     async with TASK.world(ctx) as world:
-        assert world.fingerprint["note"] == "wiki offline (2958 pages, not comparable with live)"
+        assert world.notes == ("wiki offline (2958 pages, not comparable with live)",)
         for item in samples_of(TASK, ctx, "test"):
             episode, oracle = await world.episode(item, {}, 0), TASK.oracle(ctx, item)
             observation, calls = await episode.reset(), 0
@@ -75,7 +76,7 @@ async def test_two_search_oracle_scores_100_on_all_300_rows(
                 calls += 1
             score = await episode.score()
             assert calls == 6
-            rows.append(Row(item.id, 0, score.outcome or "scored", score.value, score.metrics))
+            rows.append(Row(item.id, 0, score.outcome or "scored", score.value, score.metrics, item.labels))
     found = TASK.aggregate(rows)
     assert len(rows) == 300
     assert [row.sample for row in rows if row.value < 1.0] == []

@@ -52,7 +52,7 @@ async def world(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 
 def sample(task: str, trial: int = 0) -> Sample:
-    return Sample(f"{task}/{trial}", {"task": task, "trial": trial})
+    return Sample(f"{task}/{trial}", {"task": task, "trial": trial}, {"task": task})
 
 
 def listed(mirror: Path) -> list[str]:
@@ -128,7 +128,8 @@ async def test_a_seed_gives_one_first_page_in_every_process(world: WobWorld, mir
         "asyncio.run(runpy.run_path(sys.argv[1])['print_first_pages'](sys.argv[2], sys.argv[3]))"
     )
     argv = [sys.executable, "-c", code, __file__, str(mirror / "miniwob"), str(tmp_path)]
-    env = os.environ | {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LANG": "C"}
+    here = os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path])
+    env = os.environ | {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LANG": "C", "PYTHONPATH": here}
     other = await asyncio.to_thread(subprocess.run, argv, env=env, capture_output=True, timeout=200)
     assert other.returncode == 0, other.stderr.decode()
     here = await first_pages(world, listed(mirror), 11)

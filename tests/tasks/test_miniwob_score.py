@@ -39,7 +39,14 @@ def rows() -> list[Row]:
     """Three tasks of unequal size: 1/1, 1/4 and 0/5, one of them through a plan that failed."""
     values = {"a": [1.0], "b": [1.0, 0, 0, 0], "c": [0.0] * 5}
     return [
-        Row(f"{task}/{trial}", 0, "model_error" if task == "c" else "scored", value, {"calls": 2.0})
+        Row(
+            f"{task}/{trial}",
+            0,
+            "model_error" if task == "c" else "scored",
+            value,
+            {"calls": 2.0},
+            {"task": task},
+        )
         for task, found in values.items()
         for trial, value in enumerate(found)
     ]

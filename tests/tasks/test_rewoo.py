@@ -150,9 +150,15 @@ async def test_a_failing_role_is_no_score(tmp_path: Path):
         async def ask(self, key: str, messages: object, ask: Ask) -> Reply:
             raise InfraError("the role is down")
 
-    ctx = context(TASK, FIXTURE, tmp_path, models={"tool_llm": Broken()})
+    ctx = context(TASK, FIXTURE, tmp_path, roles=["tool_llm"])
     with pytest.raises(InfraError, match="down"):
-        await play(TASK, ctx, sample(TASK, ctx, "gsm8k/00"), two("Plan: a\n#E1 = LLM[x]"))
+        await play(
+            TASK,
+            ctx,
+            sample(TASK, ctx, "gsm8k/00"),
+            two("Plan: a\n#E1 = LLM[x]"),
+            {"tool_llm": Broken()},
+        )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ RESULT = {
 async def test_google_in_serpers_shape(result: dict[str, object], text: str):
     search = fakes.FakeSearch(google={"tern": result})
     async with served(search, Answers("live")) as (tool, _):
-        assert (await tool.use("k", "tern")).text == text
+        assert (await tool.use("k", "tern", None)).text == text
     assert search.bodies == [{"q": "tern", "gl": "us", "hl": "en", "num": 10}]
 
 
@@ -68,23 +68,23 @@ async def test_google_without_organic_hits_fails_as_upstream():
         _,
     ):
         with pytest.raises(ToolError, match="organic"):
-            await tool.use("k", "tern")
+            await tool.use("k", "tern", None)
 
 
 async def test_wolfram_takes_the_primary_pod():
     search = fakes.FakeSearch(wolfram={"2x=4": "x = 2", "void": "", "Answer:": "Answer: 7 < 8"})
     async with served(search, Answers("live")) as (_, tool):
-        assert (await tool.use("k", "2x=4")).text == "x = 2"
-        assert (await tool.use("k", "void")).text == wolfram.NO_RESULT
-        assert (await tool.use("k", "Answer:")).text == "7 < 8"
-        assert (await tool.use("k", "who am I")).text == wolfram.NOT_ABLE
+        assert (await tool.use("k", "2x=4", None)).text == "x = 2"
+        assert (await tool.use("k", "void", None)).text == wolfram.NO_RESULT
+        assert (await tool.use("k", "Answer:", None)).text == "7 < 8"
+        assert (await tool.use("k", "who am I", None)).text == wolfram.NOT_ABLE
 
 
 async def test_a_wrong_key_is_the_machinerys_fault():
     async with served(fakes.FakeSearch(), Answers("live"), key="wrong") as tools:
         for tool in tools:
             with pytest.raises(InfraError, match="key"):
-                await tool.use("k", "x")
+                await tool.use("k", "x", None)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ async def test_trouble_is_retried_and_then_an_infra_error(trouble: object):
     async with served(search, Answers("live")) as tools:
         for tool in tools:
             search.trouble = [trouble] * 2
-            assert (await tool.use("k", "x")).text == "yes"
+            assert (await tool.use("k", "x", None)).text == "yes"
             search.trouble = [trouble] * 3
             with pytest.raises(InfraError):
-                await tool.use("k", "x")
+                await tool.use("k", "x", None)
 
 
 @pytest.mark.parametrize("text", ["", " ", "x" * 4001, "\ud800"])
@@ -113,7 +113,7 @@ async def test_inputs_no_service_takes_fail_the_tool_unasked(text: str):
     async with served(search, Answers("live")) as tools:
         for tool in tools:
             with pytest.raises(ToolError):
-                await tool.use("k", text)
+                await tool.use("k", text, None)
     assert search.seen == []
 
 
@@ -123,7 +123,7 @@ async def test_services_are_recorded_once_and_their_keys_are_not_in_the_file(tmp
     answers = Answers("record", path)
     async with served(search, answers) as (first, second):
         for _ in range(3):
-            spoken = (await first.use("k", "tern")).text, (await second.use("k", "2x=4")).text
+            spoken = (await first.use("k", "tern", None)).text, (await second.use("k", "2x=4", None)).text
         ends = first._endpoint, second._endpoint
     answers.close()
     assert len(search.seen) == 2
@@ -135,6 +135,9 @@ async def test_services_are_recorded_once_and_their_keys_are_not_in_the_file(tmp
         google.Google(answers, None, endpoint=ends[0], key=""),
         wolfram.Wolfram(answers, None, endpoint=ends[1], key=""),
     )
-    assert ((await again[0].use("k", "tern")).text, (await again[1].use("k", "2x=4")).text) == spoken
-    assert [(await tool.use("k", "new")).missed for tool in again] == [True, True]
+    assert (
+        (await again[0].use("k", "tern", None)).text,
+        (await again[1].use("k", "2x=4", None)).text,
+    ) == spoken
+    assert [(await tool.use("k", "new", None)).missed for tool in again] == [True, True]
     answers.close()

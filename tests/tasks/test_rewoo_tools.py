@@ -137,10 +137,10 @@ def test_a_translator_without_expression_fails_the_tool(written: str):
 
 async def test_calculator_asks_raw_with_its_stop_and_direct_asks_nobody():
     chat = Scripted("```text\n2 * 21\n```")
-    found = await Calculator(Model(chat, Answers("live")), "Q: {question}\n").use("k", "twice {question}?")
+    found = await Calculator(Model(Answers("live")), "Q: {question}\n").use("k", "twice {question}?", chat)
     assert (found.text, found.source) == ("42", "live")
     assert chat.asked == [("k", "Q: twice {question}?\n", Ask(max_new_tokens=256, stop=("```output",)))]
-    assert (await DirectCalculator().use("k", "6*7")).text == "42"
+    assert (await DirectCalculator().use("k", "6*7", None)).text == "42"
 
 
 # -- the model
@@ -148,7 +148,7 @@ async def test_calculator_asks_raw_with_its_stop_and_direct_asks_nobody():
 
 async def test_llm_sends_the_template_and_strips_newlines():
     chat = Scripted("\nParis \n\n")
-    found = await LLM(Model(chat, Answers("live")), "Be short.\n\n{request}").use("q/0/#E1", "Where?")
+    found = await LLM(Model(Answers("live")), "Be short.\n\n{request}").use("q/0/#E1", "Where?", chat)
     assert (found.text, found.source, found.missed) == ("Paris ", "live", False)
     assert chat.asked[0][:2] == ("q/0/#E1", (Message("user", "Be short.\n\nWhere?"),))
 
@@ -156,29 +156,29 @@ async def test_llm_sends_the_template_and_strips_newlines():
 async def test_a_prompt_too_long_fails_the_tool_and_a_failing_role_the_machinery():
     for error, raised in ((ContextOverflow("x"), ToolError), (InfraError("x"), InfraError)):
         with pytest.raises(raised):
-            await LLM(Model(Scripted(error=error), Answers("live")), "{request}").use("k", "x")
+            await LLM(Model(Answers("live")), "{request}").use("k", "x", Scripted(error=error))
 
 
 async def test_model_answers_are_recorded_and_replayed_without_a_model(tmp_path: Path):
     path = tmp_path / "x.sqlite"
     answers = Answers("record", path)
-    llm = LLM(Model(chat := Scripted("Paris"), answers), "{request}")
-    assert [(await llm.use(key, "Where?")).text for key in ("a", "b")] == ["Paris", "Paris"]
+    llm, chat = LLM(Model(answers), "{request}"), Scripted("Paris")
+    assert [(await llm.use(key, "Where?", chat)).text for key in ("a", "b")] == ["Paris", "Paris"]
     assert len(chat.asked) == 1
     answers.close()
     answers = Answers("replay", path)
-    found = await LLM(Model(None, answers), "{request}").use("c", "Where?")
+    found = await LLM(Model(answers), "{request}").use("c", "Where?", None)
     assert (found.text, found.source, found.missed) == ("Paris", "replay", False)
-    missed = await LLM(Model(None, answers), "{request}").use("c", "Who?")
+    missed = await LLM(Model(answers), "{request}").use("c", "Who?", None)
     assert (missed.text, missed.missed) == (NOTHING, True)
-    asked = await LLM(Model(Scripted("Nobody"), answers), "{request}").use("c", "Who?")
+    asked = await LLM(Model(answers), "{request}").use("c", "Who?", Scripted("Nobody"))
     assert (asked.text, asked.source, asked.missed) == ("Nobody", "live", False)
     answers.close()
 
 
 async def test_a_cache_never_serves_one_models_answers_to_another(tmp_path: Path):
     answers = Answers("cache", tmp_path / "x.sqlite")
-    said = [(await LLM(Model(Scripted(t), answers), "{request}").use("k", "x")).text for t in ("one", "two")]
+    said = [(await LLM(Model(answers), "{request}").use("k", "x", Scripted(t))).text for t in ("one", "two")]
     assert said == ["one", "two"]
     answers.close()
 
@@ -216,7 +216,7 @@ def test_algebra(text: str, answer: str):
 async def test_what_algebra_cannot_do_it_says_in_wolframs_words(text: str):
     with pytest.raises(CannotSolve):
         solve(text)
-    found = await Algebra().use("k", text)
+    found = await Algebra().use("k", text, None)
     assert (found.text, found.source) == (wolfram.NOT_ABLE, "own algebra")
 
 
@@ -254,12 +254,12 @@ def test_the_speech_makes_46_chunks(mirror: Path):
 @pytest.mark.parametrize("cut", [False, True])
 async def test_long_queries_fail_wikipedia_unless_cut(cut: bool):
     wiki = Wikipedia(Corpus([("Tern", "A village.\nBy a lake.")]), cut=cut)
-    assert (await wiki.use("k", "Tern")).text == "A village.\nBy a lake."
-    assert (await wiki.use("k", "Heron")).text == "Could not find [Heron]. Similar: []"
+    assert (await wiki.use("k", "Tern", None)).text == "A village.\nBy a lake."
+    assert (await wiki.use("k", "Heron", None)).text == "Could not find [Heron]. Similar: []"
     if cut:
-        assert (await wiki.use("k", "x " * 300)).text.startswith("Could not find")
+        assert (await wiki.use("k", "x " * 300, None)).text.startswith("Could not find")
     else:
         with pytest.raises(ToolError):
-            await wiki.use("k", "x " * 300)
+            await wiki.use("k", "x " * 300, None)
     with pytest.raises(ToolError):
-        await wiki.use("k", " ")
+        await wiki.use("k", " ", None)

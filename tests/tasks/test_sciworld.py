@@ -81,7 +81,7 @@ async def played(ctx: Context, samples: Sequence[Sample], width: int = 4) -> lis
 
 def headline(attempts: Sequence[Attempt]) -> float:
     assert [a.error for a in attempts if a.outcome == "infra_error"] == []
-    rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics) for a in attempts]
+    rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics, a.labels) for a in attempts]
     return 100 * TASK.aggregate(rows)["score"]
 
 
@@ -97,7 +97,7 @@ def solved(ctx: Context) -> list[Sample]:
 async def test_thirty_tasks_are_played_to_their_end(tmp_path: Path) -> None:
     ctx = context(tmp_path, **FREE)
     samples = solved(ctx)
-    assert len({sample.group for sample in samples}) == 30
+    assert len({sample.labels["task"] for sample in samples}) == 30
     attempts = await played(ctx, samples)
     assert {a.sample: a.value for a in attempts} == {sample.id: 1.0 for sample in samples}
 
@@ -373,7 +373,7 @@ async def test_prepare_makes_the_mirrors_files_from_a_checkout(mirror: Path, tmp
     rooms = constants["science-world/eval_utils.py:rooms"]
     (scripts / "eval_utils.py").write_text(f"import nowhere\nrooms = {rooms!r}\n", encoding="utf-8")
     (scripts / EXEMPLARS).write_bytes((mirror / "sciworld" / EXEMPLARS).read_bytes())
-    made = await asyncio.to_thread(prepare.prepare, tmp_path / "checkout", tmp_path / "made")
+    made = await asyncio.to_thread(prepare.prepare, tmp_path / "checkout", tmp_path / "made", data.quiet)
     for path in made:
         name = path.relative_to(tmp_path / "made")
         assert path.read_bytes() == (mirror / "sciworld" / name).read_bytes(), name

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.types import Row
+from tasks.sciworld import TASK
 from tasks.sciworld.match import NO_MATCH, Match, candidates, match
-from tasks.sciworld.score import failed, looping, macro
+from tasks.sciworld.score import failed, looping
 from tasks.sciworld.texts import cleaned
 
 ROOMS = ("hallway", "kitchen", "art studio")
@@ -158,8 +159,9 @@ def test_waiting_is_a_loop_but_not_when_extended() -> None:
 
 
 def test_the_average_is_over_tasks_not_episodes() -> None:
-    rows = [Row(f"boil/{i}", 0, "scored", 1.0) for i in range(9)] + [Row("find-plant/1", 0, "limit", 0.0)]
-    assert macro(rows) == 0.5
+    rows = [Row(f"boil/{i}", 0, "scored", 1.0, labels={"task": "boil"}) for i in range(9)]
+    rows.append(Row("find-plant/1", 0, "limit", 0.0, labels={"task": "find-plant"}))
+    assert TASK.aggregate(rows)[TASK.spec.metric] == 0.5
 
 
 def test_cleaning_puts_one_space_for_one_character() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from harness.types import Chat, Context, Observation, Pending, Profile, Reply, S
 from tasks._shared.web import Manners
 
 QUICK = Manners(rate=10_000, burst=1_000, parallel=8, timeout_s=10, tries=3, first_wait_s=0.001)
-Player = Callable[[Observation], str]
+Player = Callable[[Observation], str | Awaitable[str]]
 
 
 def fixture_of(task: Task) -> Path:
@@ -46,7 +46,9 @@ async def play(
         episode = await world.episode(item, chats or {}, derive(0, item.id))
         seen = [await episode.reset()]
         while not seen[-1].done:
-            seen.append(await episode.step(Reply(answer(seen[-1]))))
+            said = answer(seen[-1])
+            text = said if isinstance(said, str) else await said
+            seen.append(await episode.step(Reply(text)))
         score = await episode.score()
         await episode.close()
         await episode.close()
