@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness import outside
 from harness.errors import HarnessError, MissingPart
 from harness.models import catalog, wire
 from harness.models.choices import grammar, read_alternatives
 from harness.models.faults import Fault, classify
 from harness.models.open import api_key, base_url
 from harness.models.probe import Capabilities, from_info
-from harness.models.records import decode, record, rows
+from harness.models.records import decode, record, rows, short
 from harness.templates import template
 from harness.types import Ask, CallKey, Message
 
@@ -111,7 +112,7 @@ def _judge_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterator[
 
 def _check_openai(entry: catalog.Entry, probe: _Probe) -> Iterator[Finding]:
     status, body = probe.get("/v1/models")
-    served = [str(record(row).get("id")) for row in rows(record(_parsed(body)).get("data"))]
+    served = [short(record(row).get("id")) for row in rows(record(_parsed(body)).get("data"))]
     if status != 200:
         yield Finding("fail", probe.url, f"/v1/models answered {status}", "check the URL and the API key")
         return
@@ -156,7 +157,9 @@ class _Probe:
         import requests
 
         self.url = url
+        outside.register(token)
         self._session = requests.Session()
+        self._session.trust_env = False  # as a run does: no proxy, and no other credentials than ours
         self._session.headers.update(wire.headers(_KEY))
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
@@ -192,7 +195,8 @@ class _Probe:
     def info(self) -> Capabilities:
         status, body = self.get("/info")
         told = record(_parsed(body)) if status == 200 else {}
-        return from_info(told) if told.get("version") and told.get("model_id") else Capabilities()
+        known = short(told.get("version")) and short(told.get("model_id"))
+        return from_info(told) if known else Capabilities()
 
     def generate(self, prompt: str) -> tuple[str, Finding]:
         sent = wire.parameters(Ask(8), seed=None)

@@ -98,7 +98,12 @@ class Pool:
                         result, endpoint = await self._once(key, attempt, trace)
                     except Fault as fault:
                         log.debug("%s: attempt %d: %s", key, trace.tries, fault)
+                    except RequestRejected as refusal:
+                        if not self._elsewhere(trace, refusal):
+                            raise
+                        continue
                     else:
+                        self._wrongly_refused(trace)
                         return result, endpoint, trace.tries
                     await self.clock.sleep(self._backoff(trace))
         except TimeoutError:
@@ -140,8 +145,11 @@ class Pool:
             trace.failed(endpoint, fault)
             self._fault(endpoint, fault, epoch)
             raise
-        except (ContextOverflow, RequestRejected):
+        except ContextOverflow:
             endpoint.failures = 0  # it answered, and was right to refuse
+            raise
+        except RequestRejected as refusal:
+            trace.was_refused(endpoint, refusal)
             raise
         else:
             endpoint.failures = 0
@@ -158,6 +166,20 @@ class Pool:
             endpoint.outstanding -= 1
             self._feed(endpoint)
 
+    def _elsewhere(self, trace: Trace, refusal: RequestRejected) -> bool:
+        """Whether another endpoint is still to be asked; where all refuse, they were right to."""
+        if not trace.final and any(e.healthy and e not in trace.refused for e in self.endpoints):
+            log.debug("refused, asking another endpoint: %s", refusal)
+            return True
+        for endpoint in trace.refused:
+            endpoint.failures = 0
+        return False
+
+    def _wrongly_refused(self, trace: Trace) -> None:
+        """Count the refusals of what another endpoint then answered as faults."""
+        for endpoint, refusal in trace.refused.items():
+            self._fault(endpoint, Fault("refused", str(refusal)), endpoint.limit.epoch)
+
     def _backoff(self, trace: Trace) -> float:
         usable = [e for e in self.endpoints if e.healthy and e not in trace.barred]
         if not usable and any(e.healthy for e in self.endpoints):
@@ -169,7 +191,7 @@ class Pool:
     # Choosing an endpoint
 
     async def _acquire(self, key: str, trace: Trace) -> Endpoint:
-        endpoint = self.balance.choose(key, trace.avoid)
+        endpoint = self.balance.choose(key, trace.avoid(self.endpoints))
         if endpoint is not None and endpoint.free:
             endpoint.outstanding += 1
             return endpoint
