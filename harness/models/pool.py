@@ -30,7 +30,6 @@ class Measured(Protocol):
     @property
     def queue_s(self) -> float | None:
         """Seconds spent in the server's queue, None when it does not say."""
-        ...
 
     @property
     def output_tokens(self) -> int:
@@ -92,7 +91,7 @@ class Pool:
         trace: Trace | None = None
         try:
             async with self.clock.timeout(deadline_s) as timeout:
-                trace = Trace(Deadline(timeout))
+                trace = Trace(Deadline(timeout), self._patience_s(deadline_s))
                 while True:
                     try:
                         result, endpoint = await self._once(key, attempt, trace)
@@ -140,13 +139,13 @@ class Pool:
         trace.tries += 1
         epoch, started = endpoint.limit.epoch, self.clock.now()
         try:
-            result = await attempt(endpoint)
+            result = await self._patient(attempt, endpoint, trace.patience_s)
         except Fault as fault:
             trace.failed(endpoint, fault)
             self._fault(endpoint, fault, epoch)
             raise
         except ContextOverflow:
-            endpoint.failures = 0  # it answered, and was right to refuse
+            endpoint.failures = 0
             raise
         except RequestRejected as refusal:
             trace.was_refused(endpoint, refusal)
@@ -166,13 +165,30 @@ class Pool:
             endpoint.outstanding -= 1
             self._feed(endpoint)
 
+    def _patience_s(self, deadline_s: float) -> float | None:
+        """What one attempt may take: where there are others, one endpoint cannot use up all the time."""
+        return deadline_s / 2 if len(self.endpoints) > 1 else None
+
+    async def _patient(
+        self, attempt: Callable[[Endpoint], Awaitable[R]], endpoint: Endpoint, patience_s: float | None
+    ) -> R:
+        if patience_s is None:
+            return await attempt(endpoint)
+        try:
+            async with self.clock.timeout(patience_s):
+                return await attempt(endpoint)
+        except TimeoutError:
+            raise Fault(
+                "timeout", f"{endpoint.url} took half of the request's {2 * patience_s:g} s"
+            ) from None
+
     def _elsewhere(self, trace: Trace, refusal: RequestRejected) -> bool:
         """Whether another endpoint is still to be asked; where all refuse, they were right to."""
         if not trace.final and any(e.healthy and e not in trace.refused for e in self.endpoints):
             log.debug("refused, asking another endpoint: %s", refusal)
             return True
         for endpoint in trace.refused:
-            endpoint.failures = 0
+            endpoint.failures = 0  # it answered, and was right to refuse
         return False
 
     def _wrongly_refused(self, trace: Trace) -> None:
@@ -278,10 +294,9 @@ class Pool:
             for deadline in self._queued:
                 deadline.pause()
         waiting, self._stranded = self._stranded, []
+        healthy = [e for e in self.endpoints if e.healthy]
         for waiter in waiting:
             if not waiter.granted.done():
-                self.balance.settle(waiter.key, [e for e in self.endpoints if e.healthy]).waiters.append(
-                    waiter
-                )
+                self.balance.settle(waiter.key, healthy).waiters.append(waiter)
         for other in self.endpoints:
             self._feed(other)

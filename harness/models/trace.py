@@ -44,6 +44,7 @@ class Trace:
     """Attempts so far, and the endpoints that are not to be tried next."""
 
     deadline: Deadline
+    patience_s: float | None = None
     tries: int = 0
     last: str = "no endpoint was free or healthy"
     endpoint: Endpoint | None = None

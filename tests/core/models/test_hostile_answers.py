@@ -27,7 +27,7 @@ NUMBERS = {
 }
 
 
-def call(selector="tgi", number=0, **more):
+def call(number=0, **more):
     ask = more.pop("ask", Ask(64))
     return Call(
         CallKey("gsm8k", f"test/{number}", 0, 0),
@@ -109,7 +109,7 @@ UNUSABLE = {
     "a number": b"5",
     "null": b"null",
     "html": b"<html><body>Bad gateway</body></html>",
-    "broken utf-8": b'{"generated_text": "\xff", "choices": [{"text": "\xff", "message": {"content": "\xff"}}]}',
+    "broken utf-8": b'{"generated_text": "\xff", "choices": [{"text": "\xff", "message": {"content": 5}}]}',
     "text is a number": b'{"generated_text": 5, "choices": [{"text": 5, "message": {"content": 5}}]}',
     "text is a list": b'{"generated_text": ["a"], "choices": [{"text": {}, "message": {"content": []}}]}',
     "choices is text": b'{"generated_text": null, "choices": "abc"}',
@@ -162,9 +162,11 @@ async def test_an_error_of_one_replica_is_answered_by_another(status, body):
         body = b""
     bad = Behaviour(status, body, headers=(("Location", "http://x/"),))
     async with FaultServer(default=bad) as server, FaultServer() as good, open_at(server, good) as model:
-        for number in range(6):
+        for number in range(64):
             assert (await model.complete(call(number=number))).text == TEXT
-        assert server.seen, "the bad replica was never asked"
+            if number >= 3 and server.seen:
+                return
+        raise AssertionError("the bad replica was never asked")
 
 
 async def test_a_replica_that_refuses_what_another_answers_leaves_the_pool():
@@ -261,7 +263,7 @@ async def test_a_choice_whose_endpoint_dies_is_an_endpoint_error_and_no_group():
     dead = FaultServer(info=info, default=Behaviour(drop="connect"))
     async with dead as server, open_at(server, choice_method="P") as model:
         with pytest.raises(EndpointError):
-            await model.complete(call(ask=Ask(1, choices=(" A", " B"))))
+            await model.complete(call(ask=Ask(1, choices=(" A", " B")), deadline_s=1000))
 
 
 @pytest.mark.parametrize("rows", [b"5", b"[[]]", b'[{"id": "x"}]', b"[{}]", b'[{"id": 1e999}]', b"{}"])
