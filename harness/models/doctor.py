@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness import outside
@@ -60,7 +60,7 @@ def doctor_model(selector: str, endpoints: Sequence[str] = (), client: Client = 
     urls = [base_url(entry, url) for url in endpoints or entry.endpoints]
     if not urls:
         return [Finding("fail", entry.name, "no endpoint", "give --endpoint http://host:port")]
-    findings = [finding for url in urls for finding in _check(entry, url, client)]
+    findings = [replace(f, state=outside.shown(f.state)) for url in urls for f in _check(entry, url, client)]
     served = {f.state.split(" ")[1] for f in findings if f.state.startswith("serves ")}
     if len(served) > 1:
         text = f"the endpoints serve different models: {', '.join(sorted(served))}"
@@ -180,9 +180,9 @@ class _Probe:
             answer = self._session.request(
                 method, self.url + path, json=data, timeout=_TIMEOUT_S, allow_redirects=False
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise Fault("connection", f"{self.url}: does not answer ({type(error).__name__})") from error
-        return answer.status_code, answer.content
+        return answer.status_code, outside.received(answer.content)
 
     def health(self) -> Finding:
         status, _ = self.get("/health")

@@ -124,7 +124,7 @@ def read_replay(path: Path) -> dict[tuple[str, str], Recorded]:
                     msgspec.convert(row.get("roles", {}), dict[str, str]),
                 )
                 found[str(row["task"]), str(row["sample"])] = said
-            except (ValueError, KeyError, msgspec.ValidationError) as error:
+            except (ValueError, KeyError, RecursionError, msgspec.ValidationError) as error:
                 raise DataError(f"{path}:{number}: not a replay line ({error})") from error
     return found
 

@@ -28,15 +28,9 @@ NUMBERS = {
 
 
 def call(number=0, **more):
-    ask = more.pop("ask", Ask(64))
-    return Call(
-        CallKey("gsm8k", f"test/{number}", 0, 0),
-        (Message("user", "hi"),),
-        None,
-        ask,
-        deadline_s=60_000,
-        **more,
-    )
+    key = CallKey("gsm8k", f"test/{number}", 0, 0)
+    more.setdefault("deadline_s", 60_000)
+    return Call(key, (Message("user", "hi"),), None, more.pop("ask", Ask(64)), **more)
 
 
 def open_at(*servers, selector="agentlm-7b", **more):
