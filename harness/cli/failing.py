@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from typing import cast
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from harness import outside
 from harness.errors import HarnessError, StoreError
@@ -41,9 +43,9 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return _quiet()
     if isinstance(error, SystemExit):
-        # click turns a broken pipe into an exit with 1.
-        broken = isinstance(error.__context__, BrokenPipeError)
-        return _quiet() if broken else error.code if isinstance(error.code, int) else 1
+        if isinstance(sys.stdout, PacifyFlushWrapper):  # how click leaves when nobody reads any more
+            return _quiet()
+        return error.code if isinstance(error.code, int) else 1
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
         return 130
     if isinstance(error, click.ClickException):
@@ -67,8 +69,9 @@ def exit_code(error: BaseException) -> int:
 def _cause(error: BaseException) -> BaseException:
     """Take what a task group wraps: what the harness raised on purpose before anything else."""
     while isinstance(error, BaseExceptionGroup):
-        known = error.subgroup(HarnessError)
-        error = (known or error).exceptions[0]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        known = [one for one in group.exceptions if isinstance(one, HarnessError)]
+        error = (known or group.exceptions)[0]
     return error
 
 
