@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -45,28 +46,38 @@ def group(*, verbose: bool, quiet: bool) -> None:
     import logging
 
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+    logging.raiseExceptions = False  # a closed stderr takes no report of its own failure
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_plain_formatter())
     for noisy in ("asyncio", "aiohttp", "urllib3", "py4j", "textworld", "pooch"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
 
 
-def main() -> None:
-    """Entry point: what the harness raises on purpose becomes one message and an exit code."""
-    from harness.errors import HarnessError, StoreError
+def _plain_formatter() -> Any:
+    """Format records so that nothing from outside steers the terminal or holds a key, tracebacks included."""
+    import logging
 
+    from harness import outside
+
+    class Plain(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return outside.shown(super().format(record))
+
+    return Plain("%(message)s")
+
+
+def main() -> None:
+    """Entry point: whatever goes wrong becomes one message and an exit code."""
+    from harness.cli.failing import exit_code, hold_descriptors
+
+    closed = hold_descriptors()
     try:
         status: Any = group.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except HarnessError as error:
-        click.echo(f"harness: {error}", err=True)
-        sys.exit(3 if isinstance(error, StoreError) else 2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        if closed:
+            raise OSError(errno.EBADF, "closed")
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        sys.exit(exit_code(error))
     sys.exit(status if isinstance(status, int) else 0)

@@ -134,7 +134,7 @@ def read_replay(path: Path) -> Recording:
                 continue
             try:
                 name, said = _line(line, number)
-            except (ValueError, KeyError, msgspec.ValidationError) as error:
+            except (ValueError, KeyError, RecursionError, msgspec.ValidationError) as error:
                 raise DataError(f"{path}:{number}: not a replay line ({error})") from error
             if (first := found.get(name)) is not None:
                 task, sample, repeat = name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,9 @@ from harness.templates import Template, sanitize
 from harness.types import Message, Reply
 
 log = logging.getLogger(__name__)
+
+Check = Callable[[wire.Answer, str], None]
+"""Looks at an answer and the URL it came from; raises `Fault` or `RequestRejected` when it is of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,13 @@ class BaseModel:
         }
         return Reply(text, **(facts | more))
 
-    async def generate(self, call: Call, prompt: Prompt, extra: Mapping[str, Any]) -> Result:
-        """Send one prompt with the call's parameters, and `extra` ones over them."""
+    async def generate(
+        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
+    ) -> Result:
+        """Send one prompt with the call's parameters, and `extra` ones over them.
+
+        `check` refuses answers that another endpoint may give better.
+        """
         raise NotImplementedError
 
     def episode(self, call: Call) -> str:

@@ -69,7 +69,11 @@ def load(extra: Path | None = None) -> dict[str, Entry]:
     if extra is not None:
         if not extra.is_file():
             raise MissingPart(f"models file {extra} is not there; correct HARNESS_MODELS")
-        entries |= _parse(extra.read_text(encoding="utf-8"), str(extra))
+        try:
+            text = extra.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise DataError(f"models file {extra} cannot be read: {error}") from None
+        entries |= _parse(text, str(extra))
     return entries
 
 
@@ -124,8 +128,8 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
 
     try:
         tables: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{where}: {error}") from error
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
+        raise DataError(f"{where}: not readable as TOML: {error}") from None
     known = {f.name for f in fields(Entry)} - {"name"}
     entries: dict[str, Entry] = {}
     for name, table in tables.items():

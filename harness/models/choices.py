@@ -11,21 +11,26 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import RequestRejected, TokenBoundaryError, UsageError
-from harness.models.faults import Refused
+from harness.models.faults import Fault, Refused
+from harness.models.records import Token
 from harness.types import Reply
 
 if TYPE_CHECKING:
     from harness.models.base import BaseModel, Prompt, Result
     from harness.models.client import Call
+    from harness.models.wire import Answer
 
 log = logging.getLogger(__name__)
 FLOOR = -100.0
 """Stands for a choice that is not among the alternatives, as in Hendrycks' code."""
+
+_ROUNDING = 1e-3
+"""A log-probability above 0 by no more than this is one of 0; a larger one is no log-probability."""
 
 _GREEDY: Mapping[str, Any] = {
     "do_sample": False,
@@ -97,34 +102,49 @@ class Ranker:
         extra = {**_GREEDY, **({"top_logprobs": 20} if method == "O" else {"top_n_tokens": 5})}
         if method == "G":
             extra["grammar"] = grammar(call.ask.choices)
-        result = await self._model.generate(call, prompt, extra)
+        allowed = {"", *(choice.strip() for choice in call.ask.choices)}
+
+        def check(answer: Answer, url: str) -> None:
+            if method == "G" and answer.text.strip() not in allowed:
+                raise self._useless(f"{url} ignores grammars")
+            if read_alternatives(answer.top_tokens, call.ask.choices) is None:
+                raise self._useless(f"{url} sent no alternatives to the first token")
+
+        result = await self._model.generate(call, prompt, extra, check)
         scores = read_alternatives(result.answer.top_tokens, call.ask.choices)
-        if method == "G" and result.answer.text.strip() not in ("", *(c.strip() for c in call.ask.choices)):
-            raise RequestRejected(f"{result.endpoint.url} ignores grammars")
-        if scores is None:
-            raise RequestRejected(f"{result.endpoint.url} sent no alternatives to the first token")
+        assert scores is not None, "check() let an answer without alternatives pass"
         return self._ranked(result, call.ask.choices, scores, method)
+
+    def _useless(self, message: str) -> Exception:
+        """Refuse a method at first; once it is known to work here, the answer was a fault."""
+        return Fault("useless", message) if self._settled else RequestRejected(message)
 
     async def _prefill(self, call: Call, prompt: Prompt) -> Reply:
         extra = {**_GREEDY, "decoder_input_details": True}
+
+        def check(answer: Answer, url: str) -> None:
+            if not answer.prefill:
+                raise self._useless(f"{url} sends no prefill (--enable-prefill-logprobs is off)")
+            if any(token.id is None for token in answer.prefill):
+                raise self._useless(f"{url} sends prefill without token ids")
+            if len(answer.prefill) > 1 and logprob(answer.prefill[-1]) is None:  # the first one never has any
+                raise self._useless(f"{url} sends prefill without log-probabilities")
+
         texts = [prompt.text, *(prompt.text + choice for choice in call.ask.choices)]
-        asked = [self._model.generate(call, replace(prompt, text=text), extra) for text in texts]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in asked]
-        base, *results = [task.result() for task in tasks]
-        if not base.answer.prefill:
-            raise RequestRejected(f"{base.endpoint.url} sends no prefill (--enable-prefill-logprobs is off)")
-        before = [token.get("id") for token in base.answer.prefill]
+        asked = [self._model.generate(call, replace(prompt, text=text), extra, check) for text in texts]
+        base, *results = await _all(asked)
+        before = [token.id for token in base.answer.prefill]
         scores: list[float] = []
         for choice, result in zip(call.ask.choices, results, strict=True):
-            after = [token.get("id") for token in result.answer.prefill]
-            if after[:-1] != before:
+            after = [token.id for token in result.answer.prefill]
+            score = logprob(result.answer.prefill[-1])
+            if after[:-1] != before or score is None:
                 raise TokenBoundaryError(
                     f"{choice!r} is not one more token after this prompt ({len(before)}, then {len(after)});"
                     " one that ends in a space merges with it: use an endpoint with grammars"
                     " (TGI >= 1.4.1) or --profile fixed"
                 )
-            scores.append(float(result.answer.prefill[-1].get("logprob") or 0.0))
+            scores.append(score)
         spent = sum(result.answer.prompt_tokens for result in results)
         reply = self._ranked(base, call.ask.choices, scores, "P")
         return replace(reply, prompt_tokens=base.answer.prompt_tokens + spent, output_tokens=len(texts))
@@ -155,7 +175,13 @@ def grammar(choices: Sequence[str]) -> dict[str, str]:
     return {"type": "regex", "value": space + body}
 
 
-def read_alternatives(tokens: Iterable[Mapping[str, Any]], choices: Sequence[str]) -> list[float] | None:
+def logprob(token: Token) -> float | None:
+    """Give a token's log-probability; None when the server did not tell one, or a number that is none."""
+    told = token.logprob
+    return min(told, 0.0) if told is not None and math.isfinite(told) and told < _ROUNDING else None
+
+
+def read_alternatives(tokens: Iterable[Token], choices: Sequence[str]) -> list[float] | None:
     """Find each choice among a token's alternatives; None when there are no alternatives at all.
 
     `A` and ` A` are one choice unless all choices begin with a space.
@@ -165,13 +191,12 @@ def read_alternatives(tokens: Iterable[Mapping[str, Any]], choices: Sequence[str
     spaced = all(choice.startswith(" ") for choice in choices)
     for token in tokens:
         some = True
-        logprob = token.get("logprob")
-        if logprob is None or not math.isfinite(logprob):
+        if (told := logprob(token)) is None:
             continue
-        text = str(token.get("text") or "").replace("\u2581", " ")
-        mass.setdefault(text.strip(), []).append(float(logprob))
+        text = token.text.replace("\u2581", " ")
+        mass.setdefault(text.strip(), []).append(told)
         if text.startswith(" "):
-            mass.setdefault(text, []).append(float(logprob))
+            mass.setdefault(text, []).append(told)
     if not some:
         return None
     scores: list[float] = []
@@ -180,6 +205,16 @@ def read_alternatives(tokens: Iterable[Mapping[str, Any]], choices: Sequence[str
         found = (mass.get(choice) if spaced else None) or mass.get(choice.strip())
         scores.append(max(FLOOR, _logsumexp(found)) if found else FLOOR)
     return scores
+
+
+async def _all(asked: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Await side by side; the first failure ends the others and is raised as it is, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in asked]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def first_choice(text: str, choices: Sequence[str]) -> int | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+from harness import outside
 from harness.errors import HarnessError, MissingPart
 from harness.models import catalog, wire
 from harness.models.choices import grammar, read_alternatives
 from harness.models.faults import Fault, classify
 from harness.models.open import api_key, base_url
 from harness.models.probe import Capabilities, from_info
-from harness.models.records import decode, record, rows
+from harness.models.records import decode, record, rows, short
 from harness.needs import Finding
 from harness.templates import template
 from harness.types import Ask, CallKey, Message
@@ -37,7 +39,7 @@ def doctor_model(selector: str, endpoints: Sequence[str] = (), client: Client = 
     urls = [base_url(entry, url) for url in endpoints or entry.endpoints]
     if not urls:
         return [Finding("fail", entry.name, "no endpoint", "give --endpoint http://host:port")]
-    findings = [finding for url in urls for finding in _check(entry, url, client)]
+    findings = [replace(f, state=outside.shown(f.state)) for url in urls for f in _check(entry, url, client)]
     served = {f.state.split(" ")[1] for f in findings if f.state.startswith("serves ")}
     if len(served) > 1:
         text = f"the endpoints serve different models: {', '.join(sorted(served))}"
@@ -89,7 +91,7 @@ def _judge_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterator[
 
 def _check_openai(entry: catalog.Entry, probe: _Probe) -> Iterator[Finding]:
     status, body = probe.get("/v1/models")
-    served = [str(record(row).get("id")) for row in rows(record(_parsed(body)).get("data"))]
+    served = [short(record(row).get("id")) for row in rows(record(_parsed(body)).get("data"))]
     if status != 200:
         yield Finding("fail", probe.url, f"/v1/models answered {status}", "check the URL and the API key")
         return
@@ -134,7 +136,9 @@ class _Probe:
         import requests
 
         self.url = url
+        outside.register(token)
         self._session = requests.Session()
+        self._session.trust_env = False  # as a run does: no proxy, and no other credentials than ours
         self._session.headers.update(wire.headers(_KEY))
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
@@ -155,9 +159,9 @@ class _Probe:
             answer = self._session.request(
                 method, self.url + path, json=data, timeout=_TIMEOUT_S, allow_redirects=False
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise Fault("connection", f"{self.url}: does not answer ({type(error).__name__})") from error
-        return answer.status_code, answer.content
+        return answer.status_code, outside.received(answer.content)
 
     def health(self) -> Finding:
         status, _ = self.get("/health")
@@ -170,7 +174,8 @@ class _Probe:
     def info(self) -> Capabilities:
         status, body = self.get("/info")
         told = record(_parsed(body)) if status == 200 else {}
-        return from_info(told) if told.get("version") and told.get("model_id") else Capabilities()
+        known = short(told.get("version")) and short(told.get("model_id"))
+        return from_info(told) if known else Capabilities()
 
     def generate(self, prompt: str) -> tuple[str, Finding]:
         sent = wire.parameters(Ask(8), seed=None)

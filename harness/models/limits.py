@@ -9,6 +9,9 @@ HEADROOM = 8
 """Slots left to other clients and to probes: TGI answers 429 at once beyond its limit."""
 
 UNKNOWN_START, UNKNOWN_CAP = 32, 256
+MOST = 4096
+"""No server is believed to take more at a time, whatever it says."""
+
 _QUEUE_FLOOR_S = 0.5
 _SLOW, _LESS = 4.0, 0.5
 _LATENCY_FLOOR = 8.0
@@ -18,6 +21,7 @@ _PROMPT_TOKENS = 16
 def cap_for(max_concurrent: int, configured: int | None) -> tuple[int, int]:
     """Give (start, cap) from `/info`'s max_concurrent_requests (0: unknown) and the user's limit."""
     if max_concurrent > 0:
+        max_concurrent = min(max_concurrent, MOST)
         start = cap = max(max_concurrent - HEADROOM, math.ceil(max_concurrent / 2))
     else:
         start, cap = UNKNOWN_START, UNKNOWN_CAP

@@ -23,6 +23,8 @@ from harness.templates import Template, names, template
 from harness.types import Profile, Reply
 
 log = logging.getLogger(__name__)
+_FILES, _PER_ENDPOINT = 48, 64
+"""Open files that everything but connections takes, and requests in flight when nothing bounds them."""
 
 
 async def connect(
@@ -39,6 +41,7 @@ async def connect(
     if not endpoints:
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
+    concurrency = open_files(concurrency, len(urls))
     chosen = templates(entry, profile, options)
     for used in chosen.values():
         used.compile()
@@ -85,6 +88,29 @@ class OracleModel(TgiModel):
         return await super().complete(replace(call, deadline_s=max(call.deadline_s, ORACLE_S)))
 
 
+def open_files(concurrency: int | None, endpoints: int) -> int | None:
+    """Bound the requests in flight by the open files allowed here, after asking for more of them.
+
+    Raises:
+        MissingPart: not even a few are allowed.
+    """
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES + 2 * (concurrency or _PER_ENDPOINT * endpoints)  # a loopback server holds the other end
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return concurrency
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+    if max(soft, allowed) >= wanted:
+        return concurrency
+    most = (max(soft, allowed) - _FILES) // 2
+    if most < 1:
+        raise MissingPart(f"only {max(soft, allowed)} open files are allowed here: ulimit -n 4096")
+    log.warning("only %d open files are allowed: %d requests at a time (ulimit -n %d)", soft, most, wanted)
+    return most
+
+
 _KINDS: Mapping[str, type[TgiModel] | type[CompletionsModel]] = {
     "tgi": TgiModel,
     "hf": TgiModel,
@@ -104,6 +130,8 @@ def base_url(entry: Entry, url: str) -> str:
         raise UsageError(
             f"the endpoint at {parts.hostname} has a password in its URL; put the token in a variable"
         )
+    if parts.query or parts.fragment:
+        raise UsageError(f"the endpoint at {parts.hostname} has more than a path; write http://host:port")
     url = url.rstrip("/")
     return url.removesuffix("/v1") if entry.kind in ("openai", "chat") else url
 

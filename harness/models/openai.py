@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Raw, Struct
 
+from harness import outside
 from harness.errors import UsageError
 from harness.models import wire
-from harness.models.base import BaseModel, Prompt, Result
+from harness.models.base import BaseModel, Check, Prompt, Result
 from harness.models.client import Call
 from harness.models.endpoint import Endpoint
-from harness.models.faults import Fault, Refused
-from harness.models.records import decode, number, record, rows
+from harness.models.faults import Fault, Refused, describe, from_error
+from harness.models.records import KEPT, Body, Token, count, field, part, read, short, string
 from harness.types import Message
 
 _FINISH = {"stop": "eos_token", "eos": "eos_token", "abort": "abort"}
+_ERROR = 64 << 10
 _WIDE, _NARROW = 20, 5  # alternatives per token: what vLLM gives, and what TGI and OpenAI's completions give
 
 
@@ -27,19 +30,21 @@ class CompletionsModel(BaseModel):
     path = "/v1/completions"
     _alternatives = _WIDE
 
-    async def generate(self, call: Call, prompt: Prompt, extra: Mapping[str, Any]) -> Result:
+    async def generate(
+        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
+    ) -> Result:
         """Send one prompt with the call's parameters, and `extra` ones (TGI's names) over them."""
         sent = wire.parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
         sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
         try:
-            return await self._send(call, prompt, sent)
+            return await self._send(call, prompt, sent, check)
         except Refused as refused:
             if "top_logprobs" not in sent or "logprob" not in str(refused) or self._alternatives == _NARROW:
                 raise
             self._alternatives = _NARROW
-            return await self._send(call, prompt, sent)
+            return await self._send(call, prompt, sent, check)
 
-    async def _send(self, call: Call, prompt: Prompt, sent: Mapping[str, Any]) -> Result:
+    async def _send(self, call: Call, prompt: Prompt, sent: Mapping[str, Any], check: Check | None) -> Result:
         fields = translate(sent) | self.input(call, prompt)
         if "top_logprobs" in sent:
             fields |= self.alternatives(self._alternatives)
@@ -53,7 +58,10 @@ class CompletionsModel(BaseModel):
             url = endpoint.url + self.path
             room = int(sent["max_new_tokens"])
             data, _ = await self.transport.post(url, body, headers, max_new_tokens=room)
-            return read_completion(data, where=url)
+            answer = read_completion(data, where=url)
+            if check is not None:
+                check(answer, url)
+            return answer
 
         answer, endpoint, tries = await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s)
         return Result(answer, endpoint, tries, fields.get("seed"))
@@ -121,37 +129,88 @@ def translate(sent: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def read_completion(body: bytes, *, where: str = "") -> wire.Answer:
+_ABSENT = Raw(b"")
+
+
+class _Completion(Struct):
+    choices: Raw = _ABSENT
+    usage: Raw = _ABSENT
+    error: Raw = _ABSENT
+
+
+class _Choice(Struct):
+    text: Raw = _ABSENT
+    message: Raw = _ABSENT
+    finish_reason: Raw = _ABSENT
+    logprobs: Raw = _ABSENT
+
+
+class _Message(Struct):
+    content: Raw = _ABSENT
+
+
+class _Usage(Struct):
+    prompt_tokens: Raw = _ABSENT
+    completion_tokens: Raw = _ABSENT
+
+
+class _Logprobs(Struct):
+    content: Raw = _ABSENT
+    top_logprobs: Raw = _ABSENT
+
+
+class _Alternative(Struct):
+    token: str
+    logprob: float | None = None
+
+
+class _Place(Struct):
+    top_logprobs: list[_Alternative] = []
+
+
+def read_completion(body: Body, *, where: str = "") -> wire.Answer:
     """Read a completion or chat completion.
 
     Raises:
         Fault: a 200 that is no answer.
     """
     try:
-        told = record(decode(body))
+        told = read(body, _Completion)
+        if len(told.choices) > KEPT:
+            raise Fault("too-large", f"{where} sent choices of {len(told.choices)} bytes")
+        choices = read(told.choices, list[_Choice]) if len(told.choices) else []
     except ValueError as error:
-        raise Fault("not-json", f"{where} answered 200 with a body that is not JSON ({error})") from error
-    choices = rows(told.get("choices"))
+        raise Fault("not-json", f"{where} answered 200, but with no completion ({error})") from error
     if not choices:
-        raise Fault("no-text", f"{where} answered 200 without choices: {str(told)[:200]}")
-    choice = record(choices[0])
-    text = choice.get("text", record(choice.get("message")).get("content"))
-    finish = str(choice.get("finish_reason") or "")
-    if not isinstance(text, str) and not (text is None and finish):
+        message, kind = describe(bytes(body[:_ERROR]))
+        raise from_error(200, f"no choices: {message}", kind, where=where)
+    choice = choices[0]
+    raw = choice.text if len(choice.text) else part(choice.message, _Message).content
+    text, finish = string(raw), short(field(choice.finish_reason), 40)
+    if text is None and not (finish and bytes(raw) in (b"", b"null")):
         raise Fault("no-text", f"{where} answered 200 without text")
-    usage = record(told.get("usage"))
+    usage = part(told.usage, _Usage)
     return wire.Answer(
-        wire.clean(text or ""),
+        outside.text(text or ""),
         finish_reason=_FINISH.get(finish, finish),
-        prompt_tokens=int(number(usage.get("prompt_tokens"))),
-        output_tokens=int(number(usage.get("completion_tokens"))),
-        top_tokens=_alternatives(record(choice.get("logprobs"))),
+        prompt_tokens=count(field(usage.prompt_tokens)) or 0,
+        output_tokens=count(field(usage.completion_tokens)) or 0,
+        top_tokens=_alternatives(part(choice.logprobs, _Logprobs)),
     )
 
 
-def _alternatives(logprobs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if content := rows(logprobs.get("content")):  # chat, and llama.cpp everywhere
-        found = [record(token) for token in rows(record(content[0]).get("top_logprobs"))]
-        return [{"text": token.get("token"), "logprob": token.get("logprob")} for token in found]
-    first = next(iter(rows(logprobs.get("top_logprobs"))), None)
-    return [{"text": text, "logprob": value} for text, value in record(first).items()]
+def _alternatives(logprobs: _Logprobs) -> list[Token]:
+    try:
+        if _told(logprobs.content) and (places := read(logprobs.content, list[_Place])):
+            # chat, and llama.cpp everywhere
+            return [Token(text=one.token, logprob=one.logprob) for one in places[0].top_logprobs]
+        if _told(logprobs.top_logprobs):
+            tops = read(logprobs.top_logprobs, list[dict[str, float | None]])
+            return [Token(text=text, logprob=told) for text, told in (tops[0] if tops else {}).items()]
+    except ValueError:
+        pass
+    return []
+
+
+def _told(raw: Raw) -> bool:
+    return bytes(raw) not in (b"", b"null", b"[]")

@@ -30,7 +30,6 @@ class Measured(Protocol):
     @property
     def queue_s(self) -> float | None:
         """Seconds spent in the server's queue, None when it does not say."""
-        ...
 
     @property
     def output_tokens(self) -> int:
@@ -92,13 +91,18 @@ class Pool:
         trace: Trace | None = None
         try:
             async with self.clock.timeout(deadline_s) as timeout:
-                trace = Trace(Deadline(timeout))
+                trace = Trace(Deadline(timeout), self._patience_s(deadline_s))
                 while True:
                     try:
                         result, endpoint = await self._once(key, attempt, trace)
                     except Fault as fault:
                         log.debug("%s: attempt %d: %s", key, trace.tries, fault)
+                    except RequestRejected as refusal:
+                        if not self._elsewhere(trace, refusal):
+                            raise
+                        continue
                     else:
+                        self._wrongly_refused(trace)
                         return result, endpoint, trace.tries
                     await self.clock.sleep(self._backoff(trace))
         except TimeoutError:
@@ -135,13 +139,16 @@ class Pool:
         trace.tries += 1
         epoch, started = endpoint.limit.epoch, self.clock.now()
         try:
-            result = await attempt(endpoint)
+            result = await self._patient(attempt, endpoint, trace.patience_s)
         except Fault as fault:
             trace.failed(endpoint, fault)
             self._fault(endpoint, fault, epoch)
             raise
-        except (ContextOverflow, RequestRejected):
-            endpoint.failures = 0  # it answered, and was right to refuse
+        except ContextOverflow:
+            endpoint.failures = 0
+            raise
+        except RequestRejected as refusal:
+            trace.was_refused(endpoint, refusal)
             raise
         else:
             endpoint.failures = 0
@@ -158,6 +165,37 @@ class Pool:
             endpoint.outstanding -= 1
             self._feed(endpoint)
 
+    def _patience_s(self, deadline_s: float) -> float | None:
+        """What one attempt may take: where there are others, one endpoint cannot use up all the time."""
+        return deadline_s / 2 if len(self.endpoints) > 1 else None
+
+    async def _patient(
+        self, attempt: Callable[[Endpoint], Awaitable[R]], endpoint: Endpoint, patience_s: float | None
+    ) -> R:
+        if patience_s is None:
+            return await attempt(endpoint)
+        try:
+            async with self.clock.timeout(patience_s):
+                return await attempt(endpoint)
+        except TimeoutError:
+            raise Fault(
+                "timeout", f"{endpoint.url} took half of the request's {2 * patience_s:g} s"
+            ) from None
+
+    def _elsewhere(self, trace: Trace, refusal: RequestRejected) -> bool:
+        """Whether another endpoint is still to be asked; where all refuse, they were right to."""
+        if not trace.final and any(e.healthy and e not in trace.refused for e in self.endpoints):
+            log.debug("refused, asking another endpoint: %s", refusal)
+            return True
+        for endpoint in trace.refused:
+            endpoint.failures = 0  # it answered, and was right to refuse
+        return False
+
+    def _wrongly_refused(self, trace: Trace) -> None:
+        """Count the refusals of what another endpoint then answered as faults."""
+        for endpoint, refusal in trace.refused.items():
+            self._fault(endpoint, Fault("refused", str(refusal)), endpoint.limit.epoch)
+
     def _backoff(self, trace: Trace) -> float:
         usable = [e for e in self.endpoints if e.healthy and e not in trace.barred]
         if not usable and any(e.healthy for e in self.endpoints):
@@ -169,7 +207,7 @@ class Pool:
     # Choosing an endpoint
 
     async def _acquire(self, key: str, trace: Trace) -> Endpoint:
-        endpoint = self.balance.choose(key, trace.avoid)
+        endpoint = self.balance.choose(key, trace.avoid(self.endpoints))
         if endpoint is not None and endpoint.free:
             endpoint.outstanding += 1
             return endpoint
@@ -256,10 +294,9 @@ class Pool:
             for deadline in self._queued:
                 deadline.pause()
         waiting, self._stranded = self._stranded, []
+        healthy = [e for e in self.endpoints if e.healthy]
         for waiter in waiting:
             if not waiter.granted.done():
-                self.balance.settle(waiter.key, [e for e in self.endpoints if e.healthy]).waiters.append(
-                    waiter
-                )
+                self.balance.settle(waiter.key, healthy).waiters.append(waiter)
         for other in self.endpoints:
             self._feed(other)

@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import outside
 from harness.errors import MissingPart, UsageError
 from harness.models.catalog import Entry
 from harness.models.endpoint import Endpoint
 from harness.models.faults import Fault
 from harness.models.limits import Limit, cap_for
-from harness.models.records import decode, number, record, rows
+from harness.models.records import count, decode, kept, record, rows, short
 from harness.models.transport import Transport
 
 log = logging.getLogger(__name__)
 _TRIES, _PAUSE_S = 3, 0.2
+_MODELS = 1000
+"""Of a longer list of models only so many are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,8 @@ class Capabilities:
 
 def from_info(info: Mapping[str, Any]) -> Capabilities:
     """Read TGI's /info, whose keys changed over the versions."""
-    text = str(info.get("version") or "")
-    version = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+    text = short(info.get("version"))
+    version = tuple(int(part) for part in re.findall(r"\d{1,6}", text)[:3])
     methods = ["F"]
     if version >= (1, 0, 3):
         methods.append("T")
@@ -63,16 +66,16 @@ def from_info(info: Mapping[str, Any]) -> Capabilities:
     return Capabilities(
         server="tgi",
         version=text,
-        model_id=str(info.get("model_id") or ""),
-        model_sha=str(info.get("model_sha") or ""),
+        model_id=short(info.get("model_id")),
+        model_sha=short(info.get("model_sha")),
         tokenize=version >= (1, 4, 0),
         chat=version >= (1, 4, 0),
         methods=tuple(methods),
-        max_input=int(number(info.get("max_input_tokens") or info.get("max_input_length"))),
-        max_total=int(number(info.get("max_total_tokens"))),
-        max_concurrent=int(number(info.get("max_concurrent_requests"))),
-        max_stops=int(number(info.get("max_stop_sequences"))) or 4,
-        info=dict(info),
+        max_input=count(info.get("max_input_tokens")) or count(info.get("max_input_length")) or 0,
+        max_total=count(info.get("max_total_tokens")) or 0,
+        max_concurrent=count(info.get("max_concurrent_requests")) or 0,
+        max_stops=count(info.get("max_stop_sequences")) or 4,
+        info=kept(info),
     )
 
 
@@ -83,15 +86,18 @@ async def probe(transport: Transport, url: str, *, openai: bool = False) -> Capa
         Fault: it does not answer at all, or says that it is not ready.
     """
     info = await _told(transport, url + "/info")
-    native = from_info(info) if info.get("version") and info.get("model_id") else None
+    native = from_info(info) if short(info.get("version")) and short(info.get("model_id")) else None
     if not openai:
-        return native or Capabilities(info=info)
+        return native or Capabilities(info=kept(info))
     listed = await _told(transport, url + "/v1/models")
-    served = ",".join(sorted(str(record(row).get("id") or "") for row in rows(listed.get("data"))))
-    able = Capabilities("openai", model_id=served, chat=True, tokenize=False, info=listed)
+    ids = (short(record(row).get("id")) for row in rows(listed.get("data"))[:_MODELS])
+    served = ",".join(sorted(filter(None, ids)))
+    able = Capabilities("openai", model_id=served, chat=True, tokenize=False, info=kept(listed))
     if native is None:
         return able
-    return dataclasses.replace(able, version=native.version, max_concurrent=native.max_concurrent, info=info)
+    return dataclasses.replace(
+        able, version=native.version, max_concurrent=native.max_concurrent, info=native.info
+    )
 
 
 async def _told(transport: Transport, url: str) -> dict[str, Any]:
@@ -102,7 +108,8 @@ async def _told(transport: Transport, url: str) -> dict[str, Any]:
     """
     status, body = await transport.get(url)
     if status >= 500 or status == 429:
-        raise Fault(str(status), f"{url} answered {status}: {body[:200].decode('utf-8', 'replace')}")
+        said = outside.line(body[:1000].decode("utf-8", "replace"), 200)
+        raise Fault(str(status), f"{url} answered {status}: {said}")
     try:
         return record(decode(body)) if status == 200 else {}
     except ValueError:

@@ -9,11 +9,11 @@ import msgspec
 
 from harness.errors import RequestRejected
 from harness.models import wire
-from harness.models.base import BaseModel, Prompt, Result
+from harness.models.base import BaseModel, Check, Prompt, Result
 from harness.models.client import Call
 from harness.models.endpoint import Endpoint
 from harness.models.faults import Fault
-from harness.models.records import decode, rows
+from harness.models.records import tokens
 
 
 class TgiModel(BaseModel):
@@ -21,7 +21,9 @@ class TgiModel(BaseModel):
 
     methods = ("G", "P", "T")
 
-    async def generate(self, call: Call, prompt: Prompt, extra: Mapping[str, Any]) -> Result:
+    async def generate(
+        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
+    ) -> Result:
         """Send one prompt with the call's parameters, and `extra` ones over them (None removes one)."""
         sent = wire.parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
         sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
@@ -36,7 +38,10 @@ class TgiModel(BaseModel):
                 return await self.transport.stream(url, body, headers, max_new_tokens=room, stops=stops)
             url = endpoint.url + "/generate"
             data, said = await self.transport.post(url, body, headers, max_new_tokens=room)
-            return wire.read_generate(data, said, where=url)
+            answer = wire.read_generate(data, said, where=url)
+            if check is not None:
+                check(answer, url)
+            return answer
 
         answer, endpoint, tries = await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s)
         return Result(answer, endpoint, tries, sent.get("seed"))
@@ -49,17 +54,16 @@ class TgiModel(BaseModel):
         async def attempt(endpoint: Endpoint) -> wire.Answer:
             url = endpoint.url + "/tokenize"
             data, said = await self.transport.post(url, body, {})
-            try:
-                found = rows(decode(data))
-            except ValueError as error:
-                raise Fault("not-json", f"{url} answered 200 with a body that is not JSON") from error
+            found = tokens(data)
+            if not found or any(token.id is None for token in found):
+                raise Fault("no-tokens", f"{url} answered 200 without token ids")
             return wire.Answer("", prefill=found, queue_s=wire.queue_s(said))
 
         try:
             answer, _, _ = await self.pool.run("tokenize", attempt, deadline_s=deadline_s)
         except RequestRejected:
             return None
-        return [int(token["id"]) for token in answer.prefill]
+        return [token.id for token in answer.prefill if token.id is not None]
 
     async def count(self, text: str) -> int | None:
         """Count tokens at an endpoint; None when none can tokenize."""

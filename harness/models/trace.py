@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
+from harness.errors import RequestRejected
 from harness.models.endpoint import Endpoint
 from harness.models.faults import Fault
+
+_REFUSALS = 3
+"""A request that so many endpoints refuse is refused for good."""
 
 
 class Deadline:
@@ -39,11 +44,20 @@ class Trace:
     """Attempts so far, and the endpoints that are not to be tried next."""
 
     deadline: Deadline
+    patience_s: float | None = None
     tries: int = 0
     last: str = "no endpoint was free or healthy"
     endpoint: Endpoint | None = None
     in_a_row: int = 0
     barred: set[Endpoint] = field(default_factory=set[Endpoint])
+    refused: dict[Endpoint, RequestRejected] = field(default_factory=dict[Endpoint, RequestRejected])
+    final: bool = False
+    """No further endpoint is to be asked after the last refusal."""
+
+    def was_refused(self, endpoint: Endpoint, refusal: RequestRejected) -> None:
+        """Remember a refusal: one server's may be its own fault, several servers' are the request's."""
+        self.final = endpoint in self.refused or len(self.refused) + 1 >= _REFUSALS
+        self.refused[endpoint] = refusal
 
     def failed(self, endpoint: Endpoint, fault: Fault) -> None:
         """Remember a failed attempt; so many in a row bar the endpoint."""
@@ -53,10 +67,14 @@ class Trace:
         if fault.in_a_row is not None and self.in_a_row >= fault.in_a_row:
             self.barred.add(endpoint)
 
-    @property
-    def avoid(self) -> set[Endpoint]:
-        """Endpoints to pass over if another is healthy."""
-        return self.barred if self.endpoint is None else self.barred | {self.endpoint}
+    def avoid(self, endpoints: Sequence[Endpoint]) -> Set[Endpoint]:
+        """Endpoints to pass over if another is healthy; those that refused, before all."""
+        if not self.tries:
+            return frozenset()
+        passed = {*self.barred, *self.refused}
+        if self.endpoint is not None:
+            passed.add(self.endpoint)
+        return passed if any(e.healthy and e not in passed for e in endpoints) else self.refused.keys()
 
     def new_round(self) -> None:
         """Let every endpoint be tried again."""

@@ -10,6 +10,7 @@ from fault_server import INFO, Behaviour, FaultServer, error
 from harness.errors import RequestRejected, TokenBoundaryError, UsageError
 from harness.models.choices import first_choice, grammar, read_alternatives
 from harness.models.client import Call, Options, open_model
+from harness.models.records import Token
 from harness.types import Ask, CallKey, Message
 
 LETTERS = (" A", " B", " C", " D")
@@ -168,13 +169,13 @@ def test_grammars_match_exactly_the_choices():
 
 def test_alternatives():
     tokens = [
-        {"text": "\u2581B", "logprob": -1.0},
-        {"text": "B", "logprob": None},
-        {"text": "x", "logprob": -9},
+        Token(text="\u2581B", logprob=-1.0),
+        Token(text="B"),
+        Token(text="x", logprob=-9),
     ]
     assert read_alternatives(tokens, LETTERS) == [-100.0, -1.0, -100.0, -100.0]
     assert read_alternatives([], LETTERS) is None
-    assert read_alternatives([{"text": "A", "logprob": -math.inf}], LETTERS) == [-100.0] * 4
+    assert read_alternatives([Token(text="A", logprob=-math.inf)], LETTERS) == [-100.0] * 4
 
 
 def test_first_choice_is_a_word():

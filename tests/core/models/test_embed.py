@@ -123,7 +123,7 @@ async def test_a_server_that_is_busy_is_asked_again():
     [
         ("[[1.0, 2.0], [1.0]]", "different lengths: 1, 2"),
         ("[[1.0, NaN], [1.0, 2.0]]", "(not finite|lists of numbers)"),
-        ("[[1.0, 1e999], [1.0, 2.0]]", "(not finite|lists of numbers)"),
+        ("[[1.0, 1e999], [1.0, 2.0]]", "(not finite|lists of numbers|not JSON)"),
         ("[[1.0]]", "gave 1 vectors for 2 texts"),
         ('[["1.0"], [2.0]]', "lists of numbers"),
         ("[[true], [2.0]]", "lists of numbers"),
@@ -136,7 +136,7 @@ async def test_what_are_no_vectors_is_an_infrastructure_failure(answer, says):
     attempt = Attempt("teval", 1, "plan/0", 0)
     async with embedding(Server(TEI, answer=answer)) as model:
         chat = EpisodeRoles(attempt, {"embedder": model}, 0, "", 30.0).chats["embedder"]
-        with pytest.raises(InfraError, match=rf"role embedder, k: http://127.*{says}"):
+        with pytest.raises(InfraError, match=rf"role embedder, k: .*http://127.*{says}"):
             await chat.embed("k", ("a", "b"))
     assert attempt.calls == []
 

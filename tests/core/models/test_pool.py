@@ -347,7 +347,7 @@ async def test_manifest_info_is_plain_data():
     async with FaultServer() as server, open_at(server) as model:
         info = json.loads(json.dumps(model.info))
         assert info["endpoints"][0]["version"] == "3.3.6"
-        assert set(info["templates"]) == {"default", "held-in"}
+        assert set(info["templates"]) == {"default", "held-in", "card_game"}
         assert info["templates"]["held-in"]["id"] == "agentlm-nosys-upstream"
         assert info["warnings"] == [f"{server.url} serves 'fault/model', not 'THUDM/agentlm-7b'"]
 

@@ -1,0 +1,101 @@
+"""One line and an exit code for everything that can end a command."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import cast
+
+import click
+
+from harness import outside
+from harness.errors import HarnessError, StoreError
+
+_FIXES = {
+    errno.EMFILE: "too many open files: allow more (ulimit -n 4096) or lower --concurrency",
+    errno.ENFILE: "too many open files on this machine: close other programs or lower --concurrency",
+    errno.ENOSPC: "no space left on the device: make room, then repeat the same command",
+    errno.EBADF: "standard output is closed: write it to a file or to /dev/null",
+}
+
+
+def hold_descriptors() -> bool:
+    """Open the null device where standard descriptors are closed; returns whether stdout was.
+
+    A file or a socket would take the free number otherwise, and get what is printed.
+    """
+    closed = sys.stdout is None  # pyright: ignore[reportUnnecessaryComparison]
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    return closed
+
+
+def exit_code(error: BaseException) -> int:
+    """Say what ended the command, in one message, and give its exit code."""
+    error = _cause(error)
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        return _quiet()
+    if isinstance(error, SystemExit):
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # how click leaves when nobody reads any more
+            return _quiet()
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        return 130
+    if isinstance(error, click.ClickException):
+        _say(error.format_message(), usage=error)
+        return 2
+    if isinstance(error, HarnessError):
+        _say(f"harness: {error}")
+        return 3 if isinstance(error, StoreError) else 2
+    if isinstance(error, OSError):
+        _say(f"harness: {_FIXES.get(error.errno or 0) or error}")
+        _quiet()
+        return 3 if error.errno == errno.ENOSPC else 2
+    if isinstance(error, RecursionError):
+        _say("harness: a file is nested too deeply to be read; give one that is not")
+        return 2
+    _say(f"harness: unexpected {type(error).__name__}: {error}; please report it with the output of -v")
+    _trace(error)
+    return 1
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Take what a task group wraps: what the harness raised on purpose before anything else."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        known = [one for one in group.exceptions if isinstance(one, HarnessError)]
+        error = (known or group.exceptions)[0]
+    return error
+
+
+def _say(text: str, usage: click.ClickException | None = None) -> None:
+    if isinstance(usage, click.UsageError) and usage.ctx is not None:
+        click.echo(usage.ctx.get_usage(), err=True)
+    prefix = "Error: " if usage is not None else ""
+    try:
+        click.echo(prefix + outside.shown(text), err=True)
+    except (OSError, ValueError):
+        _quiet()  # nobody can be told
+
+
+def _trace(error: BaseException) -> None:
+    import logging
+
+    logging.getLogger("harness").debug("traceback", exc_info=error)
+
+
+def _quiet() -> int:
+    """Send what is still to be written nowhere: the interpreter flushes once more on its way out."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            os.dup2(null, 1 if stream is sys.stdout else 2)
+    return 0

@@ -1,0 +1,78 @@
+"""The one filter for what comes from outside: no API key is stored or shown, nothing steers a terminal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TypeVar
+from urllib.parse import quote
+
+B = TypeVar("B", bytes, bytearray)
+
+KEY = "[API key]"
+"""Stands where an API key was."""
+
+_SHORTEST = 8
+"""A shorter token (`EMPTY`, `none`) protects nothing, and taking it out would spoil ordinary words."""
+
+_LINE = 500
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_USER = re.compile(r"(?<=://)[^\s/?#@]*@")
+_NAMED = re.compile(
+    r"(?i)([?&](?:api[-_]?key|key|(?:access[-_]?)?token|auth|password|secret)=)[^&\s\"'<>]+"
+    r"|(\b(?:bearer|basic) )[^&\s\"'<>]{16,}"
+)
+
+# Of the process, not of one client: the logger and the command line know no client, and tracebacks cross all.
+_secrets: dict[str, bytes] = {}
+
+
+def register(secret: str) -> None:
+    """Take a token out of everything that passes from now on; called by whoever sends it."""
+    if len(secret) >= _SHORTEST:
+        for form in (secret, quote(secret, safe="")):
+            _secrets[form] = form.encode("utf-8", "surrogatepass")
+
+
+def received(body: B) -> B:
+    """Clean bytes as they come in; some servers repeat the key in their refusals."""
+    for secret in _secrets.values():
+        if secret in body:
+            body = body.replace(secret, KEY.encode())
+    return body
+
+
+def text(value: str) -> str:
+    """Clean a text that will be stored: no key in it, and no lone surrogate, which no JSON parser accepts."""
+    for secret in _secrets:
+        if secret in value:
+            value = value.replace(secret, KEY)
+    return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+
+
+def message(value: str) -> str:
+    """Clean a text about a failure, which may hold URLs and headers with keys that are not ours."""
+    value = _USER.sub("[password]@", text(value))
+    return _NAMED.sub(lambda found: f"{found[1] or found[2]}{KEY}", value)
+
+
+def line(value: str, limit: int = _LINE) -> str:
+    """Clean a text about a failure and bring it on one line of at most `limit` characters."""
+    return shown(" ".join(message(text(value)[: 64 * limit]).split())[:limit])
+
+
+def shown(value: str) -> str:
+    r"""Clean a text for a screen or a log: what could steer a terminal is written out (`\x1b`).
+
+    Line ends and tabs stay.
+    """
+    value = message(value)
+    if value.isprintable():
+        return value
+    return "".join(map(_visible, value))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs":
+        return character
+    return character.encode("unicode_escape").decode()
