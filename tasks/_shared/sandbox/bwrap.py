@@ -103,7 +103,7 @@ class Bwrap:
         request = {"op": "prepare", "folders": [str(folder) for folder in folders]}
         reply = await self.ask(request, [])
         try:
-            await reply.line()
+            reply.sender = (await reply.line())["ready"]
         except BaseException:
             reply.close()
             raise

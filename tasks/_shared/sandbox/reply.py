@@ -14,12 +14,18 @@ from tasks._shared.sandbox.spec import Refused, SandboxFault
 
 
 class Reply:
-    """Answers of the helper to one request: JSON objects, one a line, perhaps with a descriptor."""
+    """Answers of the helper to one request: JSON objects, one a line, perhaps with a descriptor.
+
+    Attributes:
+        fds: descriptors that came with them.
+        sender: the helper's process that answers, 0 before it said who it is.
+    """
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._buffer = b""
         self.fds: list[int] = []
+        self.sender = 0
 
     async def line(self) -> dict[str, Any]:
         """The next answer.
