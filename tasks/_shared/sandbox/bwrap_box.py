@@ -193,12 +193,12 @@ class BwrapBox:
                 limits = {str(number): value for number, value in command.limits.items()}
                 request = self._entry(command.argv, command.env, tty=False, user=command.user, rlimits=limits)
                 streams = [stdin, writers[0], writers[-1]]
-                reply = await self._backend.ask(request, [self._inmate, *streams])
+                reply = await self._backend.helper.ask(request, [self._inmate, *streams])
             finally:
                 for fd in (stdin, *writers):
                     os.close(fd)
             try:
-                await reply.line()
+                await reply.first()
             except Refused as error:
                 return Result(127, b"", str(error).encode("utf-8", "replace"))
             code, timed_out = await ending(reply, command.timeout)
@@ -216,10 +216,10 @@ class BwrapBox:
         """Start a process on a new terminal; see `Box.terminal`."""
         self._must_live()
         request = self._entry(argv, {"TERM": "xterm", **env}, tty=True, user=0, rlimits={})
-        reply = await self._backend.ask(request, [self._inmate])
+        reply = await self._backend.helper.ask(request, [self._inmate])
         try:
-            await reply.line()
-            pid = (await reply.line())["pid"]
+            await reply.first()
+            pid = (await reply.first())["pid"]
         except BaseException:
             for fd in reply.fds:
                 os.close(fd)
