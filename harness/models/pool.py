@@ -293,10 +293,8 @@ class Pool:
             self._dead_since = None
             for deadline in self._queued:
                 deadline.pause()
-        waiting, self._stranded = self._stranded, []
-        healthy = [e for e in self.endpoints if e.healthy]
-        for waiter in waiting:
-            if not waiter.granted.done():
-                self.balance.settle(waiter.key, healthy).waiters.append(waiter)
+        waiting, self._stranded, healthy = self._stranded, [], [e for e in self.endpoints if e.healthy]
+        for waiter in (one for one in waiting if not one.granted.done()):
+            self.balance.settle(waiter.key, healthy).waiters.append(waiter)
         for other in self.endpoints:
             self._feed(other)

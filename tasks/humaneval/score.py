@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from harness.types import Row
@@ -16,6 +17,23 @@ TRIES = (1, 2, 5, 10, 20, 50, 100)
 
 _FENCE = re.compile(r"```[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _BEGINNING = re.compile(r"^(?:from\s|import\s|def\s|@|class\s)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is judged.
+
+    Attributes:
+        code: the prompt continued by the reply, or what the reply puts in its place.
+        prompt: the problem's own, whose imports and helpers the tests use.
+        tests: text that defines `check`.
+        entry_point: name of the function that `check` is given.
+    """
+
+    code: str
+    prompt: str
+    tests: str
+    entry_point: str
 
 
 def cut(text: str) -> str:
@@ -40,14 +58,14 @@ def extract(reply: str) -> str:
     return reply[start.start() :] if start else reply
 
 
-def completion_program(problem: dict[str, str], reply: str, *, pad_indent: bool) -> str:
-    """The prompt continued by the reply, then the tests."""
+def completion_program(problem: Mapping[str, str], reply: str, *, pad_indent: bool) -> Program:
+    """The prompt continued by the reply, and the tests."""
     body = cut(reply)
     return _with_tests(problem, problem["prompt"] + (pad(body) if pad_indent else body))
 
 
-def chat_program(problem: dict[str, str], reply: str) -> str:
-    """The reply's code, then the tests.
+def chat_program(problem: Mapping[str, str], reply: str) -> Program:
+    """The reply's code, and the tests.
 
     A block that defines the function stands for itself, behind what the prompt has before the function
     (imports and helpers); any other block continues the prompt.
@@ -61,8 +79,8 @@ def chat_program(problem: dict[str, str], reply: str) -> str:
     return _with_tests(problem, prompt + code)
 
 
-def _with_tests(problem: dict[str, str], code: str) -> str:
-    return f"{code}\n{problem['test']}\ncheck({problem['entry_point']})"
+def _with_tests(problem: Mapping[str, str], code: str) -> Program:
+    return Program(code, problem["prompt"], problem["test"], problem["entry_point"])
 
 
 def pass_at(k: int, results: Sequence[bool]) -> float:

@@ -1,22 +1,24 @@
-"""Runs one program in a sandbox of its own and believes only in a secret printed at its end."""
+"""Judges one program in a sandbox of its own, its tests in another process than its code."""
 
 from __future__ import annotations
 
+import json
 import platform
 import resource
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.episode import BaseWorld, Episode
 from harness.types import Capacity, Chat, Sample
 from tasks._shared.sandbox import Caps, Command, Sandbox, host_interpreter, host_python, open_sandbox
 from tasks._shared.sandbox.spec import Programs
+from tasks.humaneval import tester
+from tasks.humaneval.score import Program
 
 CONTAINER_IMAGE = "python:3.11-slim"
-_NOBODY = 65534
 _LIMITS = {
     resource.RLIMIT_AS: 2 << 30,
     resource.RLIMIT_CPU: 8,
@@ -27,17 +29,7 @@ _LIMITS = {
 # group bounds the sandbox's own processes and the user is counted in a namespace of its own.
 _OWN_PROCESSES = {resource.RLIMIT_NPROC: 32}
 _CAPS = Caps(memory_mb=1024, pids=32, disk_mb=64, output=1 << 16)
-# The secret comes first on standard input, the program after it. Exit status 0 alone proves nothing:
-# os._exit(0) gives it too.
-_RUNNER = """
-import os, sys
-secret, _, text = sys.stdin.buffer.read().partition(b"\\n")
-null = os.open(os.devnull, os.O_RDWR)
-os.dup2(null, 0)
-sys.stdout = sys.stderr = open(os.devnull, "w")
-exec(compile(text.decode("utf-8"), "program.py", "exec"), {})
-os.write(1, secret)
-"""
+_TESTER = Path(tester.__file__).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +61,27 @@ class HumanEvalWorld(BaseWorld):
         del chats, seed
         return self._build(sample.data, self)
 
-    async def judge(self, program: str) -> Verdict:
-        """Run a program to its end; anything but the secret on its output is a failure.
+    async def judge(self, program: Program) -> Verdict:
+        """Apply a program's tests; anything but the secret that follows the last one is a failure.
 
         Raises:
             SandboxFault: the sandbox failed, not the program.
         """
-        secret = secrets.token_hex(16).encode()
+        secret = secrets.token_hex(16)
+        request = json.dumps({**asdict(program), "secret": secret})
         box = await self._sandbox.create(hostname=secrets.token_hex(6), cwd="/tmp", caps=_CAPS)
         try:
             result = await box.run(
                 Command(
-                    (self._python, "-I", "-B", "-c", _RUNNER),
-                    stdin=secret + b"\n" + program.encode("utf-8", "replace"),
+                    (self._python, "-I", "-B", "-c", _TESTER),
+                    stdin=request.encode(),
                     timeout=self._timeout_s,
-                    user=_NOBODY,
                     limits=self._limits,
                 )
             )
         finally:
             await box.destroy()
-        if result.stdout.endswith(secret) and not result.timed_out:
+        if result.stdout == secret.encode() and result.code == 0 and not result.timed_out:
             return Verdict(True)
         return Verdict(False, "timeout" if result.timed_out else f"exit {result.code}")
 

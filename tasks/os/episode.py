@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from tasks.os import score as scoring
 from tasks.os.problems import Problem
 
 if TYPE_CHECKING:
+    from tasks.os.tamper import Look
     from tasks.os.world import Settings
 
 MAX_NEW_TOKENS = 128
@@ -82,13 +84,20 @@ class OsEpisode:
         self._ask = Ask(MAX_NEW_TOKENS, truncate=settings.truncate)
         self._box: Box | None = None
         self._shell: Shell | None = None
-        self._tools = ""
+        self._before: Look | None = None
         self._answer: str | None = None
         self._invalid = False
 
     async def reset(self) -> Observation:
-        box = self._box = await self._make()
-        shell = self._shell = Shell(box)
+        self._box = await self._make()
+        self._shell = Shell(self._box)
+        codes = await self._set_up(self._box, self._shell)
+        self._before = await judge.look(self._box)
+        task = Message("user", (self._prompt.lead + self._problem.description).strip(), "task")
+        return Observation((*self._prompt.opening, task), self._ask, info={"init": codes})
+
+    async def _set_up(self, box: Box, shell: Shell) -> list[int]:
+        """Bring a new system into the problem's first state; the init scripts' exit statuses."""
         try:
             # Upstream logs in before the init scripts run: what they write to ~/.bashrc is not read yet.
             await shell.start()
@@ -97,9 +106,19 @@ class OsEpisode:
                 await shell.run(self._problem.start, INIT_S)
         except Refused as error:
             raise SandboxFault(f"the problem's own set-up broke the shell: {error}") from error
-        self._tools = await judge.tools_digest(box)
-        task = Message("user", (self._prompt.lead + self._problem.description).strip(), "task")
-        return Observation((*self._prompt.opening, task), self._ask, info={"init": codes})
+        return codes
+
+    @asynccontextmanager
+    async def _again(self) -> AsyncIterator[Box]:
+        """A system in the problem's first state that no model has touched, with its shell, which counts."""
+        box = await self._make()
+        shell = Shell(box)
+        try:
+            await self._set_up(box, shell)
+            yield box
+        finally:
+            await shell.close()
+            await box.destroy()
 
     async def _prepare(self, box: Box, index: int) -> int:
         """Run one init script; its exit status is logged and, as upstream, ignored."""
@@ -146,21 +165,23 @@ class OsEpisode:
         settings, box = self._settings, self._box
         outcome = "model_error" if self._invalid else None
         if box is None or not box.alive:
-            return Score(0.0, {"paper": 0.0, "fixed": 0.0}, "the system is gone", outcome)
-        wanted = judge.Rule(merge_stderr=settings.merge_stderr, corrected_gold=settings.corrected_gold)
+            return Score(0.0, _metrics(0.0, 0.0, 0.0, ""), "the system is gone", outcome)
+        wanted = judge.Rule(
+            merge_stderr=settings.merge_stderr,
+            corrected_gold=settings.corrected_gold,
+            clean=settings.corrected_gold,
+        )
+        judging = judge.Judge(self._problem, box, self._answer, self._before, self._again)
         try:
-            found = await judge.Judge(self._problem, box, self._answer).verdicts(
-                [wanted, judge.PAPER, judge.FIXED]
-            )
-            tampered = await judge.tools_digest(box) != self._tools
+            async with judging:
+                found = await judging.findings([wanted, judge.PAPER, judge.FIXED])
         except SandboxFault:
             if box.alive:
                 raise
-            return Score(0.0, {"paper": 0.0, "fixed": 0.0}, "the system died in its checks", outcome)
-        value, paper, fixed = (float(verdict) for verdict in found)
-        metrics = {"paper": paper, "fixed": fixed, "tampered": float(tampered)}
-        note = "the checks' tools were changed" if tampered else ""
-        return Score(value, metrics, note, outcome)
+            return Score(0.0, _metrics(0.0, 0.0, 0.0, ""), "the system died in its checks", outcome)
+        value, paper, fixed = (float(verdict) for verdict in found.values)
+        note = f"tampered: {found.tampered}" if found.tampered else ""
+        return Score(value, _metrics(value, paper, fixed, found.tampered), note, outcome)
 
     async def close(self) -> None:
         """Hang up and destroy the system. Idempotent."""
@@ -170,6 +191,11 @@ class OsEpisode:
             await shell.close()
         if box is not None:
             await box.destroy()
+
+
+def _metrics(value: float, paper: float, fixed: float, tampered: str) -> dict[str, float]:
+    untampered = 0.0 if tampered else value
+    return {"paper": paper, "fixed": fixed, "tampered": float(bool(tampered)), "untampered": untampered}
 
 
 def _ended(text: str) -> str:

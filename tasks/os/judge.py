@@ -1,20 +1,23 @@
-"""Decides whether an episode succeeded, in the system the model left behind."""
+"""Decides whether an episode succeeded: in the system the model left behind, or in a clean one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
 
 from tasks._shared.sandbox import Box, Command, Result
+from tasks.os import corrected, tamper
 from tasks.os import score as scoring
 from tasks.os.problems import Problem, Script
 
 CHECK_S = 60.0
-TOOLS = (
-    *("awk", "bash", "cat", "cut", "date", "du", "find", "getent", "grep", "head", "ls", "ps", "python3"),
-    *("sed", "sha256sum", "sort", "stat", "tail", "tr", "uniq", "wc"),
-)
-"""What the checks rely on; a model that replaces one of them can pass without solving anything."""
+# The checks' Python takes up neither the user's packages nor compiled files, which anybody can leave there.
+_CLEAN = {"PYTHONNOUSERSITE": "1", "PYTHONPYCACHEPREFIX": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+_LOGINS = ("runuser -l", "su -", "--login")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +26,31 @@ class Rule:
 
     Attributes:
         merge_stderr: errors count as output, as in the paper's runs.
-        corrected_gold: known mistakes in the reference solutions are repaired.
+        corrected_gold: known mistakes in the reference solutions and in the checks are repaired.
+        clean: what the right answer is, is found in a system that no model has touched; what only the
+            model's own system can tell counts when its tools are those it began with.
     """
 
     merge_stderr: bool
     corrected_gold: bool
+    clean: bool = False
 
 
 PAPER = Rule(merge_stderr=True, corrected_gold=False)
-FIXED = Rule(merge_stderr=False, corrected_gold=True)
+FIXED = Rule(merge_stderr=False, corrected_gold=True, clean=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the checks and the host found.
+
+    Attributes:
+        values: whether the episode succeeded, by each rule asked for.
+        tampered: what was changed to make the checks pass; empty when nothing was.
+    """
+
+    values: tuple[bool, ...]
+    tampered: str
 
 
 def argv(script: Script, code: str, params: Sequence[str]) -> tuple[str, ...]:
@@ -41,32 +60,117 @@ def argv(script: Script, code: str, params: Sequence[str]) -> tuple[str, ...]:
     return ("bash", "-c", code, *(["--", *params] if params else []))
 
 
-class Judge:
-    """Applies the checks of one problem to one system; remembers verdicts that cannot differ."""
+async def look(box: Box) -> tamper.Look | None:
+    """What was written over a system's tools; None where the host cannot see it, or not all of it."""
+    upper = box.written
+    if upper is None:
+        return None
+    try:
+        return await asyncio.to_thread(tamper.look, upper)
+    except tamper.Unreadable:
+        return None
 
-    def __init__(self, problem: Problem, box: Box, answer: str | None) -> None:
+
+class Judge:
+    """Applies the checks of one problem to one system; remembers verdicts that cannot differ.
+
+    Use it as an async context: the clean system that it may make lives as long.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        box: Box,
+        answer: str | None,
+        before: tamper.Look | None,
+        again: Callable[[], AbstractAsyncContextManager[Box]],
+    ) -> None:
         self._problem = problem
         self._box = box
         self._answer = answer
+        self._before = before
+        self._again = again
+        self._stack = AsyncExitStack()
+        self._fresh: Box | None = None
         self._errors_seen = False
+        self._found: dict[Rule, bool] = {}
+        # Whether the checks ask for an answer only, which any system made the same way can judge.
+        self._question = all(check is None or check.grader for check in problem.checks)
 
-    async def verdicts(self, rules: Sequence[Rule]) -> list[bool]:
-        """Apply each rule; checks run again only where a rule can change the outcome."""
-        found: dict[Rule, bool] = {}
+    async def __aenter__(self) -> Judge:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def findings(self, rules: Sequence[Rule]) -> Findings:
+        """Stop what runs in the system, then apply each rule.
+
+        Raises:
+            SandboxFault: a system is gone.
+        """
+        frozen = await self._box.freeze()
+        after = await look(self._box)
+        tampered = await self._changes(after)
+        found = {rule: await self._verdict(rule) for rule in rules if not rule.clean}
+        sure = self._question or (frozen and self._before is not None and after is not None)
         for rule in rules:
-            same = next((other for other in found if self._same(rule, other)), None)
-            found[rule] = found[same] if same else await self._verdict(rule)
-        return [found[rule] for rule in rules]
+            if rule.clean:
+                found[rule] = sure and not tampered and await self._verdict(rule)
+        if not tampered and self._question:
+            tampered = await self._data_changed()
+        elif not tampered and sure and await self._meddled(after):
+            tampered = "a tool, while the checks ran"
+            found.update({rule: False for rule in rules if rule.clean})
+        return Findings(tuple(found[rule] for rule in rules), tampered)
 
-    def _same(self, one: Rule, other: Rule) -> bool:
-        corrected = self._problem.id in scoring.CORRECTIONS
-        gold = one.corrected_gold == other.corrected_gold or not corrected
-        return gold and (one.merge_stderr == other.merge_stderr or not self._errors_seen)
+    async def _data_changed(self) -> str:
+        """Whether the answer is right only for the data as the model left them."""
+        if await self._verdict(PAPER) and not await self._verdict(replace(PAPER, clean=True)):
+            return "what the check reads"
+        return ""
+
+    async def _changes(self, after: tamper.Look | None) -> str:
+        """Tools that were changed; nothing where the host cannot see them."""
+        upper, image, before = self._box.written, self._box.spec.image, self._before
+        if upper is None or before is None or not isinstance(image, Path):
+            return ""
+        if after is None:
+            return "more than can be looked through"
+        login = any(word in check.code for check in self._problem.checks if check for word in _LOGINS)
+        paths = await asyncio.to_thread(tamper.changed, image, upper, before, after, login=login)
+        return ", ".join(f"/{path}" for path in paths[:5])
+
+    async def _meddled(self, after: tamper.Look | None) -> bool:
+        """Whether the model's programs, run by the checks, touched a tool under them."""
+        await self._box.freeze()
+        now = await look(self._box)
+        return now is None or after is None or _lasting(now) != _lasting(after)
 
     async def _verdict(self, rule: Rule) -> bool:
+        same = next((other for other in self._found if self._same(rule, other)), None)
+        if same is None:
+            same, self._found[rule] = rule, await self._apply(rule)
+        return self._found[same]
+
+    def _same(self, one: Rule, other: Rule) -> bool:
+        """Whether two rules cannot differ, so that the checks need not run again."""
+        mended = self._problem.id in scoring.CORRECTIONS or self._problem.id in corrected.CHECKS
+        gold = one.corrected_gold == other.corrected_gold or not mended
+        errors = one.merge_stderr == other.merge_stderr or not self._errors_seen
+        return one.clean == other.clean and gold and errors
+
+    async def _apply(self, rule: Rule) -> bool:
         problem = self._problem
         if problem.match is not None:
             return scoring.matches(self._answer, problem.match)
+        box = self._box
+        if rule.clean and self._question:
+            if self._fresh is None:
+                self._fresh = await self._stack.enter_async_context(self._again())
+            box = self._fresh
         params = [str(self._answer)]
         for check in problem.checks:
             script = check or problem.example
@@ -77,26 +181,29 @@ class Judge:
                     return False
                 params.append("")
                 continue
-            code = scoring.corrected(problem) if check is None and rule.corrected_gold else script.code
-            result = await self._run(argv(script, code, params))
+            result = await self._run(box, argv(script, self._code(check, script, rule), params), rule)
             if result.code != 0:
                 return False
             params.append(_output(result, merge_stderr=rule.merge_stderr))
         return True
 
-    async def _run(self, command: tuple[str, ...]) -> Result:
-        result = await self._box.run(Command(command, timeout=CHECK_S))
+    def _code(self, check: Script | None, script: Script, rule: Rule) -> str:
+        if not rule.corrected_gold:
+            return script.code
+        return (
+            scoring.corrected(self._problem) if check is None else corrected.check(self._problem, script.code)
+        )
+
+    async def _run(self, box: Box, command: tuple[str, ...], rule: Rule) -> Result:
+        result = await box.run(Command(command, timeout=CHECK_S, env=_CLEAN if rule.clean else {}))
         self._errors_seen = self._errors_seen or bool(result.stderr)
         return result
+
+
+def _lasting(seen: tamper.Look) -> dict[str, tuple[int, int]]:
+    return {path: stamp for path, stamp in seen.stamps.items() if "__pycache__" not in path}
 
 
 def _output(result: Result, *, merge_stderr: bool) -> str:
     data = result.stdout + result.stderr if merge_stderr else result.stdout
     return data.decode("utf-8", "replace").replace("\0", "")
-
-
-async def tools_digest(box: Box) -> str:
-    """What the checks' tools are, as the system inside tells."""
-    script = f"type -P {' '.join(TOOLS)}; sha256sum $(type -P {' '.join(TOOLS)})"
-    result = await box.run(Command(("bash", "-c", script), timeout=CHECK_S))
-    return result.stdout.decode("utf-8", "replace")

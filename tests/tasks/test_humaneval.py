@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import forged_programs
 import pytest
 from contexts import samples_of, task_context
 
@@ -17,6 +18,8 @@ import tasks.humaneval
 from harness.errors import MissingPart
 from harness.types import Context, Observation, Reply, Sample
 from tasks.humaneval import TASK
+from tasks.humaneval.score import Program
+from tasks.humaneval.world import HumanEvalWorld, open_world
 
 FIXTURE = Path(tasks.humaneval.__file__).parent / "fixture"
 Answer = Callable[[Sample, Observation], str]
@@ -117,6 +120,89 @@ async def test_hostile_programs_fail_and_nothing_else(name: str) -> None:
 
     others = {sample.id for sample in samples_of(TASK, ctx)} - {victim}
     assert set(await passed(ctx, answer)) == others
+
+
+async def verdicts(programs: Iterable[tuple[str, Program]]) -> dict[str, bool]:
+    """Whether each program passes, eight at a time."""
+    slots, found = asyncio.Semaphore(8), {}
+
+    async def judge(world: HumanEvalWorld, name: str, program: Program) -> None:
+        async with slots:
+            found[name] = (await world.judge(program)).passed
+
+    try:
+        async with open_world("auto", 5.0, lambda *_: None) as world:
+            await asyncio.gather(*(judge(world, name, program) for name, program in programs))
+    except MissingPart as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return found
+
+
+TESTS = """
+def check(candidate):
+    assert candidate([1, 2, 3]) == [2, 2, 6]
+    assert abs(candidate([]) - 0.5) < 1e-6
+"""
+
+
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.full)])
+async def test_forged_programs_pass_nothing(step: int) -> None:
+    """Every eighth try in the quick run; all of them, more than a hundred, in the full one."""
+    tries = [
+        (name, Program(text.replace("NAME", "f"), "def f(numbers):\n    ''", TESTS, "f"))
+        for name, text in forged_programs.programs()
+    ][::step]
+    assert len(tries) * step >= 100
+    found = await verdicts(tries)
+    assert len(found) == len(tries)
+    assert [name for name, passed in found.items() if passed] == []
+
+
+FAITHFUL = {
+    "subclasses": (
+        "import collections, enum\nclass N(enum.IntEnum):\n    A = 3\n"
+        "def f(x): return [collections.Counter(x), collections.OrderedDict(a=1), N.A, True]\n",
+        "assert candidate('aab') == [{'a': 2, 'b': 1}, {'a': 1}, 3, True]\n"
+        "    assert [type(x) for x in candidate('a')] == [dict, dict, int, bool]",
+    ),
+    "numbers": (
+        "def f(x): return (x, -x, x / 0.1, float('inf'), 1j, 10 ** 5000)\n",
+        "assert candidate(7)[:3] == (7, -7, 7 / 0.1) and candidate(0)[3:] == (float('inf'), 1j, 10 ** 5000)",
+    ),
+    "texts": (
+        "def f(x):\n"
+        "    return [x, x.encode('utf-8', 'surrogatepass'), None, '', set(x), frozenset(x), range(3)]\n",
+        "x = 'ä\\0\\ud800\\n'\n    assert candidate(x) == "
+        "[x, x.encode('utf-8', 'surrogatepass'), None, '', set(x), frozenset(x), range(3)]",
+    ),
+    "changed arguments": (
+        "def f(x, *, y): x.sort(); x[0].append(9); y.pop('k'); y['n'].add(1)\n",
+        "x, inner, y = [[3], [1]], None, {'k': 0, 'n': set()}\n    inner = y['n']\n"
+        "    assert candidate(x, y=y) is None\n"
+        "    assert x == [[1, 9], [3]] and y == {'n': {1}} and inner == {1}",
+    ),
+    "errors": (
+        "class Own(ValueError): pass\ndef f(x): raise Own('no ' + x)\n",
+        "try:\n        candidate('a')\n    except ValueError as error:\n        assert str(error) == 'no a'\n"
+        "    else:\n        assert False",
+    ),
+    "helpers and its own name": (
+        "def helper(x): return 0\ndef f(x): return x + 1\n",
+        "assert helper(candidate(1)) == 3 and f(1) == 2 and math.pi > 3",
+    ),
+}
+HELPER = "import math\n\ndef helper(x):\n    return x + 1\n\n\ndef f(x):\n    ''"
+
+
+async def test_what_a_function_gives_reaches_the_tests_whole() -> None:
+    programs = [
+        (name, Program(code, HELPER, f"def check(candidate):\n    {test}\n", "f"))
+        for name, (code, test) in FAITHFUL.items()
+    ]
+    found = await verdicts(programs)
+    assert [name for name, passed in found.items() if not passed] == []
 
 
 @pytest.fixture

@@ -72,14 +72,14 @@ def test_chat_code_is_found(reply: str, code: str) -> None:
 
 
 def test_a_whole_function_replaces_the_prompts() -> None:
-    program = scoring.chat_program(PROBLEM, "```python\ndef half(x):\n    return math.floor(x / 2)\n```")
+    program = scoring.chat_program(PROBLEM, "```python\ndef half(x):\n    return math.floor(x / 2)\n```").code
     assert program.count("def half") == 1
     assert program.startswith("import math\n")
 
 
 def test_a_body_continues_the_prompt() -> None:
     program = scoring.chat_program(PROBLEM, "```python\n    return x / 2\n```")
-    assert PROBLEM["prompt"] + "    return x / 2\n" in program
+    assert PROBLEM["prompt"] + "    return x / 2" in program.code
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import forged_systems
 import pytest
 from contexts import samples_of, task_context
+from forged_systems import Try
 
 import tasks.os
 from harness.data import literals
@@ -112,6 +114,7 @@ async def test_the_oracle_reaches_140_of_144(profile: Profile, mirror: Path) -> 
     scores = await play_all(ctx, "std", oracle(ctx))
     assert len(scores) == 144
     assert failing(scores) == UNSOLVABLE
+    assert {name: score.note for name, score in scores.items() if score.metrics["tampered"]} == {}
 
 
 @pytest.mark.full
@@ -222,16 +225,68 @@ async def test_a_slow_command_is_interrupted_and_said_so() -> None:
     assert "on\n" in shown[3]
 
 
-async def test_replaced_tools_are_reported() -> None:
-    ctx = context(FIXTURE)
-    fake = bash("printf '#!/bin/sh\\necho 5\\n' > /usr/local/bin/awk; chmod +x /usr/local/bin/awk")
+async def forge(data: Path, tries: Sequence[Try], profile: Profile) -> dict[str, Score]:
+    """Play each try, some at a time."""
+    ctx, slots = context(data, profile, command_s=20.0), asyncio.Semaphore(6)
     async with opened(ctx) as world:
-        score, _ = await play(world, sample_of(ctx, "1/orders/0"), scripted([fake, "Act: answer(5)"]))
-        assert score.metrics["tampered"] == 1 and "tools" in score.note
-        score, _ = await play(
-            world, sample_of(ctx, "7/made/0"), TASK.oracle(ctx, sample_of(ctx, "7/made/0")).reply
-        )
-        assert (score.value, score.metrics["tampered"]) == (1.0, 0.0)  # a new command is not a replaced one
+
+        async def one(what: Try) -> Score:
+            end = "Act: finish" if what.answer is None else f"Act: answer({what.answer})"
+            async with slots:
+                played = await play(world, sample_of(ctx, what.problem), scripted([bash(what.script), end]))
+            return played[0]
+
+        scores = await asyncio.gather(*map(one, tries))
+    return {what.name: score for what, score in zip(tries, scores, strict=True)}
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.full)])
+async def test_forged_systems_pass_nothing_and_are_seen(step: int) -> None:
+    """Every ninth try in the quick run; all of them, more than a hundred, in the full one."""
+    tries = list(forged_systems.tries())[::step]
+    assert len(tries) * step >= 100
+    scores = await forge(FIXTURE, tries, "fixed")
+    assert len(scores) == len(tries)
+    assert [name for name, score in scores.items() if score.value] == []
+    bought = {name: score for name, score in scores.items() if score.metrics["paper"]}
+    assert bought  # upstream's scoring, beside it, can be bought
+    assert [name for name, score in bought.items() if not score.metrics["tampered"]] == []
+
+
+async def test_holes_of_the_benchmarks_own_checks_are_closed_under_fixed(mirror: Path) -> None:
+    scores = await forge(mirror / "os", forged_systems.HOLES, "fixed")
+    assert [name for name, score in scores.items() if score.value] == []
+    assert sum(score.metrics["paper"] for score in scores.values()) >= 10
+
+
+async def test_under_paper_a_forged_episode_scores_as_upstream_and_says_so() -> None:
+    wanted = ("data: echo", "tool: stat shadowed", "tool: awk with a false hash")
+    tries = [what for what in forged_systems.tries() if what.name in wanted]
+    for score in (await forge(FIXTURE, tries, "paper")).values():
+        metrics = score.metrics
+        assert (score.value, metrics["tampered"], metrics["untampered"], metrics["fixed"]) == (1, 1, 0, 0)
+        assert score.note.startswith("tampered: ")
+
+
+HONEST = {
+    "a new command": "printf '#!/bin/sh\\necho x\\n' > /usr/local/bin/new; chmod +x /usr/local/bin/new",
+    "a package": "apt-get update && apt-get install -y sudo",
+    "python was used": "python3 -c 'import json, csv, sqlite3'; pip --version",
+    "a mode": "chmod u+s /usr/bin/find; chmod u-s /usr/bin/find; touch /usr/bin/awk",
+    "files of the system": "useradd -m jill; groupadd g; echo '1.2.3.4 x' >> /etc/hosts; touch /usr/mine",
+    "the user's own": "echo 'alias ll=ls' >> ~/.bashrc; echo 'A=1' >> ~/.profile; git config --global a.b c",
+    "a background process": "(sleep 300) > /dev/null 2>&1 & (while :; do sleep 0.1; done) > /dev/null 2>&1 &",
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+async def test_honest_changes_are_no_tampering(name: str) -> None:
+    ctx = context(FIXTURE, "fixed")
+    async with opened(ctx) as world:
+        replies = [bash(HONEST[name]), bash("chmod 400 /srv/notes/*"), "Act: finish"]
+        score, _ = await play(world, sample_of(ctx, "4/state/0"), scripted(replies))
+    assert (score.value, score.metrics["tampered"], score.note) == (1, 0, "")
 
 
 BREAKING = {

@@ -23,10 +23,12 @@ from tasks._shared.sandbox import (
     SandboxFault,
     bwrap_box,
     cgroups,
+    host_interpreter,
     host_python,
     linux,
     open_sandbox,
     probe,
+    reply,
     seccomp,
 )
 from tasks._shared.sandbox.spec import BoxSpec, Programs
@@ -288,6 +290,52 @@ async def test_a_sandbox_given_up_while_it_is_made_leaves_nothing() -> None:
         box = await sandbox.create(hostname=HOSTNAME)
         assert (await box.run(Command(("echo", "here")))).stdout == b"here\n"
         await box.destroy()
+    assert our_groups() == []
+
+
+async def test_a_helper_that_was_killed_or_stopped_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply, "_ANSWER_S", 3.0)
+    async with opened() as sandbox:
+        helper = sandbox.backend.helper  # type: ignore[attr-defined]
+        for ending in (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL):
+            os.kill(helper._process.pid, ending)
+            if ending == signal.SIGSTOP:
+                box = await sandbox.create(hostname=HOSTNAME)  # in the place that was prepared before
+                with pytest.raises(SandboxFault, match="said nothing"):
+                    await box.run(Command(("true",)))
+                await box.destroy()
+            box = await sandbox.create(hostname=HOSTNAME)
+            assert (await box.run(Command(("echo", "here")))).stdout == b"here\n"
+            await box.destroy()
+    assert our_groups() == []
+
+
+STOPPER = """
+import os, signal, sys
+keep = {"1", str(os.getpid())}
+print("on", flush=True)
+while True:
+    for pid in os.listdir("/proc"):
+        if pid.isdigit() and pid not in keep:
+            try: os.kill(int(pid), signal.SIGSTOP)
+            except OSError: pass
+"""
+
+
+async def test_whoever_stops_what_enters_hangs_nobody_and_is_stopped_by_freezing() -> None:
+    async with opened() as sandbox:
+        box = await sandbox.create(hostname=HOSTNAME)
+        hold = asyncio.ensure_future(box.run(Command((host_interpreter(), "-I", "-c", STOPPER), timeout=600)))
+        async with asyncio.timeout(120):
+            for _ in range(3):
+                result = await box.run(Command(("sleep", "5"), timeout=1))
+                assert result.code in (127, 137)
+            assert await box.freeze()
+            result = await box.run(Command(("bash", "-c", "grep -c State:.T /proc/[1-9]*/status; true")))
+            assert result.code == 0 and b"1/status:1" in result.stdout
+        await box.destroy()
+        hold.cancel()
+        await asyncio.gather(hold, return_exceptions=True)
     assert our_groups() == []
 
 

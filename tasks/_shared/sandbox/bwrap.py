@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tasks._shared.sandbox import cgroups, seccomp
 from tasks._shared.sandbox.berth import Berth
 from tasks._shared.sandbox.bwrap_box import BwrapBox
-from tasks._shared.sandbox.reply import Reply, send
+from tasks._shared.sandbox.helper import Helper
+from tasks._shared.sandbox.reply import Reply
 from tasks._shared.sandbox.spec import BoxSpec, Caps, SandboxFault
 
 _CREATE_S = 60.0
-_TOP = str(Path(__file__).resolve().parents[3])
 
 
 class Bwrap:
@@ -27,6 +23,7 @@ class Bwrap:
 
     Attributes:
         stage: folder over which each sandbox mounts its own file system, in a namespace of its own.
+        helper: the process that makes sandboxes and enters them.
         filter: the system call filter, in hexadecimal.
         meminfo: /proc/meminfo as it stood at the start, in hexadecimal. Inside it stands still: what a
             problem asks of the memory in use would else change with the host's load between two looks.
@@ -39,12 +36,12 @@ class Bwrap:
         self.filter = seccomp.program().hex()
         self.meminfo = Path("/proc/meminfo").read_bytes().hex()
         self.stage = Path(tempfile.mkdtemp(prefix=cgroups.owner_prefix()))
+        self.helper = Helper()
         self._layout = layout
         self._boxes: set[BwrapBox] = set()
         self._number = 0
         self._spare: Berth | None = None
-        self._zygote: asyncio.subprocess.Process | None = None
-        self._control: socket.socket | None = None
+        self._closed = False
 
     async def start(self) -> None:
         """Remove what dead owners left, and start the helper process."""
@@ -53,23 +50,7 @@ class Bwrap:
             if cgroups.abandoned(folder.name):
                 with contextlib.suppress(OSError):
                     folder.rmdir()  # empty on the host: a sandbox's mounts are its own
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        self._control = ours
-        with theirs:
-            self._zygote = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tasks._shared.sandbox.zygote", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": _TOP},
-                stdin=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-        hello = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 64), _CREATE_S)
-        if hello != b"ready":
-            assert self._zygote.stderr is not None
-            reason = (await self._zygote.stderr.read()).decode("utf-8", "replace").strip()
-            raise SandboxFault(f"the sandbox's helper did not start: {reason[-500:]}")
+        await self.helper.start()
         self._spare = self._berth()
 
     async def create(self, spec: BoxSpec) -> BwrapBox:
@@ -85,7 +66,7 @@ class Bwrap:
         except BaseException:
             await box.destroy()
             raise
-        if self._spare is None and self._control is not None:
+        if self._spare is None and not self._closed:
             self._spare = self._berth()
         return box
 
@@ -101,9 +82,9 @@ class Bwrap:
 
     async def _prepared(self, folders: Sequence[Path]) -> Reply:
         request = {"op": "prepare", "folders": [str(folder) for folder in folders]}
-        reply = await self.ask(request, [])
+        reply = await self.helper.ask(request, [])
         try:
-            await reply.line()
+            reply.sender = (await reply.first())["ready"]
         except BaseException:
             reply.close()
             raise
@@ -117,33 +98,10 @@ class Bwrap:
             await self._spare.leave()
             await self._layout.group(self._spare.name, Caps()).remove()
             self._spare = None
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._zygote is not None:
-            try:
-                await asyncio.wait_for(self._zygote.wait(), 5)
-            except TimeoutError:
-                self._zygote.kill()
-                await self._zygote.wait()
-            self._zygote = None
+        self._closed = True
+        await self.helper.close()
         with contextlib.suppress(FileNotFoundError):
             self.stage.rmdir()
-
-    async def ask(self, request: Mapping[str, Any], fds: Sequence[int]) -> Reply:
-        """Send one request with its descriptors to the helper; its answers come on the reply."""
-        if self._control is None:
-            raise SandboxFault("the sandbox backend is closed")
-        ours, theirs = socket.socketpair()
-        try:
-            await send(self._control, request, [theirs.fileno(), *fds])
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        ours.setblocking(False)
-        return Reply(ours)
 
     def forget(self, box: BwrapBox) -> None:
         """Drop a destroyed sandbox."""

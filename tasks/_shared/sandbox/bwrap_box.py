@@ -70,6 +70,7 @@ class BwrapBox:
         self._life = -1  # write end of the inmate's standard input: closing it ends the sandbox
         self._inmate = -1
         self._pid = 0
+        self._keeper = 0  # bwrap's own process, outside, which keeps the mounts
         self._root_id: list[int] = []
         self._ending: asyncio.Task[None] | None = None
         self._terminals: set[BwrapTerminal] = set()
@@ -94,6 +95,7 @@ class BwrapBox:
             finally:
                 os.close(stdin_read)
                 os.close(hello_write)
+            self._keeper = reply.sender
             os.write(self._life, _HELLO.format(marker=_marker_path(image)).encode())
             hello = await read_until(hello_read, b"\n", 4096)
             self._pid = _inmate_pid(await reply.text(b"}"), hello)
@@ -191,12 +193,12 @@ class BwrapBox:
                 limits = {str(number): value for number, value in command.limits.items()}
                 request = self._entry(command.argv, command.env, tty=False, user=command.user, rlimits=limits)
                 streams = [stdin, writers[0], writers[-1]]
-                reply = await self._backend.ask(request, [self._inmate, *streams])
+                reply = await self._backend.helper.ask(request, [self._inmate, *streams])
             finally:
                 for fd in (stdin, *writers):
                     os.close(fd)
             try:
-                await reply.line()
+                await reply.first()
             except Refused as error:
                 return Result(127, b"", str(error).encode("utf-8", "replace"))
             code, timed_out = await ending(reply, command.timeout)
@@ -214,10 +216,10 @@ class BwrapBox:
         """Start a process on a new terminal; see `Box.terminal`."""
         self._must_live()
         request = self._entry(argv, {"TERM": "xterm", **env}, tty=True, user=0, rlimits={})
-        reply = await self._backend.ask(request, [self._inmate])
+        reply = await self._backend.helper.ask(request, [self._inmate])
         try:
-            await reply.line()
-            pid = (await reply.line())["pid"]
+            await reply.first()
+            pid = (await reply.first())["pid"]
         except BaseException:
             for fd in reply.fds:
                 os.close(fd)
@@ -231,6 +233,18 @@ class BwrapBox:
     def _must_live(self) -> None:
         if self._ending is not None or not self.alive:
             raise SandboxFault("the sandbox is gone")
+
+    @property
+    def written(self) -> Path | None:
+        """The overlay's upper folder, through the mounts of bwrap's process."""
+        if isinstance(self.spec.image, Programs) or not self._keeper:
+            return None
+        return Path(f"/proc/{self._keeper}/root{self._backend.stage}/upper")
+
+    async def freeze(self) -> bool:
+        """Stop every process inside; see `Box.freeze`."""
+        self._must_live()
+        return await self._group.stop(self._keeper)
 
     async def destroy(self) -> None:
         """Kill everything inside and remove the groups; mounts end with their namespace.

@@ -48,6 +48,22 @@ class Group:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
+    async def stop(self, besides: int, *, within: float = 5.0) -> bool:
+        """Send SIGSTOP until every member but `besides` has stopped; False when some run past `within`.
+
+        Who is stopped goes on only when another process says so, and none is left to say it.
+        """
+        clock = asyncio.get_running_loop().time
+        end = clock() + within
+        while running := [pid for pid in self.members() if pid != besides and _runs(pid)]:
+            if clock() > end:
+                return False
+            for pid in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(0.001)
+        return True
+
     async def remove(self, *, within: float = 10.0) -> bool:
         """Kill the members until the folders can be removed; False when some stayed past `within`."""
         clock = asyncio.get_running_loop().time
@@ -66,6 +82,14 @@ class Group:
             with contextlib.suppress(FileNotFoundError, OSError):
                 folder.rmdir()
         return not any(folder.exists() for folder in self.folders)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is neither stopped nor dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in b"TtZX"
+    except (OSError, IndexError):
+        return False
 
 
 @dataclass(frozen=True, slots=True)

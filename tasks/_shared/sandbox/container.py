@@ -183,6 +183,15 @@ class ContainerBox:
             self.container,
         ]
 
+    @property
+    def written(self) -> None:
+        """Unknown: only the daemon sees the container's layer."""
+        return
+
+    async def freeze(self) -> bool:
+        """Not possible: a paused container runs no commands."""
+        return False
+
     async def destroy(self) -> None:
         """Remove the container with everything in it."""
         if self._gone:

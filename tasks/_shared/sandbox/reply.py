@@ -7,19 +7,41 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tasks._shared.sandbox.spec import Refused, SandboxFault
 
+_ANSWER_S = 60.0
+_KILL_S = 30.0
+
 
 class Reply:
-    """Answers of the helper to one request: JSON objects, one a line, perhaps with a descriptor."""
+    """Answers of the helper to one request: JSON objects, one a line, perhaps with a descriptor.
 
-    def __init__(self, channel: socket.socket) -> None:
+    Attributes:
+        fds: descriptors that came with them.
+        sender: the helper's process that answers, 0 before it said who it is.
+    """
+
+    def __init__(self, channel: socket.socket, silent: Callable[[], None]) -> None:
         self._channel = channel
+        self._silent = silent
         self._buffer = b""
         self.fds: list[int] = []
+        self.sender = 0
+
+    async def first(self) -> dict[str, Any]:
+        """An answer that needs nobody's work but the helper's; see `line`.
+
+        Raises:
+            SandboxFault: none came in time; the helper is taken for broken and ended.
+        """
+        try:
+            return await asyncio.wait_for(self.line(), _ANSWER_S)
+        except TimeoutError as error:
+            self._silent()
+            raise SandboxFault(f"the sandbox's helper said nothing for {_ANSWER_S:.0f} s") from error
 
     async def line(self) -> dict[str, Any]:
         """The next answer.
@@ -134,7 +156,10 @@ async def ending(reply: Reply, timeout: float) -> tuple[int, bool]:
     except TimeoutError:
         timed_out = True
         reply.send(b"kill")
-        code = (await asyncio.wait_for(reply.line(), 10))["code"]
+        try:
+            code = (await asyncio.wait_for(reply.line(), _KILL_S))["code"]
+        except TimeoutError as error:
+            raise SandboxFault(f"a killed command is not gone after {_KILL_S:.0f} s") from error
     return (128 - code if code < 0 else code), timed_out
 
 

@@ -165,6 +165,19 @@ class Box(Protocol):
         """
         ...
 
+    @property
+    def written(self) -> Path | None:
+        """The host's folder of all that was written over the image, None where the backend has none."""
+        ...
+
+    async def freeze(self) -> bool:
+        """Stop for good every process that runs inside; commands can still be run.
+
+        Returns:
+            Whether all of them are stopped. False where the backend cannot.
+        """
+        ...
+
     async def destroy(self) -> None:
         """Kill and remove everything. Idempotent."""
         ...

@@ -119,6 +119,15 @@ class UserBox:
         """Refuse: a one-shot sandbox has no place for a shell."""
         raise SandboxFault("bwrap-user has no terminal")
 
+    @property
+    def written(self) -> None:
+        """Nothing outlives a command."""
+        return
+
+    async def freeze(self) -> bool:
+        """There is nothing to stop between commands."""
+        return True
+
     async def destroy(self) -> None:
         """Nothing is left."""
 

@@ -1,0 +1,114 @@
+"""The sandbox's helper process: started, asked, and started anew when it is gone or silent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks._shared.sandbox.reply import Reply, send
+from tasks._shared.sandbox.spec import SandboxFault
+
+START_S = 60.0
+_TOP = str(Path(__file__).resolve().parents[3])
+
+
+class Helper:
+    """The process that forks every process of every `bwrap` sandbox.
+
+    When it dies, the sandboxes that live die with it; the next request starts another.
+    """
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._control: socket.socket | None = None
+        self._closed = False
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Start the process and wait until it serves.
+
+        Raises:
+            SandboxFault: it did not start; the message has its last words.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "tasks._shared.sandbox.zygote", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": _TOP},
+                stdin=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        self._control = ours
+        try:
+            hello = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 64), START_S)
+        except TimeoutError as error:
+            raise SandboxFault(f"the sandbox's helper said nothing for {START_S:.0f} s") from error
+        except OSError:
+            hello = b""
+        if hello != b"ready":
+            assert self._process.stderr is not None
+            reason = (await self._process.stderr.read()).decode("utf-8", "replace").strip()
+            raise SandboxFault(f"the sandbox's helper did not start: {reason[-500:]}")
+
+    async def ask(self, request: Mapping[str, Any], fds: Sequence[int]) -> Reply:
+        """Send one request with its descriptors; the answers come on the reply.
+
+        Raises:
+            SandboxFault: the helper is closed, or cannot be started anew.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                await self._send(request, [theirs.fileno(), *fds])
+        except BaseException:
+            ours.close()
+            raise
+        ours.setblocking(False)
+        return Reply(ours, self.kill)
+
+    async def _send(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
+        control = self._control
+        if control is None or self._closed:
+            raise SandboxFault("the sandbox backend is closed")
+        try:
+            await send(control, request, fds)
+        except SandboxFault:
+            async with self._starting:
+                if self._control is control and not self._closed:
+                    await self._leave()
+                    await self.start()
+            assert self._control is not None
+            await send(self._control, request, fds)
+
+    def kill(self) -> None:
+        """Kill a helper that does not answer; the next request starts another."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def close(self) -> None:
+        """End the process. Idempotent."""
+        self._closed = True
+        async with self._starting:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        control, self._control = self._control, None
+        process, self._process = self._process, None
+        if control is not None:
+            control.close()
+        if process is not None:
+            try:
+                await asyncio.wait_for(process.wait(), 5)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
