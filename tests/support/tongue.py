@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from harness.models.client import Call
@@ -11,9 +12,9 @@ from harness.types import Message, Reply
 
 @dataclass
 class Tongue:
-    """A model in this process whose replies are a function of the call."""
+    """A model in this process whose replies are a function of the call, which may have to be awaited."""
 
-    answer: Callable[[Call], str]
+    answer: Callable[[Call], str | Awaitable[str]]
     calls: list[Call] = field(default_factory=list)
     name: str = "tongue"
 
@@ -22,7 +23,8 @@ class Tongue:
 
     async def complete(self, call: Call) -> Reply:
         self.calls.append(call)
-        text = self.answer(call)
+        said = self.answer(call)
+        text = await said if inspect.isawaitable(said) else said
         choices = call.ask.choices
         choice = (choices.index(text) if text in choices else 0) if choices else None
         return Reply(text if choice is None else choices[choice], choice=choice)
