@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from contexts import samples_of, task_context
 
 from harness import data
+from harness.episode import BaseWorld
 from harness.models.client import Call, LiveEpisodes
 from harness.phase import Phase
 from harness.rollout import Setup, play
@@ -29,7 +30,7 @@ FIXTURE = data.resolve("alfworld", "fixture").path
 class Saboteur:
     """Plays the oracle's part, and before one of its answers does harm."""
 
-    answer: Callable[[Call], str]
+    answer: Callable[[Call], Awaitable[str]]
     harm: Callable[[Call], None]
     name: str = "saboteur"
 
@@ -38,7 +39,7 @@ class Saboteur:
 
     async def complete(self, call: Call) -> Reply:
         self.harm(call)
-        return Reply(self.answer(call))
+        return Reply(await self.answer(call))
 
 
 def context(work: Path) -> Context:
@@ -54,10 +55,10 @@ async def oracle(
 ) -> Attempt:
     player, live = TASK.oracle(ctx, sample), LiveEpisodes()
 
-    def answer(call: Call) -> str:
+    async def answer(call: Call) -> str:
         found = live.get("alfworld", sample.id, repeat)
         assert found is not None
-        return player.reply(found.observation)
+        return await player.reply(found.observation)
 
     model = Saboteur(answer, harm)
     setup = Setup(TASK.spec, world, model, live, oracle=lambda _: player)  # type: ignore[arg-type]
@@ -114,13 +115,14 @@ async def test_a_game_the_engine_cannot_load_is_no_score(tmp_path: Path) -> None
             "(define (problem broken)",
         )
 
-        class Broken:
-            capacity, fingerprint = world.capacity, world.fingerprint
-
+        class Broken(BaseWorld):
             async def episode(self, *arguments: object) -> object:
                 return episode
 
-        setup = Setup(TASK.spec, Broken(), Saboteur(lambda call: "", lambda call: None), LiveEpisodes())  # type: ignore[arg-type]
+        async def silence(call: Call) -> str:
+            return ""
+
+        setup = Setup(TASK.spec, Broken(), Saboteur(silence, lambda call: None), LiveEpisodes())  # type: ignore[arg-type]
         attempt = await asyncio.wait_for(play(setup, good, 0, Phase()), 120)
         assert (attempt.outcome, attempt.value) == ("infra_error", None)
         assert "raised" in attempt.error

@@ -13,8 +13,9 @@ import pytest_asyncio
 from contexts import samples_of, task_context
 from tongue import Tongue
 
-from harness import data, history, tokens
+from harness import data, tokens
 from harness.models.client import Call, LiveEpisodes
+from harness.needs import omission_notice
 from harness.phase import Phase
 from harness.rollout import Setup, play
 from harness.store import Attempt
@@ -38,7 +39,14 @@ class House:
 
     async def play(self, kind: str, answer: Callable[[Call], str]) -> tuple[Attempt, list[Call]]:
         model = Tongue(answer)
-        setup = Setup(TASK.spec, self.world, model, LiveEpisodes(), history=TASK.history(self.ctx))  # type: ignore[arg-type]
+        setup = Setup(
+            TASK.spec,
+            self.world,
+            model,  # type: ignore[arg-type]
+            LiveEpisodes(),
+            history=TASK.history(self.ctx),
+            notice=omission_notice(self.ctx),
+        )
         return await play(setup, self.samples[kind], 0, Phase()), model.calls
 
 

@@ -7,27 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Awaitable, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from tongue import Tongue
+from contract_bench import Bench, open_bench
 
-from harness import config, data, registry
-from harness.episode import Task, World
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
-from harness.types import Context, Observation, Pending, Profile, Reply, Row, Sample, Verdict
+from harness.attempts import Attempt
+from harness.models.client import Call
+from harness.types import Observation, Pending, Reply, Sample
 
-LINES = ("oracle", "silent", "hostile", "first", "early", "twice", "interleaved", "cancel", "replay")
 HOSTILE = {
     "empty": "",
     "blank": " \n\t ",
@@ -40,101 +31,12 @@ HOSTILE = {
 }
 
 
-@dataclass
-class Bench:
-    """One task on its fixture, its world open."""
-
-    task: Task
-    ctx: Context
-    world: World
-    samples: list[Sample]
-
-    async def play(self, sample: Sample, answer: Callable[[Call], str]) -> Attempt:
-        spec, history = self.task.spec, self.task.history(self.ctx)
-        setup = Setup(spec, self.world, Tongue(answer), LiveEpisodes(), history=history)  # type: ignore[arg-type]
-        return await play(setup, sample, 0, Phase())
-
-    async def oracle(self, sample: Sample) -> Attempt:
-        """Play with the oracle, which sees the observation the loop would leave for its server."""
-        oracle, live = self.task.oracle(self.ctx, sample), LiveEpisodes()
-        key = (self.task.spec.name, sample.id, 0)
-
-        def answer(call: Call) -> str:
-            found = live.get(*key)
-            assert found is not None
-            return await oracle.reply(found.observation)
-
-        setup = Setup(
-            self.task.spec,
-            self.world,
-            Tongue(answer),  # type: ignore[arg-type]
-            live,
-            oracle=lambda _: oracle,
-            history=self.task.history(self.ctx),
-        )
-        return await play(setup, sample, 0, Phase())
-
-    def value(self, attempt: Attempt, verdict: str = "Rating: [[10]]") -> float:
-        """The attempt's value; a judged one gets the same verdict on every question."""
-        assert attempt.outcome != "infra_error", attempt.error
-        if attempt.pending is not None:
-            verdicts = [Verdict(item.key, 0, verdict) for item in attempt.pending.items]
-            return self.task.resolve(self.ctx, attempt.pending, verdicts).value
-        assert attempt.value is not None
-        return attempt.value
-
-    def headline(self, attempts: Sequence[Attempt]) -> float:
-        rows = [Row(a.sample, a.repeat, a.outcome, self.value(a), a.metrics) for a in attempts]
-        number = self.task.aggregate(rows)[self.task.spec.metric]
-        return number * 100 if self.task.spec.unit == "percent" else number
-
-
-def missing_parts(task: Task) -> list[str]:
-    return [f"{need.name} {why}: {need.fix}" for need in task.spec.needs if (why := need.missing())]
-
-
-async def open_bench(name: str, profile: Profile, work: Path, stack: AsyncExitStack) -> Bench:
-    task = registry.load(name)
-    if lines := missing_parts(task):
-        message = "; ".join(lines)
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    found = data.resolve(name, "fixture")
-    ctx = Context(found.path, work, 1, config.options(task.spec, profile, {}), {}, profile, "fixture")
-    world = await stack.enter_async_context(task.world(ctx))
-    return Bench(task, ctx, world, list(task.samples(ctx, task.spec.splits[0])))
-
-
-TASKS = [pytest.param(name, marks=pytest.mark.xdist_group(f"contract-{name}")) for name in registry.names()]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=TASKS)
-async def bench(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Bench]:
-    async with AsyncExitStack() as stack:
-        yield await open_bench(request.param, "paper", tmp_path_factory.mktemp("work"), stack)
-
-
 def unless_excepted(bench: Bench, line: str) -> None:
     if line in bench.task.spec.excepts:
         pytest.skip(f"{bench.task.spec.name} excepts itself: {bench.task.spec.excepts[line]}")
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-async def test_exceptions_are_few_and_reasoned(bench: Bench):
-    excepts = bench.task.spec.excepts
-    assert len(excepts) <= 2
-    assert set(excepts) <= set(LINES)
-    assert all(len(reason) > 20 for reason in excepts.values())
-
-
-async def test_samples_are_stable_and_unique(bench: Bench):
-    spec = bench.task.spec
-    again = bench.task.samples(bench.ctx, spec.splits[0])
-    assert [s.id for s in again] == [s.id for s in bench.samples]
-    assert len({s.id for s in bench.samples}) == len(bench.samples) > 0
 
 
 async def test_oracle_reaches_its_ceiling(bench: Bench, tmp_path: Path):
@@ -148,11 +50,11 @@ async def test_oracle_reaches_its_ceiling(bench: Bench, tmp_path: Path):
         assert fixed.headline(attempts) == pytest.approx(spec.ceiling["fixed", "fixture"], abs=0.01)
 
 
-async def gathered(plays: Any, width: int = 8) -> list[Attempt]:
+async def gathered(plays: Iterable[Awaitable[Attempt]], width: int = 8) -> list[Attempt]:
     """Run attempts side by side, a bounded number at a time, in order."""
     gate = asyncio.Semaphore(width)
 
-    async def one(awaitable: Any) -> Attempt:
+    async def one(awaitable: Awaitable[Attempt]) -> Attempt:
         async with gate:
             return await awaitable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tasks.humaneval.score import Program
 from tasks.humaneval.world import HumanEvalWorld, open_world
 
 FIXTURE = Path(tasks.humaneval.__file__).parent / "fixture"
-Answer = Callable[[Sample, Observation], str]
+Answer = Callable[[Sample, Observation], Awaitable[str]]
 
 
 def context(data: Path, **options: Any) -> Context:
@@ -37,7 +37,7 @@ async def passed(ctx: Context, answer: Answer, *, first: int | None = None) -> l
         async with slots:
             episode = await world.episode(sample, {}, 0)
             observation = await episode.reset()
-            assert (await episode.step(Reply(answer(sample, observation)))).done
+            assert (await episode.step(Reply(await answer(sample, observation)))).done
             if (await episode.score()).value == 1:
                 found.append(sample.id)
             await episode.close()
@@ -53,7 +53,15 @@ async def passed(ctx: Context, answer: Answer, *, first: int | None = None) -> l
 
 
 def oracle(ctx: Context) -> Answer:
-    return lambda sample, observation: await TASK.oracle(ctx, sample).reply(observation)
+    return lambda sample, observation: TASK.oracle(ctx, sample).reply(observation)
+
+
+def always(text: str) -> Answer:
+    async def answer(sample: Sample, observation: Observation) -> str:
+        del sample, observation
+        return text
+
+    return answer
 
 
 @pytest.mark.parametrize("mode", ["completion", "chat"])
@@ -85,13 +93,13 @@ WORTHLESS = {
 
 @pytest.mark.parametrize("name", WORTHLESS)
 async def test_worthless_replies_pass_nothing_of_the_fixture(name: str) -> None:
-    assert await passed(context(FIXTURE), lambda *_: WORTHLESS[name]) == []
+    assert await passed(context(FIXTURE), always(WORTHLESS[name])) == []
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["pass", "empty", "exit 0"])
 async def test_worthless_replies_pass_nothing(name: str, mirror: Path) -> None:
-    assert await passed(context(mirror / "humaneval"), lambda *_: WORTHLESS[name]) == []
+    assert await passed(context(mirror / "humaneval"), always(WORTHLESS[name])) == []
 
 
 HOSTILE = {
@@ -114,7 +122,7 @@ async def test_hostile_programs_fail_and_nothing_else(name: str) -> None:
     ctx = context(FIXTURE, timeout_s=5.0)
     victim = samples_of(TASK, ctx, "test")[0].id
 
-    def answer(sample: Sample, observation: Observation) -> str:
+    async def answer(sample: Sample, observation: Observation) -> str:
         hostile = HOSTILE[name] if sample.id == victim else None
         return hostile or await TASK.oracle(ctx, sample).reply(observation)
 

@@ -45,7 +45,8 @@ def test_all_questions_with_stable_ids_in_subject_order(mirror: Path) -> None:
     assert len({s.id for s in samples}) == 14042
     assert samples[0].id == "test/abstract_algebra/0"
     assert samples[-1].id == "test/world_religions/170"
-    groups = [s.group for s in samples]
+    groups = [s.labels["subject"] for s in samples]
+    assert all(s.labels == TASK.old_labels(s.id, {}) and not s.cluster for s in samples)
     assert len(set(groups)) == 57
     assert groups == sorted(groups)
     counted = {letter: sum(s.data["answer"] == letter for s in samples) for letter in "ABCD"}

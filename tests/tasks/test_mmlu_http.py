@@ -38,7 +38,7 @@ async def played(ctx: Context, selector: str, samples: list[Sample]) -> list[Att
 
 def numbers(attempts: list[Attempt]) -> dict[str, float]:
     assert {attempt.outcome for attempt in attempts} == {"scored"}
-    rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics) for a in attempts]
+    rows = [Row(a.sample, 0, a.outcome, a.value or 0.0, a.metrics, a.labels) for a in attempts]
     return dict(TASK.aggregate(rows))
 
 
@@ -162,6 +162,7 @@ async def test_always_a_scores_the_share_of_a(mirror: Path, tmp_path: Path) -> N
     result = numbers(await played(ctx, always_a(tmp_path / "a.jsonl", samples), samples))
     assert result["accuracy"] == 3222 / 14042
     by_subject = {
-        subject: [s.data["answer"] == "A" for s in samples if s.group == subject] for subject in SUBJECTS
+        subject: [s.data["answer"] == "A" for s in samples if s.labels["subject"] == subject]
+        for subject in SUBJECTS
     }
     assert result["macro"] == pytest.approx(sum(sum(v) / len(v) for v in by_subject.values()) / 57)

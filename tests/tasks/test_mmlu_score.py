@@ -16,7 +16,7 @@ from tasks.mmlu.subjects import HENDRYCKS, PAPER, SUBJECTS
 
 
 def row(subject: str, index: int, value: float, **metrics: float) -> Row:
-    return Row(f"test/{subject}/{index}", 0, "scored", value, metrics)
+    return Row(str(index), 0, "scored", value, metrics, {"subject": subject})
 
 
 def test_two_maps_differ_in_anatomy_only(mirror: Path) -> None:

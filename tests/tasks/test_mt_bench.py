@@ -96,7 +96,7 @@ async def test_conversation_and_decoding_by_category(mirror: Path) -> None:
         "humanities": 0.1,
     }
     fixed = context(mirror / "mt_bench", "fixed")
-    assert fixed.options["max_new_tokens"] == 1024
+    assert fixed.options.max_new_tokens == 1024
 
 
 async def test_an_answer_that_is_missing_is_not_judged() -> None:

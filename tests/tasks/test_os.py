@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tasks.os import TASK, episode
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
 SEED = 11
-Player = Callable[[Observation], str]
+Player = Callable[[Observation], Awaitable[str]]
 
 
 def context(data: Path, profile: Profile = "paper", **options: object) -> Context:
@@ -50,7 +50,7 @@ async def play(world: World, sample: Sample, player: Player) -> tuple[Score, lis
         for _ in range(TASK.spec.limits.turns):
             if seen[-1].done:
                 break
-            seen.append(await one.step(Reply(player(seen[-1]))))
+            seen.append(await one.step(Reply(await player(seen[-1]))))
         score = await one.score()
         assert isinstance(score, Score)
         return score, seen
@@ -84,7 +84,11 @@ def bash(script: str) -> str:
 
 def scripted(replies: Sequence[str]) -> Player:
     rest = iter(replies)
-    return lambda _: next(rest, "Act: finish")
+
+    async def say(_: Observation) -> str:
+        return next(rest, "Act: finish")
+
+    return say
 
 
 def sample_of(ctx: Context, name: str) -> Sample:
