@@ -128,6 +128,8 @@ class Judge:
 
     async def _data_changed(self) -> str:
         """Whether the answer is right only for the data as the model left them."""
+        if not self._problem.repeatable:
+            return ""
         if await self._verdict(PAPER) and not await self._verdict(replace(PAPER, clean=True)):
             return "what the check reads"
         return ""
@@ -167,7 +169,7 @@ class Judge:
         if problem.match is not None:
             return scoring.matches(self._answer, problem.match)
         box = self._box
-        if rule.clean and self._question:
+        if rule.clean and self._question and self._problem.repeatable:
             if self._fresh is None:
                 self._fresh = await self._stack.enter_async_context(self._again())
             box = self._fresh

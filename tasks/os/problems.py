@@ -28,6 +28,11 @@ class Script:
     grader: str = ""
 
 
+_DRAWN = "urandom"
+_BY_TIME = "4/N225/0"
+"""Asks for the newest of a hundred files that are written within a few ticks of the clock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One problem.
@@ -47,6 +52,15 @@ class Problem:
     match: str | None = None
     checks: tuple[Script | None, ...] = ()
     example: Script | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether its first state is the same in every system: it neither draws bytes nor sorts by time."""
+        return self.id != _BY_TIME and not any(_DRAWN in script for script in self._made_by)
+
+    @property
+    def _made_by(self) -> tuple[str, ...]:
+        return (*(script.code for script in self.init), self.start)
 
 
 def load(folder: Path, split: str) -> list[Problem]:

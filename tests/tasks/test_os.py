@@ -179,7 +179,7 @@ async def test_the_clean_style_has_no_prompt(mirror: Path) -> None:
     _, seen = await observe(ctx, "4/Q19/0", [bash("true"), bash("echo x"), bash("printf y")])
     assert [observation.messages[0].content for observation in seen[1:-1]] == [
         "The output of the OS is empty.",
-        "The output of the OS:\n\nx\n",
+        "The output of the OS:\n\nx",
         "The output of the OS:\n\ny",
     ]
 

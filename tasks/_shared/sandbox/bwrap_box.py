@@ -218,7 +218,8 @@ class BwrapBox:
         request = self._entry(argv, {"TERM": "xterm", **env}, tty=True, user=0, rlimits={})
         reply = await self._backend.helper.ask(request, [self._inmate])
         try:
-            await reply.first()
+            if await reply.first():
+                raise Refused("the process died before it had its terminal")
             pid = (await reply.first())["pid"]
         except BaseException:
             for fd in reply.fds:

@@ -77,15 +77,16 @@ class Helper:
 
     async def _send(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
         control = self._control
-        if control is None or self._closed:
-            raise SandboxFault("the sandbox backend is closed")
-        try:
-            await send(control, request, fds)
-        except SandboxFault:
-            async with self._starting:
-                if self._control is control and not self._closed:
-                    await self._leave()
-                    await self.start()
+        if control is not None and not self._closed:
+            with contextlib.suppress(SandboxFault):
+                await send(control, request, fds)
+                return
+        async with self._starting:
+            if self._closed:
+                raise SandboxFault("the sandbox backend is closed")
+            if self._control is control:  # nobody else has started another meanwhile
+                await self._leave()
+                await self.start()
             assert self._control is not None
             await send(self._control, request, fds)
 
