@@ -15,12 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from contexts import samples_of, task_context
-
 from harness import data
 from harness.types import Context, Reply, Sample
 from tasks.alfworld import engine, game
 from tasks.alfworld.task import GAMES, LOGIC, TASK
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+
+from contexts import samples_of, task_context
 
 TARGET = 0.9
 TOLERANCE = 1.5

@@ -14,14 +14,16 @@ import time
 from pathlib import Path
 from statistics import median
 
-from contexts import samples_of, task_context
-
 from harness import data
 from harness.types import Sample
 from tasks.dbbench import session
 from tasks.dbbench.table import Content, quoted
 from tasks.dbbench.task import TASK
 from tasks.dbbench.world import DbWorld
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+
+from contexts import samples_of, task_context
 
 SAMPLES = 100
 TARGET = 2.0

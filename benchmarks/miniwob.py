@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # A script's own folder comes first on the path, where this file would hide the package of its name.
 sys.path[0] = str(ROOT)
+sys.path.append(str(ROOT / "tests" / "support"))
 
 from contexts import task_context  # noqa: E402
 

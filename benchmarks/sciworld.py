@@ -22,13 +22,15 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from contexts import samples_of, task_context
-
 from harness import data
 from harness.types import Context, Observation, Reply, Sample
 from tasks.sciworld import TASK
 from tasks.sciworld.oracle import SHIPPED
 from tasks.sciworld.world import SciWorld
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+
+from contexts import samples_of, task_context
 
 LIVE = 32
 MEMORY_MB = 110.0
