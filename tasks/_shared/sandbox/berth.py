@@ -28,6 +28,14 @@ class Berth:
         self._preparing = asyncio.ensure_future(preparing)
         self._taken = False
 
+    async def ready(self) -> bool:
+        """Wait until the process waits; False when it never will, as its helper died or was silent."""
+        try:
+            await asyncio.shield(self._preparing)
+        except SandboxFault:
+            return False
+        return True
+
     async def take(self, request: Mapping[str, Any], fds: Sequence[int]) -> Reply:
         """Tell the waiting process what sandbox to become; its answers come on the reply.
 

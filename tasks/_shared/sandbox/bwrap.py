@@ -55,7 +55,7 @@ class Bwrap:
 
     async def create(self, spec: BoxSpec) -> BwrapBox:
         """Make a sandbox and wait for the handshake of the process inside."""
-        berth, self._spare = self._spare or self._berth(), None
+        berth = await self._place()
         box = BwrapBox(self, spec, self._layout.group(berth.name, spec.caps), berth)
         self._boxes.add(box)
         try:
@@ -74,6 +74,14 @@ class Bwrap:
     def prepared(self) -> str:
         """Name of the control groups that wait for the next sandbox; empty when none do."""
         return self._spare.name if self._spare else ""
+
+    async def _place(self) -> Berth:
+        """The place that was prepared, or a new one where the helper failed meanwhile."""
+        spare, self._spare = self._spare, None
+        if spare is None or await spare.ready():
+            return spare or self._berth()
+        await self._layout.group(spare.name, Caps()).remove()
+        return self._berth()
 
     def _berth(self) -> Berth:
         self._number += 1
