@@ -27,6 +27,13 @@ class EnvironmentFault(InfraError):
     """The environment crashed or hung; the loop rebuilds the episode and replays its replies."""
 
 
+class MissingRecord(InfraError):
+    """A recording that is replayed holds no answer to a question: asking again would find none either.
+
+    It is not retried. Where an episode goes on without the answer, its task counts it as coverage.
+    """
+
+
 class EndpointError(InfraError):
     """No endpoint could answer before the request's deadline."""
 

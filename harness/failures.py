@@ -45,6 +45,9 @@ class Failures:
         if attempt.error.startswith("EndpointError"):
             self._endpoint += 1
             return "endpoint is dead" if self._endpoint >= DEAD_ENDPOINT else "leave"
+        if attempt.error.startswith("MissingRecord"):
+            self._row[attempt.task] = 0  # nothing is broken: the recording is what it is
+            return "leave"
         if self._row[attempt.task] >= DEAD_TASK:
             return "task is dead"
         return "again" if tries < TRIES else "leave"

@@ -83,6 +83,18 @@ class Reader(RunRecord):
         """Number of planned episodes by task."""
         return dict(self._rows("SELECT task, count(*) FROM plan GROUP BY task"))
 
+    def unrecorded(self, task: str) -> int:
+        """How many episodes of a task only ever failed for an answer that the replayed recording lacks."""
+        named = ("task", "version", "sample", "repeat")
+        same = " AND ".join(f"done.{column} = episode.{column}" for column in named)
+        found = self._first(
+            "SELECT count(*) FROM (SELECT DISTINCT version, sample, repeat FROM episode WHERE task = ?"
+            " AND final = 0 AND error LIKE 'MissingRecord:%'"
+            f" AND NOT EXISTS (SELECT 1 FROM episode AS done WHERE {same} AND done.final = 1))",
+            (task,),
+        )
+        return int(found[0]) if found else 0
+
     def pages(self, task: str = "", *, final_only: bool = False) -> Iterator[list[Stored]]:
         """Attempts in the order they were committed, a page at a time.
 

@@ -79,6 +79,7 @@ class _Said:
         world: what the task's world said of itself.
         judge: who judged, empty when nobody did.
         traits: what was noticed while it ran.
+        unrecorded: its episodes that failed for an answer that the replayed recording lacks.
     """
 
     config: Mapping[str, Any]
@@ -87,6 +88,7 @@ class _Said:
     world: _World
     judge: str
     traits: Sequence[str]
+    unrecorded: int
 
 
 def _read(reader: Reader, directory: Path) -> RunData:
@@ -142,6 +144,7 @@ def _said(reader: Reader, name: str, config: Mapping[str, Any], facts: Mapping[s
         _world(reader, name),
         str(judge["judge"]) if judge else "",
         cast("list[str]", reader.meta(f"traits/{name}") or []),
+        reader.unrecorded(name),
     )
 
 
@@ -155,7 +158,14 @@ def _fill(data: TaskData, collected: Collector, said: _Said, task: Task | None) 
     published = task.spec.paper_judge if task else ""
     if data.judge and published and data.judge != published:
         data.unlike = (*data.unlike, f"judged by {data.judge}, published by {published}")
-    data.notes = (*data.notes, *_notes(said), *collected.notes())
+    data.notes = (*data.notes, *_notes(said), *_coverage(data, said), *collected.notes())
+
+
+def _coverage(data: TaskData, said: _Said) -> list[str]:
+    if not said.unrecorded:
+        return []
+    covered = f"{data.planned - said.unrecorded}/{data.planned}"
+    return [f"the recording covers {covered} episodes: the others need an answer that it does not hold"]
 
 
 def _world(reader: Reader, name: str) -> _World:

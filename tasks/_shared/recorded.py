@@ -16,15 +16,16 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from harness.errors import DataError, MissingPart
-from tasks._shared.web import Answer, Request
+from harness.errors import DataError, MissingPart, MissingRecord
+from tasks._shared.web import Answer
 
 log = logging.getLogger(__name__)
 
 FORMAT = "agenttuning-harness answers 1"
 Mode = Literal["live", "cache", "record", "replay"]
+Question = Mapping[str, Any]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -35,12 +36,8 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
-class NoRecord(Exception):
-    """The snapshot holds no answer to this request."""
-
-
 class Answers:
-    """Answers by request; identical requests at the same time are asked once.
+    """Answers by question, which is any JSON object; the same question at the same time is asked once.
 
     Args:
         mode: `live` keeps nothing, `cache` reads and writes, `record` too and seals the file on close,
@@ -63,7 +60,7 @@ class Answers:
 
     async def get(
         self,
-        request: Request,
+        question: Question,
         ask: Callable[[], Awaitable[Answer]],
         *,
         lifetime: Callable[[Answer], float | None] = lambda answer: None,
@@ -71,23 +68,25 @@ class Answers:
         """Answer from the file, or ask and keep the answer.
 
         Args:
-            request: names the answer.
+            question: names the answer, its hash is the key. It holds all that decides the answer, among it
+                a `service`, and no secret.
             ask: asks the network; what it raises is not kept.
             lifetime: seconds a cached answer stays good, None for ever; a snapshot's never end.
 
         Raises:
-            NoRecord: replaying, and the snapshot does not have it.
+            MissingRecord: replaying, and the snapshot does not have it.
+            DataError: the question is no JSON.
         """
-        key = request_key(request)
+        key = question_key(question)
         if kept := self._kept(key):
             self.hits += 1
             return kept
         if self.mode == "replay":
             self.misses += 1
-            raise NoRecord(f"{request.service} {_plain(request)[:200]}")
+            raise MissingRecord(f"the snapshot has no answer to {_plain(question)[:200]}")
         flight = self._flying.get(key)
         if flight is None:
-            flight = self._flying[key] = _Flight(self._ask(key, request, ask, lifetime))
+            flight = self._flying[key] = _Flight(self._ask(key, question, ask, lifetime))
         try:
             return await flight.wait()
         finally:
@@ -115,7 +114,7 @@ class Answers:
     async def _ask(
         self,
         key: str,
-        request: Request,
+        question: Question,
         ask: Callable[[], Awaitable[Answer]],
         lifetime: Callable[[Answer], float | None],
     ) -> Answer:
@@ -128,8 +127,8 @@ class Answers:
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     key,
-                    request.service,
-                    _plain(request),
+                    str(question.get("service", "")),
+                    _plain(question),
                     answer.status,
                     zlib.compress(answer.body),
                     now,
@@ -169,9 +168,13 @@ class _Flight:
                 self._task.cancel()
 
 
-def request_key(request: Request) -> str:
-    """Hash what determines the answer: service, address, parameters and body; no headers, no secrets."""
-    return hashlib.sha256(_plain(request).encode("utf-8", "surrogatepass")).hexdigest()
+def question_key(question: Question) -> str:
+    """Hash a question; the order of its keys does not count.
+
+    Raises:
+        DataError: it is no JSON.
+    """
+    return hashlib.sha256(_plain(question).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def seal(file: sqlite3.Connection) -> str:
@@ -199,14 +202,11 @@ def content_hash(file: sqlite3.Connection) -> str:
     return digest.hexdigest()
 
 
-def _plain(request: Request) -> str:
-    facts = {
-        "service": request.service,
-        "url": request.url,
-        "params": dict(request.params),
-        "body": dict(request.body) if request.body is not None else None,
-    }
-    return json.dumps(facts, ensure_ascii=True, sort_keys=True)
+def _plain(question: Question) -> str:
+    try:
+        return json.dumps(question, ensure_ascii=True, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"a question to a recording must be JSON: {error}") from error
 
 
 def _open_growing(path: Path, mode: Mode) -> sqlite3.Connection:

@@ -45,6 +45,12 @@ class Request:
     polite: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def question(self) -> Mapping[str, Any]:
+        """What determines the answer, to record it by: service, address, parameters and body."""
+        body = dict(self.body) if self.body is not None else None
+        return {"service": self.service, "url": self.url, "params": dict(self.params), "body": body}
+
 
 @dataclass(frozen=True, slots=True)
 class Manners:

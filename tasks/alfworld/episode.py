@@ -51,15 +51,15 @@ class AlfWorldEpisode:
         parsed = action.parse(reply.text)
         if self._rules.marked_only and not (action.marked(reply.text) and parsed):
             self._invalid = True
-            return Observation(done=True, info={"raw": _plain(reply.text), "parsed": ""})
+            return Observation(done=True, info={"raw": reply.text[:LOGGED], "parsed": ""})
         choice = self._rules.choose(parsed, self._house.commands)
         feedback, won = await self._house.step(choice.command)
         turn = score.Turn(reply.text, parsed, choice.command, choice.bleu, feedback, won)
         self._turns.append(turn)
         info = {
-            "raw": _plain(turn.raw),
-            "parsed": _plain(parsed),
-            "executed": _plain(turn.executed),
+            "raw": turn.raw[:LOGGED],
+            "parsed": parsed[:LOGGED],
+            "executed": turn.executed[:LOGGED],
             "bleu": choice.bleu,
             "won": won,
         }
@@ -93,8 +93,3 @@ class AlfWorldEpisode:
 
     async def close(self) -> None:
         self._house.close()
-
-
-def _plain(text: str) -> str:
-    """A piece of a reply that any log can hold."""
-    return text[:LOGGED].encode(errors="replace").decode()

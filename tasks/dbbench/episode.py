@@ -59,16 +59,14 @@ class DbEpisode:
                 self._outcome = "model_error"
                 return Observation(done=True, info={"ended": "an Operation without SQL"})
             self._rounds += 1
-            sql = statement.encode(errors="replace").decode()
-            shown = await self._table.execute(sql)
+            shown = await self._table.execute(statement)
             said = text.strip()
-            info = {"sql": sql[:LOGGED], "shown": shown}
+            info = {"sql": statement[:LOGGED], "shown": shown}
             return Observation((Message("user", shown.strip()),), self._rules.ask, said=said, info=info)
         self._answer = scoring.final(text)
         if not scoring.FINAL.search(text):
             self._outcome = "limit" if self._rounds >= ROUNDS else "model_error"
-        plain = self._answer[:LOGGED].encode(errors="replace").decode()
-        return Observation(done=True, info={"answer": plain})
+        return Observation(done=True, info={"answer": self._answer[:LOGGED]})
 
     async def score(self) -> Score:
         data = self._sample.data

@@ -18,8 +18,6 @@ RULES = ("paper", "fixed")
 CORRECTED = {"std/225": "[('78500c9efefc0c4d1991c3c4123f2feb',)]"}
 """Hashes of the right final table where the stored one is wrong, by sample id (`fixed` only)."""
 
-_LONGEST = 100_000
-"""An answer longer than this is read as plain text: a parser's work must stay bounded."""
 
 _ACTION = re.compile(r"Action: (.*?)\n")
 _BLOCK = re.compile(r"```sql\n([\s\S]*?)\n```")
@@ -78,7 +76,7 @@ def _fixed(text: str, labels: Sequence[str]) -> bool:
     value = _literal(text)
     if value is None:
         try:
-            value = json.loads(text) if len(text) <= _LONGEST else text
+            value = json.loads(text)
         except (ValueError, RecursionError):
             value = text
     answers = list(value) if isinstance(value, list | tuple | set) else [value]
@@ -86,7 +84,7 @@ def _fixed(text: str, labels: Sequence[str]) -> bool:
 
 
 def _plain(value: Any) -> str:
-    text = str(value)[:_LONGEST].strip()
+    text = str(value).strip()
     try:
         return repr(float(text))
     except ValueError:
@@ -95,8 +93,6 @@ def _plain(value: Any) -> str:
 
 def _literal(text: str) -> Any:
     """Read a Python literal, or None; no name is looked up and nothing is called."""
-    if len(text) > _LONGEST:
-        return None
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

@@ -15,8 +15,6 @@ from tasks.hotpotqa.score import exact_match, value
 
 ASK = Ask(max_new_tokens=256, stop=("\n",))
 INVALID = "Invalid Action. Valid Actions are Lookup[<topic>] Search[<topic>] and Finish[<answer>]."
-LONGEST = 65_536
-"""Characters of a reply that are read; 256 tokens never make as many."""
 
 LONGEST_TOKEN = 128
 """No entry of the cl100k vocabulary is longer in bytes, so longer prompts need no counting."""
@@ -66,7 +64,7 @@ class HotpotEpisode:
         return self._begin_step()
 
     async def step(self, reply: Reply) -> Observation:
-        text = one_line(reply.text[:LONGEST].split("\n", 1)[0])
+        text = one_line(reply.text.split("\n", 1)[0])
         if self._plan is None:
             self._plan = text
             return self._begin_step()

@@ -13,9 +13,6 @@ from tasks.miniwob.prompts import Prompts
 from tasks.miniwob.protocol import Call, Ended, Protocol, Rules, Script, View
 from tasks.miniwob.score import success
 
-MAX_REPLY = 16_384
-"""Characters of a reply that are read: 512 tokens give fewer, and documents quote replies whole."""
-
 UNUSABLE: frozenset[Ended] = frozenset({"repairs", "verb", "miss"})
 """Endings for which the reply, not the page, is the reason."""
 
@@ -150,6 +147,5 @@ class WobEpisode:
 
 
 def _readable(text: str) -> str:
-    """A reply as the released scripts take it in, bounded, and free of halves of characters."""
-    text = text[:MAX_REPLY].partition("[INST]")[0].strip()
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """A reply as the released scripts take it in."""
+    return text.partition("[INST]")[0].strip()

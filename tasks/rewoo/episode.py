@@ -20,8 +20,6 @@ TOKENS = 256
 INPUT = 4000
 """Prompt tokens upstream lets the server keep, cutting on the left."""
 
-LONGEST = 65_536
-"""Characters of a reply that are read; 256 tokens never make as many, and grading more takes seconds."""
 
 JUDGE = Ask(max_new_tokens=32)
 
@@ -181,4 +179,4 @@ class RewooEpisode:
 
 def cut(reply: str) -> str:
     """End a reply where upstream did: at the next turn's mark."""
-    return reply[:LONGEST].split("[INST]", 1)[0].split("<|end_of_turn|>", 1)[0].strip()
+    return reply.split("[INST]", 1)[0].split("<|end_of_turn|>", 1)[0].strip()

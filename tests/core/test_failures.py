@@ -42,3 +42,9 @@ def test_the_same_failure_is_logged_three_times(caplog):
             failures.failed(broken(), 1)
         failures.failed(broken("RuntimeError: other"), 1)
     assert len(caplog.records) == 4
+
+
+def test_a_missing_record_is_not_tried_again_and_never_gives_a_task_up():
+    failures = Failures()
+    for _ in range(2 * DEAD_TASK):
+        assert failures.failed(broken("MissingRecord: the snapshot has no answer to x"), 1) == "leave"

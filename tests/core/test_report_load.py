@@ -275,3 +275,18 @@ def test_old_rows_that_have_no_labels_of_the_task_are_damaged_not_fatal(tmp_path
     assert [row.labels for row in data.rows] == [{"kind": "b"}]
     assert data.infra_error == 1
     assert any("sample 'c' repeat 0: its labels cannot be read from its name" in note for note in data.notes)
+
+
+def test_what_a_recording_lacks_is_reported_as_coverage(tmp_path):
+    store = make(tmp_path / "r", planned=4)
+    store.add(Attempt("absent_task", 1, "s0", 0, "scored", 1.0))
+    store.add(Attempt("absent_task", 1, "s1", 0, "infra_error", None, error="MissingRecord: no answer to x"))
+    store.add(Attempt("absent_task", 1, "s1", 0, "infra_error", None, error="MissingRecord: no answer to x"))
+    store.add(Attempt("absent_task", 1, "s2", 0, "infra_error", None, error="MissingRecord: no answer to y"))
+    store.add(Attempt("absent_task", 1, "s2", 0, "scored", 1.0))
+    store.add(Attempt("absent_task", 1, "s3", 0, "infra_error", None, error="EndpointError: down"))
+    store.close()
+    notes = load(str(tmp_path / "r")).tasks["absent_task"].notes
+    assert [note for note in notes if "recording" in note] == [
+        "the recording covers 3/4 episodes: the others need an answer that it does not hold"
+    ]

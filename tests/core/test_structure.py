@@ -32,9 +32,15 @@ def test_files_and_functions_keep_to_the_size_rule(root: Path):
     assert not long, "\n".join(long)
 
 
+INSIDE = {"tasks/humaneval/tester.py"}
+"""Programs that are only ever passed to an interpreter inside the sandbox, where they run a model's code."""
+
+
 def test_nothing_prints_and_nothing_evals(root: Path):
     found: list[str] = []
     for path in sources(root):
+        if path.relative_to(root).as_posix() in INSIDE:
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = node.func if isinstance(node, ast.Call) else None
             if isinstance(called, ast.Name) and called.id in ("print", "eval", "exec"):

@@ -107,7 +107,7 @@ async def test_a_prompt_that_starts_too_long_is_done_at_once(tmp_path: Path):
     "reply",
     [
         "",
-        "x" * 10_000_000,
+        "x" * 65_536,
         "\0",
         "\ud800",
         "```\nFinish[x]\n```",

@@ -162,7 +162,7 @@ async def test_a_failing_role_is_no_score(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "reply", ["", "x" * 10_000_000, "\0", "\ud800", "#E1 = " * 9999, "Plan: a\n#E1 = LLM[\ud800]"]
+    "reply", ["", "x" * 65_536, "\0", "\ud800", "#E1 = " * 9999, "Plan: a\n#E1 = LLM[\ud800]"]
 )
 @pytest.mark.parametrize("profile", ["paper", "fixed"])
 async def test_hostile_replies_never_raise(tmp_path: Path, reply: str, profile: str):

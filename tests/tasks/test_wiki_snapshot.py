@@ -10,8 +10,8 @@ import fakes_web as fakes
 import pytest
 from wiki_kit import live, pages
 
-from harness.errors import DataError, InfraError, MissingPart
-from tasks._shared.recorded import Answers, request_key
+from harness.errors import DataError, InfraError, MissingPart, MissingRecord
+from tasks._shared.recorded import Answers, question_key
 from tasks._shared.web import Answer, Request
 from tasks._shared.wiki.mediawiki import MediaWiki
 from tasks._shared.wiki.page import Miss, NotRecorded, Page
@@ -44,7 +44,7 @@ async def test_cancelling_one_waiter_leaves_the_others_their_answer():
         return Answer(200, b"{}")
 
     request = Request("wiki", "http://x")
-    first, second = (asyncio.create_task(answers.get(request, ask)) for _ in range(2))
+    first, second = (asyncio.create_task(answers.get(request.question, ask)) for _ in range(2))
     await asyncio.wait_for(begun.wait(), 5)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
@@ -67,13 +67,13 @@ async def test_a_flight_nobody_waits_for_is_cancelled_and_can_start_again():
         return Answer(200, b"[]")
 
     request = Request("wiki", "http://x")
-    task = asyncio.create_task(answers.get(request, hang))
+    task = asyncio.create_task(answers.get(request.question, hang))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await asyncio.wait_for(gone.wait(), 5)
-    assert await answers.get(request, ask) == Answer(200, b"[]")
+    assert await answers.get(request.question, ask) == Answer(200, b"[]")
 
 
 async def test_cache_serves_a_second_run_and_forgets_a_no(tmp_path: Path):
@@ -186,4 +186,24 @@ def test_secrets_and_manners_are_in_no_key():
         polite={"maxlag": "5"},
         secrets={"appid": "k"},
     )
-    assert request_key(plain) == request_key(secret)
+    assert question_key(plain.question) == question_key(secret.question)
+
+
+async def test_any_json_is_a_question_and_nothing_else_is(tmp_path: Path):
+    answers = Answers("record", tmp_path / "x.sqlite")
+
+    async def ask() -> Answer:
+        return Answer(200, b"7")
+
+    question = {"service": "graph", "query": ["a", {"b": None, "c": 1.5}], "deep": [[True]]}
+    assert (await answers.get(question, ask)).body == b"7"
+    assert (await answers.get(dict(reversed(question.items())), ask)).body == b"7"
+    assert (answers.asked, answers.hits) == (1, 1)
+    for wrong in ({"x": object()}, {"x": float("nan")}, {"x": b"bytes"}):
+        with pytest.raises(DataError, match="must be JSON"):
+            await answers.get(wrong, ask)
+    answers.close()
+    replayed = Answers("replay", tmp_path / "x.sqlite")
+    with pytest.raises(MissingRecord, match="no answer to"):
+        await replayed.get({"service": "graph", "query": []}, ask)
+    replayed.close()

@@ -51,13 +51,23 @@ class Helper:
         try:
             hello = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 64), START_S)
         except TimeoutError as error:
+            self.kill()
+            await self._leave()
             raise SandboxFault(f"the sandbox's helper said nothing for {START_S:.0f} s") from error
         except OSError:
             hello = b""
         if hello != b"ready":
-            assert self._process.stderr is not None
-            reason = (await self._process.stderr.read()).decode("utf-8", "replace").strip()
+            reason = await self._last_words()
+            await self._leave()
             raise SandboxFault(f"the sandbox's helper did not start: {reason[-500:]}")
+
+    async def _last_words(self) -> str:
+        assert self._process is not None and self._process.stderr is not None
+        self.kill()
+        said = b""
+        with contextlib.suppress(TimeoutError):
+            said = await asyncio.wait_for(self._process.stderr.read(1 << 16), 5)
+        return said.decode("utf-8", "replace").strip()
 
     async def ask(self, request: Mapping[str, Any], fds: Sequence[int]) -> Reply:
         """Send one request with its descriptors; the answers come on the reply.

@@ -110,12 +110,16 @@ async def send(channel: socket.socket, request: Mapping[str, Any], fds: Sequence
         with os.fdopen(memory, "wb", closefd=False) as file:
             file.write(json.dumps(request).encode())
         os.lseek(memory, 0, os.SEEK_SET)
-        while True:
-            try:
-                socket.send_fds(channel, [b"request"], [memory, *fds])
-                return
-            except BlockingIOError:
-                await asyncio.sleep(0.001)
+        async with asyncio.timeout(_ANSWER_S):
+            while True:
+                try:
+                    socket.send_fds(channel, [b"request"], [memory, *fds])
+                    return
+                except BlockingIOError:
+                    # Several may wait for this descriptor, and a loop wakes only one of them.
+                    await asyncio.sleep(0.001)
+    except TimeoutError as error:
+        raise SandboxFault(f"the sandbox's helper took no request for {_ANSWER_S:.0f} s") from error
     except OSError as error:
         raise SandboxFault(f"the sandbox's helper is gone: {error}") from error
     finally:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from tasks._shared.recorded import Answers, NoRecord
+from harness.errors import MissingRecord
+from tasks._shared.recorded import Answers
 from tasks._shared.web import Answer, Request, Web
 from tasks._shared.wiki.page import Found, Miss, NotRecorded, Page, Refused, unaskable
 
@@ -62,7 +63,7 @@ class MediaWiki:
             except _NoPage:
                 found = await self._query({"list": "search", "srprop": "", "srlimit": "10", "srsearch": term})
                 return Miss(_titles(found))
-        except NoRecord as error:
+        except MissingRecord as error:
             return NotRecorded(str(error))
         except _Odd as error:
             return Refused(str(error))
@@ -134,7 +135,7 @@ class MediaWiki:
             params={"format": "json", "action": "query", **params},
             polite={"maxlag": "5"},
         )
-        answer = await self._answers.get(request, lambda: self._ask(request), lifetime=_lifetime)
+        answer = await self._answers.get(request.question, lambda: self._ask(request), lifetime=_lifetime)
         content = _json(answer)
         if content is None or "error" in content:
             reason = content["error"] if content else f"HTTP {answer.status}"
@@ -146,7 +147,7 @@ class MediaWiki:
 
     async def _ask(self, request: Request) -> Answer:
         if self._web is None:
-            raise NoRecord(request.service)
+            raise MissingRecord(request.service)
         return await self._web.fetch(request, transient=_busy)
 
 

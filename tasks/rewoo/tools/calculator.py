@@ -13,8 +13,8 @@ import re
 import warnings
 from collections.abc import Callable
 
+from harness.errors import MissingRecord
 from harness.types import Ask, Chat
-from tasks._shared.recorded import NoRecord
 from tasks.rewoo.plan import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
 from tasks.rewoo.tools.model import Model
@@ -48,7 +48,7 @@ class Calculator:
             written, source = await self._model.ask(
                 chat, key, prompt, Ask(max_new_tokens=256, stop=(STOP,)), raw=True
             )
-        except NoRecord:
+        except MissingRecord:
             return Evidence(NOTHING, "replay", missed=True)
         return Evidence(answer(written), source)
 

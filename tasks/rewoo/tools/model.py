@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from harness.errors import ContextOverflow, InfraError
+from harness.errors import ContextOverflow, InfraError, MissingRecord
 from harness.types import Ask, Chat, Message
-from tasks._shared.recorded import Answers, NoRecord
+from tasks._shared.recorded import Answers
 from tasks._shared.web import Answer, Request
 from tasks.rewoo.plan import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
@@ -27,7 +27,7 @@ class Model:
         """Answer a prompt; returns the text and where it is from.
 
         Raises:
-            NoRecord: replaying, nothing recorded, and no model is bound.
+            MissingRecord: replaying, nothing recorded, and no model is bound.
             ToolError: the prompt does not fit the model.
             InfraError: the role failed.
         """
@@ -40,9 +40,9 @@ class Model:
             return await _live(chat, key, prompt, ask, raw=raw), "live"
         request = Request("llm", f"role:{ROLE}", body={"prompt": prompt, "stop": list(ask.stop)})
         try:
-            answer = await self._answers.get(request, live)
+            answer = await self._answers.get(request.question, live)
             source = self._answers.mode
-        except NoRecord:
+        except MissingRecord:
             if chat is None:
                 raise
             answer, source = await live(), "live"
@@ -61,7 +61,7 @@ class LLM:
         prompt = self._template.replace("{request}", text)
         try:
             answer, source = await self._model.ask(chat, key, prompt, Ask(max_new_tokens=512))
-        except NoRecord:
+        except MissingRecord:
             return Evidence(NOTHING, "replay", missed=True)
         return Evidence(answer.strip("\n"), source)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from harness.errors import InfraError
+from harness.errors import InfraError, MissingRecord
 from harness.types import Chat
-from tasks._shared.recorded import Answers, NoRecord
+from tasks._shared.recorded import Answers
 from tasks._shared.web import Answer, Request, Web
 from tasks.rewoo.plan import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
@@ -32,8 +32,8 @@ class Service:
         del key, chat
         request = self._request(text)
         try:
-            answer = await self._answers.get(request, lambda: self._ask(request))
-        except NoRecord:
+            answer = await self._answers.get(request.question, lambda: self._ask(request))
+        except MissingRecord:
             return Evidence(NOTHING, "replay", missed=True)
         if answer.status != 200:
             raise ToolError(f"HTTP {answer.status}")
@@ -41,7 +41,7 @@ class Service:
 
     async def _ask(self, request: Request) -> Answer:
         if self._web is None:
-            raise NoRecord(request.service)
+            raise MissingRecord(request.service)
         answer = await self._web.fetch(request, transient=self._broken)
         if self._refused(answer):
             raise InfraError(f"{request.service} refuses the key in {self.variable}: HTTP {answer.status}")
