@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tasks.rewoo.plan import NOTHING, Call, Grammar, Plan, fill
+from tasks.rewoo.plan import NOTHING, Call, Grammar, Plan, TooLong, fill
 from tasks.rewoo.tools.base import Evidence, ToolError
 
 Use = Callable[[Call, str], Awaitable[Evidence]]
@@ -103,7 +103,12 @@ async def _result(
 ) -> Result:
     if call.tool is None:
         return Result(call.name, "", call.text, call.text, "plan")
-    text = fill(call.text, evidence, rules.grammar)
+    try:
+        text = fill(call.text, evidence, rules.grammar)
+    except TooLong as error:
+        if not rules.errors_as_text:
+            raise ToolError(str(error)) from error
+        return Result(call.name, call.tool, "", f"{call.tool} failed: {error}", "error")
     if call.tool not in rules.known:
         return Result(call.name, call.tool, text, NOTHING, "unknown")
     if call.name not in allowed:

@@ -13,6 +13,15 @@ NOTHING = "No evidence found"
 Grammar = Literal["paper", "fixed"]
 
 _VARIABLE = re.compile(r"#E\d+")
+
+FILLED = 1_000_000
+"""Most characters of an input with its variables filled; no tool takes more than some thousands."""
+
+
+class TooLong(Exception):
+    """An input grows beyond all bounds when its variables are filled: the plan's own failure."""
+
+
 _BULLET = r"^\s*(?:[-*]\s+|\d+[.)]\s*)?"
 _FIXED_PLAN = re.compile(_BULLET + r"plan(?:\s*\d+)?\s*:", re.IGNORECASE)
 _FIXED_CALL = re.compile(_BULLET + r"#\s*E\s*(\d+)\s*[=:]\s*(.*)$", re.IGNORECASE)
@@ -67,15 +76,23 @@ def fill(text: str, evidence: Mapping[str, str], grammar: Grammar) -> str:
 
     Upstream replaces variable by variable, so that `#E1` also hits inside `#E10` and inside evidence
     filled in before; mended, all are replaced in one pass.
+
+    Raises:
+        TooLong: the result would have more than `FILLED` characters; an evidence that names itself doubles
+            at every variable.
     """
+    wanted = [name for name in _VARIABLE.findall(text) if name in evidence]
     if grammar == "fixed":
+        if len(text) + sum(len(evidence[name]) for name in wanted) > FILLED:
+            raise TooLong(f"with its variables filled, an input has more than {FILLED} characters")
         return _VARIABLE.sub(
             lambda match: f"[{evidence[match[0]]}]" if match[0] in evidence else match[0], text
         )
     filled = text
-    for variable in _VARIABLE.findall(text):
-        if variable in evidence:
-            filled = filled.replace(variable, f"[{evidence[variable]}]")
+    for variable in wanted:
+        if len(filled) + filled.count(variable) * len(evidence[variable]) > FILLED:
+            raise TooLong(f"with its variables filled, an input has more than {FILLED} characters")
+        filled = filled.replace(variable, f"[{evidence[variable]}]")
     return filled
 
 
@@ -143,7 +160,7 @@ def _read_fixed(text: str, tools: Sequence[str]) -> Plan:
         if _FIXED_PLAN.match(line):
             shown.append((line.strip(), []))
         elif match := _FIXED_CALL.match(line):
-            name = f"#E{int(match[1])}"
+            name = f"#E{match[1].lstrip('0') or '0'}"
             values[name] = match[2].strip()
             if shown and name not in shown[-1][1]:
                 shown[-1][1].append(name)

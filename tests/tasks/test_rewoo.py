@@ -172,6 +172,20 @@ async def test_hostile_replies_never_raise(tmp_path: Path, reply: str, profile: 
     assert len(seen) <= 3
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("profile", "outcome"), [("paper", "model_error"), ("fixed", None)])
+async def test_evidence_that_names_itself_does_not_fill_the_memory(
+    tmp_path: Path, profile: str, outcome: str | None
+):
+    ctx = context(TASK, FIXTURE, tmp_path, profile)
+    plan = "Plan: a\n#E1 = #E1#E1\nPlan: b\n#E2 = Google[" + "#E1" * 24 + "]"
+    score, _ = await play(TASK, ctx, sample(TASK, ctx, "gsm8k/00"), two(plan, "no"))
+    assert (scored(score).value, scored(score).outcome) == (0.0, outcome)
+    digits = f"Plan: a\n#E{'9' * 5000} = Google[x]"
+    score, _ = await play(TASK, ctx, sample(TASK, ctx, "gsm8k/00"), two(digits, "no"))
+    assert scored(score).value == 0.0
+
+
 async def test_the_longest_evidence_is_trimmed_instead_of_the_prompts_head(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path, "fixed")
     plan = f"Plan: a\n#E1 = {'long ' * 9000}\nPlan: b\n#E2 = short"
