@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.types import Ask, Observation, Reply, Score
-from tasks._shared.browser import BrowserPool, Tab
+from tasks._shared.browser import BrowserPool, NoAnswer, Tab
 from tasks.miniwob.actions import Action
 from tasks.miniwob.page import WobPage
 from tasks.miniwob.prompts import Prompts
 from tasks.miniwob.protocol import Call, Ended, Protocol, Rules, Script, View
 from tasks.miniwob.score import success
 
-UNUSABLE: frozenset[Ended] = frozenset({"repairs", "verb", "miss"})
+UNUSABLE: frozenset[Ended] = frozenset({"repairs", "verb", "miss", "stuck"})
 """Endings for which the reply, not the page, is the reason."""
 
 
@@ -115,10 +115,19 @@ class WobEpisode:
                 self.view = await self._act(event)
                 event = script.send(self.view)
         except StopIteration as stop:
-            self.ended = stop.value
-            self._now = Observation(done=True, info=self._facts("end"))
+            self._end(stop.value)
+            return
+        except NoAnswer:
+            # An xpath may compute for hours: that is the reply's doing, unless the browser is gone too.
+            if self._tab is None or not await self._tab.stuck():
+                raise
+            self._end("stuck")
             return
         self._now = self._observation(event)
+
+    def _end(self, why: Ended) -> None:
+        self.ended = why
+        self._now = Observation(done=True, info=self._facts("end"))
 
     async def _act(self, action: Action) -> View:
         assert self._page is not None

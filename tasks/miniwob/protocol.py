@@ -10,8 +10,8 @@ from tasks.miniwob.actions import Action, accepted, cut, parse, steps
 from tasks.miniwob.prompts import Prompts
 
 Stage = Literal["plan", "critique", "revise", "act", "ground", "repair"]
-Ended = Literal["page", "plan", "repairs", "verb", "miss"]
-"""Why an episode is over: the page decided, the plan ran out, or an instruction could not be used."""
+Ended = Literal["page", "plan", "repairs", "verb", "miss", "stuck"]
+"""Why it is over: the page decided, the plan ran out, an instruction was unusable or left the page stuck."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -348,6 +348,24 @@ async def test_an_empty_reply_is_asked_again_and_then_counts(world: WobWorld):
     assert (score.value, score.outcome, score.metrics["dropped_upstream"]) == (0, "model_error", 1)
 
 
+async def test_an_xpath_that_never_ends_is_the_models_failure(world: WobWorld):
+    """Counting all pairs of pairs of nodes takes Chromium longer than anybody waits."""
+    xpath = "//*[count(//*[count(//*[count(//*[count(//*[count(//*)>0])>0])>0])>0])>0]"
+    episode = await world.episode(sample("email-inbox"), {}, 1)
+    try:
+        observation = await episode.reset()
+        observation = await episode.step(Reply("1. Click on it."))
+        for _ in range(3):
+            if observation.done:
+                break
+            observation = await episode.step(Reply(f"clickxpath {xpath}"))
+        score = await episode.score()
+    finally:
+        await episode.close()
+    assert observation.done
+    assert (score.value, score.outcome, score.note) == (0.0, "model_error", "ended: stuck")
+
+
 async def test_the_packages_own_pages_play_too(mirror: Path, tmp_path: Path):
     ctx = context(mirror / "miniwob", tmp_path, variant="farama", trials=1)
     samples = samples_of(TASK, ctx, "test")

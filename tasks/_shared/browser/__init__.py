@@ -2,6 +2,6 @@
 
 from tasks._shared.browser.pool import BrowserPool
 from tasks._shared.browser.process import browser_need, find_browser
-from tasks._shared.browser.tab import BrowserSettings, Tab
+from tasks._shared.browser.tab import BrowserSettings, NoAnswer, Tab
 
-__all__ = ["BrowserPool", "BrowserSettings", "Tab", "browser_need", "find_browser"]
+__all__ = ["BrowserPool", "BrowserSettings", "NoAnswer", "Tab", "browser_need", "find_browser"]

@@ -21,6 +21,10 @@ _GONE = re.compile(
 )
 
 
+class NoAnswer(EnvironmentFault):
+    """A call took longer than it may; `Tab.stuck` tells whether the page alone is the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrowserSettings:
     """What all contexts of a pool have in common.
@@ -103,14 +107,40 @@ class Tab:
         except TimeoutError as error:
             if not clock.expired():
                 raise
-            what = "the page crashed" if self.crashed else f"the browser did not answer within {limit:g} s"
-            raise EnvironmentFault(what) from error
+            if self.crashed:
+                raise EnvironmentFault("the page crashed") from error
+            raise NoAnswer(f"the browser did not answer within {limit:g} s") from error
         except Error as error:
             if self.slot.down or self.crashed or _GONE.search(error.message):
                 raise EnvironmentFault(f"the browser is gone: {error.message.splitlines()[0]}") from error
             raise
         finally:
             self._clocks.discard(clock)
+
+    async def stuck(self) -> bool:
+        """Whether the page does not answer, given twice the usual time again, while its browser does.
+
+        Then what the page was told to do is the reason, and not the machine.
+        """
+        from playwright.async_api import Error
+
+        limit = self.owner.settings.call_s
+        try:
+            async with asyncio.timeout(2 * limit):
+                await self.page.evaluate("0")
+            return False
+        except Error:
+            return False
+        except TimeoutError:
+            pass
+        try:
+            async with asyncio.timeout(limit):
+                other = await self.slot.browser.new_context()
+                await (await other.new_page()).evaluate("0")
+                await other.close()
+        except (Error, TimeoutError):
+            return False
+        return not self.crashed
 
     def crash(self) -> None:
         """End the calls that wait for a page that crashed; the driver would leave them waiting."""
