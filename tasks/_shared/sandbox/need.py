@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from harness.data import cache_folder
 from harness.errors import MissingPart
 from harness.needs import Need
 from tasks._shared.sandbox.probe import open_sandbox
@@ -25,11 +26,13 @@ def sandbox_need(images: Images, choice: str, fix: str) -> Need:
         choice: `auto`, or the one backend wanted.
         fix: what to do when there is none.
     """
-    return Need("a sandbox", lambda: _trial(images, choice), fix)
+    return Need("a sandbox", lambda: _trial(images, choice, cache_folder()), fix)
 
 
 @cache
-def _trial(images: Images, choice: str) -> str | None:
+def _trial(images: Images, choice: str, built_in: Path) -> str | None:
+    del built_in  # where the images are, so that another cache folder gets a trial of its own
+
     async def opened() -> None:
         async with open_sandbox(images(), choice):
             pass
