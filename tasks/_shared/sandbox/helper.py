@@ -94,17 +94,23 @@ class Helper:
         async with self._starting:
             if self._closed:
                 raise SandboxFault("the sandbox backend is closed")
-            if self._control is control:  # nobody else has started another meanwhile
+            if self._control in (control, None):  # nobody else has started another meanwhile
                 await self._leave()
                 await self.start()
             assert self._control is not None
             await send(self._control, request, fds)
 
     def kill(self) -> None:
-        """Kill a helper that does not answer; the next request starts another."""
+        """Kill a helper that does not answer; the next request starts another.
+
+        Nothing more is sent to it: a request that reached it while it dies would be lost.
+        """
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
     async def close(self) -> None:
         """End the process. Idempotent."""
