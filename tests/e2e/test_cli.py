@@ -265,3 +265,13 @@ def test_lists_and_doctor_speak_for_every_task(harness):
     doctor = harness("doctor", "gsm8k")
     assert doctor.returncode == 2
     assert "fix: harness data pull gsm8k" in doctor.stdout
+
+
+def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path):
+    """As in `harness list tasks | head -0`."""
+    command = [sys.executable, "-m", "harness", "list", "tasks"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+        assert (process.wait(60), said) == (0, b"")
