@@ -64,10 +64,8 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     return next(iter(deque(pattern.finditer(text), maxlen=1)), None)
 
 
-def _decimal(found: re.Match[str]) -> Decimal | None:
+def _decimal(found: re.Match[str]) -> Decimal:
     digits = found["digits"].replace(",", "")
-    if len(digits) > MAX_DIGITS:
-        return None
     negative = (found["sign"] or found["inner"] or "+") in "-\u2212"
     return Decimal(digits).copy_negate() if negative else Decimal(digits)
 

@@ -24,7 +24,7 @@ def chosen(reply: Reply) -> str | None:
     """The letter of a reply, None when it named none."""
     if reply.choice is not None:
         return LETTERS[reply.choice] if 0 <= reply.choice < len(LETTERS) else None
-    text = reply.text[:16].strip()
+    text = reply.text.strip()
     return text if text in LETTERS else None
 
 

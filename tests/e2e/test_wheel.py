@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -38,9 +39,16 @@ def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return inside
 
 
+def alone() -> dict[str, str]:
+    """The environment without what would let Python find a checkout's packages before the wheel's."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def call(python: Path, tmp_path: Path, *words: str) -> str:
     command = [str(python), "-m", "harness", *words]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=alone(), capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -48,7 +56,13 @@ def call(python: Path, tmp_path: Path, *words: str) -> str:
 def test_it_is_the_wheel_that_runs(python: Path, tmp_path: Path, root: Path):
     where = "import harness, tasks; print(harness.__file__, tasks.__file__)"
     done = subprocess.run(
-        [python, "-c", where], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+        [python, "-c", where],
+        cwd=tmp_path,
+        env=alone(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert str(root) not in done.stdout
 

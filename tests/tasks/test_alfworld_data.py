@@ -113,6 +113,7 @@ def test_opening_alternates_and_prefixes_a_copy() -> None:
         assert opening == loaded.opening(kind)  # upstream's prefix piled up when a task object was used again
         assert opening[2].content.count(loaded.example.strip()) == 1
         # The first message is stripped when it is shown, behind the notice of its window.
+        assert opening[0].content == loaded.instruction
         assert all(message.content == message.content.strip() for message in opening[1:])
         assert [message.pin for message in opening] == ["", "", *["shot"] * (len(opening) - 2)]
 

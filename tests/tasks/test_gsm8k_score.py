@@ -43,7 +43,7 @@ from tasks.gsm8k import score
         ("The answer is 3</s>9", 9, "3"),
         ("Question: 1", None, None),
         ("", None, None),
-        ("9" * 4301, None, None),
+        ("9" * 4301, None, "9" * 4301),
         ("9" * 4300, int("9" * 4300), "9" * 4300),
     ],
 )

@@ -77,6 +77,7 @@ def test_generated_and_ranked_answers_are_told_apart() -> None:
         (Reply("whatever", choice=0), "A"),
         (Reply(" B\n"), "B"),
         (Reply("b"), None),
+        (Reply(f"B{' ' * 20}or C"), None),
         (Reply("A", choice=9), None),
         (Reply(""), None),
     ],
