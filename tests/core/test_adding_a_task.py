@@ -1,15 +1,13 @@
 """The page that shows how to add a benchmark is executed as it stands."""
 
 import json
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from command import harness
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +30,13 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def harness(site: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(site), "HARNESS_CACHE": str(cwd / "cache")}
-    env.pop("HARNESS_MIRROR", None)
-    command = [sys.executable, "-m", "harness", *words]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
-
-
 def test_the_benchmark_of_the_page_runs(site, tmp_path):
-    assert "guess" in harness(site, tmp_path, "list", "tasks").stdout
-    assert harness(site, tmp_path, "doctor", "guess", "--mirror", "fixture").returncode == 0
-    done = harness(
-        site, tmp_path, "run", "--model", "oracle", "--task", "guess", "--mirror", "fixture", "--out", "r"
-    )
+    assert "guess" in harness(tmp_path, "list", "tasks", site=site).stdout
+    assert harness(tmp_path, "doctor", "guess", "--mirror", "fixture", site=site).returncode == 0
+    words = ["run", "--model", "oracle", "--task", "guess", "--mirror", "fixture", "--out", "r"]
+    done = harness(tmp_path, *words, site=site)
     assert done.returncode == 0, done.stderr
-    report = json.loads(harness(site, tmp_path, "report", "r", "--format", "json").stdout)
+    report = json.loads(harness(tmp_path, "report", "r", "--format", "json", site=site).stdout)
     line = report["tasks"]["guess"]
     assert (line["score"], line["scored"]) == (100.0, 4)
     assert line["metrics"]["score_small"] == line["metrics"]["score_large"] == 1.0
@@ -55,17 +45,17 @@ def test_the_benchmark_of_the_page_runs(site, tmp_path):
 def test_the_splits_roles_and_options_of_the_page(site, tmp_path):
     (tmp_path / "mirror" / "guess").mkdir(parents=True)
     (tmp_path / "mirror" / "guess" / "practice.json").write_text("[50, 7]")
-    doctor = harness(site, tmp_path, "doctor", "guess", "--mirror", "mirror").stdout
+    doctor = harness(tmp_path, "doctor", "guess", "--mirror", "mirror", site=site).stdout
     assert "guess test: not ready" in doctor
     assert "guess practice: ready" in doctor
     words = ["run", "--model", "oracle", "--task", "guess", "--split", "practice", "--mirror", "mirror"]
-    refused = harness(site, tmp_path, *words, "--profile", "fixed", "--out", "r")
+    refused = harness(tmp_path, *words, "--profile", "fixed", "--out", "r", site=site)
     assert refused.returncode == 2
     assert "--role hinter=NAME@URL, or --set guess.hint=false" in refused.stderr
-    refused = harness(site, tmp_path, *words, "--set", "guess.turns=0", "--out", "r")
+    refused = harness(tmp_path, *words, "--set", "guess.turns=0", "--out", "r", site=site)
     assert refused.returncode == 2
     assert "from 1 to 20" in refused.stderr
-    done = harness(site, tmp_path, *words, "--profile", "fixed", "--role", "hinter=oracle", "--out", "r")
+    done = harness(tmp_path, *words, "--profile", "fixed", "--role", "hinter=oracle", "--out", "r", site=site)
     assert done.returncode == 0, done.stderr
     with sqlite3.connect(tmp_path / "r" / "run.sqlite") as store:
         kept = store.execute("select answer, target, labels, cluster from episode order by sample").fetchall()
@@ -75,14 +65,14 @@ def test_the_splits_roles_and_options_of_the_page(site, tmp_path):
 
 
 def test_its_data_is_asked_for(site, tmp_path):
-    done = harness(site, tmp_path, "run", "--model", "oracle", "--task", "guess")
+    done = harness(tmp_path, "run", "--model", "oracle", "--task", "guess", site=site)
     assert done.returncode == 2
     assert "write a JSON list of numbers from 1 to 100 to numbers.json" in done.stderr
     mirror = tmp_path / "mirror" / "guess"
     mirror.mkdir(parents=True)
     (mirror / "numbers.json").write_text("[50]")
     done = harness(
-        site, tmp_path, "run", "--model", "oracle", "--task", "guess", "--mirror", "mirror", "--out", "r"
+        tmp_path, "run", "--model", "oracle", "--task", "guess", "--mirror", "mirror", "--out", "r", site=site
     )
     assert done.returncode == 0, done.stderr
 
@@ -92,8 +82,8 @@ def test_a_binary_search_scores_what_the_page_says(site, tmp_path):
     lines = [json.dumps({"task": "guess", "sample": key, "replies": value}) for key, value in replies.items()]
     (tmp_path / "replies.jsonl").write_text("\n".join(lines))
     words = ["--samples", "test/0,test/1", "--mirror", "fixture", "--out", "r"]
-    done = harness(site, tmp_path, "run", "--model", "replay:replies.jsonl", "--task", "guess", *words)
+    done = harness(tmp_path, "run", "--model", "replay:replies.jsonl", "--task", "guess", *words, site=site)
     assert done.returncode == 0, done.stderr
-    report = json.loads(harness(site, tmp_path, "report", "r", "--format", "json").stdout)
+    report = json.loads(harness(tmp_path, "report", "r", "--format", "json", site=site).stdout)
     values = {e["sample"]: e["value"] for e in report["tasks"]["guess"]["episodes"]}
     assert values == {"test/0": pytest.approx(1 - 6 / 7), "test/1": 0.0}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import harness
 from packages import install
 
 TASK = """
@@ -101,20 +99,9 @@ def played(tmp_path: Path) -> tuple[list[str], sqlite3.Connection]:
     files = {"__init__.py": TASK, "data.toml": 'folder = "shop"\n', "fixture/none.json": "[]"}
     install(tmp_path / "site", "shop_bench", files, {"harness.tasks": {"shop": "shop_bench:TASK"}})
     log = tmp_path / "log"
-    places = os.pathsep.join(
-        part for part in (str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")) if part
-    )
-    env = {**os.environ, "PYTHONPATH": places, "SHOP_LOG": str(log)}
     words = ["run", "--model", "oracle", "--task", "shop", "--mirror", "fixture", "--out", "r", "--no-report"]
-    subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,  # one of three may fail in the infrastructure
-    )
+    done = harness(tmp_path, *words, site=tmp_path / "site", SHOP_LOG=str(log))
+    assert done.returncode == 0, done.stderr  # one of three may fail in the infrastructure
     return log.read_text().splitlines(), sqlite3.connect(tmp_path / "r" / "run.sqlite")
 
 

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command import harness
 
 WAVE_1 = Path(__file__).parent.parent / "core" / "wave1"
 TASKS = ("--task", "gsm8k", "--task", "mmlu", "--task", "mt_bench", "--limit", "4")
 RUN = ("run", "--model", "oracle", "--mirror", "fixture", *TASKS, "--no-report")
-
-
-def harness(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "HARNESS_CACHE": str(cwd / "cache")}
-    env.pop("HARNESS_MIRROR", None)
-    command = [sys.executable, "-m", "harness", *words]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
 class Judge(http.server.BaseHTTPRequestHandler):
