@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness import history
 from harness.attempts import Turn
 from harness.bodies import shared_prefix
+from harness.data import Notice
 from harness.types import Ask, Message, Observation, Reply
 
 Change = tuple[int, int, str]
@@ -16,7 +17,7 @@ Change = tuple[int, int, str]
 class Conversation:
     """What has been said since the context began, as the next prompt needs it."""
 
-    def __init__(self, policy: str, render: history.Render, notice: history.Notice | None = None) -> None:
+    def __init__(self, policy: str, render: history.Render, notice: Notice | None = None) -> None:
         from harness import tokens
 
         self._policy, counter = history.policy(policy, notice)

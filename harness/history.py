@@ -11,17 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.templates import ASKS
 from harness.types import Message
 
+if TYPE_CHECKING:
+    from harness.data import Notice
+
 Render = Callable[[Sequence[Message]], str]
 Count = Callable[[str], int]
 Policy = Callable[[Sequence[Message], Render, Count], Sequence[Message]]
-
-Notice = tuple[str, str]
-"""What the first message says of messages left out: the text before their number and after it."""
 
 _NAME = re.compile(
     r"segments-(?P<window>[1-9][0-9]*)(?P<verbatim>-verbatim)?"
@@ -88,7 +89,8 @@ def window(limit: int, notice: Notice | None) -> Policy:
             return messages
         head = messages[first]
         if notice is not None:
-            head = replace(head, content=f"{head.content}{notice[0]}{omitted}{notice[1]}")
+            before, after = notice
+            head = replace(head, content=f"{head.content}{before}{omitted}{after}")
         return [*messages[:first], head, *messages[start:]]
 
     return shown

@@ -8,11 +8,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.errors import HarnessError
-from harness.history import Notice
+from harness.history import takes_notice
 from harness.types import TaskConfig
+
+if TYPE_CHECKING:
+    from harness.data import Notice
 
 Stage = Literal["play", "judge"]
 
@@ -101,15 +104,8 @@ def variable(name: str, *, why: str, fix: str = "") -> Need:
 
 def core_data(name: str, cfg: TaskConfig) -> Need:
     """Need a file that several tasks use, such as the cl100k vocabulary."""
-
-    def missing() -> str | None:
-        try:
-            core_path(name, cfg)
-        except HarnessError as error:
-            return str(error)
-        return None
-
-    return Need(name, missing, "harness data pull core, or give the mirror that holds it")
+    fix = "harness data pull core, or give the mirror that holds it"
+    return Need(name, lambda: _lack(lambda: core_path(name, cfg)), fix)
 
 
 def core_path(name: str, cfg: TaskConfig) -> Path:
@@ -125,24 +121,28 @@ def core_path(name: str, cfg: TaskConfig) -> Path:
 
 def notice(cfg: TaskConfig) -> Need:
     """Need what a window says of the messages it leaves out."""
+    from harness import data
 
-    def missing() -> str | None:
-        try:
-            omission_notice(cfg)
-        except HarnessError as error:
-            return str(error)
-        return None
-
-    return Need("the window's notice", missing, "harness data prepare core --from AGENTTUNING")
+    fix = "harness data prepare core --from AGENTTUNING"
+    return Need("the window's notice", lambda: _lack(lambda: data.notice(cfg.data, cfg.source)), fix)
 
 
-def omission_notice(cfg: TaskConfig) -> Notice | None:
-    """What a window says of the messages it leaves out, for this configuration; None says nothing.
+def window_notice(policy: str, cfg: TaskConfig) -> Notice | None:
+    """What a policy says in the first message of those it left out; None says nothing.
 
     Raises:
         MissingPart: neither mirror nor cache has the texts.
         DataError: the texts are not the pinned ones, or the fixture's file is of another form.
     """
-    from harness.data.core import notice as stored
+    from harness import data
 
-    return stored(cfg.data, cfg.source)
+    return data.notice(cfg.data, cfg.source) if takes_notice(policy) else None
+
+
+def _lack(find: Callable[[], object]) -> str | None:
+    """Why something cannot be found; None when it is."""
+    try:
+        find()
+    except HarnessError as error:
+        return str(error)
+    return None

@@ -47,6 +47,11 @@ def text(value: str) -> str:
     for secret in _secrets:
         if secret in value:
             value = value.replace(secret, KEY)
+    return paired(value)
+
+
+def paired(value: str) -> str:
+    """Replace lone surrogates, which no JSON parser accepts."""
     return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.attempts import Attempt
 from harness.errors import InfraError
-from harness.models.wire import clean
+from harness.outside import paired
 from harness.types import Ask, Pending, Profile, Reply, Score, TaskSpec, Value
 
 Decoding = Literal["protocol", "greedy", "released"]
@@ -31,7 +31,7 @@ def as_sent(ask: Ask, decoding: Decoding, profile: Profile) -> Ask:
 
 def bounded(reply: Reply) -> Reply:
     """The reply as everything after this point sees it: no halves of characters, and not endless."""
-    text = clean(reply.text)
+    text = paired(reply.text)
     if len(text) > REPLY_CHARS:
         cut = f"reply cut at {REPLY_CHARS} characters"
         return replace(reply, text=text[:REPLY_CHARS], notes=(*reply.notes, cut))
@@ -83,4 +83,4 @@ def _check_range(score: Score, spec: TaskSpec) -> None:
 
 
 def _read(text: str) -> str:
-    return clean(text[:READ_CHARS])
+    return paired(text[:READ_CHARS])

@@ -16,9 +16,9 @@ from typing import Any, Literal, TypeVar
 from harness import seeds
 from harness.attempts import Attempt, CallRecord, Turn
 from harness.conversation import Conversation
+from harness.data import Notice
 from harness.episode import Episode, Oracle, World
 from harness.errors import ContextOverflow, EnvironmentFault, InfraError
-from harness.history import Notice
 from harness.models.client import Call, LiveEpisodes, Model
 from harness.phase import Phase
 from harness.results import Decoding, as_sent, bounded, facts, take
@@ -96,7 +96,7 @@ class _Player:
         self.oracle = setup.oracle(sample) if setup.oracle else None
         self._show_oracle(Observation())  # an episode may ask a role in its reset
         self.talk = Conversation(setup.history, self._prompt, setup.notice)
-        seed = seeds.derive(setup.seed, setup.spec.name, sample.id, repeat, "roles")
+        seed = seeds.derive(setup.seed, setup.spec.name, sample.id, repeat, "roles") if setup.roles else 0
         self.roles = EpisodeRoles(attempt, setup.roles, seed, setup.spec.suite, setup.deadline_s)
 
     async def run(self) -> None:

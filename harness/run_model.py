@@ -6,10 +6,8 @@ from contextlib import AbstractAsyncContextManager
 
 from harness.errors import MissingPart
 from harness.models.client import LiveEpisodes, Model, open_model
+from harness.models.limits import PER_ENDPOINT
 from harness.plan import RunRequest
-
-PER_ENDPOINT = 64
-"""Requests in flight per endpoint unless `--concurrency` says otherwise."""
 
 PREFETCH = 1.25
 """Live episodes per request in flight: environments reset while the model is busy with others."""

@@ -15,14 +15,13 @@ from harness.episode import World
 from harness.errors import StoreError
 from harness.failures import Failures
 from harness.heartbeat import heartbeat
-from harness.history import takes_notice
 from harness.jobs import Job, Jobs, ordered
 from harness.judge import CONCURRENCY
 from harness.judging import JudgeRequest, context, judge_stage
 from harness.locks import SiteLocks
 from harness.models.client import LiveEpisodes, Model
 from harness.models.roles import open_role, parse_role
-from harness.needs import omission_notice
+from harness.needs import window_notice
 from harness.phase import Phase
 from harness.plan import Plan, TaskPlan
 from harness.progress import Progress
@@ -133,7 +132,7 @@ class Runner:
         spec, request = plan.spec, self.plan.request
         ctx = context(plan.cfg, work / spec.name)
         policy = plan.task.history(ctx)
-        notice = omission_notice(ctx) if takes_notice(policy) else None
+        notice = window_notice(policy, ctx)
         jobs = (
             Job(sample, repeat)
             for sample in plan.samples

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Literal, get_args
+from typing import Any, Literal
 
 from harness.registry import nearest
 
@@ -116,14 +116,8 @@ def _read(folder: Traversable) -> dict[str, _Table]:
 
 
 def _new(name: str, table: _Table, folder: Traversable) -> Suite:
-    return Suite(
-        name,
-        tuple(table.tasks),
-        _choices(name, table, folder),
-        table.fixture,
-        table.overall or get_args(Rule)[0],
-        table.reference or "agenttuning",
-    )
+    given: dict[str, Any] = {key: told for key in ("overall", "reference") if (told := getattr(table, key))}
+    return Suite(name, tuple(table.tasks), _choices(name, table, folder), table.fixture, **given)
 
 
 def _joined(suite: Suite, table: _Table, folder: Traversable) -> Suite:

@@ -42,9 +42,8 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return _quiet()
     if isinstance(error, SystemExit):
-        if type(sys.stdout).__name__.endswith(
-            "PacifyFlushWrapper"
-        ):  # how click leaves when nobody reads any more
+        # How click leaves when nobody reads any more.
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
             return _quiet()
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness import outside
 from harness.models import wire
 from harness.models.catalog import Entry
 from harness.models.choices import Ranker
@@ -113,7 +114,7 @@ class BaseModel:
         text = call.raw
         if text is None:
             text = call.prompt or self.render(call.messages, call.suite, call.key.task)
-        return Prompt(wire.clean(text + call.ask.prefix), call.messages)
+        return Prompt(outside.paired(text + call.ask.prefix), call.messages)
 
     def reply(self, result: Result, text: str, **more: Any) -> Reply:
         """Build a reply with the facts of the request."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from harness import outside
 from harness.errors import InfraError, MissingPart, UsageError
 from harness.models import wire
 from harness.models.base import BaseModel
@@ -122,7 +123,7 @@ async def _remote(
     headers = wire.headers(call.key, call.role, call.part)
     episode = f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
     for start in range(0, len(call.texts), speech.most):
-        texts = [wire.clean(text) for text in call.texts[start : start + speech.most]]
+        texts = [outside.paired(text) for text in call.texts[start : start + speech.most]]
         body = msgspec.json.encode(speech.request(texts))
 
         async def attempt(endpoint: Endpoint, body: bytes = body, count: int = len(texts)) -> _Batch:

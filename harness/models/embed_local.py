@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from harness import outside
 from harness.errors import InfraError, MissingPart
-from harness.models import wire
 from harness.models.embed import Embed, Embedded, Embedder, vectors
 from harness.models.embed_wire import BATCH
 
@@ -37,7 +37,7 @@ class LocalEmbedder(Embedder):
         try:
             async with asyncio.timeout(call.deadline_s):
                 for start in range(0, len(call.texts), BATCH):
-                    texts = [wire.clean(text) for text in call.texts[start : start + BATCH]]
+                    texts = [outside.paired(text) for text in call.texts[start : start + BATCH]]
                     found += await loop.run_in_executor(self._thread, self._encode, texts)
         except TimeoutError as error:
             raise InfraError(f"{self.name} took over {call.deadline_s:g} s") from error

@@ -9,6 +9,9 @@ HEADROOM = 8
 """Slots left to other clients and to probes: TGI answers 429 at once beyond its limit."""
 
 UNKNOWN_START, UNKNOWN_CAP = 32, 256
+PER_ENDPOINT = 64
+"""Requests in flight per endpoint unless `--concurrency` says otherwise."""
+
 MOST = 4096
 """No server is believed to take more at a time, whatever it says."""
 

@@ -18,7 +18,7 @@ from harness.models.answers import Answer, Asked, NoReply, oracle, read_replay, 
 from harness.models.catalog import Entry
 from harness.models.client import LiveEpisodes
 from harness.models.records import decode, record, rows
-from harness.models.wire import clean
+from harness.outside import paired
 from harness.types import CallKey
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def _key(request: web.Request, prompt: str) -> Asked:
 
 
 def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    text = clean(text)
+    text = paired(text)
     finish = "eos_token"
     top: list[dict[str, Any]] = []
     if choices := _choices(record(sent.get("grammar"))):

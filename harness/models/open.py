@@ -14,6 +14,7 @@ from harness.models.catalog import Entry
 from harness.models.client import ORACLE_S, Call, Model, Options
 from harness.models.clock import Clock
 from harness.models.endpoint import Endpoint
+from harness.models.limits import PER_ENDPOINT
 from harness.models.openai import ChatModel, CompletionsModel
 from harness.models.pool import Pool
 from harness.models.probe import alive, describe, survey
@@ -23,8 +24,8 @@ from harness.templates import Template, names, template
 from harness.types import Profile, Reply
 
 log = logging.getLogger(__name__)
-_FILES, _PER_ENDPOINT = 48, 64
-"""Open files that everything but connections takes, and requests in flight when nothing bounds them."""
+_FILES = 48
+"""Open files that everything but connections takes."""
 
 
 async def connect(
@@ -97,7 +98,7 @@ def open_files(concurrency: int | None, endpoints: int) -> int | None:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES + 2 * (concurrency or _PER_ENDPOINT * endpoints)  # a loopback server holds the other end
+    wanted = _FILES + 2 * (concurrency or PER_ENDPOINT * endpoints)  # a loopback server holds the other end
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return concurrency
     allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)

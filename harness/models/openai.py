@@ -15,7 +15,7 @@ from harness.models.base import BaseModel, Check, Prompt, Result
 from harness.models.client import Call
 from harness.models.endpoint import Endpoint
 from harness.models.faults import Fault, Refused, describe, from_error
-from harness.models.records import KEPT, Body, Token, count, field, part, read, short, string
+from harness.models.records import ABSENT, KEPT, Body, Token, count, field, part, read, short, string
 from harness.types import Message
 
 _FINISH = {"stop": "eos_token", "eos": "eos_token", "abort": "abort"}
@@ -107,7 +107,7 @@ class ChatModel(CompletionsModel):
         """Write the conversation in the protocol's field."""
         del call
         return {
-            "messages": [{"role": m.role, "content": wire.clean(m.content)} for m in prompt.messages],
+            "messages": [{"role": m.role, "content": outside.paired(m.content)} for m in prompt.messages],
         }
 
     def alternatives(self, width: int) -> dict[str, Any]:
@@ -129,34 +129,30 @@ def translate(sent: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-_ABSENT = Raw(b"")
-
-
 class _Completion(Struct):
-    choices: Raw = _ABSENT
-    usage: Raw = _ABSENT
-    error: Raw = _ABSENT
+    choices: Raw = ABSENT
+    usage: Raw = ABSENT
 
 
 class _Choice(Struct):
-    text: Raw = _ABSENT
-    message: Raw = _ABSENT
-    finish_reason: Raw = _ABSENT
-    logprobs: Raw = _ABSENT
+    text: Raw = ABSENT
+    message: Raw = ABSENT
+    finish_reason: Raw = ABSENT
+    logprobs: Raw = ABSENT
 
 
 class _Message(Struct):
-    content: Raw = _ABSENT
+    content: Raw = ABSENT
 
 
 class _Usage(Struct):
-    prompt_tokens: Raw = _ABSENT
-    completion_tokens: Raw = _ABSENT
+    prompt_tokens: Raw = ABSENT
+    completion_tokens: Raw = ABSENT
 
 
 class _Logprobs(Struct):
-    content: Raw = _ABSENT
-    top_logprobs: Raw = _ABSENT
+    content: Raw = ABSENT
+    top_logprobs: Raw = ABSENT
 
 
 class _Alternative(Struct):

@@ -20,6 +20,9 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*+"|(-?\bInfinity\b|\bNaN\b)', re.DOTALL)
+ABSENT = msgspec.Raw(b"")
+"""A field that was not sent."""
+
 S = TypeVar("S")
 Body = bytes | bytearray | msgspec.Raw
 

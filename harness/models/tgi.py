@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from harness import outside
 from harness.errors import RequestRejected
 from harness.models import wire
 from harness.models.base import BaseModel, Check, Prompt, Result
@@ -48,7 +49,7 @@ class TgiModel(BaseModel):
 
     async def tokens(self, text: str, *, deadline_s: float = 60.0) -> list[int] | None:
         """Token ids of a prompt with the special tokens the server adds; None when it cannot say."""
-        sent = {"inputs": wire.clean(text), "parameters": {"max_new_tokens": 1, "do_sample": False}}
+        sent = {"inputs": outside.paired(text), "parameters": {"max_new_tokens": 1, "do_sample": False}}
         body = msgspec.json.encode(sent)
 
         async def attempt(endpoint: Endpoint) -> wire.Answer:

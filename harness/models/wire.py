@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from msgspec import Raw, Struct
 from harness import outside
 from harness.models.faults import Fault, from_error
 from harness.models.records import (
+    ABSENT,
     KEPT,
     Body,
     Token,
@@ -27,9 +27,7 @@ from harness.models.records import (
 from harness.types import Ask, CallKey, Value
 
 MAX_STOPS = 4
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _GREEDY_BELOW = 1e-4
-_ABSENT = Raw(b"")
 _SEEDS = 1 << 64
 _ERROR = 1 << 16
 _SLACK = 64
@@ -50,11 +48,6 @@ class Answer:
     """Alternatives to the first generated token."""
     prefill: Sequence[Token] = ()
     detailed: bool = True
-
-
-def clean(text: str) -> str:
-    """Replace lone surrogates, which no JSON parser on the other side accepts."""
-    return _SURROGATE.sub("\ufffd", text)
 
 
 def parameters(
@@ -112,28 +105,28 @@ def _header(value: str) -> str:
 
 
 class _Details(Struct):
-    finish_reason: Raw = _ABSENT
-    generated_tokens: Raw = _ABSENT
-    input_length: Raw = _ABSENT
-    seed: Raw = _ABSENT
-    prefill: Raw = _ABSENT
-    top_tokens: Raw = _ABSENT
+    finish_reason: Raw = ABSENT
+    generated_tokens: Raw = ABSENT
+    input_length: Raw = ABSENT
+    seed: Raw = ABSENT
+    prefill: Raw = ABSENT
+    top_tokens: Raw = ABSENT
 
 
 class _StreamToken(Struct):
-    text: Raw = _ABSENT
-    special: Raw = _ABSENT
+    text: Raw = ABSENT
+    special: Raw = ABSENT
 
 
 class _Said(Struct):
     """An answer of /generate or an event of /generate_stream: what is read of it, each field as sent."""
 
-    generated_text: Raw = _ABSENT
-    details: Raw = _ABSENT
-    token: Raw = _ABSENT
-    top_tokens: Raw = _ABSENT
-    error: Raw = _ABSENT
-    error_type: Raw = _ABSENT
+    generated_text: Raw = ABSENT
+    details: Raw = ABSENT
+    token: Raw = ABSENT
+    top_tokens: Raw = ABSENT
+    error: Raw = ABSENT
+    error_type: Raw = ABSENT
 
     def refuse(self, where: str) -> None:
         """Raise what an error inside a 200 stands for."""

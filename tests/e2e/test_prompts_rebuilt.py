@@ -13,9 +13,8 @@ from tongue import Tongue
 from harness import registry, transcript
 from harness.attempts import Attempt
 from harness.data import FIXTURE, resolve
-from harness.history import takes_notice
 from harness.models.client import Call, LiveEpisodes
-from harness.needs import omission_notice
+from harness.needs import window_notice
 from harness.phase import Phase
 from harness.rollout import Setup, play
 from harness.store import Store
@@ -49,7 +48,7 @@ async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[
             live=LiveEpisodes(),
             roles=roles,
             history=policy,
-            notice=omission_notice(ctx) if takes_notice(policy) else None,
+            notice=window_notice(policy, ctx),
         )
         attempt = await play(setup, samples_of(task, ctx)[0], 0, Phase())
     assert attempt.outcome != "infra_error", attempt.error

@@ -15,9 +15,8 @@ from tongue import Tongue
 from harness import data, registry
 from harness.attempts import Attempt
 from harness.episode import Oracle, Task, World
-from harness.history import takes_notice
 from harness.models.client import Call, LiveEpisodes
-from harness.needs import omission_notice
+from harness.needs import window_notice
 from harness.phase import Phase
 from harness.rollout import Setup, play
 from harness.types import Context, Profile, Row, Sample, Score, TaskConfig, Verdict
@@ -45,7 +44,7 @@ class Bench:
             live or LiveEpisodes(),
             oracle=(lambda _: oracle) if oracle else None,
             history=policy,
-            notice=omission_notice(self.ctx) if takes_notice(policy) else None,
+            notice=window_notice(policy, self.ctx),
             profile=self.ctx.profile,
         )
         return await play(setup, sample, 0, Phase())

@@ -15,7 +15,6 @@ from tongue import Tongue
 
 from harness import data, tokens
 from harness.models.client import Call, LiveEpisodes
-from harness.needs import omission_notice
 from harness.phase import Phase
 from harness.rollout import Setup, play
 from harness.store import Attempt
@@ -45,7 +44,7 @@ class House:
             model,  # type: ignore[arg-type]
             LiveEpisodes(),
             history=TASK.history(self.ctx),
-            notice=omission_notice(self.ctx),
+            notice=data.notice(self.ctx.data, self.ctx.source),
         )
         return await play(setup, self.samples[kind], 0, Phase()), model.calls
 
@@ -211,7 +210,7 @@ async def test_the_window_drops_what_the_spec_says(house: House) -> None:
     said = list(calls[0].messages)
     head = prompts.load(FIXTURE, "agenttuning").opening("cool")[0].content
     assert said[0].content == head.strip() != head
-    before, after = omission_notice(house.ctx) or ("", "")
+    before, after = data.notice(house.ctx.data, house.ctx.source) or ("", "")
     assert before
     cut = 0
     for call, following in zip(calls, [*calls[1:], None], strict=True):
