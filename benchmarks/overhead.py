@@ -19,8 +19,8 @@ from statistics import median
 
 from support.running import fixed_latency_server
 
-IN_FLIGHT, DELAY_S = 128, 0.05
-CPU_TARGET, WALL_TARGET, GRACE = 3.0, 1.3, 1.5
+IN_FLIGHT, DELAY_S = 128, 0.2
+CPU_TARGET, WALL_TARGET, GRACE = 2.6, 1.3, 1.5
 PAIRS = 5
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from harness.store import Store
 
 TOLERATED = 0.01
@@ -16,19 +14,8 @@ def tolerated(planned: int) -> int:
 
 def incomplete_tasks(store: Store) -> list[str]:
     """Tasks of a run that have no headline: not everything was tried, or too much of it failed."""
-    planned = Counter(item.task for item in store.planned())
-    final: Counter[str] = Counter()
-    failed: dict[str, set[object]] = {}
-    done: set[object] = set()
-    for attempt in store.attempts():
-        if attempt.final:
-            final[attempt.item.task] += 1
-            done.add(attempt.item)
-        else:
-            failed.setdefault(attempt.item.task, set()).add(attempt.item)
-    lines: list[str] = []
-    for task, count in planned.items():
-        infra = len(failed.get(task, set()) - done)
-        if final[task] + infra < count or infra > tolerated(count) or final[task] == 0:
-            lines.append(task)
-    return lines
+    return [
+        task
+        for task, (planned, final, failed) in store.progress().items()
+        if final + failed < planned or failed > tolerated(planned) or final == 0
+    ]

@@ -208,8 +208,9 @@ class LockTable:
     def give(self, entry: Entry) -> None:
         """Give a job's names back."""
         self._alone -= entry.alone
-        self._sharers.subtract(entry.shared)
-        self._sharers += Counter()
+        if entry.shared:
+            self._sharers.subtract(entry.shared)
+            self._sharers += Counter()  # drops those that are down to 0
         self.sites.give(entry.names)
 
     def _free(self, entry: Entry) -> bool:

@@ -42,6 +42,8 @@ REBUILDS = 2
 CLOSE_S = 30.0
 """An episode that takes longer to close is abandoned; its world still owns the processes."""
 
+_NOTHING = Observation()
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -94,7 +96,7 @@ class _Player:
         self.seen: list[str] = []
         self.environment_s = 0.0
         self.oracle = setup.oracle(sample) if setup.oracle else None
-        self._show_oracle(Observation())  # an episode may ask a role in its reset
+        self._show_oracle(_NOTHING)  # an episode may ask a role in its reset
         self.talk = Conversation(setup.history, self._prompt, setup.notice)
         seed = seeds.derive(setup.seed, setup.spec.name, sample.id, repeat, "roles") if setup.roles else 0
         self.roles = EpisodeRoles(attempt, setup.roles, seed, setup.spec.suite, setup.deadline_s)
@@ -188,12 +190,7 @@ class _Player:
         """Await the environment under its deadline; the clock of the episode runs only here."""
         began = time.monotonic()
         try:
-            waits_for = work.send(None)
-        except StopIteration as done:
-            return done.value  # it never waited, as question tasks do: a timer would cost more than the step
-        try:
-            async with asyncio.timeout(limit_s):
-                return await _rest(work, waits_for)
+            return await within(limit_s, work)
         except TimeoutError as error:
             raise EnvironmentFault(f"{self.phase.name} took over {limit_s:g} s") from error
         finally:
@@ -265,10 +262,25 @@ class _Player:
         if episode is None:
             return
         try:
-            async with asyncio.timeout(CLOSE_S):
-                await episode.close()
+            await within(CLOSE_S, episode.close())
         except Exception as error:
             log.warning("%s %s did not close: %r", self.setup.spec.name, self.sample.id, error)
+
+
+async def within(limit_s: float, work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine for at most so many seconds.
+
+    One that never waits, as a question task's do not, gets no timer, which would cost more than its work.
+
+    Raises:
+        TimeoutError: the time is over, or the coroutine raised one.
+    """
+    try:
+        waits_for = work.send(None)
+    except StopIteration as done:
+        return done.value
+    async with asyncio.timeout(limit_s):
+        return await _rest(work, waits_for)
 
 
 @types.coroutine

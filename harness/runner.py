@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,9 @@ class Runner:
             if Item(spec.name, spec.version, sample.id, repeat) in remaining
         )
 
-        async def play_one(world: World, job: Job, phase: Phase) -> bool:
-            setup = Setup(
+        @lru_cache(maxsize=1)
+        def setup_in(world: World) -> Setup:
+            return Setup(
                 spec=spec,
                 world=world,
                 model=model,
@@ -155,6 +157,9 @@ class Runner:
                 seed=request.seed,
                 deadline_s=request.deadline_s,
             )
+
+        async def play_one(world: World, job: Job, phase: Phase) -> bool:
+            setup = setup_in(world)
             restored = "" if world.replayable else await self._restore(setup, job, phase)
             if isinstance(restored, Attempt):
                 return self._finished(restored, job)

@@ -26,6 +26,14 @@ _INSERT = (
     " target, last)"
     " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
+_ATTEMPT = (
+    "EXISTS(SELECT 1 FROM episode WHERE final = {} AND task = plan.task AND version = plan.version"
+    " AND sample = plan.sample AND repeat = plan.repeat)"
+)
+_PROGRESS = (
+    "SELECT task, COUNT(*), SUM(ended), SUM(failed AND NOT ended) FROM"
+    f" (SELECT task, {_ATTEMPT.format(1)} AS ended, {_ATTEMPT.format(0)} AS failed FROM plan) GROUP BY task"
+)
 _TURN = "episode, role, n, key, parent, prefix, body"
 
 
@@ -104,6 +112,10 @@ class Store(RunRecord):
                 r[0], Item(*r[1:5]), bool(r[5]), r[6], r[7], json.loads(r[8]), r[9], r[10], pending,
                 r[12], r[13], r[14], r[15], labels, r[17], r[18], r[19],
             )  # fmt: skip
+
+    def progress(self) -> dict[str, tuple[int, int, int]]:
+        """How many items of each task are planned, have their final attempt, and have only failed."""
+        return {row[0]: row[1:] for row in self._rows(_PROGRESS)}
 
     def final_items(self) -> set[Item]:
         """Items that have their final attempt."""

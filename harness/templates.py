@@ -215,4 +215,6 @@ def _compile(source: str) -> Any:
         lstrip_blocks=True,
         extensions=["jinja2.ext.loopcontrols"],
     )
-    return environment.from_string(source, globals={"raise_exception": _refuse})
+    compiled = environment.from_string(source, globals={"raise_exception": _refuse})
+    compiled.globals = dict(compiled.globals)  # Jinja's chain of maps is copied with every rendering, slowly
+    return compiled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from harness.attempts import CallRecord, Turn
@@ -32,7 +32,7 @@ def packed(turn: Turn, prompt: str, before: CallRecord | None, start: int) -> di
     if turn.said is not None:
         found["said"] = finder.find(turn.said)
     if turn.messages:
-        found["messages"] = [_message(message, finder) for message in turn.messages]
+        found["messages"] = finder.messages(turn.messages)
     if turn.raw is not None:
         prefix = turn.ask.prefix if turn.ask is not None else ""
         found["raw"] = 1 if turn.raw + prefix == prompt else turn.raw
@@ -79,6 +79,27 @@ class _Finder:
     def __init__(self, prompt: str, start: int) -> None:
         self._prompt, self._at = prompt, start
 
+    def messages(self, messages: Sequence[Message]) -> list[list[Any]]:
+        """Role, text and, where there is one, the pin of each message.
+
+        A task with many examples brings twenty with its every question, hence `find`'s first case once more.
+        """
+        found: list[list[Any]] = []
+        prompt, start = self._prompt, self._at
+        for message in messages:
+            text = message.content
+            length = len(text)
+            if length < SHORT:
+                place: Text = text
+            elif (at := prompt.find(text, start)) >= 0:
+                place, start = [at, length], at + length
+            else:
+                self._at = start
+                place, start = self.find(text), self._at
+            found.append([message.role, place, message.pin] if message.pin else [message.role, place])
+        self._at = start
+        return found
+
     def find(self, text: str) -> Text:
         """Where a text stands; templates strip white space around it, which is counted apart."""
         if len(text) < SHORT:
@@ -102,11 +123,6 @@ def _text(text: Any, prompt: str) -> str:
     at, length, *around = text
     core = prompt[at : at + length]
     return around[0] + core + around[1] if around else core
-
-
-def _message(message: Message, finder: _Finder) -> list[Any]:
-    parts: list[Any] = [message.role, finder.find(message.content)]
-    return [*parts, message.pin] if message.pin else parts
 
 
 def _read(parts: list[Any], prompt: str) -> Message:

@@ -102,12 +102,13 @@ class BaseModel:
         prompt = self.prompt(call)
         if call.ask.choices:
             reply = await self._ranker.choose(call, prompt)
-        else:
-            result = await self.generate(call, prompt, {})
-            text, stopped = wire.cut(result.answer.text, (*call.ask.stop, *self.entry.stop))
-            finish = "stop_sequence" if stopped else result.answer.finish_reason
-            reply = self.reply(result, text, finish_reason=finish)
-        return replace(reply, latency_s=time.monotonic() - started, notes=(*self._notes(call), *reply.notes))
+            notes = (*self._notes(call), *reply.notes)
+            return replace(reply, latency_s=time.monotonic() - started, notes=notes)
+        result = await self.generate(call, prompt, {})
+        text, stopped = wire.cut(result.answer.text, (*call.ask.stop, *self.entry.stop))
+        finish = "stop_sequence" if stopped else result.answer.finish_reason
+        waited_s = time.monotonic() - started
+        return self.reply(result, text, finish_reason=finish, latency_s=waited_s, notes=self._notes(call))
 
     def prompt(self, call: Call) -> Prompt:
         """Assemble what is to be answered."""

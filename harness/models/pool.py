@@ -125,8 +125,11 @@ class Pool:
     ) -> tuple[R, Endpoint]:
         if self._gate is None:
             return await self._attempt(key, attempt, trace)
-        with self._queueing(trace.deadline):
-            await self._gate.acquire()
+        if self._gate.locked():
+            with self._queueing(trace.deadline):
+                await self._gate.acquire()
+        else:
+            await self._gate.acquire()  # at once
         try:
             return await self._attempt(key, attempt, trace)
         finally:
