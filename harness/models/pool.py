@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 from harness.errors import ContextOverflow, EndpointError, RequestRejected
@@ -125,11 +125,8 @@ class Pool:
     ) -> tuple[R, Endpoint]:
         if self._gate is None:
             return await self._attempt(key, attempt, trace)
-        if self._gate.locked():
-            with self._queueing(trace.deadline):
-                await self._gate.acquire()
-        else:
-            await self._gate.acquire()  # at once
+        with self._queueing(trace.deadline) if self._gate.locked() else nullcontext():
+            await self._gate.acquire()
         try:
             return await self._attempt(key, attempt, trace)
         finally:
