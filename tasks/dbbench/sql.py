@@ -91,6 +91,11 @@ def reserved(sql: str) -> str | None:
     return None
 
 
+def is_xa(statement: str) -> bool:
+    """Whether a statement is of a distributed transaction, which would outlive its session."""
+    return next((token.word for token in tokens(statement)), "") == "XA"
+
+
 def syntax_error(near: str) -> str:
     """MySQL's error 1064 as its Python connector prints it."""
     return (

@@ -111,7 +111,7 @@ async def test_three_failures_in_a_row_eject_and_health_brings_back():
 
 async def test_an_endpoint_that_returns_with_another_model_stays_out():
     async with FaultServer(reply=say) as well, FaultServer(reply=say) as ill, open_at(well, ill) as model:
-        ill.healthy = False  # or it is back in the pool, with the right model, before this test changes the model
+        ill.healthy = False  # or it is back in the pool before this test changes the model
         ill.default = Behaviour(503, b"down", "text/plain")
         await asyncio.gather(*(model.complete(call(f"test/{n}")) for n in range(40)))
         assert not model.pool.endpoints[1].healthy
