@@ -59,11 +59,11 @@ def bare(url: str, prompts: list[str]) -> tuple[float, float]:
 
 def harness(url: str, directory: Path, requests: int) -> tuple[float, float, list[str]]:
     """CPU and wall of a whole run from its first episode on, and the prompts it sent."""
-    from harness import plan as planning
-    from harness.plan import RunRequest
-    from harness.progress import PlainProgress
-    from harness.resume import open_store
-    from harness.runner import Runner
+    from harness.running import plan as planning
+    from harness.running.plan import RunRequest
+    from harness.running.progress import PlainProgress
+    from harness.running.resume import open_store
+    from harness.running.runner import Runner
 
     class Clock(PlainProgress):
         def start(self, planned: dict[str, int], done: dict[str, int]) -> None:

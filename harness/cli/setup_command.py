@@ -11,7 +11,7 @@ from typing import cast
 
 import click
 
-from harness import registry
+from harness.catalog import registry
 from harness.errors import HarnessError, UsageError
 
 log = logging.getLogger("harness.setup")

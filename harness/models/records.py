@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from harness import outside
+from harness.models import outside
 
 MOST = 1 << 31
 """No count a server tells (tokens, requests) is as large as this."""

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness import stats, suites
-from harness.completeness import tolerated
-from harness.judge import metric_name
-from harness.report import reference
+from harness.catalog import suites
+from harness.catalog.suites import Rule, Suite
+from harness.report import reference, stats
 from harness.report.columns import OUTCOMES, outcomes
 from harness.report.model import Aggregate, Normalize, Report, RunData, SuiteLine, TaskData, TaskLine
-from harness.suites import Rule, Suite
+from harness.storage.attempts import metric_name
+from harness.storage.completeness import tolerated
 
 FLAGGED = 0.98
 """Below this share of counted episodes a task is left out of means."""

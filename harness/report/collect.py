@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from harness.reader import Stored
 from harness.report.columns import CODES, Columns
+from harness.storage.reader import Stored
 from harness.types import Outcome, Row
 
 OldLabels = Callable[[str, Mapping[str, float]], Mapping[str, str]]

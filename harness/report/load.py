@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from harness import registry
+from harness.catalog import registry
 from harness.episode import BaseTask, Task
 from harness.errors import StoreError, UsageError
-from harness.reader import Reader, Texts
 from harness.report import reference
 from harness.report.collect import Collector
 from harness.report.model import Aggregate, RunData, TaskData
+from harness.storage.reader import Reader, Texts
 from harness.types import Mean, Source, Unit
 from harness.types.options import declared
 

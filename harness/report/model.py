@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.reader import Texts
+from harness.catalog.suites import Rule
 from harness.report.columns import told
-from harness.suites import Rule
+from harness.storage.reader import Texts
 from harness.types import Row, Source, Statistic, Unit
 
 Normalize = Literal["none", "gpt4", "agenttuning", "model"]

@@ -17,10 +17,10 @@ import pytest
 from contexts import samples_of, task_context
 
 from harness import data
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import Call, LiveEpisodes
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage.store import Attempt
 from harness.types import Context, Reply, Sample
 from tasks.dbbench import server as servers
 from tasks.dbbench.task import TASK

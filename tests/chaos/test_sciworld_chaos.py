@@ -17,10 +17,11 @@ from contexts import samples_of, task_context
 from harness import data
 from harness.episode import BaseOracle, Oracle
 from harness.errors import EnvironmentFault
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage.store import Attempt
 from harness.types import Context, Observation, Reply, Sample
 from tasks.sciworld import TASK
 from tasks.sciworld.gateway import ENTRY

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import config, registry, suites
+from harness.catalog import registry, suites
 from harness.errors import UsageError
-from harness.manifest import config_hash, differing, directory_name
+from harness.running import config
+from harness.storage.manifest import config_hash, differing, directory_name
 from harness.types import NoOptions, Profile, Sample, option
 from harness.types.options import declared
 

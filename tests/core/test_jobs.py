@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.jobs import Job, Jobs, ordered
-from harness.phase import Phase
-from harness.scheduler import Budget, Lane, Scheduler
+from harness.running.jobs import Job, Jobs, ordered
+from harness.running.phase import Phase
+from harness.running.scheduler import Budget, Lane, Scheduler
 from harness.types import Capacity, Sample
 
 

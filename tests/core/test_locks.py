@@ -15,13 +15,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import rundir
 from harness.errors import UsageError
-from harness.jobs import Job, Jobs
-from harness.locks import SiteLocks
-from harness.phase import Phase
-from harness.scheduler import Budget, Lane, Scheduler
-from harness.scratch import scratch
+from harness.running.jobs import Job, Jobs
+from harness.running.phase import Phase
+from harness.running.scheduler import Budget, Lane, Scheduler
+from harness.running.scratch import scratch
+from harness.running.site_locks import SiteLocks
+from harness.storage import rundir
 from harness.types import Capacity, Sample
 
 SITE = "site:http://shop.example:7770"
@@ -29,7 +29,7 @@ SITE = "site:http://shop.example:7770"
 HOLD_SITE = """
 import sys
 from pathlib import Path
-from harness.locks import SiteLocks
+from harness.running.site_locks import SiteLocks
 locks = SiteLocks("first-run", Path(sys.argv[1]))
 names = [sys.argv[2]]
 assert locks.take([], names) if sys.argv[3] == "shared" else locks.take(names, [])
@@ -40,14 +40,14 @@ locks.give(names)
 HOLD_RUN = """
 import sys
 from pathlib import Path
-from harness import rundir
+from harness.storage import rundir
 with rundir.hold(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
 HOLD_SCRATCH = """
 import sys
-from harness.scratch import scratch
+from harness.running.scratch import scratch
 with scratch("harness-test-") as folder:
     (folder / "task").mkdir()
     (folder / "task" / "file").write_text("x")
@@ -57,7 +57,7 @@ with scratch("harness-test-") as folder:
 NEW = """
 import sys
 from pathlib import Path
-from harness import rundir
+from harness.storage import rundir
 sys.stdin.readline()
 print(rundir.new(Path(sys.argv[1])))
 """

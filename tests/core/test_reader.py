@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import reader as reading
 from harness.errors import StoreError
-from harness.reader import Reader, Texts
-from harness.store import Attempt, Item, Store
+from harness.storage import reader as reading
+from harness.storage.reader import Reader, Texts
+from harness.storage.store import Attempt, Item, Store
 
 WAVE_1 = Path(__file__).parent / "wave1"
 

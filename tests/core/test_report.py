@@ -14,7 +14,7 @@ from harness.report import reference
 from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
 from harness.report.render import render
-from harness.stats import interval, wilson
+from harness.report.stats import interval, wilson
 from harness.types import Mean, Row
 
 # specs/scores.md §1, as printed in the paper

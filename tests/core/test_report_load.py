@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import registry
+from harness.catalog import registry
+from harness.catalog.suites import find as find_suite
 from harness.errors import StoreError, UsageError
 from harness.report.build import build
 from harness.report.load import FILE, find, load
 from harness.report.render import render
-from harness.store import Attempt, Item, Store
-from harness.suites import find as find_suite
+from harness.storage.store import Attempt, Item, Store
 from harness.types import Ask, JudgeAsk, Pending
 
 WAVE_1 = Path(__file__).parent / "wave1"

@@ -4,11 +4,11 @@ from statistics import fmean
 
 import pytest
 
+from harness.catalog.suites import find
 from harness.episode import BaseTask
 from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
 from harness.report.render import render
-from harness.suites import find
 from harness.types import Mean, Row, TaskSpec
 
 HELD_IN = list(find("held-in").tasks)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness import rollout
 from harness.episode import BaseWorld
 from harness.errors import ContextOverflow, EndpointError, EnvironmentFault
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
+from harness.models.api import Call, LiveEpisodes
+from harness.running import rollout
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
 from harness.types import Ask, Chat, Limits, Message, Observation, Reply, Sample, Score, TaskSpec
 
 ASK = Ask(8)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.store import Attempt, Item, Store
+from harness.storage.store import Attempt, Item, Store
 
 ITEM = Item("webarena", 1, "12", 0)
 
@@ -50,7 +50,7 @@ def test_what_has_begun_is_known_after_a_kill(tmp_path: Path):
     program = f"""
 import os, signal
 from pathlib import Path
-from harness.store import Store, Item
+from harness.storage.store import Store, Item
 store = Store(Path({str(path)!r}))
 store.commit_later(lambda commit: None)
 store.begin(Item("webarena", 1, "12", 0))

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.jobs import Job, Jobs
-from harness.phase import Phase
-from harness.scheduler import Admission, Budget, Lane, Scheduler
+from harness.running.jobs import Job, Jobs
+from harness.running.phase import Phase
+from harness.running.scheduler import Admission, Budget, Lane, Scheduler
 from harness.types import Capacity, Sample
 
 TICKS = 5

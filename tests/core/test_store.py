@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.attempts import Turn
-from harness.bodies import Bodies, shared_prefix
 from harness.errors import StoreError
-from harness.store import Attempt, CallRecord, Item, Store
+from harness.storage.attempts import Turn
+from harness.storage.bodies import Bodies, shared_prefix
+from harness.storage.store import Attempt, CallRecord, Item, Store
 from harness.types import Ask, JudgeAsk, Message, Pending, Score
 
 ANY = st.characters()
@@ -103,7 +103,7 @@ def test_a_full_disk_stops_and_keeps_what_was_committed(tmp_path: Path):
     """A file-size limit in a child process stands in for the full disk: the write really fails."""
     program = f"""
 import resource, signal
-from harness.store import Store, Attempt, CallRecord
+from harness.storage.store import Store, Attempt, CallRecord
 from harness.errors import StoreError
 import os
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.store import Attempt, Item, Store
+from harness.storage.store import Attempt, Item, Store
 
 
 def truncated(path: Path) -> None:
@@ -99,7 +99,7 @@ def as_a_stranger(path: Path, readonly: bool) -> str:
 import os, sys
 from pathlib import Path
 from harness.errors import StoreError
-from harness.store import Store
+from harness.storage.store import Store
 import zstandard
 if os.geteuid() == 0:
     os.setgroups([])

@@ -63,7 +63,7 @@ def test_help_imports_nothing_heavy():
 
 
 def test_listing_tasks_imports_no_environment():
-    listing = "from harness import registry\nfor name in registry.names(): registry.load(name)"
+    listing = "from harness.catalog import registry\nfor name in registry.names(): registry.load(name)"
     assert not imported_by(listing) & {
         "pandas",
         "numpy",

@@ -10,14 +10,15 @@ import pytest
 from contexts import samples_of, task_context
 from tongue import Tongue
 
-from harness import registry, transcript
-from harness.attempts import Attempt
+from harness.catalog import registry
 from harness.data import FIXTURE, resolve
-from harness.models.client import Call, LiveEpisodes
+from harness.models.api import Call, LiveEpisodes
 from harness.needs import window_notice
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Store
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage import transcript
+from harness.storage.attempts import Attempt
+from harness.storage.store import Store
 from harness.types import Message
 
 CHATTER = "I look around me and think about what to do next in this place. " * 12

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import config
 from harness.episode import Task
+from harness.running import config
 from harness.types import Context, Profile, Sample, Source, TaskConfig
 
 

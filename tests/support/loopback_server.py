@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from harness import judge
 from harness.models.roles import BoundChat, RoleSpec, open_role
+from harness.running import judge
 
 
 @asynccontextmanager

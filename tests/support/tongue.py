@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from harness.models.client import Call
+from harness.models.api import Call
 from harness.types import Message, Reply
 
 

@@ -12,13 +12,14 @@ import pytest
 from contexts import task_context
 from tongue import Tongue
 
-from harness import data, registry
-from harness.attempts import Attempt
+from harness import data
+from harness.catalog import registry
 from harness.episode import Oracle, Task, World
-from harness.models.client import Call, LiveEpisodes
+from harness.models.api import Call, LiveEpisodes
 from harness.needs import window_notice
-from harness.phase import Phase
-from harness.rollout import Setup, play
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage.attempts import Attempt
 from harness.types import Context, Profile, Row, Sample, Score, TaskConfig, Verdict
 
 Answer = Callable[[Call], str | Awaitable[str]]

@@ -14,10 +14,10 @@ from contexts import samples_of, task_context
 from tongue import Tongue
 
 from harness import data, tokens
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import Call, LiveEpisodes
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from harness.worker import Launch, Worker
 from tasks.alfworld import game, prompts

@@ -14,10 +14,10 @@ import pytest_asyncio
 from contexts import samples_of, task_context
 
 from harness import data
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import Call, LiveEpisodes
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage.store import Attempt
 from harness.types import Context, Message, Profile, Reply, Row, Sample
 from tasks.dbbench import session
 from tasks.dbbench import world as worlds

@@ -11,10 +11,11 @@ from aiohttp import web
 from contexts import samples_of, task_context
 from loopback_server import serving
 
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage.store import Attempt
 from harness.types import Context, Profile, Reply, Row, Sample, Score
 from tasks.mmlu import TASK
 from tasks.mmlu.subjects import SUBJECTS

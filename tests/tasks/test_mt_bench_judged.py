@@ -16,11 +16,12 @@ from aiohttp import web
 from contexts import samples_of, task_context
 from loopback_server import judging
 
-from harness import judge
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Store
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running import judge
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage.store import Store
 from harness.types import Context, Pending, Profile, Reply, Sample, Verdict
 from tasks.mt_bench import TASK
 

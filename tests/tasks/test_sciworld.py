@@ -16,10 +16,11 @@ from contexts import samples_of, task_context
 
 from harness import data, history, tokens
 from harness.errors import EnvironmentFault
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running.phase import Phase
+from harness.running.rollout import Setup, play
+from harness.storage.store import Attempt
 from harness.types import Context, Message, Observation, Profile, Reply, Row, Sample
 from tasks.sciworld import TASK, prepare
 from tasks.sciworld.episode import SciWorldEpisode
@@ -182,7 +183,7 @@ def test_a_cap_per_task(mirror: Path) -> None:
 FIRST = """
 import asyncio, sys
 from pathlib import Path
-from harness import config
+from harness.running import config
 from harness.types import Context
 from tasks.sciworld import TASK
 

@@ -11,12 +11,13 @@ import pytest
 from aiohttp import web
 from loopback_server import serving
 
-from harness.attempts import Attempt
 from harness.episode import BaseOracle
 from harness.errors import InfraError, MissingPart, UsageError
-from harness.models.client import LiveEpisodes, open_model
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
 from harness.models.roles import BoundChat, open_role, parse_role
-from harness.rolechats import EpisodeRoles
+from harness.running.rolechats import EpisodeRoles
+from harness.storage.attempts import Attempt
 from harness.types import Ask, CallKey, Message, Observation
 
 EPISODE = CallKey("teval", "plan/0", 0, 0)

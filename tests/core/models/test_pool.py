@@ -11,11 +11,12 @@ from pool_simulation import Done, Simulation
 from virtual_time import run
 
 from harness.errors import EndpointError, MissingPart, UsageError
-from harness.models.client import Call, Options, open_model
-from harness.models.endpoint import Endpoint
-from harness.models.faults import Fault
-from harness.models.limits import Limit, cap_for
-from harness.models.pool import Pool
+from harness.models.api import Call, Options
+from harness.models.connect import open_model
+from harness.models.pool.endpoint import Endpoint
+from harness.models.pool.faults import Fault
+from harness.models.pool.limits import Limit, cap_for
+from harness.models.pool.pool import Pool
 from harness.types import Ask, CallKey, Message
 
 

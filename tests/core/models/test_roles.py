@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 from fault_server import Behaviour, FaultServer, error
 
-from harness.attempts import Attempt
 from harness.episode import BaseOracle
 from harness.errors import InfraError, UsageError
-from harness.models.client import LiveEpisodes, open_model
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
 from harness.models.roles import BoundChat, RoleSpec, open_role, parse_role
-from harness.rolechats import EpisodeRoles
+from harness.running.rolechats import EpisodeRoles
+from harness.storage.attempts import Attempt
 from harness.types import Ask, CallKey, Message, Observation
 
 EPISODE = CallKey("rewoo", "hotpot_qa/00", 0, 0)
