@@ -16,7 +16,7 @@ from harness.models.clients.choices import grammar, read_alternatives
 from harness.models.clients.probe import from_info
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.faults import Fault, classify
-from harness.models.records import decode, record, rows, short
+from harness.models.untrusted import decode, record, rows, short
 from harness.running.readiness import Finding
 from harness.templates import template
 from harness.types import Ask, CallKey, Message

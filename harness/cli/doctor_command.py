@@ -48,10 +48,10 @@ def command(
         good &= _show(f"model {model}", doctor_model(model, endpoints, client=client))
     from harness.checks.tasks import doctor_task
     from harness.models.roles import parse_role
-    from harness.running import config
+    from harness.running import selection
 
     names = tasks or (() if model else registry.names())
-    chosen = config.settings(settings, names)
+    chosen = selection.settings(settings, names)
     bound = frozenset(parse_role(text).role for text in roles)
     for task in names:
         found = doctor_task(

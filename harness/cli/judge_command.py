@@ -43,9 +43,9 @@ def judge_directory(directory: Path, request: JudgeRequest) -> int:
     from harness.report.load import FILE
     from harness.running.judging import judge_stage
     from harness.running.scratch import scratch
-    from harness.storage import manifest, rundir
+    from harness.storage import manifest, paths
     from harness.storage.store import Store
 
-    with rundir.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
+    with paths.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
         store.add_command({"argv": sys.argv, "environment": manifest.environment()})
         return asyncio.run(judge_stage(store, request, work)).waiting

@@ -9,7 +9,7 @@ import click
 
 from harness.catalog import registry, suites
 from harness.errors import UsageError
-from harness.running.config import shown
+from harness.running.selection import shown
 from harness.types import Option, TaskSpec
 from harness.types.options import declared
 

@@ -130,7 +130,7 @@ def execute(request: RunRequest) -> Summary:
     """
     from harness.running import plan as planning
     from harness.running.run_model import check_model
-    from harness.storage import rundir
+    from harness.storage import paths
 
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
@@ -143,9 +143,9 @@ def execute(request: RunRequest) -> Summary:
             raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
     for line in missing:
         log.warning("left out: %s", line)
-    directory = rundir.new(plan.directory()) if request.new else plan.directory()
+    directory = paths.new(plan.directory()) if request.new else plan.directory()
     try:
-        with rundir.hold(directory):
+        with paths.hold(directory):
             return _played(plan, directory)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)

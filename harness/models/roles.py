@@ -126,7 +126,7 @@ def _token(spec: RoleSpec) -> str:
     return os.environ.get("OPENAI_API_KEY", "") if hosts == {"api.openai.com"} else ""
 
 
-class BoundChat:
+class RoleSession:
     """A role within one episode: implements `harness.types.Chat`.
 
     Each key is asked for once; asking again, in a rebuilt episode say, finds the recorded answer.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from harness import history
 from harness.data import Notice
-from harness.storage.attempts import Turn
-from harness.storage.bodies import shared_prefix
+from harness.storage.codec import shared_prefix
+from harness.storage.records import Turn
 from harness.types import Ask, Message, Observation, Reply
 
 Change = tuple[int, int, str]

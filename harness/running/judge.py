@@ -15,7 +15,7 @@ from harness.types import CallKey, Chat, Context, JudgeAsk, Pending, Verdict
 
 if TYPE_CHECKING:
     from harness.episode import Task
-    from harness.storage.store import Store, Stored
+    from harness.storage.store import Store, StoredAttempt
 
 log = logging.getLogger(__name__)
 
@@ -182,13 +182,13 @@ async def judge_run(
     return Judged(tally, resolved, len(attempts) - resolved)
 
 
-def _waiting(attempt: Stored) -> Waiting:
+def _waiting(attempt: StoredAttempt) -> Waiting:
     item = attempt.item
     pending = cast(Pending, attempt.pending)
     return Waiting(attempt.id, CallKey(item.task, item.sample, item.repeat, attempt.calls), pending)
 
 
-def _resolve(store: Store, task: Task, ctx: Context, attempt: Stored, judge: str, k: int) -> bool:
+def _resolve(store: Store, task: Task, ctx: Context, attempt: StoredAttempt, judge: str, k: int) -> bool:
     """Value an episode whose verdicts are all there."""
     pending = cast(Pending, attempt.pending)
     found = store.verdicts(attempt.id, judge)

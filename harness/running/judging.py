@@ -12,8 +12,9 @@ from harness import data
 from harness.catalog import registry
 from harness.episode import Task
 from harness.errors import MissingPart, UsageError
-from harness.models.roles import BoundChat, RoleSpec, open_role, parse_role
-from harness.running import config, readiness
+from harness.models.roles import RoleSession, RoleSpec, open_role, parse_role
+from harness.running import readiness
+from harness.running import selection as config
 from harness.running.judge import CONCURRENCY, Judged, judge_run
 from harness.storage.store import Store
 from harness.types import Context, TaskConfig
@@ -67,7 +68,7 @@ async def judge_stage(store: Store, request: JudgeRequest, work: Path) -> Judged
         done = await judge_run(
             store,
             tasks,
-            lambda key: BoundChat("judge", model, key),
+            lambda key: RoleSession("judge", model, key),
             judge=role.selector,
             k=request.k,
             concurrency=request.concurrency,

@@ -11,10 +11,11 @@ from harness.catalog import registry, suites
 from harness.episode import Task
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
-from harness.running import config, readiness
+from harness.running import readiness
+from harness.running import selection as config
 from harness.running.results import Decoding
 from harness.storage.manifest import config_hash, directory_name
-from harness.storage.store import Item
+from harness.storage.store import EpisodeKey
 from harness.types import Profile, Sample, TaskConfig, TaskSpec
 
 
@@ -78,10 +79,10 @@ class TaskPlan:
         """The task's spec."""
         return self.task.spec
 
-    def items(self, repeats: int) -> list[Item]:
+    def items(self, repeats: int) -> list[EpisodeKey]:
         """Identities of this task's episodes, repeat by repeat within a sample."""
         spec = self.spec
-        return [Item(spec.name, spec.version, s.id, r) for s in self.samples for r in range(repeats)]
+        return [EpisodeKey(spec.name, spec.version, s.id, r) for s in self.samples for r in range(repeats)]
 
     def config(self) -> dict[str, Any]:
         """What of this task moves its numbers."""
@@ -140,7 +141,7 @@ class Plan:
         """Whether an earlier command began this run."""
         return not self.request.new and (self.directory() / "run.sqlite").is_file()
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[EpisodeKey]:
         """Identities of all planned episodes."""
         return [item for plan in self.tasks for item in plan.items(self.request.repeats)]
 

@@ -11,7 +11,7 @@ from harness import data
 from harness.catalog import registry
 from harness.episode import Task
 from harness.errors import DataError, HarnessError, MissingPart, UsageError
-from harness.running import config
+from harness.running import selection
 from harness.types import Profile, Sample, Stage, TaskConfig
 
 
@@ -95,7 +95,7 @@ def check(
     """
     task = registry.load(name)
     spec = task.spec
-    options = config.options(name, task.Options, profile, settings)
+    options = selection.options(name, task.Options, profile, settings)
     split = split or spec.splits[0]
     if split not in spec.splits:
         raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.errors import InfraError
 from harness.models.outside import paired
-from harness.storage.attempts import Attempt
+from harness.storage.records import Attempt
 from harness.types import Ask, Pending, Profile, Reply, Score, TaskSpec, Value
 
 Decoding = Literal["protocol", "greedy", "released"]

@@ -12,11 +12,11 @@ from harness.errors import UsageError
 from harness.running.plan import Plan, TaskPlan
 from harness.storage import manifest
 from harness.storage.completeness import incomplete_tasks
-from harness.storage.store import Item, Store
+from harness.storage.store import EpisodeKey, Store
 from harness.types import Sample
 
 
-def remaining_items(plan: Plan, store: Store) -> set[Item]:
+def remaining_items(plan: Plan, store: Store) -> set[EpisodeKey]:
     """What is still to be played.
 
     Infra errors of a run that is complete within its tolerance are left alone unless asked for.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
 import traceback
-import types
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal, TypeVar
 
 from harness import seeds
@@ -18,11 +15,12 @@ from harness.data import Notice
 from harness.episode import Episode, Oracle, World
 from harness.errors import ContextOverflow, EnvironmentFault, InfraError
 from harness.models.api import Call, LiveEpisodes, Model
+from harness.running.activity import Activity
 from harness.running.conversation import Conversation
-from harness.running.phase import Phase
 from harness.running.results import Decoding, as_sent, bounded, facts, take
-from harness.running.rolechats import EpisodeRoles
-from harness.storage.attempts import Attempt, CallRecord, Turn
+from harness.running.role_chats import EpisodeRoles
+from harness.running.time_limit import within
+from harness.storage.records import Attempt, CallRecord, Turn
 from harness.types import (
     CallKey,
     Message,
@@ -46,7 +44,7 @@ _NOTHING = Observation()
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class TaskRun:
     """What all episodes of one task share in a run."""
 
     spec: TaskSpec
@@ -63,13 +61,13 @@ class Setup:
     deadline_s: float = 900.0
 
 
-async def play(setup: Setup, sample: Sample, repeat: int, phase: Phase) -> Attempt:
+async def run_episode(setup: TaskRun, sample: Sample, repeat: int, activity: Activity) -> Attempt:
     """Play one attempt to its end; only cancellation escapes as an exception."""
     spec = setup.spec
     attempt = Attempt(
         spec.name, spec.version, sample.id, repeat, labels=sample.labels, cluster=sample.cluster
     )
-    player = _Player(setup, sample, repeat, attempt, phase)
+    player = _Rollout(setup, sample, repeat, attempt, activity)
     began = time.monotonic()
     try:
         await player.run()
@@ -86,10 +84,12 @@ async def play(setup: Setup, sample: Sample, repeat: int, phase: Phase) -> Attem
     return attempt
 
 
-class _Player:
-    def __init__(self, setup: Setup, sample: Sample, repeat: int, attempt: Attempt, phase: Phase) -> None:
+class _Rollout:
+    def __init__(
+        self, setup: TaskRun, sample: Sample, repeat: int, attempt: Attempt, activity: Activity
+    ) -> None:
         self.setup, self.sample, self.repeat = setup, sample, repeat
-        self.attempt, self.phase = attempt, phase
+        self.attempt, self.activity = attempt, activity
         self.limits = setup.spec.limits
         self.episode: Episode | None = None
         self.replies: list[Reply] = []
@@ -103,7 +103,7 @@ class _Player:
 
     async def run(self) -> None:
         stopped = await self._loop()
-        self.phase.enter("score")
+        self.activity.enter("score")
         try:
             score = await self._environment(self._open().score(), self.limits.step_s)
         except EnvironmentFault as fault:
@@ -117,7 +117,7 @@ class _Player:
         for turn in range(self.limits.turns):
             if observation.done:
                 return None
-            self.phase.turn = turn
+            self.activity.turn = turn
             self.talk.observe(observation, reply)
             try:
                 reply = await self._ask(turn, observation)
@@ -160,7 +160,7 @@ class _Player:
             suite=spec.suite,
             decoding=spec.released if setup.decoding == "released" else {},
         )
-        self.phase.enter("model")
+        self.activity.enter("model")
         reply = bounded(await setup.model.complete(call))
         self.attempt.prompt_tokens += reply.prompt_tokens
         self.attempt.output_tokens += reply.output_tokens
@@ -192,7 +192,7 @@ class _Player:
         try:
             return await within(limit_s, work)
         except TimeoutError as error:
-            raise EnvironmentFault(f"{self.phase.name} took over {limit_s:g} s") from error
+            raise EnvironmentFault(f"{self.activity.name} took over {limit_s:g} s") from error
         finally:
             self.environment_s += time.monotonic() - began
 
@@ -203,7 +203,7 @@ class _Player:
 
     async def _reset(self) -> Observation:
         await self.close()
-        self.phase.enter("reset")
+        self.activity.enter("reset")
         seed = seeds.derive(self.setup.seed, self.setup.spec.name, self.sample.id, self.repeat)
         building = self.setup.world.episode(self.sample, self.roles.chats, seed)
         self.episode = await self._environment(building, self.limits.reset_s)
@@ -217,7 +217,7 @@ class _Player:
 
     async def _step(self, reply: Reply) -> Observation:
         self.replies.append(reply)
-        self.phase.enter("step")
+        self.activity.enter("step")
         try:
             observation = await self._environment(self._open().step(reply), self.limits.step_s)
         except EnvironmentFault as fault:
@@ -240,7 +240,7 @@ class _Player:
     async def _replayed(self) -> Observation:
         observation = await self._reset()
         for n, reply in enumerate(self.replies, start=1):
-            self.phase.enter("replay")
+            self.activity.enter("replay")
             step = self._environment(self._open().step(reply), self.limits.step_s)
             observation = self._recognise(n, await step)
         return observation
@@ -265,35 +265,3 @@ class _Player:
             await within(CLOSE_S, episode.close())
         except Exception as error:
             log.warning("%s %s did not close: %r", self.setup.spec.name, self.sample.id, error)
-
-
-async def within(limit_s: float, work: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine for at most so many seconds.
-
-    One that never waits, as a question task's do not, gets no timer, which would cost more than its work.
-
-    Raises:
-        TimeoutError: the time is over, or the coroutine raised one.
-    """
-    try:
-        waits_for = work.send(None)
-    except StopIteration as done:
-        return done.value
-    async with asyncio.timeout(limit_s):
-        return await _rest(work, waits_for)
-
-
-@types.coroutine
-def _rest(work: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
-    """Go on with a coroutine that was begun by hand and now waits for something."""
-    while True:
-        try:
-            sent = yield waits_for
-        except BaseException as thrown:
-            step = partial(work.throw, thrown)
-        else:
-            step = partial(work.send, sent)
-        try:
-            waits_for = step()
-        except StopIteration as done:
-            return done.value

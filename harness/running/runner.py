@@ -16,24 +16,24 @@ from harness.errors import StoreError
 from harness.models.api import LiveEpisodes, Model
 from harness.models.roles import open_role, parse_role
 from harness.needs import window_notice
-from harness.running.failures import Failures
+from harness.running.activity import Activity
 from harness.running.heartbeat import heartbeat
-from harness.running.jobs import Job, Jobs, ordered
 from harness.running.judge import CONCURRENCY
 from harness.running.judging import JudgeRequest, context, judge_stage
-from harness.running.phase import Phase
 from harness.running.plan import Plan, TaskPlan
 from harness.running.progress import Progress
+from harness.running.queue import PlannedEpisode, PlannedEpisodes, ordered
 from harness.running.resume import plain_json, remaining_items
-from harness.running.rollout import Setup, play
+from harness.running.retry_policy import Failures
+from harness.running.rollout import TaskRun, run_episode
 from harness.running.run_model import live_bound, open_tested
-from harness.running.scheduler import Budget, Lane, Scheduler
+from harness.running.scheduler import Budget, Scheduler, TaskQueue
 from harness.running.scratch import scratch
 from harness.running.signals import Signals
 from harness.running.site_locks import SiteLocks
 from harness.running.summary import Summary
 from harness.storage.completeness import incomplete_tasks
-from harness.storage.store import Attempt, Item, Store
+from harness.storage.store import Attempt, EpisodeKey, Store
 from harness.types import Context
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Runner:
         self.live = LiveEpisodes()
         self.scheduler: Scheduler | None = None
         self._failures = Failures()
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, TaskQueue] = {}
         self._traits: dict[str, set[str]] = {}
         self._private = {task.spec.name: task.spec.private for task in plan.tasks}
         self.roles: dict[str, Model] = {}
@@ -71,7 +71,7 @@ class Runner:
                 await self._judge(self.plan.request.judge, folder / "judge")
         return self.summary
 
-    async def _answer(self, remaining: set[Item], work: Path) -> None:
+    async def _answer(self, remaining: set[EpisodeKey], work: Path) -> None:
         """Open the model and its roles, and play."""
         async with AsyncExitStack() as stack:
             model = await stack.enter_async_context(open_tested(self.plan.request, self.live))
@@ -90,7 +90,7 @@ class Runner:
         asked = JudgeRequest(judge, 1, request.concurrency or CONCURRENCY, request.mirror)
         await judge_stage(self.store, asked, work)
 
-    async def _play(self, model: Model, remaining: set[Item], work: Path) -> None:
+    async def _play(self, model: Model, remaining: set[EpisodeKey], work: Path) -> None:
         lanes = [lane for plan in self.plan.tasks if (lane := self._lane(plan, model, remaining, work)).jobs]
         self._lanes = {lane.name: lane for lane in lanes}
         planned = Counter(item.task for item in self.plan.items())
@@ -129,21 +129,21 @@ class Runner:
             self.scheduler.stop()
         return first
 
-    def _lane(self, plan: TaskPlan, model: Model, remaining: set[Item], work: Path) -> Lane:
+    def _lane(self, plan: TaskPlan, model: Model, remaining: set[EpisodeKey], work: Path) -> TaskQueue:
         spec, request = plan.spec, self.plan.request
         ctx = context(plan.cfg, work / spec.name)
         policy = plan.task.history(ctx)
         notice = window_notice(policy, ctx)
         jobs = (
-            Job(sample, repeat)
+            PlannedEpisode(sample, repeat)
             for sample in plan.samples
             for repeat in range(request.repeats)
-            if Item(spec.name, spec.version, sample.id, repeat) in remaining
+            if EpisodeKey(spec.name, spec.version, sample.id, repeat) in remaining
         )
 
         @lru_cache(maxsize=1)
-        def setup_in(world: World) -> Setup:
-            return Setup(
+        def setup_in(world: World) -> TaskRun:
+            return TaskRun(
                 spec=spec,
                 world=world,
                 model=model,
@@ -158,12 +158,12 @@ class Runner:
                 deadline_s=request.deadline_s,
             )
 
-        async def play_one(world: World, job: Job, phase: Phase) -> bool:
+        async def play_one(world: World, job: PlannedEpisode, activity: Activity) -> bool:
             setup = setup_in(world)
-            restored = "" if world.replayable else await self._restore(setup, job, phase)
+            restored = "" if world.replayable else await self._restore(setup, job, activity)
             if isinstance(restored, Attempt):
                 return self._finished(restored, job)
-            attempt = await play(setup, job.sample, job.repeat, phase)
+            attempt = await run_episode(setup, job.sample, job.repeat, activity)
             attempt.note = "; ".join(part for part in (restored, attempt.note) if part)
             return self._finished(attempt, job)
 
@@ -174,8 +174,8 @@ class Runner:
         def world() -> AbstractAsyncContextManager[World]:
             return self._world(plan, ctx)
 
-        queued = Jobs(ordered(jobs, spec.expected_turns))
-        return Lane(spec.name, queued, spec.expected_turns, world, play_one, lost)
+        queued = PlannedEpisodes(ordered(jobs, spec.expected_turns))
+        return TaskQueue(spec.name, queued, spec.expected_turns, world, play_one, lost)
 
     @asynccontextmanager
     async def _world(self, plan: TaskPlan, ctx: Context) -> AsyncGenerator[World]:
@@ -185,18 +185,18 @@ class Runner:
             self.store.set_meta(f"world/{plan.spec.name}", said)
             yield world
 
-    async def _restore(self, setup: Setup, job: Job, phase: Phase) -> str | Attempt:
+    async def _restore(self, setup: TaskRun, job: PlannedEpisode, activity: Activity) -> str | Attempt:
         """Before another attempt in a world that cannot replay: undo what the one before may have left.
 
         Returns:
             What was done, or the attempt that could not be made because it failed.
         """
         spec = setup.spec
-        item = Item(spec.name, spec.version, job.sample.id, job.repeat)
+        item = EpisodeKey(spec.name, spec.version, job.sample.id, job.repeat)
         if not self.store.begun(item):
             self.store.begin(item)
             return ""
-        phase.enter("restore")
+        activity.enter("restore")
         try:
             async with asyncio.timeout(RESTORE_S):
                 return await setup.world.restore(job.sample) or "restored before this attempt"
@@ -204,7 +204,7 @@ class Runner:
             what = f"EnvironmentFault: the world could not be restored: {error!r}"
             return Attempt(spec.name, spec.version, job.sample.id, job.repeat, error=what)
 
-    def _finished(self, attempt: Attempt, job: Job) -> bool:
+    def _finished(self, attempt: Attempt, job: PlannedEpisode) -> bool:
         """Commit an attempt; returns whether the job is to be tried again."""
         self.store.add(attempt, private=self._private[attempt.task])
         self._note_traits(attempt)

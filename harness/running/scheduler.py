@@ -14,8 +14,8 @@ from pathlib import Path
 
 from harness.episode import World
 from harness.errors import InfraError
-from harness.running.jobs import Entry, Job, Jobs, LockTable
-from harness.running.phase import Phase
+from harness.running.activity import Activity
+from harness.running.queue import Entry, LockTable, PlannedEpisode, PlannedEpisodes
 from harness.running.site_locks import POLL_S, SiteLocks
 from harness.types import Capacity
 
@@ -60,7 +60,7 @@ class _Waiter:
 
     lane: str
     capacity: Capacity
-    jobs: Jobs
+    jobs: PlannedEpisodes
     granted: asyncio.Future[Entry | None]
 
 
@@ -77,7 +77,9 @@ class Admission:
         self._order = itertools.count()
         self._stopped = False
 
-    async def acquire(self, world: str, capacity: Capacity, priority: int, jobs: Jobs) -> Entry | None:
+    async def acquire(
+        self, world: str, capacity: Capacity, priority: int, jobs: PlannedEpisodes
+    ) -> Entry | None:
         """Wait for a place of one episode and a job whose locks are free; a higher priority is served first.
 
         The job is chosen when a place is given: what was queued, dropped or locked in between counts.
@@ -159,7 +161,7 @@ class Admission:
 
 
 @dataclass(slots=True)
-class Lane:
+class TaskQueue:
     """One task's queue: its jobs, how to open its world and how to play a job in it.
 
     Attributes:
@@ -168,12 +170,12 @@ class Lane:
     """
 
     name: str
-    jobs: Jobs
+    jobs: PlannedEpisodes
     priority: int
     world: Callable[[], AbstractAsyncContextManager[World]]
-    play: Callable[[World, Job, Phase], Awaitable[bool]]
+    play: Callable[[World, PlannedEpisode, Activity], Awaitable[bool]]
     lost: Callable[[Exception], None]
-    live: dict[str, Phase] = field(default_factory=dict[str, Phase])
+    live: dict[str, Activity] = field(default_factory=dict[str, Activity])
 
 
 class Scheduler:
@@ -188,7 +190,7 @@ class Scheduler:
         self._sites = sites or SiteLocks()
         self._admission = Admission(budget, self._sites)
         self._stopping = False
-        self._lanes: list[Lane] = []
+        self._lanes: list[TaskQueue] = []
         self.expired = False
 
     def stop(self) -> None:
@@ -201,7 +203,7 @@ class Scheduler:
         """Whether `stop` was called."""
         return self._stopping
 
-    async def run(self, lanes: list[Lane], *, until: float | None = None) -> None:
+    async def run(self, lanes: list[TaskQueue], *, until: float | None = None) -> None:
         """Play every job; returns when all are done, or, after `stop`, when the live ones are.
 
         Args:
@@ -240,7 +242,7 @@ class Scheduler:
                         lane.lost(InfraError(reason))
             self._admission.grant()
 
-    async def _lane(self, lane: Lane) -> None:
+    async def _lane(self, lane: TaskQueue) -> None:
         if not lane.jobs or self.stopping:
             return
         opening = lane.world()
@@ -259,18 +261,18 @@ class Scheduler:
             kind = type(failure) if failure else None
             await opening.__aexit__(kind, failure, failure.__traceback__ if failure else None)
 
-    async def _play_all(self, lane: Lane, world: World) -> None:
+    async def _play_all(self, lane: TaskQueue, world: World) -> None:
         capacity = world.capacity
         async with asyncio.TaskGroup() as group:
             while entry := await self._admission.acquire(lane.name, capacity, lane.priority, lane.jobs):
                 group.create_task(self._one(lane, world, entry))
 
-    async def _one(self, lane: Lane, world: World, entry: Entry) -> None:
+    async def _one(self, lane: TaskQueue, world: World, entry: Entry) -> None:
         job = entry.job
-        name, phase, again = f"{job.sample.id}#{job.repeat}", Phase(), False
-        lane.live[name] = phase
+        name, activity, again = f"{job.sample.id}#{job.repeat}", Activity(), False
+        lane.live[name] = activity
         try:
-            again = await lane.play(world, job, phase)
+            again = await lane.play(world, job, activity)
         finally:
             lane.live.pop(name, None)
             lane.jobs.done(job, again=again)
@@ -287,11 +289,11 @@ class Scheduler:
         now = time.monotonic()
         rows = [
             (
-                now - phase.since,
-                f"{lane.name} {name}: {phase.name} for {now - phase.since:.0f} s, turn {phase.turn}",
+                now - activity.since,
+                f"{lane.name} {name}: {activity.name} for {now - activity.since:.0f} s, turn {activity.turn}",
             )
             for lane in self._lanes
-            for name, phase in lane.live.items()
-            if now - phase.since >= over_s
+            for name, activity in lane.live.items()
+            if now - activity.since >= over_s
         ]
         return [line for _, line in sorted(rows, reverse=True)[:count]]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data import cache_folder
-from harness.storage.rundir import holder, note
+from harness.storage.paths import holder, note
 
 if TYPE_CHECKING:
     from filelock import FileLock, ReadWriteLock

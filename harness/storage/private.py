@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from harness.storage import plain
-from harness.storage.attempts import Attempt, CallRecord, Turn
+from harness.storage.records import Attempt, CallRecord, Turn
 from harness.types import Ask, Message
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import StoreError
-from harness.storage.runrecord import RunRecord
+from harness.storage.run_record import RunRecord
 
 PAGE = 2000
 """Episodes in memory at a time."""
@@ -18,7 +18,7 @@ _PLAIN = "id, task, version, sample, repeat, final, outcome, value, metrics, pen
 _OLD = "NULL, '', 0"
 
 
-class Stored(NamedTuple):
+class StoredRow(NamedTuple):
     """An attempt as it stands in the file, unchecked.
 
     Attributes:
@@ -95,7 +95,7 @@ class Reader(RunRecord):
         )
         return int(found[0]) if found else 0
 
-    def pages(self, task: str = "", *, final_only: bool = False) -> Iterator[list[Stored]]:
+    def pages(self, task: str = "", *, final_only: bool = False) -> Iterator[list[StoredRow]]:
         """Attempts in the order they were committed, a page at a time.
 
         Every page is a query of its own, so that no reader keeps a writer from folding in its log.
@@ -108,14 +108,14 @@ class Reader(RunRecord):
         query = f"SELECT {self._columns} FROM episode WHERE id > ?{wanted} ORDER BY id LIMIT {PAGE}"
         last, more = -(1 << 63), ((task,) if task else ())
         while True:
-            page = [Stored(*row) for row in self._rows(query, (last, *more))]
+            page = [StoredRow(*row) for row in self._rows(query, (last, *more))]
             if page:
                 yield page
             if len(page) < PAGE:
                 return
             last = page[-1].id
 
-    def episodes(self, task: str = "", *, final_only: bool = False) -> Iterator[Stored]:
+    def episodes(self, task: str = "", *, final_only: bool = False) -> Iterator[StoredRow]:
         """The attempts of `pages`, one by one."""
         for page in self.pages(task, final_only=final_only):
             yield from page

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.storage import plain
-from harness.storage.attempts import Attempt, CallRecord, Item, Stored, Turn
-from harness.storage.bodies import Bodies
+from harness.storage.codec import Bodies
 from harness.storage.private import without_texts
-from harness.storage.runrecord import RunRecord
+from harness.storage.records import Attempt, CallRecord, EpisodeKey, StoredAttempt, Turn
+from harness.storage.run_record import RunRecord
 from harness.types import Pending
 
-__all__ = ["Attempt", "CallRecord", "Item", "Store", "Stored", "Turn"]
+__all__ = ["Attempt", "CallRecord", "EpisodeKey", "Store", "StoredAttempt", "Turn"]
 
 ANSWER_CHARACTERS = 2_000
 """How much is kept of `Score.answer` and `Score.target`."""
@@ -97,7 +97,7 @@ class Store(RunRecord):
             text(a.answer[:ANSWER_CHARACTERS]), text(a.target[:ANSWER_CHARACTERS]), last,
         )  # fmt: skip
 
-    def attempts(self, *, final_only: bool = False) -> Iterator[Stored]:
+    def attempts(self, *, final_only: bool = False) -> Iterator[StoredAttempt]:
         """Stored attempts in the order they were committed."""
         where = " WHERE final = 1" if final_only else ""
         added = "labels, cluster, answer, target" if self.version > 1 else "'{}', '', '', ''"
@@ -108,8 +108,8 @@ class Store(RunRecord):
         for r in self._rows(query):
             pending = _pending(self._bodies.unpack_json(r[11])) if r[11] is not None else None
             labels: dict[str, str] = {} if r[16] == "{}" else json.loads(r[16])
-            yield Stored(
-                r[0], Item(*r[1:5]), bool(r[5]), r[6], r[7], json.loads(r[8]), r[9], r[10], pending,
+            yield StoredAttempt(
+                r[0], EpisodeKey(*r[1:5]), bool(r[5]), r[6], r[7], json.loads(r[8]), r[9], r[10], pending,
                 r[12], r[13], r[14], r[15], labels, r[17], r[18], r[19],
             )  # fmt: skip
 
@@ -117,10 +117,10 @@ class Store(RunRecord):
         """How many items of each task are planned, have their final attempt, and have only failed."""
         return {row[0]: row[1:] for row in self._rows(_PROGRESS)}
 
-    def final_items(self) -> set[Item]:
+    def final_items(self) -> set[EpisodeKey]:
         """Items that have their final attempt."""
         query = "SELECT task, version, sample, repeat FROM episode WHERE final = 1"
-        return {Item(*row) for row in self._rows(query)}
+        return {EpisodeKey(*row) for row in self._rows(query)}
 
     def calls(self, episode: int, role: str = "") -> list[CallRecord]:
         """Calls of one attempt with their prompts put together again; those of version 1 have no turns."""

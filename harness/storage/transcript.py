@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from harness.errors import StoreError
-from harness.storage.attempts import CallRecord, Turn
+from harness.storage.records import CallRecord, Turn
 from harness.types import Message
 
 Render = Callable[[Sequence[Message]], str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from harness.storage.attempts import CallRecord, Turn
+from harness.storage.records import CallRecord, Turn
 from harness.types import Ask, Message
 
 SHORT = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from harness.running.failures import DEAD_ENDPOINT, DEAD_TASK, Failures
+from harness.running.retry_policy import DEAD_ENDPOINT, DEAD_TASK, Failures
 from harness.storage.store import Attempt
 
 

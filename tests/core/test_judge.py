@@ -13,8 +13,8 @@ from loopback_server import judging
 from harness.episode import BaseTask
 from harness.errors import StoreError
 from harness.running import judge
-from harness.storage.attempts import metric_name
-from harness.storage.store import Attempt, Item, Store
+from harness.storage.records import metric_name
+from harness.storage.store import Attempt, EpisodeKey, Store
 from harness.types import Ask, CallKey, Context, JudgeAsk, Message, Pending, Score
 
 
@@ -63,7 +63,7 @@ class Mean(BaseTask):
 @pytest.fixture
 def store(tmp_path: Path):
     opened = Store(tmp_path / "run.sqlite")
-    opened.plan([Item("judged", 1, str(n), 0) for n in range(6)])
+    opened.plan([EpisodeKey("judged", 1, str(n), 0) for n in range(6)])
     for n in range(6):
         opened.add(Attempt("judged", 1, str(n), 0, "scored", pending=pending(str(n))))
     yield opened

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.storage.attempts import Attempt, CallRecord, Turn
-from harness.storage.bodies import Bodies, shared_prefix
+from harness.storage.codec import Bodies, shared_prefix
+from harness.storage.records import Attempt, CallRecord, Turn
 from harness.storage.store import Store
 from harness.types import Ask, Message
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import zstandard
 
-from harness.storage.attempts import Attempt, CallRecord, Turn
-from harness.storage.bodies import ZSTD
+from harness.storage.codec import ZSTD
+from harness.storage.records import Attempt, CallRecord, Turn
 from harness.storage.store import Store
 from harness.types import Ask, Message
 

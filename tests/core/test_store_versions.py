@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.storage import schema
-from harness.storage.attempts import Turn
+from harness.storage.records import Turn
 from harness.storage.store import Attempt, CallRecord, Store
 
 WAVE_1 = Path(__file__).parent / "wave1"

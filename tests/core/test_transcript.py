@@ -13,7 +13,7 @@ from harness import history
 from harness.errors import StoreError
 from harness.running.conversation import Conversation
 from harness.storage import transcript
-from harness.storage.attempts import Attempt, CallRecord, Turn
+from harness.storage.records import Attempt, CallRecord, Turn
 from harness.storage.store import Store
 from harness.types import Ask, Message, Observation, Reply
 

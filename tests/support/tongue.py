@@ -11,7 +11,7 @@ from harness.types import Message, Reply
 
 
 @dataclass
-class Tongue:
+class ScriptedModel:
     """A model in this process whose replies are a function of the call, which may have to be awaited."""
 
     answer: Callable[[Call], str | Awaitable[str]]

@@ -16,7 +16,7 @@ import pytest
 from contract_bench import Bench, open_bench
 
 from harness.models.api import Call
-from harness.storage.attempts import Attempt
+from harness.storage.records import Attempt
 from harness.types import Observation, Pending, Reply, Sample
 
 HOSTILE = {

@@ -20,7 +20,7 @@ from harness.models.api import Call
 from harness.models.clients.exchange import Generator, Prompt, Result
 from harness.models.clients.wire import Answer
 from harness.models.pool.faults import Fault, Refused
-from harness.models.records import Token
+from harness.models.untrusted import Token
 from harness.types import Reply
 
 log = logging.getLogger(__name__)

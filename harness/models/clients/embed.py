@@ -26,7 +26,7 @@ from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.pool import Pool
-from harness.models.records import decode, record
+from harness.models.untrusted import decode, record
 from harness.types import CallKey, Message, Reply
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from harness.models.records import record, rows
+from harness.models.untrusted import record, rows
 
 BATCH = 64
 """Most texts in a request."""

@@ -16,7 +16,7 @@ from harness.models.clients.base import BaseModel
 from harness.models.clients.exchange import Check, Prompt, Result
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault, Refused, describe, from_error
-from harness.models.records import ABSENT, KEPT, Body, Token, count, field, part, read, short, string
+from harness.models.untrusted import ABSENT, KEPT, Body, Token, count, field, part, read, short, string
 from harness.types import Message
 
 _FINISH = {"stop": "eos_token", "eos": "eos_token", "abort": "abort"}

@@ -17,7 +17,7 @@ from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.limits import Limit, cap_for
-from harness.models.records import count, decode, kept, record, rows, short
+from harness.models.untrusted import count, decode, kept, record, rows, short
 
 log = logging.getLogger(__name__)
 _TRIES, _PAUSE_S = 3, 0.2

@@ -15,7 +15,7 @@ from harness.models.clients.base import BaseModel
 from harness.models.clients.exchange import Check, Prompt, Result
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
-from harness.models.records import tokens
+from harness.models.untrusted import tokens
 
 
 class TgiModel(BaseModel):

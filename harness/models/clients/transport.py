@@ -15,7 +15,7 @@ from harness.errors import HarnessError, UsageError
 from harness.models import outside
 from harness.models.clients.wire import Answer, Stream, read_generate
 from harness.models.pool.faults import Fault, classify
-from harness.models.records import Body
+from harness.models.untrusted import Body
 
 _CONNECT_S = 5.0
 _QUEUE_ALLOWANCE_S = 30.0

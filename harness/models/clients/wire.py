@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from harness.models import outside
 from harness.models.pool.faults import Fault, from_error
-from harness.models.records import (
+from harness.models.untrusted import (
     ABSENT,
     KEPT,
     Body,

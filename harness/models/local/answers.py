@@ -13,7 +13,7 @@ import msgspec
 
 from harness.errors import DataError, MissingPart
 from harness.models.api import LiveEpisodes
-from harness.models.records import record
+from harness.models.untrusted import record
 from harness.types import CallKey, Observation
 
 if TYPE_CHECKING:

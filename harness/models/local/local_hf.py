@@ -26,7 +26,7 @@ from harness.catalog import models as catalog
 from harness.catalog.models import Entry
 from harness.errors import MissingPart, UsageError
 from harness.models.local.local_torch import Invalid, LocalModel
-from harness.models.records import decode, record
+from harness.models.untrusted import decode, record
 
 _CONCURRENT = 64
 

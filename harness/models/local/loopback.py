@@ -18,7 +18,7 @@ from harness.catalog.models import Entry
 from harness.models.api import LiveEpisodes
 from harness.models.local.answers import Answer, Asked, NoReply, oracle, read_replay, replay
 from harness.models.outside import paired
-from harness.models.records import decode, record, rows
+from harness.models.untrusted import decode, record, rows
 from harness.types import CallKey
 
 log = logging.getLogger(__name__)

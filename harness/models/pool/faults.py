@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from harness.errors import ContextOverflow, RequestRejected
 from harness.models import outside
-from harness.models.records import decode, record, rows, short
+from harness.models.untrusted import decode, record, rows, short
 
 IN_A_ROW = 5
 _CHARACTERS, _SENTENCE, _TYPE = 700, 2000, 60

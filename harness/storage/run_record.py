@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.storage import plain
-from harness.storage.attempts import Item
-from harness.storage.storefile import StoreFile
+from harness.storage.records import EpisodeKey
+from harness.storage.store_file import StoreFile
 
 _ITEM = "task = ? AND version = ? AND sample = ? AND repeat = ?"
 
@@ -37,14 +37,14 @@ class RunRecord(StoreFile):
         found = self._first("SELECT value FROM meta WHERE key = ?", (plain.text(key),))
         return json.loads(found[0]) if found else None
 
-    def plan(self, items: Sequence[Item]) -> None:
+    def plan(self, items: Sequence[EpisodeKey]) -> None:
         """Record what the run is to do; repeating it changes nothing."""
         with self._writing() as db:
             db.executemany("INSERT OR IGNORE INTO plan VALUES(?, ?, ?, ?)", map(row_of, items))
 
-    def planned(self) -> list[Item]:
+    def planned(self) -> list[EpisodeKey]:
         """Everything planned, in no particular order."""
-        return [Item(*row) for row in self._rows("SELECT task, version, sample, repeat FROM plan")]
+        return [EpisodeKey(*row) for row in self._rows("SELECT task, version, sample, repeat FROM plan")]
 
     # -- commands
 
@@ -90,7 +90,7 @@ class RunRecord(StoreFile):
 
     # -- worlds that cannot be replayed
 
-    def begin(self, item: Item) -> None:
+    def begin(self, item: EpisodeKey) -> None:
         """Record, before the environment is touched, that an attempt at an item begins.
 
         Committed at once: the process may die before the attempt is stored.
@@ -99,7 +99,7 @@ class RunRecord(StoreFile):
             db.execute("INSERT OR IGNORE INTO begun VALUES(?, ?, ?, ?)", row_of(item))
         self.flush()
 
-    def begun(self, item: Item) -> bool:
+    def begun(self, item: EpisodeKey) -> bool:
         """Whether an attempt at the item has begun, or failed: its environment may not be as it was."""
         failed = f"SELECT 1 FROM episode WHERE {_ITEM} AND final = 0 AND outcome = 'infra_error' LIMIT 1"
         if self._first(failed, row_of(item)):
@@ -109,7 +109,7 @@ class RunRecord(StoreFile):
         return self._first(f"SELECT 1 FROM begun WHERE {_ITEM}", row_of(item)) is not None
 
 
-def row_of(item: Item) -> tuple[str, int, str, int]:
+def row_of(item: EpisodeKey) -> tuple[str, int, str, int]:
     """The columns that identify an item."""
     return (
         plain.text(item.task),

@@ -13,7 +13,7 @@ from harness.types import Sample
 
 
 @dataclass(slots=True)
-class Job:
+class PlannedEpisode:
     """One planned episode; `tries` counts the attempts this command has made."""
 
     sample: Sample
@@ -21,7 +21,7 @@ class Job:
     tries: int = 0
 
 
-def ordered(jobs: Iterable[Job], default_turns: int) -> list[Job]:
+def ordered(jobs: Iterable[PlannedEpisode], default_turns: int) -> list[PlannedEpisode]:
     """Sort jobs by expected turns, longest first; equal ones keep their order.
 
     Jobs with locks keep their order among themselves, whatever their turns: they share out the places that
@@ -32,7 +32,7 @@ def ordered(jobs: Iterable[Job], default_turns: int) -> list[Job]:
         default_turns: taken for a sample that names no turns.
     """
 
-    def turns(job: Job) -> int:
+    def turns(job: PlannedEpisode) -> int:
         return default_turns if job.sample.turns is None else job.sample.turns
 
     jobs = list(jobs)
@@ -40,7 +40,7 @@ def ordered(jobs: Iterable[Job], default_turns: int) -> list[Job]:
     return [next(locked) if _names(job) else job for job in sorted(jobs, key=turns, reverse=True)]
 
 
-def _names(job: Job) -> tuple[str, ...]:
+def _names(job: PlannedEpisode) -> tuple[str, ...]:
     return job.sample.locks + job.sample.shares
 
 
@@ -57,7 +57,7 @@ class Entry:
         waiting: False once it is started or taken out of the queue.
     """
 
-    job: Job
+    job: PlannedEpisode
     order: int
     alone: frozenset[str]
     shared: frozenset[str]
@@ -71,14 +71,14 @@ class Entry:
         return self.alone | self.shared
 
 
-class Jobs:
+class PlannedEpisodes:
     """A lane's queue: gives out the first job whose names can be had, in order among jobs of one name.
 
     A job is offered only when no earlier job of the queue waits for a name of it, so at most one job per name
     is ever looked at.
     """
 
-    def __init__(self, jobs: Iterable[Job] = ()) -> None:
+    def __init__(self, jobs: Iterable[PlannedEpisode] = ()) -> None:
         self._order = itertools.count()
         self._entries: dict[int, Entry] = {}
         self._plain: deque[Entry] = deque()
@@ -96,7 +96,7 @@ class Jobs:
         """Whether no job is left and none that is live can come back."""
         return not self._entries and not self.live
 
-    def append(self, job: Job) -> None:
+    def append(self, job: PlannedEpisode) -> None:
         """Queue a job behind all others."""
         alone = frozenset(job.sample.locks)
         self._put(Entry(job, next(self._order), alone, frozenset(job.sample.shares) - alone))
@@ -117,7 +117,7 @@ class Jobs:
             self.live += 1
         return found
 
-    def done(self, job: Job, *, again: bool) -> None:
+    def done(self, job: PlannedEpisode, *, again: bool) -> None:
         """A job that was taken has ended; `again` queues it once more."""
         self.live -= 1
         if again:

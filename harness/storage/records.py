@@ -97,7 +97,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class EpisodeKey:
     """Identity of one planned episode."""
 
     task: str
@@ -107,11 +107,11 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredAttempt:
     """A stored attempt without its calls."""
 
     id: int
-    item: Item
+    item: EpisodeKey
     final: bool
     outcome: Outcome
     value: float | None

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.storage import plain, turns
-from harness.storage.attempts import CallRecord, Turn
+from harness.storage.records import CallRecord, Turn
 
 LEVEL = 1
 """zstd level: higher ones save a few percent of these short texts and cost several times as much."""

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from harness.models.api import Model
-from harness.models.roles import BoundChat, RoleCall
-from harness.storage.attempts import Attempt, CallRecord
+from harness.models.roles import RoleCall, RoleSession
+from harness.storage.records import Attempt, CallRecord
 from harness.types import CallKey, Chat
 
 
@@ -29,7 +29,7 @@ class EpisodeRoles:
         self._attempt = attempt
         self._asked: Counter[str] = Counter()
         self.chats: Mapping[str, Chat] = {
-            role: BoundChat(role, model, key, log=self._log, seed=seed, suite=suite, deadline_s=deadline_s)
+            role: RoleSession(role, model, key, log=self._log, seed=seed, suite=suite, deadline_s=deadline_s)
             for role, model in models.items()
         }
         """What `World.episode` is given: a chat for each bound role."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Phase:
+class Activity:
     """Written by the loop, read by the watchdog; `since` is in monotonic seconds."""
 
     name: str = "start"
