@@ -6,20 +6,17 @@ import asyncio
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sandboxes import HOSTNAME, opened
 
 from harness.errors import EnvironmentFault, MissingPart
 from tasks._shared.sandbox import (
     Caps,
     Command,
-    Sandbox,
     SandboxFault,
     bwrap_box,
     cgroups,
@@ -29,22 +26,8 @@ from tasks._shared.sandbox import (
     open_sandbox,
     probe,
     reply,
-    seccomp,
 )
 from tasks._shared.sandbox.spec import BoxSpec, Programs
-
-HOSTNAME = "0123456789ab"
-
-
-@asynccontextmanager
-async def opened(backend: str = "bwrap") -> AsyncIterator[Sandbox]:
-    try:
-        async with open_sandbox({backend: host_python()}) as sandbox:
-            yield sandbox
-    except MissingPart as error:
-        if os.environ.get("CI") and backend == "bwrap":
-            raise
-        pytest.skip(str(error))
 
 
 async def test_a_command_is_confined() -> None:
@@ -206,38 +189,6 @@ async def test_one_shot_sandboxes_need_no_root() -> None:
     with pytest.raises(EnvironmentFault):
         await box.terminal(("bash",), {})
     await box.destroy()
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_filter_refuses_what_reaches_out(machine: str) -> None:
-    arch, clone, clone3, refused = seccomp._MACHINES[machine]
-
-    def verdict(number: int, argument: int = 0, architecture: int = arch) -> int:
-        """Run the filter as the kernel would."""
-        data = struct.pack("<IIQQ", number, architecture, 0, argument)
-        code = list(struct.iter_unpack("<HBBI", seccomp.program(machine)))
-        at, loaded = 0, 0
-        while True:
-            kind, true, false, value = code[at]
-            at += 1
-            if kind == 0x20:
-                loaded = struct.unpack_from("<I", data, value)[0]
-            elif kind == 0x06:
-                return value
-            else:
-                holds = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[kind]
-                at += true if holds else false
-
-    allow, refuse, absent = 0x7FFF0000, 0x00050001, 0x00050026
-    for name in ("mount", "ptrace", "unshare", "setns", "bpf", "keyctl", "io_uring_setup", "reboot"):
-        assert verdict(refused[name]) == refuse
-    assert verdict(clone, 0x1200011) == allow
-    for flag in (0x10000000, 0x00020000, 0x40000000):
-        assert verdict(clone, flag | 17) == refuse
-    assert verdict(clone3) == absent
-    assert verdict(0, architecture=0x40000003) == absent
-    assert verdict(0x40000000) == absent
-    assert verdict(63 if machine == "aarch64" else 0) == allow
 
 
 def our_groups() -> list[Path]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from tasks._shared.sandbox import cgroups, linux
 from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox.reaping import reaped
 from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault
 from tasks._shared.sandbox.userns import NAMES
 
@@ -226,4 +227,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
-        await process.wait()
+        await reaped(process, "the client")
