@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hostile_scripts import TAKE
 from sandboxes import HOSTNAME, system
 
 from harness.data import cache_folder
@@ -19,54 +20,6 @@ from tasks._shared.sandbox.stage import PTYS
 from tasks.os.image import built_root
 
 CAPS = Caps(memory_mb=256, pids=64, cpus=1, disk_mb=32)
-# Takes up to N of a kind, says how many it got and why there was no more, and holds them.
-TAKE = """
-import ctypes, errno, json, os, platform, resource, signal, sys, time
-kind, most, hold = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "hold"
-hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-libc = ctypes.CDLL(None, use_errno=True)
-calls = {"x86_64": (206, 248), "aarch64": (0, 217)}[platform.machine()]
-held = []
-def check(result):
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "")
-    held.append(result)
-def aio():
-    context = ctypes.c_ulong(0)
-    check(libc.syscall(calls[0], 64, ctypes.byref(context)))
-def key():
-    name = str(len(held)).encode()
-    check(libc.syscall(calls[1], b"user", name, b"x" * 100, 100, ctypes.c_long(-3)))
-def queue():
-    check(libc.mq_open(b"/q%d" % len(held), os.O_RDWR | os.O_CREAT, 0o600, None))
-def segment():
-    check(libc.shmget(0, 4096, 0o1600))
-signal.pthread_sigmask(signal.SIG_BLOCK, [40])
-take = {
-    "terminals": lambda: held.append(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY)),
-    "inotify": lambda: check(libc.inotify_init1(0)),
-    "signals": lambda: check(libc.sigqueue(os.getpid(), 40, None)),
-    "aio": aio,
-    "keys": key,
-    "queues": queue,
-    "segments": segment,
-}[kind]
-why = ""
-try:
-    for _ in range(most):
-        take()
-except OSError as error:
-    why = errno.errorcode[error.errno]
-print(json.dumps([len(held), why]), flush=True)
-if hold:
-    time.sleep(1000)
-for number, one in enumerate(held):  # what would outlive this process
-    if kind == "segments":
-        libc.shmctl(one, 0, None)
-    if kind == "queues":
-        libc.mq_unlink(b"/q%d" % number)
-"""
 
 
 async def take(box: Box, kind: str, most: int = 1_000_000, *, hold: bool = False) -> tuple[int, str]:
