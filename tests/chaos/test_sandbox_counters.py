@@ -143,3 +143,27 @@ async def test_where_owners_cannot_be_mapped_each_still_counts_for_a_user_of_its
             assert (await take(greedy, kind, hold=True))[0] <= most
             assert await take(neighbour, kind, needed) == (needed, "")
             assert await host(kind, needed) == (needed, "")
+
+
+BUFFERS = """
+import resource, socket
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+server, held, sent = socket.create_server(("127.0.0.1", 0), backlog=100), [], 0
+for _ in range(250):
+    one = socket.create_connection(server.getsockname())
+    held += [one, server.accept()[0]]
+    one.setblocking(False)
+    try:
+        while True:
+            sent += one.send(bytes(1 << 20))
+    except BlockingIOError:
+        print(sent >> 20, flush=True)
+"""
+
+
+async def test_what_sockets_hold_counts_as_memory() -> None:
+    async with system() as sandbox, boxes(sandbox, 1) as (box,):
+        result = await box.run(Command(("python3", "-c", BUFFERS), timeout=60))
+        megabytes = int(result.stdout.split()[-1])
+        assert 1 <= megabytes <= CAPS.memory_mb

@@ -7,56 +7,21 @@ import hashlib
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hostile_scripts import HOSTILE
-from sandboxes import HOSTNAME
+from sandboxes import HOSTNAME, leftovers, soon, stages
 from sandboxes import system as sandboxes
 
 from harness.data import cache_folder
 from tasks._shared.sandbox import Box, Caps, Command, Sandbox
 from tasks._shared.sandbox.bwrap import Bwrap
-from tasks._shared.sandbox.cgroups import discover
 from tasks._shared.sandbox.shell import Output, Shell
 from tasks.os.image import built_root
 
 CAPS = Caps(memory_mb=128, pids=48, cpus=0.5, disk_mb=32)
-
-
-def leftovers(owner: int = 0, besides: str = "") -> list[str]:
-    """Mounts, control groups and processes that belong to sandboxes of a process, by default this one.
-
-    `besides` names control groups that may be there, with the processes in them.
-    """
-    layout, _ = discover()
-    assert layout is not None
-    mark = f"harness-box-{owner or os.getpid()}-"
-    found = [f for root in set(layout.roots.values()) for f in root.glob(f"{mark}*-*") if f.is_dir()]
-    groups = [str(folder) for folder in found if folder.name != besides]
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if mark in line]
-    processes = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            joined = (folder / "cgroup").read_text().replace("\n", "/").split("/")
-            if any(name.startswith(mark) and name != besides for name in joined):
-                processes.append(folder.name)
-        except OSError:
-            continue
-    return groups + mounts + processes
-
-
-def stages(owner: int) -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"harness-box-{owner}-*"))
-
-
-async def soon(condition: Callable[[], bool], *, within: float = 30.0) -> None:
-    """Wait for something that other processes bring about."""
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 (nobody tells us)
-            await asyncio.sleep(0.05)
 
 
 @pytest.fixture

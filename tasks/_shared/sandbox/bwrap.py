@@ -68,7 +68,8 @@ class Bwrap:
             await box.destroy()
             raise
         if self._spare is None and not self._closed:
-            self._spare = self._berth()
+            with contextlib.suppress(SandboxFault):  # the next sandbox says why
+                self._spare = self._berth()
         return box
 
     @property

@@ -44,20 +44,27 @@ def lend() -> Ids:
     """
     if not available():
         return Ids(0, None)
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     start = secrets.randbelow(_RANGES)
-    for step in range(_RANGES):
-        number = (start + step) % _RANGES
-        try:
-            claim.bind(f"\0agenttuning-harness-ids-{number}")
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                continue
-            claim.close()
-            raise SandboxFault(f"no user ids for a sandbox can be claimed: {error}") from error
-        return Ids(_FIRST + number * SIZE, claim)
+    try:
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        for step in range(_RANGES):
+            number = (start + step) % _RANGES
+            if _claimed(claim, number):
+                return Ids(_FIRST + number * SIZE, claim)
+    except OSError as error:
+        raise SandboxFault(f"no user ids for a sandbox can be claimed: {error}") from error
     claim.close()
     raise SandboxFault(f"all {_RANGES} ranges of user ids are claimed by live sandboxes")
+
+
+def _claimed(claim: socket.socket, number: int) -> bool:
+    try:
+        claim.bind(f"\0agenttuning-harness-ids-{number}")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
+    return True
 
 
 def available() -> bool:
