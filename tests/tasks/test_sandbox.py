@@ -17,6 +17,7 @@ from harness.errors import EnvironmentFault, MissingPart
 from tasks._shared.sandbox import (
     Caps,
     Command,
+    Sandbox,
     SandboxFault,
     bwrap_box,
     cgroups,
@@ -198,20 +199,17 @@ def our_groups() -> list[Path]:
     return [folder for root in roots for folder in root.glob(f"{cgroups.owner_prefix()}*")]
 
 
-async def prepared() -> int:
+async def prepared(sandbox: Sandbox) -> int:
     """The process that waits to become the next sandbox, with no other sandbox alive."""
-    async with asyncio.timeout(20):
-        while True:
-            for group in our_groups():
-                if members := (group / "cgroup.procs").read_text().split():
-                    return int(members[0])
-            await asyncio.sleep(0.01)
+    assert await sandbox.backend._spare.ready()  # type: ignore[attr-defined]
+    (waiting,) = {int(pid) for group in our_groups() for pid in (group / "cgroup.procs").read_text().split()}
+    return waiting
 
 
 async def test_a_prepared_place_that_nobody_took_leaves_nothing() -> None:
     async with opened() as sandbox:
         await (await sandbox.create(hostname=HOSTNAME)).destroy()
-        waiting = await prepared()
+        waiting = await prepared(sandbox)
     assert our_groups() == []
     with pytest.raises(ProcessLookupError):
         os.kill(waiting, 0)
@@ -220,7 +218,7 @@ async def test_a_prepared_place_that_nobody_took_leaves_nothing() -> None:
 async def test_a_prepared_process_that_died_fails_one_sandbox_and_no_other() -> None:
     async with opened() as sandbox:
         for _ in range(3):
-            os.kill(await prepared(), signal.SIGKILL)
+            os.kill(await prepared(sandbox), signal.SIGKILL)
             with pytest.raises(SandboxFault):
                 await sandbox.create(hostname=HOSTNAME)
             box = await sandbox.create(hostname=HOSTNAME)
