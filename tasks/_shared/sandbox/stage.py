@@ -52,46 +52,62 @@ def lower_limits() -> None:
         resource.setrlimit(kind, limits)
 
 
-def user_namespace(first: int, owner: int) -> int:
-    """Make a user namespace and return a descriptor of it.
+class UserNamespace:
+    """A user namespace in the making: a process that enters one, until others hold it.
 
-    Args:
-        first: the host's id of the namespace's root; those up to 65535 follow.
-        owner: the host's user to whom the kernel counts, in the end, all that is used inside.
-
-    Raises:
-        RuntimeError: the system makes none.
+    Attributes:
+        users: descriptor of the namespace, once it is mapped.
     """
-    says, hears = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(says[0])
-            os.close(hears[1])
-            linux.prctl(linux.PR_SET_SECUREBITS, linux.SECBIT_NO_SETUID_FIXUP)
-            os.setresgid(owner, owner, owner)
-            os.setresuid(owner, owner, owner)
-            linux.unshare(linux.CLONE_NEWUSER)
-            os.write(says[1], b"made")
-            os.read(hears[0], 1)  # until the other side is closed, or its process dead
-        except OSError as error:
-            os.write(says[1], str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(says[1])
-    os.close(hears[0])
-    try:
-        said = os.read(says[0], 4096)
+
+    def __init__(self, owner: int) -> None:
+        """Start the process.
+
+        Args:
+            owner: the host's user to whom the kernel counts, in the end, all that is used inside.
+        """
+        self.users = -1
+        self._says, says = os.pipe()
+        hears, self._hears = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            try:
+                os.close(self._says)
+                os.close(self._hears)
+                linux.prctl(linux.PR_SET_SECUREBITS, linux.SECBIT_NO_SETUID_FIXUP)
+                os.setresgid(owner, owner, owner)
+                os.setresuid(owner, owner, owner)
+                linux.unshare(linux.CLONE_NEWUSER)
+                os.write(says, b"made")
+                os.read(hears, 1)  # until the other side is closed, or its process dead
+            except OSError as error:
+                os.write(says, str(error).encode())
+            finally:
+                os._exit(0)
+        os.close(says)
+        os.close(hears)
+
+    def map(self, first: int) -> None:
+        """Wait for the namespace and say what its ids are.
+
+        Args:
+            first: the host's id of the namespace's root; those up to 65535 follow.
+
+        Raises:
+            RuntimeError: the system makes none.
+        """
+        said = os.read(self._says, 4096)
         if said != b"made":
             reason = said.decode("utf-8", "replace")
             raise RuntimeError(f"no user namespace can be made (sysctl user.max_user_namespaces): {reason}")
         for kind in ("uid_map", "gid_map"):
-            Path(f"/proc/{child}/{kind}").write_text(f"0 {first} {SIZE}\n")
-        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(says[0])
-        os.close(hears[1])
-        os.waitpid(child, 0)
+            Path(f"/proc/{self._child}/{kind}").write_text(f"0 {first} {SIZE}\n")
+        self.users = os.open(f"/proc/{self._child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+    def end(self) -> None:
+        """End the process; the descriptor holds the namespace from now on."""
+        os.close(self._says)
+        os.close(self._hears)
+        os.waitpid(self._child, 0)
 
 
 def become_inner_root() -> None:
@@ -133,7 +149,10 @@ class Stage:
             self._mount_layers()
         except OSError:  # an old kernel, or a file system such as overlay that cannot map owners
             os.close(self.users)
-            self.users = user_namespace(0, self._first)
+            counted = UserNamespace(self._first)
+            counted.map(0)
+            counted.end()
+            self.users = counted.users
             self._root = 0
             linux.mount(image, "image", None, linux.MS_BIND)
             self._mount_layers()

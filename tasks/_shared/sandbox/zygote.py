@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from tasks._shared.sandbox import linux
 from tasks._shared.sandbox.cgroups import OPTIONAL
 from tasks._shared.sandbox.entry import Refused, enter, join, tell
-from tasks._shared.sandbox.stage import Stage, become_inner_root, lower_limits, user_namespace
+from tasks._shared.sandbox.stage import Stage, UserNamespace, become_inner_root, lower_limits
 
 _KEPT_WRITABLE = {"cgroup", "cgroup2", "proc", "devpts", "mqueue"}
 _MAX_FDS = 8
@@ -105,17 +105,19 @@ def _fork_for(control: socket.socket, fds: list[int]) -> None:
 
 def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
     """Make the groups and the user ids, then wait to be told the sandbox, or for the harness to hang up."""
+    made = UserNamespace(owner=request["ids"])  # while this process waits to be moved
     for folder in request["folders"]:
         Path(folder).mkdir(exist_ok=True)
     join([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
-    users = user_namespace(request["ids"], request["ids"])
+    made.map(request["ids"])
     tell(reply, {"ready": os.getpid()})
+    made.end()
     with socket.socket(fileno=os.dup(reply)) as channel:
         fds = _received(channel)
     if not fds:
         os._exit(0)
     with os.fdopen(fds[0], "rb") as file:
-        _create(json.load(file), users, reply, *fds[1:])
+        _create(json.load(file), made.users, reply, *fds[1:])
 
 
 def _create(request: Mapping[str, Any], users: int, reply: int, stdin: int, stdout: int) -> NoReturn:
