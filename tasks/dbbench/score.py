@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -19,21 +20,29 @@ CORRECTED = {"std/225": "[('78500c9efefc0c4d1991c3c4123f2feb',)]"}
 """Hashes of the right final table where the stored one is wrong, by sample id (`fixed` only)."""
 
 
-_ACTION = re.compile(r"Action: (.*?)\n")
-_BLOCK = re.compile(r"```sql\n([\s\S]*?)\n```")
+_MARK, _OPEN, _CLOSE = "Action: ", "```sql\n", "\n```"
 FINAL = re.compile(r"\nFinal Answer:(.*)")
+
+MOST_LITERAL = 8_192
+"""A longer answer is not read as a literal; 128 tokens give a tenth of it."""
 
 
 def action(text: str) -> str | None:
     """The word after the first `Action: `, as upstream matches it, or None."""
-    found = _ACTION.search(text)
-    return found.group(1) if found else None
+    return _between(text, _MARK, "\n")
 
 
 def statement(text: str) -> str | None:
     """The SQL of the first block, on one line as upstream sends it, or None."""
-    found = _BLOCK.search(text)
-    return found.group(1).strip().replace("\n", " ") if found else None
+    found = _between(text, _OPEN, _CLOSE)
+    return None if found is None else found.strip().replace("\n", " ")
+
+
+def _between(text: str, start: str, end: str) -> str | None:
+    """What stands between the first mark and the first end after it, by search in linear time."""
+    at = text.find(start)
+    stop = text.find(end, at + len(start)) if at >= 0 else -1
+    return text[at + len(start) : stop] if stop >= 0 else None
 
 
 def final(text: str) -> str:
@@ -93,8 +102,11 @@ def _plain(value: Any) -> str:
 
 def _literal(text: str) -> Any:
     """Read a Python literal, or None; no name is looked up and nothing is called."""
+    if len(text) > MOST_LITERAL:
+        return None
     try:
-        return ast.literal_eval(text.strip())
+        with warnings.catch_warnings(action="ignore"):
+            return ast.literal_eval(text.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
 

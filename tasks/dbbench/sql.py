@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""
@@ -39,8 +40,7 @@ _STARTS_EXPRESSION = WINDOW | {"GROUPING", "ROW"}
 _NAMED_AFTER = {"AS", "FROM", "JOIN", "INTO", "UPDATE", "TABLE", "COLUMN", "USE", "DESCRIBE", "DESC"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of SQL: its kind (string, quoted, number, word or mark), text and place."""
 
     kind: str
@@ -51,6 +51,9 @@ class Token:
     def word(self) -> str:
         """Upper-case text of a bare word, empty for anything else."""
         return self.text.upper() if self.kind == "word" else ""
+
+
+_NOTHING = Token("mark", "", 0)
 
 
 def tokens(sql: str) -> list[Token]:
@@ -83,11 +86,12 @@ def reserved(sql: str) -> str | None:
     Returns:
         The text that MySQL's error says it is near to, or None when there is no such word.
     """
-    found = tokens(sql)
+    found, before = tokens(sql), _Before()
     for n, token in enumerate(found):
-        if token.word in RESERVED and not _allowed(found, n):
-            at = n + 1 if token.word in _STARTS_EXPRESSION and not _names(found, n) else n
+        if token.word in RESERVED and not _allowed(found, n, before):
+            at = n + 1 if token.word in _STARTS_EXPRESSION and not before.names() else n
             return sql[found[at].start :][:_NEAR] if at < len(found) else ""
+        before.add(token)
     return None
 
 
@@ -104,40 +108,48 @@ def syntax_error(near: str) -> str:
     )
 
 
-def _allowed(found: Sequence[Token], n: int) -> bool:
-    word = found[n].word
-    before = found[n - 1] if n else Token("mark", "", 0)
-    after = found[n + 1] if n + 1 < len(found) else Token("mark", "", 0)
-    if before.text in (".", "@"):
+@dataclass(slots=True)
+class _Before:
+    """What stands before a token: kept up as the tokens pass, so that reading stays linear."""
+
+    first: str = ""
+    words: set[str] = field(default_factory=set[str])
+    last: Token = _NOTHING
+    depth: int = 0
+
+    def add(self, token: Token) -> None:
+        """Take in the next token."""
+        if not self.words and not self.last.text:
+            self.first = token.word
+        self.words.add(token.word)
+        self.last = token
+        if token.kind == "mark":
+            self.depth += (token.text == "(") - (token.text == ")")
+
+    def names(self) -> bool:
+        """Whether the grammar takes only a name at this place, where no expression can start."""
+        if self.last.word in _NAMED_AFTER or self.first in _DDL:
+            return True
+        if self.first in ("INSERT", "REPLACE"):
+            return not self.words & {"VALUES", "VALUE", "SELECT", "SET"} or self.last.word == "SET"
+        if self.first == "UPDATE" and "WHERE" not in self.words:
+            return self.last.word == "SET" or (self.last.text == "," and self.depth == 0)
+        return False
+
+
+def _allowed(found: Sequence[Token], n: int, before: _Before) -> bool:
+    word, last = found[n].word, before.last
+    after = found[n + 1] if n + 1 < len(found) else _NOTHING
+    if last.text in (".", "@"):
         return True
-    if word in _CALLED and after.text == "(" and not _names(found, n):
+    if word in _CALLED and after.text == "(" and not before.names():
         return True
     if word == "ROW":
-        return before.word == "EACH" or after.word in ("FORMAT", "COUNT")
+        return last.word == "EACH" or after.word in ("FORMAT", "COUNT")
     if word == "OF":
-        return before.word in ("UPDATE", "SHARE")
+        return last.word in ("UPDATE", "SHARE")
     if word == "EMPTY":
-        return before.word == "ON"
+        return last.word == "ON"
     if word == "GROUPS":
         return after.word in ("BETWEEN", "UNBOUNDED", "CURRENT") or after.kind == "number"
     return False
-
-
-def _names(found: Sequence[Token], n: int) -> bool:
-    """Whether the grammar takes only a name at this place, where no expression can start."""
-    before = found[n - 1] if n else Token("mark", "", 0)
-    if before.word in _NAMED_AFTER:
-        return True
-    seen = [token.word for token in found[:n]]
-    kind = seen[0] if seen else ""
-    if kind in _DDL:
-        return True
-    if kind in ("INSERT", "REPLACE"):
-        return not {"VALUES", "VALUE", "SELECT", "SET"} & set(seen) or before.word == "SET"
-    if kind == "UPDATE" and "WHERE" not in seen:
-        return before.word == "SET" or (before.text == "," and _depth(found[:n]) == 0)
-    return False
-
-
-def _depth(found: Sequence[Token]) -> int:
-    return sum((token.text == "(") - (token.text == ")") for token in found if token.kind == "mark")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,11 +88,16 @@ def fill(text: str, evidence: Mapping[str, str], grammar: Grammar) -> str:
         return _VARIABLE.sub(
             lambda match: f"[{evidence[match[0]]}]" if match[0] in evidence else match[0], text
         )
-    filled = text
+    filled, gone = text, set[str]()
     for variable in wanted:
+        if variable in gone:
+            continue
         if len(filled) + filled.count(variable) * len(evidence[variable]) > FILLED:
             raise TooLong(f"with its variables filled, an input has more than {FILLED} characters")
         filled = filled.replace(variable, f"[{evidence[variable]}]")
+        # A text of nothing but variables names each many times; only evidence brings one back.
+        gone.add(variable)
+        gone -= {name for name in gone if name in evidence[variable]}
     return filled
 
 
@@ -119,13 +124,14 @@ def _read_paper(text: str) -> Plan:
             raise PlanError(f"ValueError: no `=` in {line[:80]!r}")
         # Names of two digits or more are dead upstream.
         values[name.strip()] = value.strip() if len(name.strip()) == 3 else NOTHING
-    calls: list[Call] = []
+    calls: dict[str, Call] = {}
     for name, value in values.items():
-        calls.append(_paper_call(name, value, [call.name for call in calls]))
+        calls[name] = _paper_call(name, value, calls)
     wanted = [f"#E{number}" for number in range(1, len(plans) + 1)]
     if missing := [name for name in wanted if name not in values]:
         raise PlanError(f"KeyError: {len(plans)} plans, but no {missing[0]}")
-    return Plan(tuple(calls), tuple((line, (name,)) for line, name in zip(plans, wanted, strict=True)))
+    shown = zip(plans, wanted, strict=True)
+    return Plan(tuple(calls.values()), tuple((line, (name,)) for line, name in shown))
 
 
 def _is_evidence(line: str) -> bool:
@@ -137,7 +143,7 @@ def _is_evidence(line: str) -> bool:
     return line[1] == "E" and line[2].isdigit()
 
 
-def _paper_call(name: str, value: str, before: Sequence[str]) -> Call:
+def _paper_call(name: str, value: str, before: Container[str]) -> Call:
     if "[" not in value:
         return Call(name, None, value)
     tool, _, text = value.partition("[")
@@ -145,7 +151,7 @@ def _paper_call(name: str, value: str, before: Sequence[str]) -> Call:
     return Call(name, tool, text[:-1], _needs(text[:-1], before))
 
 
-def _needs(text: str, before: Sequence[str]) -> tuple[str, ...]:
+def _needs(text: str, before: Container[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in _VARIABLE.findall(text) if name in before))
 
 
@@ -155,22 +161,22 @@ def _needs(text: str, before: Sequence[str]) -> tuple[str, ...]:
 def _read_fixed(text: str, tools: Sequence[str]) -> Plan:
     known = {tool.lower(): tool for tool in tools}
     values: dict[str, str] = {}
-    shown: list[tuple[str, list[str]]] = []
+    shown: list[tuple[str, dict[str, None]]] = []
     for line in text.splitlines():
         if _FIXED_PLAN.match(line):
-            shown.append((line.strip(), []))
+            shown.append((line.strip(), {}))
         elif match := _FIXED_CALL.match(line):
             name = f"#E{match[1].lstrip('0') or '0'}"
             values[name] = match[2].strip()
-            if shown and name not in shown[-1][1]:
-                shown[-1][1].append(name)
-    calls: list[Call] = []
+            if shown:
+                shown[-1][1][name] = None
+    calls: dict[str, Call] = {}
     for name, value in values.items():
-        calls.append(_fixed_call(name, value, [call.name for call in calls], known))
-    return Plan(tuple(calls), tuple((line, tuple(names)) for line, names in shown))
+        calls[name] = _fixed_call(name, value, calls, known)
+    return Plan(tuple(calls.values()), tuple((line, tuple(names)) for line, names in shown))
 
 
-def _fixed_call(name: str, value: str, before: Sequence[str], known: Mapping[str, str]) -> Call:
+def _fixed_call(name: str, value: str, before: Container[str], known: Mapping[str, str]) -> Call:
     match = _FIXED_TOOL.match(value)
     if match is None:
         return Call(name, None, value)

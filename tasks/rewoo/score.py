@@ -10,11 +10,17 @@ from tasks._shared.answers import exact_match, f1, normalize
 
 TOLERANCE = 1e-6
 PHYSICS_TOLERANCE = 0.02
+ANSWER_CHARACTERS = 8_192
+"""What is graded of an answer; a solver's tokens give fewer."""
+
 HOTPOT_F1 = 0.8
 WEAK_F1 = 0.5
 """Open answers about a speech have no rule; half the words in common is weak evidence, and marked so."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
+_NEXT = re.compile(r"\s*(\S{1,100})")
+"""The next word after a number; no unit is longer."""
+
 _WORD = re.compile(r"[A-Za-z]+")
 _LABELS = {
     "strategy_qa": ("yes", "no"),
@@ -24,6 +30,7 @@ _LABELS = {
 
 def rule(dataset: str, answer: str, gold: str, aliases: Sequence[str] = ()) -> bool:
     """Decide without a judge whether an answer is right; each data set has its own rule."""
+    answer = answer[:ANSWER_CHARACTERS]
     if dataset in _LABELS:
         return _first_label(answer, _LABELS[dataset]) == gold.strip().lower()
     if dataset == "gsm8k":
@@ -93,9 +100,18 @@ def _units(text: str) -> tuple[str, ...]:
     """What may be the unit of each number in a text: its next word, and its next two joined."""
     found: list[str] = []
     for match in _NUMBER.finditer(text):
-        words = text[match.end() :].split()[:3]
+        words = _next_words(text, match.end())
         found += ["".join(words[: n + 1]).rstrip(".,;").lower() for n in range(len(words))]
     return tuple(found)
+
+
+def _next_words(text: str, at: int) -> list[str]:
+    """At most three words from a place on."""
+    words: list[str] = []
+    while len(words) < 3 and (match := _NEXT.match(text, at)):
+        words.append(match[1])
+        at = match.end()
+    return words
 
 
 def _names(answer: str, name: str) -> bool:
