@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,14 +20,14 @@ from harness.models.api import ORACLE_S, Call, Model, Vectors
 from harness.models.clients import wire
 from harness.models.clients.base import BaseModel
 from harness.models.clients.build import base_url, mismatches
-from harness.models.clients.embed_wire import BATCH, OpenAI, Speech, Tei, whole
+from harness.models.clients.embed_wire import BATCH, OpenAI, Speech, Tei, check_size, whole
 from harness.models.clients.probe import alive, describe, survey
 from harness.models.clients.transport import Transport
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.pool import Pool
-from harness.models.untrusted import decode, record
+from harness.models.untrusted import record
 from harness.types import CallKey, Message, Reply
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,8 @@ async def embed(model: Model, call: Embed) -> Embedded:
     if isinstance(model, BaseModel) and model.entry.kind in ("oracle", "replay"):
         longest = max(call.deadline_s, ORACLE_S) if model.entry.kind == "oracle" else call.deadline_s
         # One request: a recording has the vectors of a key in one piece.
-        return await _remote(model.pool, model.transport, Tei(len(call.texts)), call, longest)
+        asking = _Asking(model.pool, model.transport, Tei(len(call.texts)), InfraError)
+        return await asking.embed(call, longest)
     bind = f"--role {call.role}"
     raise InfraError(f"{model.name} does not embed; bind {bind}=NAME@URL or {bind}=st:FOLDER")
 
@@ -114,33 +116,54 @@ class _Batch:
     queue_s: float | None
 
 
-async def _remote(
-    pool: Pool, transport: Transport, speech: Speech, call: Embed, deadline_s: float
-) -> Embedded:
-    """Send the texts in batches, one after the other."""
-    found: list[tuple[float, ...]] = []
-    tokens = 0
-    headers = wire.headers(call.key, call.role, call.part)
-    episode = f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
-    for start in range(0, len(call.texts), speech.most):
-        texts = [outside.paired(text) for text in call.texts[start : start + speech.most]]
-        body = msgspec.json.encode(speech.request(texts))
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How endpoints are asked for vectors.
 
-        async def attempt(endpoint: Endpoint, body: bytes = body, count: int = len(texts)) -> _Batch:
-            url = endpoint.url + speech.path
-            data, said = await transport.post(url, body, headers)
-            try:
-                told = decode(data)
-            except ValueError as error:
-                raise Fault("not-json", f"{url} answered 200 with a body that is not JSON") from error
-            raw, used = speech.read(told, said)
-            return _Batch(vectors(raw, count, where=url), used, wire.queue_s(said))
+    Attributes:
+        wrong: what to raise about an answer that is no vectors: a `Fault` sends the request to another
+            endpoint; a recording would only say the same again.
+    """
 
-        batch, endpoint, _ = await pool.run(episode, attempt, deadline_s=deadline_s)
-        _same_length([*found[:1], *batch.vectors], where=endpoint.url + speech.path)
-        found += batch.vectors
-        tokens += batch.output_tokens
-    return Embedded(tuple(found), tokens)
+    pool: Pool
+    transport: Transport
+    speech: Speech
+    wrong: Callable[[str], Exception]
+
+    async def embed(self, call: Embed, deadline_s: float) -> Embedded:
+        """Send the texts in batches, one after the other."""
+        found: list[tuple[float, ...]] = []
+        tokens = 0
+        episode = f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
+        for start in range(0, len(call.texts), self.speech.most):
+            texts = [outside.paired(text) for text in call.texts[start : start + self.speech.most]]
+            attempt = partial(self._attempt, call, texts, found[:1])
+            batch, _, _ = await self.pool.run(episode, attempt, deadline_s=deadline_s)
+            found += batch.vectors
+            tokens += batch.output_tokens
+        return Embedded(tuple(found), tokens)
+
+    async def _attempt(
+        self, call: Embed, texts: Sequence[str], before: Vectors | list[tuple[float, ...]], endpoint: Endpoint
+    ) -> _Batch:
+        url = endpoint.url + self.speech.path
+        body = msgspec.json.encode(self.speech.request(texts))
+        data, said = await self.transport.post(url, body, wire.headers(call.key, call.role, call.part))
+        try:
+            check_size(data, len(texts))
+            raw, used = self.speech.read(data, said)
+        except ValueError as error:
+            raise self.wrong(f"{url} answered 200 with no vectors ({error})") from error
+        try:
+            read = vectors(raw, len(texts), where=url)
+            _same_length([*before, *read], where=url)
+        except InfraError as error:
+            raise self.wrong(str(error)) from error
+        return _Batch(read, used, wire.queue_s(said))
+
+
+def _no_vectors(message: str) -> Fault:
+    return Fault("no-vectors", message)
 
 
 def vectors(raw: Any, count: int, *, where: str) -> Vectors:
@@ -182,7 +205,8 @@ class RemoteEmbedder(Embedder):
 
     async def embed(self, call: Embed) -> Embedded:
         """Turn texts into vectors, retrying each request until its deadline."""
-        return await _remote(self._pool, self._transport, self._speech, call, call.deadline_s)
+        asking = _Asking(self._pool, self._transport, self._speech, _no_vectors)
+        return await asking.embed(call, call.deadline_s)
 
     async def close(self) -> None:
         """Close every connection."""

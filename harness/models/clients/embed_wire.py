@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from harness.models.untrusted import record, rows
+from harness.models.untrusted import Body, decode, record, rows
 
 BATCH = 64
 """Most texts in a request."""
+
+
+LONGEST = 16_384
+"""Most numbers in a vector; the longest known have 8,192."""
+
+_SPARE = 1_000
+
+
+def check_size(body: Body, texts: int) -> None:
+    """Refuse a body with more lists or values than vectors of so many texts have, before it is decoded.
+
+    Decoded, a list of nothing takes thirty times its two bytes.
+
+    Raises:
+        ValueError: it has more.
+    """
+    held = bytes(body)
+    lists = max(held.count(b"["), held.count(b"{"))
+    if lists > 2 * texts + _SPARE or held.count(b",") > texts * LONGEST + _SPARE:
+        raise ValueError(f"more lists or numbers than vectors of {texts} texts have")
 
 
 class Speech(Protocol):
@@ -22,8 +42,12 @@ class Speech(Protocol):
         """Write a request's body."""
         ...
 
-    def read(self, told: Any, headers: Mapping[str, str]) -> tuple[Any, int]:
-        """Take vectors, not yet looked at, and the number of tokens out of an answer."""
+    def read(self, body: Body, headers: Mapping[str, str]) -> tuple[Any, int]:
+        """Take vectors, not yet looked at, and the number of tokens out of an answer.
+
+        Raises:
+            ValueError: it is no answer of this protocol.
+        """
         ...
 
 
@@ -42,9 +66,9 @@ class Tei:
         """Write a request's body."""
         return {"inputs": list(texts), "truncate": True}
 
-    def read(self, told: Any, headers: Mapping[str, str]) -> tuple[Any, int]:
+    def read(self, body: Body, headers: Mapping[str, str]) -> tuple[Any, int]:
         """The body is the list of vectors; the headers count."""
-        return told, whole(headers.get("x-compute-tokens"))
+        return decode(body), whole(headers.get("x-compute-tokens"))
 
 
 class OpenAI:
@@ -60,9 +84,10 @@ class OpenAI:
         """Write a request's body."""
         return {"model": self._model, "input": list(texts), "encoding_format": "float"}
 
-    def read(self, told: Any, headers: Mapping[str, str]) -> tuple[Any, int]:
+    def read(self, body: Body, headers: Mapping[str, str]) -> tuple[Any, int]:
         """The vectors stand in `data` with the place of their text in `index`."""
         del headers
+        told = decode(body)
         data = [record(row) for row in rows(record(told).get("data"))]
         places = [row.get("index") for row in data]
         if all(isinstance(place, int) for place in places):

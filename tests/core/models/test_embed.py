@@ -4,6 +4,7 @@ import json
 import math
 import operator
 import os
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from loopback_server import serving
 from harness.episode import BaseOracle
 from harness.errors import InfraError, MissingPart, UsageError
 from harness.models.api import LiveEpisodes
+from harness.models.clients.embed import open_embedder
 from harness.models.connect import open_model
 from harness.models.roles import RoleSession, open_role, parse_role
 from harness.running.role_chats import EpisodeRoles
@@ -124,7 +126,7 @@ async def test_a_server_that_is_busy_is_asked_again():
     [
         ("[[1.0, 2.0], [1.0]]", "different lengths: 1, 2"),
         ("[[1.0, NaN], [1.0, 2.0]]", "(not finite|lists of numbers)"),
-        ("[[1.0, 1e999], [1.0, 2.0]]", "(not finite|lists of numbers|not JSON)"),
+        ("[[1.0, 1e999], [1.0, 2.0]]", "(not finite|lists of numbers|no vectors)"),
         ("[[1.0]]", "gave 1 vectors for 2 texts"),
         ('[["1.0"], [2.0]]', "lists of numbers"),
         ("[[true], [2.0]]", "lists of numbers"),
@@ -136,7 +138,7 @@ async def test_a_server_that_is_busy_is_asked_again():
 async def test_what_are_no_vectors_is_an_infrastructure_failure(answer, says):
     attempt = Attempt("teval", 1, "plan/0", 0)
     async with embedding(Server(TEI, answer=answer)) as model:
-        chat = EpisodeRoles(attempt, {"embedder": model}, 0, "", 30.0).chats["embedder"]
+        chat = EpisodeRoles(attempt, {"embedder": model}, 0, "", 1.0).chats["embedder"]
         with pytest.raises(InfraError, match=rf"role embedder, k: .*http://127.*{says}"):
             await chat.embed("k", ("a", "b"))
     assert attempt.calls == []
@@ -146,7 +148,7 @@ async def test_openais_rows_are_vectors_or_a_failure():
     rows = {"data": [{"index": 0, "embedding": "AACAPw=="}]}
     async with embedding(Server(answer=json.dumps(rows))) as model:
         with pytest.raises(InfraError, match=r"role embedder, k: .*/v1/embeddings did not give"):
-            await RoleSession("embedder", model, EPISODE).embed("k", ("a",))
+            await RoleSession("embedder", model, EPISODE, deadline_s=1.0).embed("k", ("a",))
 
 
 class Growing(Server):
@@ -159,8 +161,50 @@ class Growing(Server):
 
 async def test_vectors_keep_one_length_over_batches():
     async with embedding(Growing({**TEI, "max_client_batch_size": 1})) as model:
-        with pytest.raises(InfraError, match="different lengths: 1, 2"):
-            await RoleSession("embedder", model, EPISODE).embed("k", ("a", "b"))
+        with pytest.raises(InfraError, match=r"different lengths: 1, \d"):
+            await RoleSession("embedder", model, EPISODE, deadline_s=1.0).embed("k", ("a", "b"))
+
+
+BAD = {
+    "too few": "[]",
+    "not finite": "[[1.0, NaN]]",
+    "no numbers": '[["a", "b"]]',
+    "another shape": '{"error": "no"}',
+    "no JSON": "<html>",
+    "nested": "[" * 10_000,
+    "too many": f"[{'[],' * 4_000_000}[]]",
+    "too long": f"[[{'1,' * 4_000_000}1]]",
+}
+
+
+@pytest.mark.parametrize("answer", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("info", [TEI, None], ids=["tei", "openai"])
+async def test_what_a_bad_replica_sends_is_asked_of_another(info, answer):
+    good, bad = Server(info), Server(info, answer=answer)
+    async with serving(good.app) as one, serving(bad.app) as two, open_embedder("mpnet", [one, two]) as model:
+        for n in range(12):
+            chat = RoleSession("embedder", model, CallKey("teval", f"plan/{n}", 0, 0), deadline_s=30.0)
+            assert await chat.embed("k", ("ab",)) == ((2.0, 0.5),)
+    assert bad.batches
+
+
+PEAK = """
+import resource, sys
+from harness.models.clients.embed_wire import Tei, check_size
+body = b"[" + b"[]," * 8_000_000 + b"[]]"
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    check_size(body, 64)
+    Tei().read(body, {})
+except ValueError:
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+
+
+def test_a_body_of_empty_lists_takes_no_more_than_itself():
+    command = [sys.executable, "-c", PEAK]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) < 64
 
 
 async def test_a_refusal_is_an_infrastructure_failure_that_is_not_logged():
