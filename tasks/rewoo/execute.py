@@ -14,7 +14,12 @@ Use = Callable[[Call, str], Awaitable[Evidence]]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one call: `text` is the input as filled, `source` where the evidence is from."""
+    """What became of one call.
+
+    Attributes:
+        text: the input as the tool saw it; its variables are not filled when no tool was asked.
+        source: where the evidence is from.
+    """
 
     name: str
     tool: str
@@ -103,16 +108,17 @@ async def _result(
 ) -> Result:
     if call.tool is None:
         return Result(call.name, "", call.text, call.text, "plan")
+    # Filled only for a tool that takes it: thousands of calls can name one long evidence.
+    if call.tool not in rules.known:
+        return Result(call.name, call.tool, call.text, NOTHING, "unknown")
+    if call.name not in allowed:
+        return Result(call.name, call.tool, call.text, NOTHING, "capped")
     try:
         text = fill(call.text, evidence, rules.grammar)
     except TooLong as error:
         if not rules.errors_as_text:
             raise ToolError(str(error)) from error
         return Result(call.name, call.tool, "", f"{call.tool} failed: {error}", "error")
-    if call.tool not in rules.known:
-        return Result(call.name, call.tool, text, NOTHING, "unknown")
-    if call.name not in allowed:
-        return Result(call.name, call.tool, text, NOTHING, "capped")
     try:
         found = await use(call, text)
     except ToolError as error:
