@@ -17,7 +17,7 @@ class Result:
     """What became of one call.
 
     Attributes:
-        text: the input as the tool saw it; its variables are not filled when no tool was asked.
+        text: the input as filled; under the mended grammar only that of a tool which was asked is filled.
         source: where the evidence is from.
     """
 
@@ -108,17 +108,18 @@ async def _result(
 ) -> Result:
     if call.tool is None:
         return Result(call.name, "", call.text, call.text, "plan")
-    # Filled only for a tool that takes it: thousands of calls can name one long evidence.
-    if call.tool not in rules.known:
-        return Result(call.name, call.tool, call.text, NOTHING, "unknown")
-    if call.name not in allowed:
-        return Result(call.name, call.tool, call.text, NOTHING, "capped")
+    asked = call.tool in rules.known and call.name in allowed
     try:
-        text = fill(call.text, evidence, rules.grammar)
+        # Upstream fills before it looks for the tool. Mended, a plan's thousands of calls that nobody takes
+        # do not each copy the long evidence that they name.
+        text = fill(call.text, evidence, rules.grammar) if asked or rules.grammar == "paper" else call.text
     except TooLong as error:
         if not rules.errors_as_text:
             raise ToolError(str(error)) from error
         return Result(call.name, call.tool, "", f"{call.tool} failed: {error}", "error")
+    if not asked:
+        why = "capped" if call.tool in rules.known else "unknown"
+        return Result(call.name, call.tool, text, NOTHING, why)
     try:
         found = await use(call, text)
     except ToolError as error:
