@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -37,6 +37,8 @@ RESERVED = WINDOW | frozenset(
 )
 _CALLED = WINDOW | {"GROUPING", "JSON_TABLE", "LATERAL", "ROW"}
 _STARTS_EXPRESSION = WINDOW | {"GROUPING", "ROW"}
+_ENDS_NAMES = {"VALUES", "VALUE", "SELECT", "SET"}
+_DEPTHS = {"(": 1, ")": -1}
 _NAMED_AFTER = {"AS", "FROM", "JOIN", "INTO", "UPDATE", "TABLE", "COLUMN", "USE", "DESCRIBE", "DESC"}
 
 
@@ -53,13 +55,13 @@ class Token(NamedTuple):
         return self.text.upper() if self.kind == "word" else ""
 
 
-_NOTHING = Token("mark", "", 0)
-
-
 def tokens(sql: str) -> list[Token]:
     """Cut SQL into tokens; comments and white space are left out, nothing is ever refused."""
-    found = ((match.lastgroup or "", match) for match in _TOKEN.finditer(sql))
-    return [Token(kind, match.group(), match.start()) for kind, match in found if kind != "space"]
+    return [
+        Token(match.lastgroup or "", match.group(), match.start())
+        for match in _TOKEN.finditer(sql)
+        if match.lastgroup != "space"
+    ]
 
 
 def statements(sql: str) -> list[str]:
@@ -67,17 +69,26 @@ def statements(sql: str) -> list[str]:
     parts: list[str] = []
     start, words = 0, set[str]()
     empty = True
-    for token in tokens(sql):
-        if token.text == ";" and not (words & {"CREATE"} and words & _ROUTINES and "BEGIN" in words):
+    for match in _TOKEN.finditer(sql):  # no tokens are made: most of a long batch need not be looked at
+        kind = match.lastgroup
+        if kind == "space":
+            continue
+        if kind == "mark" and match.group() == ";" and not _in_body(words):
             if not empty:
-                parts.append(sql[start : token.start].strip())
-            start, words, empty = token.start + 1, set(), True
+                parts.append(sql[start : match.start()].strip())
+            start, words, empty = match.end(), set(), True
             continue
         empty = False
-        words.add(token.word)
+        if kind == "word":
+            words.add(match.group().upper())
     if not empty:
         parts.append(sql[start:].strip())
     return parts
+
+
+def _in_body(words: Set[str]) -> bool:
+    """Whether a statement's words so far are those of a routine whose body has begun."""
+    return "CREATE" in words and "BEGIN" in words and not words.isdisjoint(_ROUTINES)
 
 
 def reserved(sql: str) -> str | None:
@@ -86,13 +97,33 @@ def reserved(sql: str) -> str | None:
     Returns:
         The text that MySQL's error says it is near to, or None when there is no such word.
     """
-    found, before = tokens(sql), _Before()
+    found = tokens(sql)
+    past = _Past(found[0].word if found else "")
     for n, token in enumerate(found):
-        if token.word in RESERVED and not _allowed(found, n, before):
-            at = n + 1 if token.word in _STARTS_EXPRESSION and not before.names() else n
-            return sql[found[at].start :][:_NEAR] if at < len(found) else ""
-        before.add(token)
+        if token.kind == "mark":
+            past.depth += _DEPTHS.get(token.text, 0)
+        elif token.kind == "word":
+            word = token.text.upper()
+            if word in RESERVED and not _allowed(found, n, past):
+                at = n + 1 if word in _STARTS_EXPRESSION and not _names(found, n, past) else n
+                return sql[found[at].start :][:_NEAR] if at < len(found) else ""
+            past.words.add(word)
     return None
+
+
+@dataclass(slots=True)
+class _Past:
+    """What of a statement is behind the token that is looked at.
+
+    Attributes:
+        first: its first word; empty when it begins with something else.
+        words: all its words, in upper case.
+        depth: parentheses that are open.
+    """
+
+    first: str
+    words: set[str] = field(default_factory=set[str])
+    depth: int = 0
 
 
 def is_xa(statement: str) -> bool:
@@ -108,48 +139,34 @@ def syntax_error(near: str) -> str:
     )
 
 
-@dataclass(slots=True)
-class _Before:
-    """What stands before a token: kept up as the tokens pass, so that reading stays linear."""
-
-    first: str = ""
-    words: set[str] = field(default_factory=set[str])
-    last: Token = _NOTHING
-    depth: int = 0
-
-    def add(self, token: Token) -> None:
-        """Take in the next token."""
-        if not self.words and not self.last.text:
-            self.first = token.word
-        self.words.add(token.word)
-        self.last = token
-        if token.kind == "mark":
-            self.depth += (token.text == "(") - (token.text == ")")
-
-    def names(self) -> bool:
-        """Whether the grammar takes only a name at this place, where no expression can start."""
-        if self.last.word in _NAMED_AFTER or self.first in _DDL:
-            return True
-        if self.first in ("INSERT", "REPLACE"):
-            return not self.words & {"VALUES", "VALUE", "SELECT", "SET"} or self.last.word == "SET"
-        if self.first == "UPDATE" and "WHERE" not in self.words:
-            return self.last.word == "SET" or (self.last.text == "," and self.depth == 0)
-        return False
-
-
-def _allowed(found: Sequence[Token], n: int, before: _Before) -> bool:
-    word, last = found[n].word, before.last
-    after = found[n + 1] if n + 1 < len(found) else _NOTHING
-    if last.text in (".", "@"):
+def _allowed(found: Sequence[Token], n: int, past: _Past) -> bool:
+    word = found[n].word
+    before = found[n - 1] if n else Token("mark", "", 0)
+    after = found[n + 1] if n + 1 < len(found) else Token("mark", "", 0)
+    if before.text in (".", "@"):
         return True
-    if word in _CALLED and after.text == "(" and not before.names():
+    if word in _CALLED and after.text == "(" and not _names(found, n, past):
         return True
     if word == "ROW":
-        return last.word == "EACH" or after.word in ("FORMAT", "COUNT")
+        return before.word == "EACH" or after.word in ("FORMAT", "COUNT")
     if word == "OF":
-        return last.word in ("UPDATE", "SHARE")
+        return before.word in ("UPDATE", "SHARE")
     if word == "EMPTY":
-        return last.word == "ON"
+        return before.word == "ON"
     if word == "GROUPS":
         return after.word in ("BETWEEN", "UNBOUNDED", "CURRENT") or after.kind == "number"
+    return False
+
+
+def _names(found: Sequence[Token], n: int, past: _Past) -> bool:
+    """Whether the grammar takes only a name at this place, where no expression can start."""
+    before = found[n - 1] if n else Token("mark", "", 0)
+    if before.word in _NAMED_AFTER:
+        return True
+    if past.first in _DDL:
+        return True
+    if past.first in ("INSERT", "REPLACE"):
+        return past.words.isdisjoint(_ENDS_NAMES) or before.word == "SET"
+    if past.first == "UPDATE" and "WHERE" not in past.words:
+        return before.word == "SET" or (before.text == "," and past.depth == 0)
     return False

@@ -15,6 +15,7 @@ STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 
 TRIES = (1, 2, 5, 10, 20, 50, 100)
 
+_FENCE = "```"
 _BEGINNING = re.compile(r"^(?:from\s|import\s|def\s|@|class\s)", re.MULTILINE)
 
 
@@ -50,23 +51,13 @@ def pad(completion: str) -> str:
 
 def extract(reply: str) -> str:
     """The code of a chat reply: its first fenced block, else all from the first statement on."""
-    if (fenced := _fenced(reply)) is not None:
-        return fenced
+    # By search, not by a pattern: where no line ends, that would look for its end behind every fence.
+    _, fenced, rest = reply.partition(_FENCE)
+    _, opened, body = rest.partition("\n")
+    if fenced and opened:
+        return body.partition(f"\n{_FENCE}")[0]
     start = _BEGINNING.search(reply)
     return reply[start.start() :] if start else reply
-
-
-def _fenced(reply: str) -> str | None:
-    """The body of the first fenced block, to the end where none closes it.
-
-    By search: a pattern begins anew at every fence and takes quadratic time over a hostile reply.
-    """
-    fence = reply.find("```")
-    line = reply.find("\n", fence) if fence >= 0 else -1
-    if line < 0:
-        return None
-    end = reply.find("\n```", line + 1)
-    return reply[line + 1 :] if end < 0 else reply[line + 1 : end]
 
 
 def completion_program(problem: Mapping[str, str], reply: str, *, pad_indent: bool) -> Program:
