@@ -13,7 +13,7 @@ from statistics import linear_regression
 import pytest
 from hostile_texts import COMMON, WORST, Worst, built
 
-from harness import registry
+from harness.catalog import registry
 from harness.types import Reply
 from tasks._shared import answers, reading
 from tasks._shared.sandbox import keys
