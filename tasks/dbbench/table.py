@@ -7,15 +7,13 @@ import hashlib
 import logging
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import EnvironmentFault, InfraError
 from tasks.dbbench import bounds, session, wording
 from tasks.dbbench import sql as reading
 from tasks.dbbench.content import Content, Manner, quoted
-
-if TYPE_CHECKING:
-    from tasks.dbbench.world import Server
+from tasks.dbbench.shared_server import Server
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from tasks.os import score as scoring
 from tasks.os.problems import Problem
 
 if TYPE_CHECKING:
+    from tasks.os.options import Settings
     from tasks.os.tamper import Look
-    from tasks.os.world import Settings
 
 MAX_NEW_TOKENS = 128
 INIT_S = 120.0

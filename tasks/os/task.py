@@ -4,36 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 
 from harness.data import literals
 from harness.episode import BaseTask, World
 from harness.needs import Need, notice
-from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec, option
+from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec
 from tasks._shared.sandbox.need import sandbox_need
 from tasks.os import image, problems
 from tasks.os.episode import MAX_NEW_TOKENS, Prompt
+from tasks.os.options import OsOptions
 from tasks.os.oracle import OsOracle
 from tasks.os.world import images, open_world
-
-
-@dataclass(frozen=True, slots=True)
-class OsOptions:
-    """What the systems are like, and how answers are checked."""
-
-    cwd: str = option("/", help="working directory; the later AgentBench uses /root")
-    observation_style: str = option(
-        "prompt",
-        help="show the shell's prompt behind each output, as in the training data, or not",
-        choices=("prompt", "clean"),
-    )
-    merge_check_stderr: bool = option(True, False, help="errors of a reference solution are output")
-    corrected_gold: bool = option(False, True, help="repair nine wrong reference solutions")
-    command_s: float = option(30.0, help="seconds a command may take", ge=0.1, le=3600)
-    cpus: float = option(1.0, help="CPU time per second of one system", ge=0.05, le=64)
-    sandbox: str = option(
-        "auto", help="where the systems live", choices=("auto", "docker", "podman", "bwrap")
-    )
 
 
 class Os(BaseTask):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,24 +16,12 @@ from tasks._shared.sandbox import Caps, Sandbox, open_sandbox
 from tasks._shared.sandbox.spec import MARKER, Programs
 from tasks.os import image
 from tasks.os.episode import OsEpisode, Prompt
+from tasks.os.options import Settings
 
 if TYPE_CHECKING:
-    from tasks.os.task import OsOptions
+    from tasks.os.options import OsOptions
 
 MEMORY_MB, PIDS, DISK_MB = 512, 256, 256
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The options of a run, typed."""
-
-    cwd: str
-    style: str
-    merge_stderr: bool
-    corrected_gold: bool
-    command_s: float
-    cpus: float
-    truncate: int | None
 
 
 class OsWorld(BaseWorld):

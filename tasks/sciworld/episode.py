@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import EnvironmentFault
 from harness.types import Ask, Message, Observation, Reply, Sample, Score
 from tasks.sciworld.jvm import Slot, State
 from tasks.sciworld.match import ACTION_LIMIT, NO_MATCH, Match, candidates, match
+from tasks.sciworld.options import SciWorldOptions
+from tasks.sciworld.pool import Pool
 from tasks.sciworld.score import FAILURES, failed, looping
 from tasks.sciworld.texts import Texts, cleaned
-
-if TYPE_CHECKING:
-    from tasks.sciworld.task import SciWorldOptions
-    from tasks.sciworld.world import SciWorld
 
 HEADER = 18
 """Characters of the header line before the simulator's description of a task."""
@@ -37,8 +35,8 @@ class Turn:
 class SciWorldEpisode:
     """Matches replies to actions, carries them out, and stops by upstream's rules."""
 
-    def __init__(self, world: SciWorld, sample: Sample, texts: Texts, options: SciWorldOptions) -> None:
-        self._world, self._sample, self._texts, self._options = world, sample, texts, options
+    def __init__(self, pool: Pool, sample: Sample, texts: Texts, options: SciWorldOptions) -> None:
+        self._pool, self._sample, self._texts, self._options = pool, sample, texts, options
         self._slot: Slot | None = None
         self._turns: list[tuple[str, str]] = [(FIRST, "")]
         self._failures = self._replies = self._actions = self._moves = 0
@@ -50,7 +48,7 @@ class SciWorldEpisode:
     async def reset(self) -> Observation:
         """Load the variation and look around."""
         sample, options = self._sample, self._options
-        slot = self._slot = await self._world.pool.acquire()
+        slot = self._slot = await self._pool.acquire()
         simplification = "" if options.simplification == "none" else options.simplification
 
         async def opened() -> str:
@@ -107,7 +105,7 @@ class SciWorldEpisode:
         """Give the simulator back."""
         slot, self._slot = self._slot, None
         if slot is not None:
-            self._world.pool.release(slot)
+            self._pool.release(slot)
 
     async def _act(self, text: str) -> Turn:
         slot = self._slot

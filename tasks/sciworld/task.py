@@ -5,55 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import history, tokens
 from harness.episode import BaseTask
 from harness.errors import DataError
 from harness.needs import Need, core_data, package, program
-from harness.types import Context, Limits, Macro, Sample, TaskConfig, TaskSpec, option
+from harness.types import Context, Limits, Macro, Sample, TaskConfig, TaskSpec
+from tasks.sciworld.options import SciWorldOptions
 from tasks.sciworld.oracle import SciWorldOracle
 
 if TYPE_CHECKING:
     from tasks.sciworld.world import SciWorld
 
 EPISODES = "test_episodes.json"
-
-
-@dataclass(frozen=True, slots=True)
-class SciWorldOptions:
-    """How actions are matched, when an episode stops, and how long prompts are cut."""
-
-    action_match: str = option(
-        "overlap",
-        "passthrough",
-        help="overlap rewrites every action to a listed one; passthrough first tries it as it is",
-        choices=("overlap", "passthrough"),
-    )
-    stop_rules: str = option(
-        "on",
-        "extended",
-        help="on: ten failures, a loop, twice step_limit turns; extended: waiting is no loop; off: none",
-        choices=("on", "off", "extended"),
-    )
-    step_limit: int | None = option(100, help="moves after which the simulator stops", ge=1)
-    fail_rule: str = option(
-        "substring",
-        "strict",
-        help="substring takes any 'not', even in 'nothing', for a failure; strict does not",
-        choices=("substring", "strict"),
-    )
-    truncation: str = option(
-        "upstream",
-        "llama",
-        help="upstream: 4036 cl100k tokens, and the server cuts at 4000; llama: what surely fits 4096",
-        choices=("upstream", "llama"),
-    )
-    first_line: bool = option(False, True, help="use the first line of a reply only")
-    exemplars: bool = option(True, help="show the task's exemplar")
-    simplification: str = option("easy", help="the simulator's simplifications", choices=("easy", "none"))
-    per_task: int | None = option(None, help="at most so many variations of each task", ge=1)
 
 
 class SciWorldTask(BaseTask):

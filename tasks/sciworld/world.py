@@ -31,7 +31,7 @@ class SciWorld(BaseWorld):
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> SciWorldEpisode:
         """Build an episode; the simulator is deterministic, so the seed changes nothing."""
         del chats, seed
-        return SciWorldEpisode(self, sample, self._texts, self._ctx.options)
+        return SciWorldEpisode(self.pool, sample, self._texts, self._ctx.options)
 
 
 @asynccontextmanager

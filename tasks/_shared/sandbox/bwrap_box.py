@@ -11,11 +11,12 @@ import select
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from tasks._shared.sandbox import cgroups, linux
 from tasks._shared.sandbox.arguments import bwrap_argv, marker_path
 from tasks._shared.sandbox.berth import Berth
+from tasks._shared.sandbox.helper import Helper
 from tasks._shared.sandbox.pump import Pump, drain
 from tasks._shared.sandbox.reply import BwrapTerminal, Reply, ending, read_until
 from tasks._shared.sandbox.spec import (
@@ -29,8 +30,19 @@ from tasks._shared.sandbox.spec import (
     SandboxFault,
 )
 
-if TYPE_CHECKING:
-    from tasks._shared.sandbox.bwrap import Bwrap
+
+class Backend(Protocol):
+    """What a sandbox needs of the backend that made it."""
+
+    helper: Helper
+    stage: Path
+    filter: str
+    meminfo: str
+
+    def forget(self, box: BwrapBox) -> None:
+        """Take note that a sandbox is gone."""
+        ...
+
 
 # Said to the first process inside, a bash that reads its standard input until the harness closes it (or
 # dies): ignore what `kill 1` may send, then prove where it is, with builtins only.
@@ -46,7 +58,7 @@ _ARGUMENT_BYTES = 120_000  # the kernel takes 128 KiB in one argument
 class BwrapBox:
     """One sandbox of the `bwrap` backend."""
 
-    def __init__(self, backend: Bwrap, spec: BoxSpec, group: cgroups.Group, berth: Berth) -> None:
+    def __init__(self, backend: Backend, spec: BoxSpec, group: cgroups.Group, berth: Berth) -> None:
         self.spec = spec
         self._backend = backend
         self._group = group
