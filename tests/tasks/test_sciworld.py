@@ -183,12 +183,12 @@ def test_a_cap_per_task(mirror: Path) -> None:
 FIRST = """
 import asyncio, sys
 from pathlib import Path
-from harness.running import config
+from harness.running import selection
 from harness.types import Context
 from tasks.sciworld import TASK
 
 async def main():
-    options = config.options("sciworld", TASK.Options, "paper")
+    options = selection.options("sciworld", TASK.Options, "paper")
     ctx = Context(Path(sys.argv[1]), options, source="fixture", split="full", work=Path(sys.argv[2]))
     async with TASK.world(ctx) as world:
         groups = {sample.labels["task"]: sample for sample in TASK.samples(ctx)}
