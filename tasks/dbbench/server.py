@@ -141,7 +141,7 @@ class Embedded:
         process = self._process = await self._spawn((*common, *options), account)
         self._group = bounds.MemoryGroup()
         await asyncio.to_thread(self._group.enter, process.pid)
-        while not socket.exists():
+        while not await _listens(socket):
             if process.returncode is not None:
                 raise OSError(f"it ended with {process.returncode}")
             await asyncio.sleep(0.02)
@@ -179,6 +179,16 @@ class Embedded:
             await group.remove()
         if folder is not None:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _listens(socket: Path) -> bool:
+    """Whether a server takes connections; its socket is there a moment before it does."""
+    try:
+        _, writer = await asyncio.open_unix_connection(socket)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    writer.close()
+    return True
 
 
 def _before_it_runs() -> None:

@@ -64,7 +64,7 @@ async def gathered(plays: Iterable[Awaitable[Attempt]], width: int = 8) -> list[
 async def test_silent_model_ends_below_the_oracle(bench: Bench):
     unless_excepted(bench, "silent")
     samples = bench.samples[:4]
-    silent = await gathered(bench.play(sample, lambda call: "") for sample in samples)
+    silent = await gathered(bench.run_episode(sample, lambda call: "") for sample in samples)
     oracle = await gathered(bench.oracle(sample) for sample in samples)
     for attempt in silent:
         assert attempt.outcome != "infra_error", attempt.error
@@ -82,7 +82,7 @@ async def test_hostile_replies_never_raise(bench: Bench, kind: str):
         turns += 1
         return HOSTILE[kind] if turns <= 3 else ""
 
-    attempt = await bench.play(bench.samples[0], answer)
+    attempt = await bench.run_episode(bench.samples[0], answer)
     assert attempt.outcome != "infra_error", attempt.error
 
 
@@ -157,6 +157,8 @@ async def test_replayed_transcript_scores_the_same(bench: Bench):
     for sample in bench.samples[:3]:
         live = await bench.oracle(sample)
         replies = [call.reply for call in live.calls]
-        again = await bench.play(sample, lambda call, said=replies: said[min(call.key.call, len(said) - 1)])
+        again = await bench.run_episode(
+            sample, lambda call, said=replies: said[min(call.key.call, len(said) - 1)]
+        )
         assert bench.value(again) == bench.value(live)
         assert again.metrics == live.metrics
