@@ -6,23 +6,19 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from contexts import samples_of, task_context
+from contexts import task_context
+from databases import FIXTURE, episode, pid_of, said
 
-from harness import data
 from harness.errors import EnvironmentFault
-from harness.types import Reply
 from tasks.dbbench import bounds
-from tasks.dbbench.episode import DbEpisode
 from tasks.dbbench.server import Embedded
 from tasks.dbbench.task import TASK
 from tasks.dbbench.world import DbWorld
 
-FIXTURE = data.resolve("dbbench", "fixture").path
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -33,29 +29,6 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DbWor
     async with TASK.world(ctx) as opened:
         assert isinstance(opened, DbWorld)
         yield opened
-
-
-@asynccontextmanager
-async def episode(world: DbWorld, index: int = 0) -> AsyncIterator[DbEpisode]:
-    ctx = task_context(TASK, FIXTURE, Path(), source="fixture")
-    opened = await world.episode(samples_of(TASK, ctx, "std")[index], {}, 0)
-    try:
-        await opened.reset()
-        yield opened
-    finally:
-        await opened.close()
-
-
-async def said(opened: DbEpisode, sql: str) -> str:
-    observation = await opened.step(Reply(f"Action: Operation\n```sql\n{sql}\n```"))
-    (message,) = observation.messages
-    return message.content
-
-
-def pid_of(world: DbWorld) -> int:
-    assert world.server is not None
-    assert world.server.pid is not None
-    return world.server.pid
 
 
 def resident_mb(pid: int) -> int:

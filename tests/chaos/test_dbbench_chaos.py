@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from contexts import samples_of, task_context
+from databases import FIXTURE, pid_of
 
-from harness import data
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.rollout import TaskRun, run_episode
@@ -25,8 +25,6 @@ from harness.types import Context, Reply, Sample
 from tasks.dbbench import server as servers
 from tasks.dbbench.task import TASK
 from tasks.dbbench.world import DbWorld
-
-FIXTURE = data.resolve("dbbench", "fixture").path
 
 
 class Saboteur:
@@ -75,13 +73,6 @@ def nothing_left() -> Iterator[None]:
     before = folders()
     yield
     assert folders() == before
-
-
-def pid_of(world: DbWorld) -> int:
-    assert world.server is not None
-    pid = world.server.pid
-    assert pid is not None
-    return pid
 
 
 async def test_a_server_killed_mid_run_is_restarted_and_episodes_replayed(tmp_path: Path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from contexts import samples_of, task_context
-from tongue import ScriptedModel
+from scripted_model import ScriptedModel
 
 from harness.catalog import registry
 from harness.data import FIXTURE, resolve

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from contexts import task_context
-from tongue import ScriptedModel
+from scripted_model import ScriptedModel
 
 from harness import data
 from harness.catalog import registry

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from contexts import samples_of, task_context
-from tongue import ScriptedModel
+from scripted_model import ScriptedModel
 
 from harness import data, tokens
 from harness.models.api import Call, LiveEpisodes

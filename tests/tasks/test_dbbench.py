@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from contexts import samples_of, task_context
+from databases import FIXTURE, episode, said
 
-from harness import data
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.rollout import TaskRun, run_episode
@@ -21,12 +20,10 @@ from harness.storage.store import Attempt
 from harness.types import Context, Message, Profile, Reply, Row, Sample
 from tasks.dbbench import session
 from tasks.dbbench import world as worlds
-from tasks.dbbench.episode import DbEpisode
 from tasks.dbbench.server import Embedded
 from tasks.dbbench.task import TASK
 from tasks.dbbench.world import DbWorld
 
-FIXTURE = data.resolve("dbbench", "fixture").path
 SHORT = {"statement_s": "1"}
 CLEAN = {"information_schema", "mysql", "mariadb.sys", "root"}
 
@@ -93,23 +90,6 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DbWor
     async with TASK.world(context(FIXTURE, tmp_path_factory.mktemp("work"), given=SHORT)) as opened:
         assert isinstance(opened, DbWorld)
         yield opened
-
-
-@asynccontextmanager
-async def episode(world: DbWorld, index: int = 0) -> AsyncIterator[DbEpisode]:
-    sample = samples_of(TASK, context(FIXTURE, Path()), "std")[index]
-    opened = await world.episode(sample, {}, 0)
-    try:
-        await opened.reset()
-        yield opened
-    finally:
-        await opened.close()
-
-
-async def said(opened: DbEpisode, sql: str) -> str:
-    observation = await opened.step(Reply(f"Action: Operation\n```sql\n{sql}\n```"))
-    (message,) = observation.messages
-    return message.content
 
 
 async def names(world: DbWorld) -> set[str]:

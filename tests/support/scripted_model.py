@@ -16,7 +16,7 @@ class ScriptedModel:
 
     answer: Callable[[Call], str | Awaitable[str]]
     calls: list[Call] = field(default_factory=list)
-    name: str = "tongue"
+    name: str = "scripted"
 
     def render(self, messages: Sequence[Message], suite: str = "", task: str = "") -> str:
         return "\n".join(f"{message.role}: {message.content}" for message in messages)
