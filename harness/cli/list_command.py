@@ -87,7 +87,8 @@ def runs(results: Path) -> None:
     for path in found:
         store = Store(path, readonly=True)
         try:
-            click.echo(f"{path.parent.name:<60} {len(store.final_items())}/{len(store.planned())}")
+            ended, planned = store.counts()
+            click.echo(f"{path.parent.name:<60} {ended}/{planned}")
         finally:
             store.close()
     if not found:

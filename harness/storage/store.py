@@ -117,6 +117,12 @@ class Store(RunRecord):
         """How many items of each task are planned, have their final attempt, and have only failed."""
         return {row[0]: row[1:] for row in self._rows(_PROGRESS)}
 
+    def counts(self) -> tuple[int, int]:
+        """How many items have their final attempt, and how many are planned."""
+        (ended,) = self._first("SELECT COUNT(*) FROM episode WHERE final = 1")
+        (planned,) = self._first("SELECT COUNT(*) FROM plan")
+        return ended, planned
+
     def final_items(self) -> set[EpisodeKey]:
         """Items that have their final attempt."""
         query = "SELECT task, version, sample, repeat FROM episode WHERE final = 1"

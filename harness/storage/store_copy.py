@@ -22,8 +22,7 @@ def copy(source: Path, out: Path) -> tuple[int, int]:
     with closing(Store(source, readonly=True)) as store, _new_file(out) as part:
         store.copy_to(part)
         with closing(Store(part, readonly=True)) as copied:
-            counts = list(copied.progress().values())
-    return sum(ended for _, ended, _ in counts), sum(planned for planned, _, _ in counts)
+            return copied.counts()
 
 
 @contextmanager

@@ -73,9 +73,7 @@ class MemoryGroup:
             return
         for folder in self._group.folders:
             folder.mkdir(exist_ok=True)
-        for file, value in self._group.limits:
-            if file.exists() or file.name not in cgroups.OPTIONAL:
-                file.write_text(value)
+        cgroups.write_limits(self._group.limits)
         for folder in self._group.folders:
             (folder / "cgroup.procs").write_text(str(pid))
 

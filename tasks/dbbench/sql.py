@@ -128,7 +128,8 @@ class _Past:
 
 def is_xa(statement: str) -> bool:
     """Whether a statement is of a distributed transaction, which would outlive its session."""
-    return next((token.word for token in tokens(statement)), "") == "XA"
+    first = next((match for match in _TOKEN.finditer(statement) if match.lastgroup != "space"), None)
+    return first is not None and first.group().upper() == "XA"
 
 
 def syntax_error(near: str) -> str:

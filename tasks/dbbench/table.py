@@ -38,11 +38,11 @@ class ServerTable:
     def __init__(self, server: Server, content: Content, manner: Manner) -> None:
         self._server, self._content, self._manner = server, content, manner
         # The same in every attempt, for errors repeat it; unique because the name is held.
-        self._folder = ""
         digest = hashlib.blake2b(content.name.lower().encode(), digest_size=8).hexdigest()
         self._user, self._password = f"h{digest}", secrets.token_hex(8)
         self._held = self._ours = False
         self._generation = -1
+        self._folder = ""  # of the database, within our own server's data
 
     async def open(self) -> str:
         if self._content.name.lower() in SYSTEM:
@@ -57,7 +57,8 @@ class ServerTable:
             # The user first: where there is a database of ours, there is a user that says so.
             await self._login(admin)
             await session.run(admin, f"CREATE DATABASE {quoted(self._content.name)}")
-            self._folder = await _folder_name(admin, self._content.name)
+            if not self._server.foreign:
+                self._folder = await _folder_name(admin, self._content.name)
             return await self._load(admin)
 
     async def _clear(self, admin: Any) -> None:

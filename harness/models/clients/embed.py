@@ -135,27 +135,33 @@ class _Asking:
         found: list[tuple[float, ...]] = []
         tokens = 0
         episode = f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
+        headers = wire.headers(call.key, call.role, call.part)
         for start in range(0, len(call.texts), self.speech.most):
             texts = [outside.paired(text) for text in call.texts[start : start + self.speech.most]]
-            attempt = partial(self._attempt, call, texts, found[:1])
+            body = msgspec.json.encode(self.speech.request(texts))
+            attempt = partial(self._attempt, body, headers, len(texts), found[:1])
             batch, _, _ = await self.pool.run(episode, attempt, deadline_s=deadline_s)
             found += batch.vectors
             tokens += batch.output_tokens
         return Embedded(tuple(found), tokens)
 
     async def _attempt(
-        self, call: Embed, texts: Sequence[str], before: Vectors | list[tuple[float, ...]], endpoint: Endpoint
+        self,
+        body: bytes,
+        headers: Mapping[str, str],
+        texts: int,
+        before: Sequence[Sequence[float]],
+        endpoint: Endpoint,
     ) -> _Batch:
         url = endpoint.url + self.speech.path
-        body = msgspec.json.encode(self.speech.request(texts))
-        data, said = await self.transport.post(url, body, wire.headers(call.key, call.role, call.part))
+        data, said = await self.transport.post(url, body, headers)
         try:
-            check_size(data, len(texts))
+            check_size(data, texts)
             raw, used = self.speech.read(data, said)
         except ValueError as error:
             raise self.wrong(f"{url} answered 200 with no vectors ({error})") from error
         try:
-            read = vectors(raw, len(texts), where=url)
+            read = vectors(raw, texts, where=url)
             _same_length([*before, *read], where=url)
         except InfraError as error:
             raise self.wrong(str(error)) from error

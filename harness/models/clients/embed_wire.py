@@ -10,14 +10,14 @@ from harness.models.untrusted import Body, decode, record, rows
 BATCH = 64
 """Most texts in a request."""
 
-
 LONGEST = 16_384
 """Most numbers in a vector; the longest known have 8,192."""
 
 _SPARE = 1_000
+"""Lists and commas that an answer may hold beside its vectors."""
 
 
-def check_size(body: Body, texts: int) -> None:
+def check_size(body: bytes | bytearray, texts: int) -> None:
     """Refuse a body with more lists or values than vectors of so many texts have, before it is decoded.
 
     Decoded, a list of nothing takes thirty times its two bytes.
@@ -25,9 +25,8 @@ def check_size(body: Body, texts: int) -> None:
     Raises:
         ValueError: it has more.
     """
-    held = bytes(body)
-    lists = max(held.count(b"["), held.count(b"{"))
-    if lists > 2 * texts + _SPARE or held.count(b",") > texts * LONGEST + _SPARE:
+    lists = max(body.count(b"["), body.count(b"{"))
+    if lists > 2 * texts + _SPARE or body.count(b",") > texts * LONGEST + _SPARE:
         raise ValueError(f"more lists or numbers than vectors of {texts} texts have")
 
 

@@ -134,6 +134,19 @@ OPTIONAL = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max", "memory.
 """Limits on swap and sockets, absent where the kernel does not account for them apart."""
 
 
+def write_limits(limits: Iterable[tuple[str | Path, str]]) -> None:
+    """Write limits into the files of groups; one of swap or sockets that are not counted apart is left out.
+
+    Raises:
+        OSError: one of the other files is not there or takes no such value.
+    """
+    for path, value in limits:
+        file = Path(path)
+        # Looked for first: the kernel refuses to make a missing one, which reads like a lack of permission.
+        if file.exists() or file.name not in OPTIONAL:
+            file.write_text(value)
+
+
 def owner_prefix() -> str:
     """Name prefix of what this process owns; another process can tell whether it still lives."""
     return f"harness-box-{os.getpid()}-{process_start(os.getpid())}-"

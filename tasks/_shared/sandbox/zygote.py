@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tasks._shared.sandbox import linux
-from tasks._shared.sandbox.cgroups import OPTIONAL
+from tasks._shared.sandbox.cgroups import write_limits
 from tasks._shared.sandbox.entry import Refused, enter, join, tell
 from tasks._shared.sandbox.stage import Stage, UserNamespace, become_inner_root, lower_limits
 
@@ -122,12 +122,7 @@ def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
 
 def _create(request: Mapping[str, Any], users: int, reply: int, stdin: int, stdout: int) -> NoReturn:
     """Limit the groups, lay the file system, then become bwrap as nobody of the host."""
-    for file, value in request["limits"]:
-        try:
-            Path(file).write_text(value)
-        except FileNotFoundError:
-            if Path(file).name not in OPTIONAL:
-                raise
+    write_limits(request["limits"])
     stage = Stage(request["stage"], request["disk_mb"], request["ids"], users)
     if request["root"]:
         stage.lay_overlay(request["root"], request["files"])
