@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from harness.models import wire
 from harness.models.base import BaseModel
 from harness.models.catalog import Entry
 from harness.models.client import ORACLE_S, Call, Model
-from harness.models.embed_wire import BATCH, OpenAI, Speech, Tei, whole
+from harness.models.embed_wire import BATCH, OpenAI, Speech, Tei
 from harness.models.endpoint import Endpoint
 from harness.models.faults import Fault
 from harness.models.open import base_url, mismatches
 from harness.models.pool import Pool
 from harness.models.probe import Capabilities, alive, describe, survey
-from harness.models.records import decode, record
+from harness.models.records import count, record
 from harness.models.roles import Vectors
 from harness.models.transport import Transport
 from harness.types import CallKey, Message, Reply
@@ -67,7 +66,7 @@ class Embedder:
         """Turn texts into vectors.
 
         Raises:
-            InfraError: no endpoint answered, or what it answered are no vectors for these texts.
+            InfraError: no endpoint answered with vectors of these texts before the deadline.
         """
         raise NotImplementedError
 
@@ -100,7 +99,7 @@ async def embed(model: Model, call: Embed) -> Embedded:
     if isinstance(model, BaseModel) and model.entry.kind in ("oracle", "replay"):
         longest = max(call.deadline_s, ORACLE_S) if model.entry.kind == "oracle" else call.deadline_s
         # One request: a recording has the vectors of a key in one piece.
-        return await _remote(model.pool, model.transport, Tei(len(call.texts)), call, longest)
+        return await _Batches(model.pool, model.transport, Tei(len(call.texts))).embed(call, longest)
     bind = f"--role {call.role}"
     raise InfraError(f"{model.name} does not embed; bind {bind}=NAME@URL or {bind}=st:FOLDER")
 
@@ -114,58 +113,50 @@ class _Batch:
     queue_s: float | None
 
 
-async def _remote(
-    pool: Pool, transport: Transport, speech: Speech, call: Embed, deadline_s: float
-) -> Embedded:
-    """Send the texts in batches, one after the other."""
-    found: list[tuple[float, ...]] = []
-    tokens = 0
-    headers = wire.headers(call.key, call.role, call.part)
-    episode = f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
-    for start in range(0, len(call.texts), speech.most):
-        texts = [outside.paired(text) for text in call.texts[start : start + speech.most]]
-        body = msgspec.json.encode(speech.request(texts))
+class _Batches:
+    """Sends texts in batches; all vectors that come back are as long as the first."""
 
-        async def attempt(endpoint: Endpoint, body: bytes = body, count: int = len(texts)) -> _Batch:
-            url = endpoint.url + speech.path
-            data, said = await transport.post(url, body, headers)
+    def __init__(self, pool: Pool, transport: Transport, speech: Speech) -> None:
+        self._pool = pool
+        self._transport = transport
+        self._speech = speech
+        self._length = 0
+
+    async def embed(self, call: Embed, deadline_s: float) -> Embedded:
+        """Send one batch after the other; the deadline is for each with its retries."""
+        found: list[tuple[float, ...]] = []
+        tokens = 0
+        for start in range(0, len(call.texts), self._speech.most):
+            texts = [outside.paired(text) for text in call.texts[start : start + self._speech.most]]
+            batch = await self._send(call, texts, deadline_s)
+            found += batch.vectors
+            tokens += batch.output_tokens
+        return Embedded(tuple(found), tokens)
+
+    async def _send(self, call: Embed, texts: Sequence[str], deadline_s: float) -> _Batch:
+        headers = wire.headers(call.key, call.role, call.part)
+        body = msgspec.json.encode(self._speech.request(texts))
+
+        async def attempt(endpoint: Endpoint) -> _Batch:
+            url = endpoint.url + self._speech.path
+            data, said = await self._transport.post(url, body, headers)
             try:
-                told = decode(data)
+                vectors, tokens = self._speech.read(data, said, len(texts))
+                self._measure(vectors)
             except ValueError as error:
-                raise Fault("not-json", f"{url} answered 200 with a body that is not JSON") from error
-            raw, used = speech.read(told, said)
-            return _Batch(vectors(raw, count, where=url), used, wire.queue_s(said))
+                text = f"{url} answered 200 without {len(texts)} vectors of one length ({error})"
+                raise Fault("no-vectors", text) from error
+            return _Batch(vectors, tokens, wire.queue_s(said))
 
-        batch, endpoint, _ = await pool.run(episode, attempt, deadline_s=deadline_s)
-        _same_length([*found[:1], *batch.vectors], where=endpoint.url + speech.path)
-        found += batch.vectors
-        tokens += batch.output_tokens
-    return Embedded(tuple(found), tokens)
+        episode = f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
+        batch, _, _ = await self._pool.run(episode, attempt, deadline_s=deadline_s)
+        return batch
 
-
-def vectors(raw: Any, count: int, *, where: str) -> Vectors:
-    """Read one finite vector for each of `count` texts, all of one length.
-
-    Raises:
-        InfraError: they are not that; the message names `where` they came from.
-    """
-    try:
-        found = msgspec.convert(raw, tuple[tuple[float, ...], ...])
-    except msgspec.ValidationError as error:
-        raise InfraError(f"{where} did not give lists of numbers ({error})") from error
-    if len(found) != count:
-        raise InfraError(f"{where} gave {len(found)} vectors for {count} texts")
-    for index, vector in enumerate(found):
-        if not vector or not all(map(math.isfinite, vector)):
-            raise InfraError(f"{where}: vector {index} is empty or holds a number that is not finite")
-    _same_length(found, where=where)
-    return found
-
-
-def _same_length(found: Sequence[Sequence[float]], *, where: str) -> None:
-    lengths = sorted({len(vector) for vector in found})
-    if len(lengths) > 1:
-        raise InfraError(f"{where} gave vectors of different lengths: {', '.join(map(str, lengths))}")
+    def _measure(self, vectors: Vectors) -> None:
+        length = len(vectors[0])
+        self._length = self._length or length
+        if length != self._length:
+            raise ValueError(f"vectors of different lengths: {self._length} before, {length} now")
 
 
 class RemoteEmbedder(Embedder):
@@ -178,11 +169,11 @@ class RemoteEmbedder(Embedder):
         self.info = info
         self._pool = pool
         self._transport = transport
-        self._speech = speech
+        self._batches = _Batches(pool, transport, speech)
 
     async def embed(self, call: Embed) -> Embedded:
         """Turn texts into vectors, retrying each request until its deadline."""
-        return await _remote(self._pool, self._transport, self._speech, call, call.deadline_s)
+        return await self._batches.embed(call, call.deadline_s)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -235,7 +226,7 @@ async def _found(
             )
     infos = [known.info for _, known in able]
     if all(_is_tei(info) for info in infos):
-        most = min(whole(info.get("max_client_batch_size")) or BATCH for info in infos)
+        most = min(count(info.get("max_client_batch_size")) or BATCH for info in infos)
         return found, Tei(min(BATCH, most))
     if any(_is_tei(info) for info in infos):
         raise UsageError(f"{', '.join(urls)}: only some are TEI servers; give endpoints of one kind")

@@ -17,6 +17,7 @@ from aiohttp import web
 from harness.models.answers import Answer, Asked, NoReply, oracle, read_replay, replay
 from harness.models.catalog import Entry
 from harness.models.client import LiveEpisodes
+from harness.models.embed_wire import Tei
 from harness.models.records import decode, record, rows
 from harness.outside import paired
 from harness.types import CallKey
@@ -67,8 +68,13 @@ def application(answer: Answer, name: str) -> web.Application:
         return _json([body], headers=headers)  # a list of one, as TGI's / has it
 
     async def embed(request: web.Request) -> web.StreamResponse:
-        prompt = json.dumps(rows(record(decode(await request.read())).get("inputs")), ensure_ascii=False)
-        return _json(json.loads(await answer(_key(request, prompt))))
+        texts = rows(record(decode(await request.read())).get("inputs"))
+        said = await answer(_key(request, json.dumps(texts, ensure_ascii=False)))
+        try:
+            found, _ = Tei().read(said.encode(), {}, len(texts))
+        except ValueError as error:  # asking again would find the same
+            raise NoReply(f"the answer is no {len(texts)} vectors of one length ({error})") from error
+        return _json(found)
 
     async def tokenize(request: web.Request) -> web.StreamResponse:
         text, _ = await _asked(request)
