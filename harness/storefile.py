@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ FIXES = {
 WAIT_S = 30
 FOLD_WAIT_MS = 2_000
 """Closing waits no longer than this for readers; the WAL is then folded in by whoever closes last."""
+
+
+_STEP = 4096
+"""Pages copied at a time: 16 MB, after which the copying process may be interrupted."""
 
 
 class StoreFile:
@@ -92,6 +97,30 @@ class StoreFile:
             f"cannot write the run's store {self.path}: {error}; make room or make it writable, "
             "then repeat the same command"
         )
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the run as it is at this moment to a new file, while another process may write on.
+
+        Raises:
+            StoreError: this file cannot be read, or that one not written; what is there is then no copy.
+        """
+        busy_until = time.monotonic() + WAIT_S
+
+        def wait(status: int, remaining: int, total: int) -> None:
+            del remaining, total
+            if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > busy_until:
+                raise StoreError(f"cannot read the run's store {self.path}: {FIXES['SQLITE_BUSY']}")
+
+        try:
+            self._db.execute("BEGIN")  # one moment for all steps: a write in between would begin them anew
+            schema.table_names(self._db)
+            with closing(sqlite3.connect(path)) as copy:
+                self._db.backup(copy, pages=_STEP, progress=wait)
+                copy.execute("PRAGMA journal_mode=DELETE")  # one file, also while it is read
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot copy the run's store {self.path}: {_told(error)}") from error
+        finally:
+            self._db.rollback()
 
     @contextmanager
     def _writing(self) -> Generator[sqlite3.Connection]:

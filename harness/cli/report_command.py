@@ -33,7 +33,7 @@ def command(
     allow_partial: bool,
     strict: bool,
 ) -> int:
-    """Show RUNS (directories, their names, or reference:NAME); the newest run when none is given.
+    """Show RUNS (directories, names, copied stores or reference:NAME); the newest run when none is given.
 
     Exit code: 0 complete, 3 when a run is incomplete.
     """

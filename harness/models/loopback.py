@@ -19,6 +19,7 @@ from harness.models.catalog import Entry
 from harness.models.client import LiveEpisodes
 from harness.models.embed_wire import Tei
 from harness.models.records import decode, record, rows
+from harness.models.roles import Vectors
 from harness.outside import paired
 from harness.types import CallKey
 
@@ -70,11 +71,7 @@ def application(answer: Answer, name: str) -> web.Application:
     async def embed(request: web.Request) -> web.StreamResponse:
         texts = rows(record(decode(await request.read())).get("inputs"))
         said = await answer(_key(request, json.dumps(texts, ensure_ascii=False)))
-        try:
-            found, _ = Tei().read(said.encode(), {}, len(texts))
-        except ValueError as error:  # asking again would find the same
-            raise NoReply(f"the answer is no {len(texts)} vectors of one length ({error})") from error
-        return _json(found)
+        return _json(_vectors(said, len(texts)))
 
     async def tokenize(request: web.Request) -> web.StreamResponse:
         text, _ = await _asked(request)
@@ -176,6 +173,14 @@ def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> tuple[dict[str, An
         "x-queue-time": "0",
     }
     return {"generated_text": text, "details": details}, headers
+
+
+def _vectors(said: str, texts: int) -> Vectors:
+    """Read an answer that is to be vectors; one that is not is refused here, as no retry mends it."""
+    try:
+        return Tei().read(said.encode(), {}, texts)[0]
+    except ValueError as error:
+        raise NoReply(f"the answer is no {texts} vectors of one length ({error})") from error
 
 
 def _choices(grammar: Mapping[str, Any]) -> list[str]:

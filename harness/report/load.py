@@ -1,4 +1,4 @@
-"""Reads a run directory into what the report is built from."""
+"""Reads a run, or a copy of its store, into what the report is built from."""
 
 from __future__ import annotations
 
@@ -38,11 +38,25 @@ def find(name: str | None, results: Path = RESULTS) -> Path:
     known = [path.parent.name for path in results.glob(f"*/{FILE}")]
     if known:
         raise registry.nearest(name, known, "run")
-    raise UsageError(f"{name} holds no {FILE}: give a run directory, or reference:NAME")
+    raise UsageError(f"{name} holds no {FILE}: give a run directory, a copied store, or reference:NAME")
+
+
+def find_store(name: str | None, results: Path = RESULTS) -> Path:
+    """Find the store of the run that `find` finds, or a copy of a store by its path.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return find(name, results) / FILE
+    except UsageError:
+        if name is None or not Path(name).is_file():
+            raise
+        return Path(name)
 
 
 def load(name: str | None, results: Path = RESULTS) -> RunData:
-    """Read a run, or a published model when `name` starts with `reference:`.
+    """Read a run, a copy of its store, or a published model when `name` starts with `reference:`.
 
     Raises:
         UsageError: there is no such run.
@@ -50,9 +64,9 @@ def load(name: str | None, results: Path = RESULTS) -> RunData:
     """
     if name is not None and name.startswith(reference.PREFIX):
         return reference.as_run(name)
-    directory = find(name, results)
-    with Reader(directory / FILE) as reader:
-        return _read(reader, directory)
+    path = find_store(name, results)
+    with Reader(path) as reader:
+        return _read(reader, path.parent.name if path.name == FILE else path.stem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +105,7 @@ class _Said:
     unrecorded: int
 
 
-def _read(reader: Reader, directory: Path) -> RunData:
+def _read(reader: Reader, run: str) -> RunData:
     config = cast("Mapping[str, Any] | None", reader.meta("config"))
     specs = cast("Mapping[str, Mapping[str, Any]] | None", reader.meta("specs"))
     if config is None or specs is None:
@@ -110,7 +124,7 @@ def _read(reader: Reader, directory: Path) -> RunData:
         notes.append(f"shard {config['shard'][0]}/{config['shard'][1]} of the plan")
     suites = cast("dict[str, list[str]]", config["suites"])
     missing = cast("Mapping[str, list[str]]", reader.meta("missing") or {})
-    return RunData(directory.name, str(config["model"]), tasks, suites, missing, tuple(notes))
+    return RunData(run, str(config["model"]), tasks, suites, missing, tuple(notes))
 
 
 def _collect(reader: Reader, installed: Mapping[str, Task | None]) -> dict[str, Collector]:

@@ -1,4 +1,4 @@
-"""Vectors are read within bounds or another replica gives them; none anywhere is an infrastructure failure."""
+"""Vectors are read within bounds or another replica gives them; none anywhere is an infra error."""
 
 import json
 import subprocess
