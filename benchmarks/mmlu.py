@@ -47,11 +47,11 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
     """Wall of the whole run from its first episode on, and the requests it amounts to."""
     import json
 
-    from harness import plan as planning
-    from harness.plan import RunRequest
-    from harness.progress import PlainProgress
-    from harness.resume import open_store
-    from harness.runner import Runner
+    from harness.running import plan as planning
+    from harness.running.plan import RunRequest
+    from harness.running.progress import PlainProgress
+    from harness.running.resume import open_store
+    from harness.running.runner import Runner
 
     class Clock(PlainProgress):
         def start(self, planned: dict[str, int], done: dict[str, int]) -> None:

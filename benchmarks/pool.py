@@ -63,7 +63,7 @@ class Load:
     """Sends calls of ever new episodes, IN_FLIGHT at a time."""
 
     def __init__(self, model) -> None:
-        from harness.models.client import Call
+        from harness.models.api import Call
         from harness.types import Ask, CallKey
 
         self.model, self.sent, self.goal = model, 0, 0
@@ -83,7 +83,7 @@ class Load:
 
 
 async def measure(url: str, quick: str, requests: int) -> tuple[float, float, float, float]:
-    from harness.models.client import open_model
+    from harness.models.connect import open_model
 
     async with open_model("agentlm-7b", endpoints=[url], concurrency=IN_FLIGHT) as model:
         load = Load(model)

@@ -60,8 +60,8 @@ def build(directory: Path) -> Path:
             name: {"version": 1, "options": {}, "source": "mirror", "count": EPISODES} for name in TASKS
         },
     }  # fmt: skip
-    from harness import registry
-    from harness.store import Store
+    from harness.catalog import registry
+    from harness.storage.store import Store
 
     specs = {name: registry.load(name).spec for name in TASKS}
     for name, spec in specs.items():

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from harness.types import (
     Capacity,
     Chat,
     Context,
     JudgeAsk,
+    Need,
     NoOptions,
     Observation,
     Pending,
@@ -27,9 +28,6 @@ from harness.types import (
     Verdict,
     metric_means,
 )
-
-if TYPE_CHECKING:
-    from harness.needs import Need
 
 
 class Episode(Protocol):

@@ -6,61 +6,16 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.history import takes_notice
+from harness.types import Need as Need
 from harness.types import TaskConfig
 
 if TYPE_CHECKING:
     from harness.data import Notice
-
-Stage = Literal["play", "judge"]
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One thing that must be present.
-
-    Attributes:
-        name: what it is, as a user would call it.
-        missing: returns None when present, else what is wrong in a few words.
-        fix: the command, or sentence, that brings it.
-        stage: `play` for what episodes need, `judge` for what reading a judge's verdicts needs.
-    """
-
-    name: str
-    missing: Callable[[], str | None]
-    fix: str
-    stage: Stage = "play"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was checked, and how to mend it when it is missing.
-
-    Attributes:
-        level: `fail` stops a run, `warn` may spoil a number.
-        name: the part, the endpoint or the model.
-        state: what was found.
-        fix: what to do; empty when nothing is wrong.
-    """
-
-    level: Literal["ok", "warn", "fail"]
-    name: str
-    state: str
-    fix: str = ""
-
-    @property
-    def good(self) -> bool:
-        """Whether a run can go ahead."""
-        return self.level != "fail"
-
-    def __str__(self) -> str:
-        subject = self.state if self.name == "data" else f"{self.name} {self.state}"
-        return f"{subject}: {self.fix}" if self.fix else subject
 
 
 def package(module: str, *, extra: str) -> Need:

@@ -59,7 +59,7 @@ def _plain_formatter() -> Any:
     """Format records so that nothing from outside steers the terminal or holds a key, tracebacks included."""
     import logging
 
-    from harness import outside
+    from harness.models import outside
 
     class Plain(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:

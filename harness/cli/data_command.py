@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from harness import data, registry
+from harness import data
+from harness.catalog import registry
 from harness.errors import HarnessError, UsageError
 
 MIRROR = click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data instead of the cache.")

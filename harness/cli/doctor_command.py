@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import registry
+from harness.catalog import registry
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.needs import Finding
+    from harness.running.readiness import Finding
 
 
 @click.command("doctor")
@@ -43,15 +43,15 @@ def command(
         raise UsageError("--endpoint goes with --model")
     good = True
     if model is not None:
-        from harness.models.doctor import doctor_model
+        from harness.checks.models import doctor_model
 
         good &= _show(f"model {model}", doctor_model(model, endpoints, client=client))
-    from harness import config
-    from harness.doctor import doctor_task
+    from harness.checks.tasks import doctor_task
     from harness.models.roles import parse_role
+    from harness.running import selection
 
     names = tasks or (() if model else registry.names())
-    chosen = config.settings(settings, names)
+    chosen = selection.settings(settings, names)
     bound = frozenset(parse_role(text).role for text in roles)
     for task in names:
         found = doctor_task(

@@ -21,7 +21,7 @@ def command(run: str, out: Path, form: str, results: Path) -> None:
     """
     del form  # there is one
     from harness.report.load import find_store
-    from harness.storecopy import copy
+    from harness.storage.store_copy import copy
 
     ended, planned = copy(find_store(run, results), out)
     click.echo(f"{out} holds {ended} of {planned} episodes: harness report {out}")

@@ -9,8 +9,8 @@ from typing import cast
 
 import click
 
-from harness import outside
 from harness.errors import HarnessError, StoreError
+from harness.models import outside
 
 _FIXES = {
     errno.EMFILE: "too many open files: allow more (ulimit -n 4096) or lower --concurrency",

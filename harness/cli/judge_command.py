@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from harness.judging import JudgeRequest
+    from harness.running.judging import JudgeRequest
 
 
 @click.command("judge")
@@ -29,8 +29,8 @@ def command(run: str | None, judge: str, k: int, concurrency: int, mirror: str |
     Exit code: 0 when every answer has its verdict, 3 otherwise.
     """
     from harness.cli.report_command import show_run
-    from harness.judging import JudgeRequest
     from harness.report.load import find
+    from harness.running.judging import JudgeRequest
 
     directory = find(run, results)
     waiting = judge_directory(directory, JudgeRequest(judge, k, concurrency, mirror))
@@ -40,12 +40,12 @@ def command(run: str | None, judge: str, k: int, concurrency: int, mirror: str |
 
 def judge_directory(directory: Path, request: JudgeRequest) -> int:
     """Judge a run directory; returns how many episodes still wait."""
-    from harness import manifest, rundir
-    from harness.judging import judge_stage
     from harness.report.load import FILE
-    from harness.scratch import scratch
-    from harness.store import Store
+    from harness.running.judging import judge_stage
+    from harness.running.scratch import scratch
+    from harness.storage import manifest, paths
+    from harness.storage.store import Store
 
-    with rundir.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
+    with paths.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
         store.add_command({"argv": sys.argv, "environment": manifest.environment()})
         return asyncio.run(judge_stage(store, request, work)).waiting

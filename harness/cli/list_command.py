@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from harness import registry, suites
-from harness.config import shown
+from harness.catalog import registry, suites
 from harness.errors import UsageError
+from harness.running.selection import shown
 from harness.types import Option, TaskSpec
 from harness.types.options import declared
 
@@ -71,7 +71,7 @@ def list_suites() -> None:
 @command.command("models")
 def models() -> None:
     """Show the entries of models.toml."""
-    from harness.models import catalog
+    from harness.catalog import models as catalog
 
     for name, entry in catalog.load().items():
         click.echo(f"{name:<22}{entry.kind:<8}{entry.template:<16}{' '.join(entry.endpoints)}")
@@ -81,7 +81,7 @@ def models() -> None:
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True)
 def runs(results: Path) -> None:
     """Show run directories, newest first, with how far they are."""
-    from harness.store import Store
+    from harness.storage.store import Store
 
     found = sorted(results.glob("*/run.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from harness.errors import MissingPart, UsageError
-from harness.plan import Plan, RunRequest
-from harness.summary import Summary
+from harness.running.plan import Plan, RunRequest
+from harness.running.summary import Summary
 
 log = logging.getLogger("harness.run")
 
@@ -128,9 +128,9 @@ def execute(request: RunRequest) -> Summary:
     Raises:
         UsageError: with one line for everything that is missing.
     """
-    from harness import plan as planning
-    from harness import rundir
-    from harness.run_model import check_model
+    from harness.running import plan as planning
+    from harness.running.run_model import check_model
+    from harness.storage import paths
 
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
@@ -143,19 +143,19 @@ def execute(request: RunRequest) -> Summary:
             raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
     for line in missing:
         log.warning("left out: %s", line)
-    directory = rundir.new(plan.directory()) if request.new else plan.directory()
+    directory = paths.new(plan.directory()) if request.new else plan.directory()
     try:
-        with rundir.hold(directory):
+        with paths.hold(directory):
             return _played(plan, directory)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
 
 def _played(plan: Plan, directory: Path) -> Summary:
-    from harness import plan as planning
-    from harness.progress import for_terminal
-    from harness.resume import open_store
-    from harness.runner import Runner
+    from harness.running import plan as planning
+    from harness.running.progress import for_terminal
+    from harness.running.resume import open_store
+    from harness.running.runner import Runner
 
     store = open_store(plan, directory)
     try:

@@ -11,12 +11,12 @@ from typing import cast
 
 import click
 
-from harness import registry
+from harness.catalog import registry
 from harness.errors import HarnessError, UsageError
 
 log = logging.getLogger("harness.setup")
 
-Setup = Callable[[Path, Callable[[str], None]], None]
+TaskRun = Callable[[Path, Callable[[str], None]], None]
 
 
 @click.command("setup")
@@ -43,8 +43,8 @@ def command(tasks: tuple[str, ...], *, ready_only: bool) -> int:
     return 0
 
 
-def _builder(name: str) -> Setup | None:
+def _builder(name: str) -> TaskRun | None:
     module = f"{registry.package(name)}.setup"
     if importlib.util.find_spec(module) is None:
         return None
-    return cast(Setup, importlib.import_module(module).setup)
+    return cast(TaskRun, importlib.import_module(module).setup)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from harness import registry
+from harness.catalog import registry
 from harness.errors import DataError
 
 Kind = Literal["url", "derived", "manual"]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-from harness import registry
+from harness.catalog import registry
 from harness.data.pins import CORE, Pins, pins
 from harness.data.resolve import cache_folder, corrupt, data_folder
 from harness.data.verified import Verified

@@ -12,8 +12,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from harness.catalog import models as catalog
 from harness.errors import ContextOverflow, HarnessError, InfraError, UsageError
-from harness.models.client import DEADLINE_S, Call, LiveEpisodes, Model, open_model
+from harness.models.api import DEADLINE_S, Call, LiveEpisodes, Model, Vectors
+from harness.models.connect import open_model
 from harness.seeds import derive
 from harness.types import Ask, CallKey, Message, Profile, Reply
 
@@ -22,9 +24,6 @@ EMBEDDER = "embedder"
 
 _LOCAL, _LOOPBACK = "st:", ("oracle", "replay:")
 _FORM = re.compile(r"(?P<role>[a-z][a-z0-9_]*)=(?P<selector>.+?)(?:@(?P<url>https?://\S+))?")
-
-
-Vectors = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,6 @@ async def open_role(
     profile: Profile = "paper",
 ) -> AsyncGenerator[Model, None]:
     """Open the model a role names; `self` lends the tested one and does not close it."""
-    from harness.models import catalog
-
     if spec.selector == "self":
         if tested is None:
             raise UsageError(f"--role {spec.role}=self: there is no tested model here")
@@ -103,7 +100,7 @@ async def open_role(
 @asynccontextmanager
 async def _open_embedder(spec: RoleSpec, concurrency: int | None) -> AsyncGenerator[Model, None]:
     if spec.selector.startswith(_LOCAL):
-        from harness.models.embed_local import open_local
+        from harness.models.local.embed_local import open_local
 
         async with open_local(spec.selector.removeprefix(_LOCAL)) as local:
             yield local
@@ -113,7 +110,7 @@ async def _open_embedder(spec: RoleSpec, concurrency: int | None) -> AsyncGenera
             f"--role {spec.role}={spec.selector}: write {spec.role}=NAME@URL of an embeddings server, "
             f"or {spec.role}=st:FOLDER"
         )
-    from harness.models.embed import open_embedder
+    from harness.models.clients.embed import open_embedder
 
     async with open_embedder(
         spec.selector, spec.endpoints, token=_token(spec), concurrency=concurrency
@@ -129,7 +126,7 @@ def _token(spec: RoleSpec) -> str:
     return os.environ.get("OPENAI_API_KEY", "") if hosts == {"api.openai.com"} else ""
 
 
-class BoundChat:
+class RoleSession:
     """A role within one episode: implements `harness.types.Chat`.
 
     Each key is asked for once; asking again, in a rebuilt episode say, finds the recorded answer.
@@ -213,7 +210,7 @@ class BoundChat:
             return self._vectors[key]
 
     async def _embedded(self, key: str, texts: tuple[str, ...]) -> Vectors:
-        from harness.models.embed import Embed, embed
+        from harness.models.clients.embed import Embed, embed
 
         try:
             found = await embed(self._model, Embed(self._episode, self._role, key, texts, self._deadline_s))

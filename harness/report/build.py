@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness import stats, suites
-from harness.completeness import tolerated
-from harness.judge import metric_name
-from harness.report import reference
+from harness.catalog import suites
+from harness.catalog.suites import Rule, Suite
+from harness.report import reference, stats
 from harness.report.columns import OUTCOMES, outcomes
 from harness.report.model import Aggregate, Normalize, Report, RunData, SuiteLine, TaskData, TaskLine
-from harness.suites import Rule, Suite
+from harness.storage.completeness import tolerated
+from harness.storage.records import metric_name
 
 FLAGGED = 0.98
 """Below this share of counted episodes a task is left out of means."""
@@ -25,7 +25,7 @@ class Rules:
 
     Attributes:
         against: with `model`, that run's lines by task.
-        force: print ratios between unlike scores, marked as approximate.
+        force: print ratios between scores that are not comparable, marked as approximate.
         allow_partial: take an Overall over the members that are there.
     """
 
@@ -55,7 +55,7 @@ def _known(suite: str) -> Suite:
 def _line(task: TaskData, rules: Rules, table: str) -> TaskLine:
     metric = metric_name(task.metric, task.judge) if task.judge else task.metric
     line = TaskLine(task.name, metric, task.unit, notes=list(task.notes), source=task.source)
-    line.unlike = task.unlike
+    line.not_comparable = task.not_comparable
     if task.published is not None:
         line.score, line.published = task.published, True
     else:
@@ -120,7 +120,7 @@ def _interval(task: TaskData, aggregate: Aggregate, value: float) -> tuple[float
 
 
 def _relate(line: TaskLine, rules: Rules, table: str) -> None:
-    """Relative score in percent of the reference; unlike scores have none unless forced."""
+    """Relative score in percent of the reference; scores that are not comparable have none unless forced."""
     if rules.normalize == "none":
         return
     line.reference, line.reference_source = _reference(line.name, rules, table)
@@ -132,7 +132,7 @@ def _relate(line: TaskLine, rules: Rules, table: str) -> None:
     if line.reference == 0:
         line.notes.append("the reference score is 0: no ratio")
         return
-    if reasons := _unlike(line, rules):
+    if reasons := _not_comparable(line, rules):
         line.rough = True
         if not rules.force:
             line.notes.append(f"not comparable with the reference ({'; '.join(reasons)}): --force shows it")
@@ -142,13 +142,13 @@ def _relate(line: TaskLine, rules: Rules, table: str) -> None:
     line.relative_ci = (100.0 * line.ci[0] / base, 100.0 * line.ci[1] / base) if line.ci else None
 
 
-def _unlike(line: TaskLine, rules: Rules) -> list[str]:
+def _not_comparable(line: TaskLine, rules: Rules) -> list[str]:
     """Why the line does not stand beside its reference."""
     other = (rules.against or {}).get(line.name)
     if other is None:
-        return list(line.unlike)
+        return list(line.not_comparable)
     # What sets both apart from the literature does not set them apart from each other.
-    reasons = sorted(set(line.unlike) ^ set(other.unlike))
+    reasons = sorted(set(line.not_comparable) ^ set(other.not_comparable))
     if not line.published and not other.published:
         if other.metric != line.metric:
             reasons.append(f"metric {line.metric}, reference {other.metric}")
@@ -198,12 +198,12 @@ def _overall(suite: SuiteLine, present: list[str], lines: Mapping[str, TaskLine]
         if (line := lines[task]).score is not None
         and _fits(line, suite.rule)
         and line.in_means
-        and (rules.force or not line.unlike)
+        and (rules.force or not line.not_comparable)
     }
     if not usable or (len(usable) < len(suite.tasks) and not rules.allow_partial):
         return
     suite.overall, suite.overall_of = reference.overall(usable, suite.rule), len(usable)
-    suite.approximate = any(lines[task].unlike for task in usable)
+    suite.approximate = any(lines[task].not_comparable for task in usable)
     if len(usable) < len(suite.tasks):
         left = ", ".join(task for task in suite.tasks if task not in usable)
         suite.notes.append(f"Overall* is over {len(usable)} of {len(suite.tasks)} tasks, without {left}")

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from harness.reader import Stored
 from harness.report.columns import CODES, Columns
+from harness.storage.reader import StoredRow
 from harness.types import Outcome, Row
 
 OldLabels = Callable[[str, Mapping[str, float]], Mapping[str, str]]
@@ -44,7 +44,7 @@ class Collector:
         self._damaged: list[str] = []
         self._odd: list[str] = []
 
-    def add(self, attempt: Stored) -> None:
+    def add(self, attempt: StoredRow) -> None:
         """Take in one attempt."""
         key = (attempt.version, attempt.sample, attempt.repeat)
         if not attempt.final:
@@ -71,7 +71,7 @@ class Collector:
             f"{len(found)} {what}; the first in {self._file}: {found[0]}" for found, what in told if found
         ]
 
-    def _count(self, attempt: Stored) -> None:
+    def _count(self, attempt: StoredRow) -> None:
         if type(attempt.sample) is not str or type(attempt.repeat) is not int:
             raise Damaged("not the name of an episode")
         if attempt.outcome not in CODES:
@@ -89,7 +89,7 @@ class Collector:
         )  # fmt: skip
         self.columns.add(row, id=attempt.id, told=bool(attempt.texts))
 
-    def _metrics(self, attempt: Stored) -> dict[str, float]:
+    def _metrics(self, attempt: StoredRow) -> dict[str, float]:
         found = self._json(attempt.metrics, "metrics")
         if all(type(value) is float for value in found.values()):
             return cast("dict[str, float]", found)
@@ -101,7 +101,7 @@ class Collector:
         ]
         return kept
 
-    def _labelled(self, attempt: Stored, metrics: Mapping[str, float]) -> Mapping[str, str]:
+    def _labelled(self, attempt: StoredRow, metrics: Mapping[str, float]) -> Mapping[str, str]:
         """A row's labels; equal ones share a mapping."""
         if attempt.labels is None:
             try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import overload
 
-from harness.reader import Texts
+from harness.storage.reader import Texts
 from harness.types import Outcome, Row, Table
 
 OUTCOMES: tuple[Outcome, ...] = ("scored", "limit", "model_error")

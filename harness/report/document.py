@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from harness.reader import Texts
 from harness.report.columns import told
 from harness.report.model import Report, TaskLine
+from harness.storage.reader import Texts
 from harness.types import Row
 
 BATCH = 1000

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from harness import registry
+from harness.catalog import registry
 from harness.episode import BaseTask, Task
 from harness.errors import StoreError, UsageError
-from harness.reader import Reader, Texts
 from harness.report import reference
 from harness.report.collect import Collector
 from harness.report.model import Aggregate, RunData, TaskData
+from harness.storage.reader import Reader, Texts
 from harness.types import Mean, Source, Unit
 from harness.types.options import declared
 
@@ -75,11 +75,11 @@ class _World:
 
     Attributes:
         notes: what a reader of the number must know.
-        unlike: why the scores are not comparable with the published ones, stand-ins first.
+        not_comparable: why the scores are not comparable with the published ones, stand-ins first.
     """
 
     notes: tuple[str, ...] = ()
-    unlike: tuple[str, ...] = ()
+    not_comparable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +168,10 @@ def _fill(data: TaskData, collected: Collector, said: _Said, task: Task | None) 
     data.infra_error = collected.infra_errors()
     data.judge = said.judge
     _installed(data, task, int(said.chosen["version"]))
-    data.unlike = (*_unlike(task, said), *said.world.unlike)
+    data.not_comparable = (*_not_comparable(task, said), *said.world.not_comparable)
     published = task.spec.paper_judge if task else ""
     if data.judge and published and data.judge != published:
-        data.unlike = (*data.unlike, f"judged by {data.judge}, published by {published}")
+        data.not_comparable = (*data.not_comparable, f"judged by {data.judge}, published by {published}")
     data.notes = (*data.notes, *_notes(said), *_coverage(data, said), *collected.notes())
 
 
@@ -186,13 +186,15 @@ def _world(reader: Reader, name: str) -> _World:
     found = cast("Mapping[str, Any] | None", reader.meta(f"world/{name}"))
     if found is not None:
         reason = str(found.get("comparable") or "")
-        unlike = [*map(str, found.get("stand_ins", ())), *([reason] if reason else [])]
-        return _World(tuple(map(str, found.get("notes", ()))), tuple(unlike))
+        not_comparable = [*map(str, found.get("stand_ins", ())), *([reason] if reason else [])]
+        return _World(tuple(map(str, found.get("notes", ()))), tuple(not_comparable))
     # Store version 1 kept them among the hashes: `note`, and under `comparable` `no (offline wiki)`.
     old = cast("Mapping[str, str]", reader.meta(f"fingerprint/{name}") or {})
     said = old.get("comparable", "yes")
-    unlike = [said.removeprefix("no").strip(" ()") or "not comparable"] if said.startswith("no") else []
-    return _World((old["note"],) if old.get("note") else (), tuple(unlike))
+    not_comparable = (
+        [said.removeprefix("no").strip(" ()") or "not comparable"] if said.startswith("no") else []
+    )
+    return _World((old["note"],) if old.get("note") else (), tuple(not_comparable))
 
 
 def _installed(data: TaskData, task: Task | None, version: int) -> None:
@@ -208,7 +210,7 @@ def _installed(data: TaskData, task: Task | None, version: int) -> None:
     data.own_aggregate = type(task).aggregate is not BaseTask.aggregate
 
 
-def _unlike(task: Task | None, said: _Said) -> list[str]:
+def _not_comparable(task: Task | None, said: _Said) -> list[str]:
     """Why a score does not stand beside the published one."""
     chosen, profile = said.chosen, said.config["profile"]
     reasons: list[str] = []

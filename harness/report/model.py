@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.reader import Texts
+from harness.catalog.suites import Rule
 from harness.report.columns import told
-from harness.suites import Rule
+from harness.storage.reader import Texts
 from harness.types import Row, Source, Statistic, Unit
 
 Normalize = Literal["none", "gpt4", "agenttuning", "model"]
@@ -29,7 +29,7 @@ class TaskData:
         headline: the statistic that the task declares for its metric.
         own_aggregate: whether the task computes its numbers itself (see `stats.interval`).
         published: a score in `unit` from the literature, instead of rows.
-        unlike: why the score does not stand beside published ones; empty when it does.
+        not_comparable: why the score is not comparable with published ones; empty when it is.
         notes: what a reader of the number must know.
         judge: who judged; part of the metric's name, as other judges give other numbers.
         source: where the data came from; a fixture marks every table.
@@ -47,7 +47,7 @@ class TaskData:
     headline: Statistic | None = None
     own_aggregate: bool = False
     published: float | None = None
-    unlike: tuple[str, ...] = ()
+    not_comparable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     source: Source = "mirror"
 
@@ -78,8 +78,8 @@ class TaskLine:
         complete: whether it may have a headline.
         relative_ci: interval of `relative`, the reference taken as exact.
         reference_source: where the reference score comes from.
-        unlike: why the score does not stand beside published ones.
-        rough: `relative` is a ratio of unlike scores, shown by force.
+        not_comparable: why the score is not comparable with published ones.
+        rough: `relative` is a ratio of scores that are not comparable, shown by force.
         published: a score from the literature.
         in_means: whether suite means take it in.
     """
@@ -100,7 +100,7 @@ class TaskLine:
     relative: float | None = None
     relative_ci: tuple[float, float] | None = None
     reference_source: str = ""
-    unlike: tuple[str, ...] = ()
+    not_comparable: tuple[str, ...] = ()
     rough: bool = False
     published: bool = False
     source: Source = "mirror"
@@ -165,7 +165,7 @@ class SuiteLine:
         relative_of: how many members that mean is taken over.
         partial: `k/K` when members are missing, else None.
         missing: members without a score.
-        approximate: unlike scores went in, by force.
+        approximate: scores that are not comparable went in, by force.
         rule: how the Overall is made of scores.
     """
 

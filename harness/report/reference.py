@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from statistics import fmean
 
-from harness import registry, suites
+from harness.catalog import registry, suites
+from harness.catalog.suites import Rule
 from harness.errors import UsageError
 from harness.report.model import RunData, TaskData
-from harness.suites import Rule
 from harness.types import Unit
 
 PREFIX = "reference:"

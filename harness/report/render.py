@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.report.cells import Table, layout
 from harness.report.columns import told
 from harness.report.document import pieces
+from harness.report.layout import Table, layout
 from harness.report.model import RULES, Report
 
 if TYPE_CHECKING:

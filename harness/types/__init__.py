@@ -1,6 +1,7 @@
 """The values that pass between an episode, a model and the loop that joins them."""
 
 from harness.types.average import Macro, Mean, Statistic, Table, by, macro, mean, metric_means
+from harness.types.need import Need, Stage
 from harness.types.options import NoOptions, Option, Profile, Value, option
 from harness.types.spec import Capacity, Context, Limits, Source, TaskConfig, TaskSpec, Unit
 from harness.types.talk import (
@@ -32,6 +33,7 @@ __all__ = [
     "Macro",
     "Mean",
     "Message",
+    "Need",
     "NoOptions",
     "Observation",
     "Option",
@@ -45,6 +47,7 @@ __all__ = [
     "Sample",
     "Score",
     "Source",
+    "Stage",
     "Statistic",
     "Table",
     "TaskConfig",

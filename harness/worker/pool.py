@@ -34,7 +34,7 @@ class PoolSpec:
 
 
 @dataclass(eq=False, slots=True)
-class _Desk:
+class _Slots:
     """One worker and who sits at it."""
 
     worker: Worker
@@ -60,7 +60,7 @@ class Lease:
 
     slot: int
     _pool: WorkerPool
-    _desk: _Desk
+    _desk: _Slots
     _held: bool = field(default=True)
 
     @property
@@ -85,8 +85,8 @@ class WorkerPool:
     def __init__(self, spec: PoolSpec) -> None:
         self.spec = spec
         self._places = asyncio.Semaphore(spec.size * spec.slots)
-        self._desks: list[_Desk] = []
-        self._old: set[_Desk] = set()
+        self._desks: list[_Slots] = []
+        self._old: set[_Slots] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -143,7 +143,7 @@ class WorkerPool:
         while self._closing:
             await asyncio.wait(set(self._closing))
 
-    def _choose(self) -> _Desk:
+    def _choose(self) -> _Slots:
         """Find the emptiest desk; the places' semaphore sees to it that one has a free slot."""
         for desk in [desk for desk in self._desks if not desk.fit]:
             self._retire(desk)
@@ -152,16 +152,16 @@ class WorkerPool:
             return self._hire()
         return best
 
-    def _hire(self) -> _Desk:
+    def _hire(self) -> _Slots:
         worker = Worker(self.spec.launch)
         start = asyncio.create_task(worker.start())
         # Whoever waits for the start hears of its failure; nobody may be waiting.
         start.add_done_callback(lambda done: done.cancelled() or done.exception())
-        desk = _Desk(worker, start, list(range(self.spec.slots)))
+        desk = _Slots(worker, start, list(range(self.spec.slots)))
         self._desks.append(desk)
         return desk
 
-    def _free(self, desk: _Desk, slot: int) -> None:
+    def _free(self, desk: _Slots, slot: int) -> None:
         desk.taken -= 1
         desk.free.append(slot)
         desk.worn = desk.worn or desk.worker.rss_mb() > self.spec.recycle_mb
@@ -172,7 +172,7 @@ class WorkerPool:
             self._dismiss(desk)
         self._places.release()
 
-    def _retire(self, desk: _Desk) -> None:
+    def _retire(self, desk: _Slots) -> None:
         """Take a desk out of service; its worker ends once nobody sits there any more."""
         self._desks.remove(desk)
         if desk.taken and desk.worker.alive:
@@ -180,12 +180,12 @@ class WorkerPool:
         else:
             self._dismiss(desk)
 
-    def _dismiss(self, desk: _Desk) -> None:
+    def _dismiss(self, desk: _Slots) -> None:
         task = asyncio.create_task(self._ended(desk))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _ended(self, desk: _Desk) -> None:
+    async def _ended(self, desk: _Slots) -> None:
         if not desk.start.done():
             desk.start.cancel()
         await asyncio.wait({desk.start})

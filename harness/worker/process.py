@@ -176,7 +176,7 @@ class Worker:
             self._number += 1
             frame = frames.encode(frames.Request(self._number, method, list(args)), self.launch.frame_cap)
             if not self.alive:
-                raise EnvironmentFault(self._obituary())
+                raise EnvironmentFault(self._failure_report())
             self._flying = asyncio.current_task()
             try:
                 answer = await self._watched(self._roundtrip(frame), method, timeout)
@@ -202,7 +202,7 @@ class Worker:
             answer = frames.answer(await stream.readexactly(size))
         except (asyncio.IncompleteReadError, ConnectionError):
             await self._reaped()
-            raise EnvironmentFault(self._obituary()) from None
+            raise EnvironmentFault(self._failure_report()) from None
         if answer.number != number:
             raise frames.FrameError(f"answer {answer.number} came where {number} was due")
         return answer
@@ -221,12 +221,12 @@ class Worker:
                     self.kill(f"{what} took {rss:.0f} MB, the cap is {self.launch.memory_mb:g} MB")
                 await asyncio.wait({task}, timeout=GRACE_S if self._ended else min(left, WATCH_S))
                 if self._ended and not task.done():
-                    raise EnvironmentFault(self._obituary())
+                    raise EnvironmentFault(self._failure_report())
             return task.result()
         except frames.FrameError as error:
             self.kill(str(error))
             await self._reaped()
-            raise EnvironmentFault(self._obituary()) from error
+            raise EnvironmentFault(self._failure_report()) from error
         except asyncio.CancelledError:
             self.kill(f"{what} was cancelled")  # its answer would be taken for the next call's
             raise
@@ -266,7 +266,7 @@ class Worker:
         await asyncio.wait({self._stderr}, timeout=GRACE_S / 4)
         self.kill("it closed its pipe")
 
-    def _obituary(self) -> str:
+    def _failure_report(self) -> str:
         code = self._process.returncode if self._process else None
         said = b"".join(self._tail)[-TAIL:].decode("utf-8", "replace").strip()
         head = f"worker {self.launch.module} (pid {self.pid}, exit {code}): {self._fault or 'it died'}"

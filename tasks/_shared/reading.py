@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, MissingPart
+
+_BRACKET = re.compile(r"[\[\]]")
 
 
 def json_lines(path: Path, *, fix: str) -> Iterator[Mapping[str, Any]]:
@@ -34,8 +37,8 @@ def json_lines(path: Path, *, fix: str) -> Iterator[Mapping[str, Any]]:
 def balanced(text: str, start: int) -> str:
     """The text from `start` to the bracket that closes the one before it, or to the end."""
     depth = 1
-    for at in range(start, len(text)):
-        depth += {"[": 1, "]": -1}.get(text[at], 0)
+    for found in _BRACKET.finditer(text, start):
+        depth += 1 if found[0] == "[" else -1
         if depth == 0:
-            return text[start:at]
+            return text[start : found.start()]
     return text[start:]

@@ -55,7 +55,8 @@ def nearest(action: str, commands: Sequence[str]) -> Choice:
     tokens = action.split()
     if _hopeless(len(tokens), max(len(command.split()) for command in commands)):
         return Choice(action, 0.0)
-    scores = [bleu(command.split(), tokens) for command in commands]
+    said = _counted(tokens)
+    scores = [_bleu(command.split(), said) for command in commands]
     best = max(range(len(scores)), key=scores.__getitem__)  # the first of equals, as numpy's argmax
     return Choice(commands[best] if scores[best] > LIMIT else action, scores[best])
 
@@ -69,14 +70,30 @@ def _hopeless(candidate: int, reference: int) -> bool:
     return candidate > 100 and max(reference, math.log(candidate) / 10) / (candidate - 3) < LIMIT
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A candidate's tokens, and how often it has each n-gram of each order."""
+
+    length: int
+    grams: tuple[Counter[tuple[str, ...]], ...]
+
+
+def _counted(candidate: Sequence[str]) -> _Counted:
+    return _Counted(len(candidate), tuple(Counter(_grams(candidate, n)) for n in ORDERS))
+
+
 def bleu(reference: Sequence[str], candidate: Sequence[str]) -> float:
     """BLEU of one candidate against one reference, orders 1 to 4, smoothed by NLTK's method 4.
 
     The closed form of Papineni et al. (2002) with the smoothing of Chen and Cherry (2014): an order without a
     match gets a small precision that halves with every further such order; a single token leaves it out.
     """
-    length = len(candidate)
-    matches = [_matches(reference, candidate, n) for n in ORDERS]
+    return _bleu(reference, _counted(candidate))
+
+
+def _bleu(reference: Sequence[str], said: _Counted) -> float:
+    length = said.length
+    matches = [_matches(reference, grams, n) for n, grams in zip(ORDERS, said.grams, strict=True)]
     if not matches[0]:
         return 0.0
     total, increment = 0.0, 1
@@ -91,13 +108,9 @@ def bleu(reference: Sequence[str], candidate: Sequence[str]) -> float:
     return brevity * math.exp(total)
 
 
-def _matches(reference: Sequence[str], candidate: Sequence[str], n: int) -> int:
+def _matches(reference: Sequence[str], said: Counter[tuple[str, ...]], n: int) -> int:
     """Count the candidate's n-grams that the reference has, none more often than there."""
-    have = Counter(_grams(reference, n))
-    if not have:
-        return 0
-    said = Counter(gram for gram in _grams(candidate, n) if gram in have)
-    return sum(min(count, have[gram]) for gram, count in said.items())
+    return sum(min(count, said[gram]) for gram, count in Counter(_grams(reference, n)).items())
 
 
 def _grams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:

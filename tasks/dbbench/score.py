@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -18,22 +19,33 @@ RULES = ("paper", "fixed")
 CORRECTED = {"std/225": "[('78500c9efefc0c4d1991c3c4123f2feb',)]"}
 """Hashes of the right final table where the stored one is wrong, by sample id (`fixed` only)."""
 
+LONGEST = 1 << 14
+"""Characters of an answer that is read as a value; 128 tokens give fewer. A longer one is its own text."""
 
-_ACTION = re.compile(r"Action: (.*?)\n")
-_BLOCK = re.compile(r"```sql\n([\s\S]*?)\n```")
+_ACTION = "Action: "
+_OPEN, _CLOSE = "```sql\n", "\n```"
 FINAL = re.compile(r"\nFinal Answer:(.*)")
 
 
 def action(text: str) -> str | None:
     """The word after the first `Action: `, as upstream matches it, or None."""
-    found = _ACTION.search(text)
-    return found.group(1) if found else None
+    return _between(text, _ACTION, "\n")
 
 
 def statement(text: str) -> str | None:
     """The SQL of the first block, on one line as upstream sends it, or None."""
-    found = _BLOCK.search(text)
-    return found.group(1).strip().replace("\n", " ") if found else None
+    found = _between(text, _OPEN, _CLOSE)
+    return None if found is None else found.strip().replace("\n", " ")
+
+
+def _between(text: str, start: str, end: str) -> str | None:
+    """What stands between the first `start` and the next `end`, or None.
+
+    By search, not by a pattern: where no `end` follows, that would look for it behind every `start`.
+    """
+    _, found, rest = text.partition(start)
+    inside, ended, _ = rest.partition(end)
+    return inside if found and ended else None
 
 
 def final(text: str) -> str:
@@ -44,24 +56,20 @@ def final(text: str) -> str:
 
 def judge(text: str, labels: Sequence[str]) -> dict[str, float]:
     """Value an answer under both rules."""
-    return {"paper": float(_paper(text, labels)), "fixed": float(_fixed(text, labels))}
+    value = _literal(text)
+    return {"paper": float(_paper(value, text, labels)), "fixed": float(_fixed(value, text, labels))}
 
 
-def _paper(text: str, labels: Sequence[str]) -> bool:
+def _paper(value: Any, text: str, labels: Sequence[str]) -> bool:
     """Upstream's rule; upstream evaluated the text as Python, here only literals are read."""
-    answers = _listed(text)
+    # A string is a list of its characters to upstream, and anything that cannot be listed is its text.
+    answers = list(value) if isinstance(value, str | bytes | list | tuple | set | dict) else [text]
     if len(answers) == 1 and len(labels) == 1:
         return _same(answers[0], labels[0])
     try:
         return set(answers) == set(labels)
     except TypeError:  # a list within the list cannot be compared
         return False
-
-
-def _listed(text: str) -> list[Any]:
-    value = _literal(text)
-    # A string is a list of its characters to upstream, and anything that cannot be listed is its text.
-    return list(value) if isinstance(value, str | bytes | list | tuple | set | dict) else [text]
 
 
 def _same(answer: Any, label: str) -> bool:
@@ -71,16 +79,18 @@ def _same(answer: Any, label: str) -> bool:
         return answer == label
 
 
-def _fixed(text: str, labels: Sequence[str]) -> bool:
+def _fixed(value: Any, text: str, labels: Sequence[str]) -> bool:
     """The corrected rule: quotes and spaces around an answer do not matter, nor how a number is written."""
-    value = _literal(text)
     if value is None:
         try:
-            value = json.loads(text)
+            value = json.loads(text) if len(text) <= LONGEST else text
         except (ValueError, RecursionError):
             value = text
     answers = list(value) if isinstance(value, list | tuple | set) else [value]
-    return sorted(map(_plain, answers)) == sorted(map(_plain, labels))
+    try:
+        return sorted(map(_plain, answers)) == sorted(map(_plain, labels))
+    except ValueError:  # a whole number, written in another base, of more digits than Python prints
+        return False
 
 
 def _plain(value: Any) -> str:
@@ -93,8 +103,11 @@ def _plain(value: Any) -> str:
 
 def _literal(text: str) -> Any:
     """Read a Python literal, or None; no name is looked up and nothing is called."""
+    if len(text) > LONGEST:
+        return None
     try:
-        return ast.literal_eval(text.strip())
+        with warnings.catch_warnings(action="ignore"):  # what Python thinks of a model's style is no news
+            return ast.literal_eval(text.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
 

@@ -16,8 +16,12 @@ from pathlib import Path
 
 from harness.errors import EnvironmentFault, MissingPart
 from harness.worker.child import die_with_parent
+from tasks.dbbench import bounds
 
 log = logging.getLogger(__name__)
+
+STARTS = 3
+"""How often a server is started before it counts as one that does not come up."""
 
 START_S = 60.0
 """Deadline for a busy machine; an idle one takes under a second each for the tables and the start."""
@@ -26,10 +30,7 @@ PACKAGE = "mariadb-server-core"
 PREFIX = "dbbench-"
 _SCRIPTS = ("/usr/share/mysql", "/usr/share/mariadb", "/usr/local/share/mysql", "/usr/local/share/mariadb")
 
-SQL_MODE = (
-    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
-    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
-)
+SQL_MODE = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO"
 SMALL = (
     *("--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0"),
     *("--innodb-doublewrite=0", "--innodb-use-native-aio=0", "--aria-log-file-size=8M", "--skip-log-bin"),
@@ -42,12 +43,6 @@ LIKE_MYSQL = (
     "--collation-server=utf8mb4_uca1400_nopad_ai_ci",
     "--group-concat-max-len=1024",
     "--explicit-defaults-for-timestamp=1",
-)
-CONTAINED = (
-    *("--skip-networking", "--skip-name-resolve", "--skip-symbolic-links", "--local-infile=0"),
-    *("--secure-file-priv=/dev/null", "--event-scheduler=OFF", "--max-connections=600"),
-    *("--max-allowed-packet=16M", "--tmp-disk-table-size=256M", "--tmp-memory-table-size=16M"),
-    *("--max-session-mem-used=256M", "--innodb-lock-wait-timeout=5", "--lock-wait-timeout=5"),
 )
 
 
@@ -69,6 +64,7 @@ class Embedded:
         self.address = Address("root", secrets.token_hex(16))
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._group: bounds.MemoryGroup | None = None
 
     @property
     def pid(self) -> int | None:
@@ -76,16 +72,30 @@ class Embedded:
         alive = self._process is not None and self._process.returncode is None
         return self._process.pid if self._process and alive else None
 
+    @property
+    def data(self) -> Path | None:
+        """The server's data folder; each database is a folder in it."""
+        return self._folder / "data" if self._folder else None
+
     async def start(self) -> Address:
-        """Make a data folder and start a server in it.
+        """Make a data folder and start a server in it; what goes wrong once is tried again.
 
         Raises:
             MissingPart: the server is not installed.
             EnvironmentFault: it did not come up.
         """
+        for _ in range(STARTS - 1):
+            try:
+                return await self._start()
+            except EnvironmentFault as fault:
+                log.warning("%s; trying again", fault)
+        return await self._start()
+
+    async def _start(self) -> Address:
         await self.stop()
         binary, scripts = find_server()
         sweep()
+        await bounds.sweep()
         # The path of a socket may have 107 bytes, so a run's own scratch folder may be too deep.
         base = tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
         folder = self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
@@ -127,8 +137,10 @@ class Embedded:
 
     async def _serve(self, common: tuple[str, ...], folder: Path, account: pwd.struct_passwd | None) -> None:
         socket = folder / "s"
-        options = (f"--socket={socket}", f"--pid-file={folder / 'p'}", *LIKE_MYSQL, *CONTAINED)
+        options = (f"--socket={socket}", f"--pid-file={folder / 'p'}", *LIKE_MYSQL, *bounds.CONTAINED)
         process = self._process = await self._spawn((*common, *options), account)
+        self._group = bounds.MemoryGroup()
+        await asyncio.to_thread(self._group.enter, process.pid)
         while not socket.exists():
             if process.returncode is not None:
                 raise OSError(f"it ended with {process.returncode}")
@@ -151,7 +163,7 @@ class Embedded:
                 cwd=folder,
                 env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=_before_it_runs,
                 **identity,  # type: ignore[arg-type]
             )
 
@@ -159,11 +171,19 @@ class Embedded:
         """Kill the server and remove its folder. Idempotent."""
         process, self._process = self._process, None
         folder, self._folder = self._folder, None
+        group, self._group = self._group, None
         if process is not None and process.returncode is None:
             process.kill()
             await process.wait()
+        if group is not None:
+            await group.remove()
         if folder is not None:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _before_it_runs() -> None:
+    die_with_parent()
+    bounds.bound_files()
 
 
 def find_server() -> tuple[Path, Path]:

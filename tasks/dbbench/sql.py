@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""
@@ -36,11 +37,12 @@ RESERVED = WINDOW | frozenset(
 )
 _CALLED = WINDOW | {"GROUPING", "JSON_TABLE", "LATERAL", "ROW"}
 _STARTS_EXPRESSION = WINDOW | {"GROUPING", "ROW"}
+_ENDS_NAMES = {"VALUES", "VALUE", "SELECT", "SET"}
+_DEPTHS = {"(": 1, ")": -1}
 _NAMED_AFTER = {"AS", "FROM", "JOIN", "INTO", "UPDATE", "TABLE", "COLUMN", "USE", "DESCRIBE", "DESC"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of SQL: its kind (string, quoted, number, word or mark), text and place."""
 
     kind: str
@@ -55,8 +57,11 @@ class Token:
 
 def tokens(sql: str) -> list[Token]:
     """Cut SQL into tokens; comments and white space are left out, nothing is ever refused."""
-    found = ((match.lastgroup or "", match) for match in _TOKEN.finditer(sql))
-    return [Token(kind, match.group(), match.start()) for kind, match in found if kind != "space"]
+    return [
+        Token(match.lastgroup or "", match.group(), match.start())
+        for match in _TOKEN.finditer(sql)
+        if match.lastgroup != "space"
+    ]
 
 
 def statements(sql: str) -> list[str]:
@@ -64,17 +69,26 @@ def statements(sql: str) -> list[str]:
     parts: list[str] = []
     start, words = 0, set[str]()
     empty = True
-    for token in tokens(sql):
-        if token.text == ";" and not (words & {"CREATE"} and words & _ROUTINES and "BEGIN" in words):
+    for match in _TOKEN.finditer(sql):  # no tokens are made: most of a long batch need not be looked at
+        kind = match.lastgroup
+        if kind == "space":
+            continue
+        if kind == "mark" and match.group() == ";" and not _in_body(words):
             if not empty:
-                parts.append(sql[start : token.start].strip())
-            start, words, empty = token.start + 1, set(), True
+                parts.append(sql[start : match.start()].strip())
+            start, words, empty = match.end(), set(), True
             continue
         empty = False
-        words.add(token.word)
+        if kind == "word":
+            words.add(match.group().upper())
     if not empty:
         parts.append(sql[start:].strip())
     return parts
+
+
+def _in_body(words: Set[str]) -> bool:
+    """Whether a statement's words so far are those of a routine whose body has begun."""
+    return "CREATE" in words and "BEGIN" in words and not words.isdisjoint(_ROUTINES)
 
 
 def reserved(sql: str) -> str | None:
@@ -84,11 +98,37 @@ def reserved(sql: str) -> str | None:
         The text that MySQL's error says it is near to, or None when there is no such word.
     """
     found = tokens(sql)
+    past = _Past(found[0].word if found else "")
     for n, token in enumerate(found):
-        if token.word in RESERVED and not _allowed(found, n):
-            at = n + 1 if token.word in _STARTS_EXPRESSION and not _names(found, n) else n
-            return sql[found[at].start :][:_NEAR] if at < len(found) else ""
+        if token.kind == "mark":
+            past.depth += _DEPTHS.get(token.text, 0)
+        elif token.kind == "word":
+            word = token.text.upper()
+            if word in RESERVED and not _allowed(found, n, past):
+                at = n + 1 if word in _STARTS_EXPRESSION and not _names(found, n, past) else n
+                return sql[found[at].start :][:_NEAR] if at < len(found) else ""
+            past.words.add(word)
     return None
+
+
+@dataclass(slots=True)
+class _Past:
+    """What of a statement is behind the token that is looked at.
+
+    Attributes:
+        first: its first word; empty when it begins with something else.
+        words: all its words, in upper case.
+        depth: parentheses that are open.
+    """
+
+    first: str
+    words: set[str] = field(default_factory=set[str])
+    depth: int = 0
+
+
+def is_xa(statement: str) -> bool:
+    """Whether a statement is of a distributed transaction, which would outlive its session."""
+    return next((token.word for token in tokens(statement)), "") == "XA"
 
 
 def syntax_error(near: str) -> str:
@@ -99,13 +139,13 @@ def syntax_error(near: str) -> str:
     )
 
 
-def _allowed(found: Sequence[Token], n: int) -> bool:
+def _allowed(found: Sequence[Token], n: int, past: _Past) -> bool:
     word = found[n].word
     before = found[n - 1] if n else Token("mark", "", 0)
     after = found[n + 1] if n + 1 < len(found) else Token("mark", "", 0)
     if before.text in (".", "@"):
         return True
-    if word in _CALLED and after.text == "(" and not _names(found, n):
+    if word in _CALLED and after.text == "(" and not _names(found, n, past):
         return True
     if word == "ROW":
         return before.word == "EACH" or after.word in ("FORMAT", "COUNT")
@@ -118,21 +158,15 @@ def _allowed(found: Sequence[Token], n: int) -> bool:
     return False
 
 
-def _names(found: Sequence[Token], n: int) -> bool:
+def _names(found: Sequence[Token], n: int, past: _Past) -> bool:
     """Whether the grammar takes only a name at this place, where no expression can start."""
     before = found[n - 1] if n else Token("mark", "", 0)
     if before.word in _NAMED_AFTER:
         return True
-    seen = [token.word for token in found[:n]]
-    kind = seen[0] if seen else ""
-    if kind in _DDL:
+    if past.first in _DDL:
         return True
-    if kind in ("INSERT", "REPLACE"):
-        return not {"VALUES", "VALUE", "SELECT", "SET"} & set(seen) or before.word == "SET"
-    if kind == "UPDATE" and "WHERE" not in seen:
-        return before.word == "SET" or (before.text == "," and _depth(found[:n]) == 0)
+    if past.first in ("INSERT", "REPLACE"):
+        return past.words.isdisjoint(_ENDS_NAMES) or before.word == "SET"
+    if past.first == "UPDATE" and "WHERE" not in past.words:
+        return before.word == "SET" or (before.text == "," and past.depth == 0)
     return False
-
-
-def _depth(found: Sequence[Token]) -> int:
-    return sum((token.text == "(") - (token.text == ")") for token in found if token.kind == "mark")

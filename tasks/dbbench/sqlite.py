@@ -8,7 +8,7 @@ import time
 
 from tasks.dbbench import score, wording
 from tasks.dbbench import sql as reading
-from tasks.dbbench.table import Content, Manner
+from tasks.dbbench.content import Content, Manner
 
 _STEPS = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""

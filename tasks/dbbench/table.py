@@ -7,12 +7,12 @@ import hashlib
 import logging
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import EnvironmentFault, InfraError
-from tasks.dbbench import session, wording
+from tasks.dbbench import bounds, session, wording
 from tasks.dbbench import sql as reading
+from tasks.dbbench.content import Content, Manner, quoted
 
 if TYPE_CHECKING:
     from tasks.dbbench.world import Server
@@ -22,63 +22,16 @@ log = logging.getLogger(__name__)
 LIVE_STATEMENTS = 8
 """Connections an episode's user may hold; one is in use, more only while killed ones end."""
 
+WATCH_S = 0.2
+"""How often the files of a database are looked at while a statement runs."""
+
+FATAL = 2
+"""A statement under which the server died so often is not sent again."""
+
 TOO_MANY = 1226
 """MySQL's error when a user holds all the connections it may."""
 
 SYSTEM = frozenset({"mysql", "sys", "information_schema", "performance_schema", "test"})
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A table as the sample describes it; every cell becomes text."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    @classmethod
-    def of(cls, table: dict[str, Any], *, escaped: bool) -> Content:
-        """Read a sample's table; `escaped` spoils column names with the escapes of string literals."""
-        info = table["table_info"]
-        columns = tuple(str(column["name"]) for column in info["columns"])
-        if escaped:
-            columns = tuple(map(escape, columns))
-        return cls(table["table_name"], columns, tuple(tuple(map(str, row)) for row in info["rows"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How statements are executed.
-
-    Attributes:
-        seconds: longest one may take.
-        several: what becomes of a batch: emulate, reject or allow.
-        keywords: refuse names that MySQL 8 reserves, as MariaDB does not.
-    """
-
-    seconds: float = 10.0
-    several: str = "emulate"
-    keywords: bool = True
-
-
-class Table(Protocol):
-    """What an episode works on."""
-
-    async def open(self) -> str:
-        """Create and load it; returns why that failed, or nothing."""
-        ...
-
-    async def execute(self, statement: str) -> str:
-        """Execute what the model wrote and return what it sees."""
-        ...
-
-    async def state(self) -> str:
-        """The final table's hash, printed as the stored ones are; an error's text when it has none."""
-        ...
-
-    async def close(self) -> None:
-        """Remove it. Idempotent."""
-        ...
 
 
 class ServerTable:
@@ -87,6 +40,7 @@ class ServerTable:
     def __init__(self, server: Server, content: Content, manner: Manner) -> None:
         self._server, self._content, self._manner = server, content, manner
         # The same in every attempt, for errors repeat it; unique because the name is held.
+        self._folder = ""
         digest = hashlib.blake2b(content.name.lower().encode(), digest_size=8).hexdigest()
         self._user, self._password = f"h{digest}", secrets.token_hex(8)
         self._held = self._ours = False
@@ -105,6 +59,7 @@ class ServerTable:
             # The user first: where there is a database of ours, there is a user that says so.
             await self._login(admin)
             await session.run(admin, f"CREATE DATABASE {quoted(self._content.name)}")
+            self._folder = await _folder_name(admin, self._content.name)
             return await self._load(admin)
 
     async def _clear(self, admin: Any) -> None:
@@ -161,23 +116,35 @@ class ServerTable:
                     return reading.syntax_error(near)
         if len(several) > 1 and self._manner.several == "reject":
             return reading.syntax_error(statement[statement.find(several[1]) :][:80])
+        if any(reading.is_xa(one) for one in several):
+            return wording.NO_XA
+        key = (self._user, statement)
+        if self._server.fatal[key] >= FATAL:
+            return wording.LOST  # what no server survives is the statement's failure, not the world's
         try:
             return await self._executed(several)
         except EnvironmentFault:
-            # The server may be well and only this connection dead: a statement can kill its own session.
-            async with self._server.admin.connection() as admin:
-                await session.run(admin, "SELECT 1")
-            if not self._server.alive:
+            try:
+                await self._ask_server()
+            except EnvironmentFault:
+                self._server.fatal[key] += 1
                 raise
-            return wording.LOST
+            return wording.LOST  # only this connection is dead: a statement can kill its own session
+
+    async def _ask_server(self) -> None:
+        """Raise EnvironmentFault unless the server is well."""
+        async with self._server.admin.connection() as admin:
+            await session.run(admin, "SELECT 1")
+        if not self._server.alive:
+            raise EnvironmentFault("the database server was condemned")
 
     async def _executed(self, several: list[str]) -> str:
         """Execute in a session of its own, within the time limit."""
         connection = await self._connect()
         working = asyncio.create_task(self._work(connection, several))
         try:
-            done, _ = await asyncio.wait({working}, timeout=self._manner.seconds + session.GRACE_S)
-            if done:
+            too_much = await self._watch(working)
+            if not too_much:
                 return working.result()
             await self._kill()
             done, _ = await asyncio.wait({working}, timeout=session.ROLLBACK_S)
@@ -186,11 +153,29 @@ class ServerTable:
                 raise EnvironmentFault("the database server does not end a statement that was killed")
             with suppress(EnvironmentFault):
                 working.result()
-            return wording.TIMED_OUT
+            return too_much
         finally:
             working.cancel()
             await asyncio.wait({working})
             connection.close()
+
+    async def _watch(self, working: asyncio.Task[str]) -> str:
+        """Wait for a statement; returns what to say when it takes too long or writes too much, else ""."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._manner.seconds + session.GRACE_S
+        most = max(bounds.DATABASE_MB << 20, self._bytes() + (bounds.STATEMENT_MB << 20))
+        while (left := end - clock()) > 0:
+            done, _ = await asyncio.wait({working}, timeout=min(left, WATCH_S))
+            if done:
+                return ""
+            if self._bytes() > most:
+                return wording.FULL
+        return wording.TIMED_OUT
+
+    def _bytes(self) -> int:
+        """What the database's files take; 0 on a server whose files are not ours to see."""
+        data = self._server.data
+        return bounds.size(data / self._folder) if data is not None and self._folder else 0
 
     async def _work(self, connection: Any, several: list[str]) -> str:
         if self._server.lenient:
@@ -252,6 +237,8 @@ class ServerTable:
 
     async def _drop(self, admin: Any) -> None:
         await self._kill_with(admin)
+        if not self._server.foreign:
+            await _undo_prepared(admin)
         await session.run(admin, f"DROP DATABASE IF EXISTS {quoted(self._content.name)}")
         await session.run(admin, f"DROP USER IF EXISTS '{self._user}'@'{self._server.client}'")
 
@@ -272,13 +259,17 @@ class ServerTable:
             raise EnvironmentFault("the database server was restarted")
 
 
-def quoted(name: str) -> str:
-    """Quote an identifier."""
-    return "`" + name.replace("`", "``") + "`"
+async def _folder_name(admin: Any, name: str) -> str:
+    """The folder of a database: its name, with what is no letter or digit written as a code."""
+    encoded = f"CONVERT(CONVERT({admin.escape(name)} USING filename) USING binary)"
+    ((found,),) = await session.run(admin, f"SELECT {encoded}")
+    return bytes(found).decode("ascii", "surrogateescape")
 
 
-def escape(name: str) -> str:
-    """Upstream's defect: the escapes of a string literal, in the name of a column."""
-    for plain, spoiled in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("'", "\\'"), ('"', '\\"')):
-        name = name.replace(plain, spoiled)
-    return name
+async def _undo_prepared(admin: Any) -> None:
+    """Roll back transactions that outlived their sessions (XA PREPARE): they hold locks for ever."""
+    from asyncmy import errors
+
+    for *_, xid in await session.run(admin, "XA RECOVER FORMAT='SQL'"):
+        with suppress(errors.MySQLError):  # it belongs to a session that still runs, or is gone
+            await session.run(admin, f"XA ROLLBACK {xid}")

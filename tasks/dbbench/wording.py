@@ -14,6 +14,8 @@ LIMIT = 800
 TRUNCATED = "[TRUNCATED]"
 OUT_OF_SYNC = "Commands out of sync; you can't run this command now"
 LOST = "2013 (HY000): Lost connection to MySQL server during query"
+NO_XA = "1235 (42000): This version of MySQL doesn't yet support 'XA'"
+FULL = "1114 (HY000): The table is full"
 TIMED_OUT = "3024 (HY000): Query execution was interrupted, maximum statement execution time exceeded"
 _OTHERS = {
     1969: TIMED_OUT,

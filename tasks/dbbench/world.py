@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from harness.data import literals
@@ -16,8 +17,9 @@ from harness.errors import UsageError
 from harness.types import Ask, Capacity, Chat, Context, Sample
 from tasks.dbbench import server as servers
 from tasks.dbbench import session
+from tasks.dbbench.content import Content, Manner, Table
 from tasks.dbbench.episode import MAX_NEW_TOKENS, DbEpisode, Rules
-from tasks.dbbench.table import Content, Manner, ServerTable, Table
+from tasks.dbbench.table import ServerTable
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Server:
         generation: counts restarts; what was made on an earlier one is lost.
         lenient: it is MariaDB: it takes what MySQL 8 refuses.
         foreign: it is the user's.
+        fatal: how often the server died or hung while a user's statement ran, by user and statement.
     """
 
     def __init__(self, address: servers.Address | None) -> None:
@@ -59,6 +62,7 @@ class Server:
         self.lenient = not self.foreign
         self.generation = 0
         self.names = Names()
+        self.fatal: Counter[tuple[str, str]] = Counter()
         self._own = None if address else servers.Embedded()
         self._starting = asyncio.Lock()
         self._condemned = False
@@ -69,6 +73,11 @@ class Server:
     def alive(self) -> bool:
         """Whether our own server runs; of the user's it is only known when it is asked."""
         return self._own is None or (self._own.pid is not None and not self._condemned)
+
+    @property
+    def data(self) -> Path | None:
+        """Folder that holds our own server's databases."""
+        return self._own.data if self._own else None
 
     @property
     def pid(self) -> int | None:

@@ -15,7 +15,7 @@ STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 
 TRIES = (1, 2, 5, 10, 20, 50, 100)
 
-_FENCE = re.compile(r"```[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+_FENCE = "```"
 _BEGINNING = re.compile(r"^(?:from\s|import\s|def\s|@|class\s)", re.MULTILINE)
 
 
@@ -51,9 +51,11 @@ def pad(completion: str) -> str:
 
 def extract(reply: str) -> str:
     """The code of a chat reply: its first fenced block, else all from the first statement on."""
-    fenced = _FENCE.search(reply)
-    if fenced:
-        return fenced[1]
+    # By search, not by a pattern: where no line ends, that would look for its end behind every fence.
+    _, fenced, rest = reply.partition(_FENCE)
+    _, opened, body = rest.partition("\n")
+    if fenced and opened:
+        return body.partition(f"\n{_FENCE}")[0]
     start = _BEGINNING.search(reply)
     return reply[start.start() :] if start else reply
 

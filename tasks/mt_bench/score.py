@@ -13,10 +13,12 @@ from harness.types import JudgeAsk, Profile, Row, Score, Verdict
 LOWEST, HIGHEST = 1.0, 10.0
 MAX_DIGITS = 4300
 
-_PAPER = (re.compile(r"\[\[(\d+\.?\d*)\]\]"), re.compile(r"\[(\d+\.?\d*)\]"))
-_NUMBER = r"([0-9]+(?:\.[0-9]+)?)\s*(?:/\s*10)?\s*"
-_STRICT = re.compile(r"\[\[\s*" + _NUMBER + r"\]\s*\]")
-_STRICT_BACKUP = re.compile(r"(?i)rating[^\[\]\n]{0,20}\[\s*" + _NUMBER + r"\]")
+# Repeats are possessive (`++`, `*+`): no shorter one of theirs could go on, and trying them all is quadratic.
+_PLAIN = r"(\d++(?:\.\d*+)?+)"
+_PAPER = (re.compile(r"\[\[" + _PLAIN + r"\]\]"), re.compile(r"\[" + _PLAIN + r"\]"))
+_NUMBER = r"\s*+([0-9]++(?:\.[0-9]++)?+)\s*+(?:/\s*+10\s*+)?+"
+_STRICT = re.compile(r"\[\[" + _NUMBER + r"\]\s*+\]")
+_STRICT_BACKUP = re.compile(r"(?i)rating[^\[\]\n]{0,20}\[" + _NUMBER + r"\]")
 
 
 def paper_rating(text: str) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from harness.types import Ask, Chat, JudgeAsk, Message, Observation, Pending, Reply, Sample, Score
@@ -25,6 +25,9 @@ JUDGE = Ask(max_new_tokens=32)
 
 NO_CALL = ("plan", "unknown", "capped")
 """Origins of evidence for which no tool was called."""
+
+SPARE = 4
+"""Tokens by which a prompt may shrink beyond the bytes taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +132,8 @@ class RewooEpisode:
         evidence = dict(self._outcome.evidence)
         prompt = self._prompts.solver(self._question, worker_log(plan, evidence))
         while not self._rules.truncate and evidence and (over := self._count(prompt) - INPUT) > 0:
-            longest = max(evidence, key=lambda name: len(evidence[name]))
-            if not evidence[longest]:
+            if not trim(evidence, Counter(name for _, names in plan.shown for name in names), over):
                 break
-            evidence[longest] = evidence[longest][: max(0, len(evidence[longest]) - 3 * over)]
             self._truncated += 1
             prompt = self._prompts.solver(self._question, worker_log(plan, evidence))
         return prompt
@@ -175,6 +176,29 @@ class RewooEpisode:
             self._failure,
         ]
         return ", ".join(part for part in parts if part)
+
+
+def trim(evidence: dict[str, str], shown: Mapping[str, int], over: int) -> bool:
+    """Cut the longest evidence by what a prompt has too much; False when there is nothing to cut.
+
+    Its successors are emptied with it as long as they would be after any count of the prompt between: a plan
+    may have thousands of short ones.
+
+    Args:
+        evidence: by variable, changed in place.
+        shown: how often the prompt has each.
+        over: tokens above the limit.
+    """
+    for n, name in enumerate(sorted(evidence, key=lambda name: len(evidence[name]), reverse=True)):
+        text = evidence[name]
+        if not text or (n and len(text) > 3 * over):
+            return n > 0
+        evidence[name] = text[: max(0, len(text) - 3 * over)]
+        if evidence[name]:
+            return True
+        # A token has at least one byte, and what stands around the gap may be cut into others.
+        over -= shown.get(name, 0) * (len(text.encode("utf-8", "surrogatepass")) + SPARE)
+    return bool(evidence)
 
 
 def cut(reply: str) -> str:

@@ -14,7 +14,12 @@ Use = Callable[[Call, str], Awaitable[Evidence]]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one call: `text` is the input as filled, `source` where the evidence is from."""
+    """What became of one call.
+
+    Attributes:
+        text: the input as filled; under the mended grammar only that of a tool which was asked is filled.
+        source: where the evidence is from.
+    """
 
     name: str
     tool: str
@@ -103,16 +108,18 @@ async def _result(
 ) -> Result:
     if call.tool is None:
         return Result(call.name, "", call.text, call.text, "plan")
+    asked = call.tool in rules.known and call.name in allowed
     try:
-        text = fill(call.text, evidence, rules.grammar)
+        # Upstream fills before it looks for the tool. Mended, a plan's thousands of calls that nobody takes
+        # do not each copy the long evidence that they name.
+        text = fill(call.text, evidence, rules.grammar) if asked or rules.grammar == "paper" else call.text
     except TooLong as error:
         if not rules.errors_as_text:
             raise ToolError(str(error)) from error
         return Result(call.name, call.tool, "", f"{call.tool} failed: {error}", "error")
-    if call.tool not in rules.known:
-        return Result(call.name, call.tool, text, NOTHING, "unknown")
-    if call.name not in allowed:
-        return Result(call.name, call.tool, text, NOTHING, "capped")
+    if not asked:
+        why = "capped" if call.tool in rules.known else "unknown"
+        return Result(call.name, call.tool, text, NOTHING, why)
     try:
         found = await use(call, text)
     except ToolError as error:

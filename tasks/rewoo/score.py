@@ -16,6 +16,10 @@ WEAK_F1 = 0.5
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 _WORD = re.compile(r"[A-Za-z]+")
+_BLANKLESS = re.compile(r"\S+")
+_STOPS = ".,;"
+"""What may follow a unit without being part of it."""
+
 _LABELS = {
     "strategy_qa": ("yes", "no"),
     "sports_understanding": ("plausible", "implausible"),
@@ -30,9 +34,10 @@ def rule(dataset: str, answer: str, gold: str, aliases: Sequence[str] = ()) -> b
         mine, true = _numbers(answer), _numbers(gold)
         return bool(mine and true) and abs(mine[-1] - true[-1]) <= TOLERANCE
     if dataset == "physics_question":
-        return any(_same_quantity(answer, choice) for choice in choices(gold))
+        return _same_quantity(answer, choices(gold))
     if dataset == "trivia_qa":
-        return any(_names(answer, name) for name in (gold, *aliases))
+        words = f" {normalize(answer)} "
+        return any(_names(words, name) for name in (gold, *aliases))
     if dataset == "hotpot_qa":
         return exact_match(answer, gold) or f1(answer, gold) >= HOTPOT_F1
     return f1(answer, gold) >= WEAK_F1
@@ -72,33 +77,53 @@ def _numbers(text: str) -> list[float]:
     return [float(match.replace(",", "")) for match in _NUMBER.findall(text)]
 
 
-def _same_quantity(answer: str, choice: str) -> bool:
-    """The choice's number within two per cent, and its unit if it has one."""
-    if normalize(answer) == normalize(choice):
-        return True
-    mine, true = _numbers(answer), _numbers(choice)
-    if not mine or not true:
-        return False
-    close = any(abs(number - true[0]) <= PHYSICS_TOLERANCE * abs(true[0]) for number in mine)
-    return close and _unit(choice) in ("", *_units(answer))
+def _same_quantity(answer: str, accepted: Sequence[str]) -> bool:
+    """Whether an answer is one accepted: its number within two per cent, and its unit if it has one."""
+    same, mine = normalize(answer), _numbers(answer)
+    units = [_unit(choice) for choice in accepted]
+    mentioned = _units(answer, max(map(len, units)))
+    for choice, unit in zip(accepted, units, strict=True):
+        true = _numbers(choice)[:1]
+        close = any(
+            abs(number - value) <= PHYSICS_TOLERANCE * abs(value) for value in true for number in mine
+        )
+        if same == normalize(choice) or (close and (not unit or unit in mentioned)):
+            return True
+    return False
 
 
 def _unit(text: str) -> str:
     """What follows the first number, without blanks."""
     match = _NUMBER.search(text)
-    return "".join(text[match.end() :].split()).rstrip(".,;").lower() if match else ""
+    return "".join(text[match.end() :].split()).rstrip(_STOPS).lower() if match else ""
 
 
-def _units(text: str) -> tuple[str, ...]:
-    """What may be the unit of each number in a text: its next word, and its next two joined."""
-    found: list[str] = []
-    for match in _NUMBER.finditer(text):
-        words = text[match.end() :].split()[:3]
-        found += ["".join(words[: n + 1]).rstrip(".,;").lower() for n in range(len(words))]
-    return tuple(found)
+def _units(text: str, longest: int) -> set[str]:
+    """What may be the unit of a number in a text: its next word, and its next two or three joined.
+
+    Only those of at most `longest` characters: a text without blanks is the next word of all its numbers.
+    """
+    words = [
+        (at.start(), at.start() + len(at[0].rstrip(_STOPS)), at.end()) for at in _BLANKLESS.finditer(text)
+    ]
+    found: set[str] = set()
+    n = 0
+    for number in _NUMBER.finditer(text):
+        after = number.end()
+        while n < len(words) and words[n][2] <= after:
+            n += 1
+        joined = ""
+        for start, stop, end in words[n : n + 3]:
+            start = max(start, after)
+            if start < stop and len(joined) + stop - start <= longest:
+                found.add((joined + text[start:stop]).lower())
+            if len(joined) + end - start > longest:
+                break
+            joined += text[start:end]
+    return found
 
 
 def _names(answer: str, name: str) -> bool:
-    """Whether the normalised name stands in the normalised answer as whole words."""
+    """Whether the normalised name stands, as whole words, in a normalised answer with blanks around it."""
     words = normalize(name)
-    return bool(words) and f" {words} " in f" {normalize(answer)} "
+    return bool(words) and f" {words} " in answer

@@ -14,10 +14,10 @@ from contexts import samples_of, task_context
 
 from harness import data
 from harness.episode import BaseWorld
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import Call, LiveEpisodes
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from tasks.alfworld import world as worlds
 from tasks.alfworld.task import TASK
@@ -61,8 +61,8 @@ async def oracle(
         return await player.reply(found.observation)
 
     model = Saboteur(answer, harm)
-    setup = Setup(TASK.spec, world, model, live, oracle=lambda _: player)  # type: ignore[arg-type]
-    return await play(setup, sample, repeat, Phase())
+    setup = TaskRun(TASK.spec, world, model, live, oracle=lambda _: player)  # type: ignore[arg-type]
+    return await run_episode(setup, sample, repeat, Activity())
 
 
 def strike(world: AlfWorld, sign: signal.Signals, pids: list[int]) -> Callable[[Call], None]:
@@ -122,8 +122,8 @@ async def test_a_game_the_engine_cannot_load_is_no_score(tmp_path: Path) -> None
         async def silence(call: Call) -> str:
             return ""
 
-        setup = Setup(TASK.spec, Broken(), Saboteur(silence, lambda call: None), LiveEpisodes())  # type: ignore[arg-type]
-        attempt = await asyncio.wait_for(play(setup, good, 0, Phase()), 120)
+        setup = TaskRun(TASK.spec, Broken(), Saboteur(silence, lambda call: None), LiveEpisodes())  # type: ignore[arg-type]
+        attempt = await asyncio.wait_for(run_episode(setup, good, 0, Activity()), 120)
         assert (attempt.outcome, attempt.value) == ("infra_error", None)
         assert "raised" in attempt.error
         well = await oracle(ctx, world, good, lambda call: None, 0)  # type: ignore[arg-type]

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from contexts import samples_of, task_context
 
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import Call, LiveEpisodes
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from tasks._shared.browser import find_browser
 from tasks._shared.browser.process import parents
@@ -67,9 +67,9 @@ class Player:
         return self.reached[call], self.before[call]
 
 
-def setup(ctx: Context, world: WobWorld, sample: Sample, live: LiveEpisodes) -> tuple[Setup, Player]:
+def setup(ctx: Context, world: WobWorld, sample: Sample, live: LiveEpisodes) -> tuple[TaskRun, Player]:
     player = Player(ctx, sample, live)
-    made = Setup(TASK.spec, world, player, live, oracle=lambda _: player.oracle)  # type: ignore[arg-type]
+    made = TaskRun(TASK.spec, world, player, live, oracle=lambda _: player.oracle)  # type: ignore[arg-type]
     return made, player
 
 
@@ -86,7 +86,7 @@ async def halted(
     for sample in samples[:count]:
         made, player = setup(ctx, world, sample, live)
         reached, go = player.stop_at(call)
-        tasks.append(asyncio.create_task(play(made, sample, 0, Phase())))
+        tasks.append(asyncio.create_task(run_episode(made, sample, 0, Activity())))
         going.append(go)
         async with asyncio.timeout(60):
             await reached.wait()

@@ -17,10 +17,10 @@ import pytest
 from contexts import samples_of, task_context
 
 from harness import data
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import Call, LiveEpisodes
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Reply, Sample
 from tasks.dbbench import server as servers
 from tasks.dbbench.task import TASK
@@ -58,8 +58,8 @@ async def oracle(ctx: Context, world: DbWorld, sample: Sample, harm: Callable[[C
         return await player.reply(found.observation)
 
     model = Saboteur(answer, harm)
-    setup = Setup(TASK.spec, world, model, live, oracle=lambda _: player)  # type: ignore[arg-type]
-    return await play(setup, sample, 0, Phase())
+    setup = TaskRun(TASK.spec, world, model, live, oracle=lambda _: player)  # type: ignore[arg-type]
+    return await run_episode(setup, sample, 0, Activity())
 
 
 def exists(pid: int) -> bool:

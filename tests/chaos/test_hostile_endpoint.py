@@ -19,7 +19,7 @@ from fault_server import INFO, Behaviour, FaultServer
 from test_bounded_bodies import FRAMING, MB, bomb
 from test_hostile_answers import ERRORS, NUMBERS, UNUSABLE
 
-from harness.store import Store
+from harness.storage.store import Store
 
 ANSWERS, DEADLINE_S, MOST_MB, REPEATS, IN_FLIGHT, RUNS = 200, 8.0, 200, 60, 8, 20
 MODEL = "THUDM/agentlm-7b"

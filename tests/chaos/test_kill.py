@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.data import task_folder
-from harness.store import Store
+from harness.storage.store import Store
 
 REPEATS, DELAY_S, IN_FLIGHT, KILLS = 20, 0.25, 4, 20
 SERVER = Path(__file__).with_name("slow_server.py")

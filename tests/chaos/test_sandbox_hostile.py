@@ -7,69 +7,21 @@ import hashlib
 import os
 import re
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hostile_scripts import HOSTILE
+from sandboxes import HOSTNAME, leftovers, soon, stages
+from sandboxes import system as sandboxes
 
 from harness.data import cache_folder
-from harness.errors import MissingPart
-from tasks._shared.sandbox import Box, Caps, Command, Sandbox, open_sandbox
+from tasks._shared.sandbox import Box, Caps, Command, Sandbox
 from tasks._shared.sandbox.bwrap import Bwrap
-from tasks._shared.sandbox.cgroups import discover
 from tasks._shared.sandbox.shell import Output, Shell
 from tasks.os.image import built_root
 
 CAPS = Caps(memory_mb=128, pids=48, cpus=0.5, disk_mb=32)
-HOSTNAME = "0123456789ab"
-
-
-@asynccontextmanager
-async def sandboxes() -> AsyncIterator[Sandbox]:
-    """A working bwrap backend on the OS task's system, or a skip (in CI a failure) with the reason."""
-    try:
-        root = built_root(cache_folder())
-        async with open_sandbox({"bwrap": root}) as sandbox:
-            yield sandbox
-    except MissingPart as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-
-
-def leftovers(owner: int = 0, besides: str = "") -> list[str]:
-    """Mounts, control groups and processes that belong to sandboxes of a process, by default this one.
-
-    `besides` names control groups that may be there, with the processes in them.
-    """
-    layout, _ = discover()
-    assert layout is not None
-    mark = f"harness-box-{owner or os.getpid()}-"
-    found = [f for root in set(layout.roots.values()) for f in root.glob(f"{mark}*-*") if f.is_dir()]
-    groups = [str(folder) for folder in found if folder.name != besides]
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if mark in line]
-    processes = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            joined = (folder / "cgroup").read_text().replace("\n", "/").split("/")
-            if any(name.startswith(mark) and name != besides for name in joined):
-                processes.append(folder.name)
-        except OSError:
-            continue
-    return groups + mounts + processes
-
-
-def stages(owner: int) -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"harness-box-{owner}-*"))
-
-
-async def soon(condition: Callable[[], bool], *, within: float = 30.0) -> None:
-    """Wait for something that other processes bring about."""
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 (nobody tells us)
-            await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -128,34 +80,6 @@ async def test_caps_hold() -> None:
         await capped(box)
         await box.destroy()
     assert leftovers() == []
-
-
-HOSTILE = {
-    "fork bomb": ":(){ :|:& };:",
-    "memory hog": "python3 -c 'x = [bytearray(1 << 20) for _ in iter(int, 1)]'",
-    "memory hog in files": "cat /dev/zero > /dev/shm/x; mkdir -p /dev/y; cat /dev/zero > /dev/y/x",
-    "disk fill": "cat /dev/zero > /x; for i in $(seq 300000); do : > /tmp/f$i || break; done 2>/dev/null",
-    "endless output": "yes",
-    "endless line": "tr '\\0' x < /dev/zero",
-    "daemons": (
-        "for i in 1 2 3; do setsid nohup sleep 1000 > /dev/null 2>&1 & done; (trap '' HUP TERM; sleep 1000) &"
-    ),
-    "rm -rf": "rm -rf --no-preserve-root / 2>/dev/null",
-    "rm and overwrite": "for f in /bin/* /lib/x86_64-linux-gnu/*; do : > $f; done 2>/dev/null",
-    "kill the shell": "kill -9 $$",
-    "kill everything": "kill -9 -1; kill -HUP 1; kill -9 1",
-    "exit": "exit 7",
-    "exec": "exec sleep 1000",
-    "stopped": "kill -STOP $$",
-    "raw terminal": "stty raw -isig -echo; cat",
-    "long line": "echo " + "y" * 1_000_000,
-    "no prompt": "PS1=; PROMPT_COMMAND='sleep 1000'",
-    "fake prompt": f"printf 'root@{HOSTNAME}:/# '; sleep 1000",
-    "escapes": "printf '\\033[2J\\033]0;evil\\007\\033P+q\\033\\\\\\033c\\200\\0\\b\\b'; echo end",
-    "no files": "ulimit -n 3; ls",
-    "closed": "exec 0<&- 1>&- 2>&-",
-    "deep": "f() { f; }; f",
-}
 
 
 async def test_hostile_scripts_are_contained(canary: Path) -> None:

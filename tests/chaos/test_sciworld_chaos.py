@@ -17,10 +17,11 @@ from contexts import samples_of, task_context
 from harness import data
 from harness.episode import BaseOracle, Oracle
 from harness.errors import EnvironmentFault
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Observation, Reply, Sample
 from tasks.sciworld import TASK
 from tasks.sciworld.gateway import ENTRY
@@ -82,8 +83,8 @@ async def played(
 ) -> list[Attempt]:
     live = LiveEpisodes()
     async with open_model("oracle", live=live) as model:
-        setup = Setup(TASK.spec, world, model, live, oracle=oracle, history=TASK.history(ctx))
-        return list(await asyncio.gather(*(play(setup, sample, 0, Phase()) for sample in samples)))
+        setup = TaskRun(TASK.spec, world, model, live, oracle=oracle, history=TASK.history(ctx))
+        return list(await asyncio.gather(*(run_episode(setup, sample, 0, Activity()) for sample in samples)))
 
 
 async def test_a_jvm_killed_in_the_middle_costs_no_point(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import config, registry, suites
+from harness.catalog import registry, suites
 from harness.errors import UsageError
-from harness.manifest import config_hash, differing, directory_name
+from harness.running import selection
+from harness.storage.manifest import config_hash, differing, directory_name
 from harness.types import NoOptions, Profile, Sample, option
 from harness.types.options import declared
 
@@ -23,7 +24,7 @@ class Toy:
 
 
 def options(profile: Profile, settings: dict[str, str]) -> Toy:
-    return config.options("toy", Toy, profile, settings)
+    return selection.options("toy", Toy, profile, settings)
 
 
 def test_profiles_choose_the_defaults():
@@ -73,14 +74,14 @@ def test_wrong_settings_name_the_fix(name: str, text: str, message: str):
 
 def test_a_task_without_options_says_so():
     with pytest.raises(UsageError, match="quiz has no options"):
-        config.options("quiz", NoOptions, "paper", {"speed": "1"})
+        selection.options("quiz", NoOptions, "paper", {"speed": "1"})
 
 
 def test_stored_options_come_back_and_unknown_ones_are_refused():
     chosen = options("fixed", {"tries": "7"})
-    assert config.stored_options("toy", Toy, config.plain(chosen)) == chosen
+    assert selection.stored_options("toy", Toy, selection.plain(chosen)) == chosen
     with pytest.raises(UsageError, match="no longer has: colour"):
-        config.stored_options("toy", Toy, {"colour": "red"})
+        selection.stored_options("toy", Toy, {"colour": "red"})
 
 
 def test_an_options_class_is_declared_in_full():
@@ -99,23 +100,23 @@ def test_an_options_class_is_declared_in_full():
 
 
 def test_settings_are_split_by_task():
-    found = config.settings(["toy.match=exact", "toy.step_limit=a=b"], ["toy", "other"])
+    found = selection.settings(["toy.match=exact", "toy.step_limit=a=b"], ["toy", "other"])
     assert found == {"toy": {"match": "exact", "step_limit": "a=b"}, "other": {}}
     for wrong in ("toy.match", "match=exact", "=x", "toy.=x"):
         with pytest.raises(UsageError, match=r"TASK\.KEY=VALUE"):
-            config.settings([wrong], ["toy"])
+            selection.settings([wrong], ["toy"])
     with pytest.raises(UsageError, match="did you mean toy"):
-        config.settings(["tyo.match=exact"], ["toy"])
+        selection.settings(["tyo.match=exact"], ["toy"])
 
 
 SAMPLES = [Sample(f"s/{n}") for n in range(10)]
 
 
 def test_selection_keeps_the_canonical_order():
-    assert [s.id for s in config.select(SAMPLES, ("s/7", "s/2"), None, "toy")] == ["s/2", "s/7"]
-    assert len(config.select(SAMPLES, None, 3, "toy")) == 3
+    assert [s.id for s in selection.select(SAMPLES, ("s/7", "s/2"), None, "toy")] == ["s/2", "s/7"]
+    assert len(selection.select(SAMPLES, None, 3, "toy")) == 3
     with pytest.raises(UsageError, match="unknown sample of toy 's/70'"):
-        config.select(SAMPLES, ("s/70",), None, "toy")
+        selection.select(SAMPLES, ("s/70",), None, "toy")
 
 
 def test_every_suite_names_known_or_planned_tasks():

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 import harness.types
-from harness import episode, needs
+from harness import episode
+from harness.running import readiness
 
 ROOT = Path(__file__).parents[2]
 DATA = [
     found
-    for found in (*vars(harness.types).values(), needs.Need, needs.Finding)
+    for found in (*vars(harness.types).values(), readiness.Finding)
     if dataclasses.is_dataclass(found) and isinstance(found, type)
 ]
 PROTOCOLS: list[type[Any]] = [

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness import data, registry
+from harness import data
+from harness.catalog import registry
+from harness.checks.tasks import doctor_task
 from harness.cli.list_command import command as list_command
 from harness.data.fetch import pull
 from harness.data.prepare import prepare
-from harness.doctor import doctor_task
 from harness.errors import DataError, MissingPart, UsageError
 
 BIG = bytes(range(256)) * 4096

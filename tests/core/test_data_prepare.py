@@ -10,7 +10,8 @@ import pytest
 from filelock import FileLock
 from packages import install
 
-from harness import data, registry
+from harness import data
+from harness.catalog import registry
 from harness.data.prepare import prepare
 from harness.errors import DataError, UsageError
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 from packages import install
 
-from harness import data, registry
+from harness import data
+from harness.catalog import registry
 from harness.cli.data_command import command
 from harness.errors import DataError
 

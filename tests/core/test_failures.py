@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from harness.failures import DEAD_ENDPOINT, DEAD_TASK, Failures
-from harness.store import Attempt
+from harness.running.retry_policy import DEAD_ENDPOINT, DEAD_TASK, Failures
+from harness.storage.store import Attempt
 
 
 def broken(error: str = "RuntimeError: no", task: str = "toy") -> Attempt:

@@ -11,21 +11,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.jobs import Job, Jobs, ordered
-from harness.phase import Phase
-from harness.scheduler import Budget, Lane, Scheduler
+from harness.running.activity import Activity
+from harness.running.queue import PlannedEpisode, PlannedEpisodes, ordered
+from harness.running.scheduler import Budget, Scheduler, TaskQueue
 from harness.types import Capacity, Sample
 
 
-def job(name: str, locks: Sequence[str] = (), shares: Sequence[str] = (), turns: int | None = None) -> Job:
-    return Job(Sample(name, locks=tuple(locks), shares=tuple(shares), turns=turns), 0)
+def job(
+    name: str, locks: Sequence[str] = (), shares: Sequence[str] = (), turns: int | None = None
+) -> PlannedEpisode:
+    return PlannedEpisode(Sample(name, locks=tuple(locks), shares=tuple(shares), turns=turns), 0)
 
 
-def ids(jobs: Sequence[Job]) -> list[str]:
+def ids(jobs: Sequence[PlannedEpisode]) -> list[str]:
     return [each.sample.id for each in jobs]
 
 
-def everything(jobs: Jobs) -> list[str]:
+def everything(jobs: PlannedEpisodes) -> list[str]:
     taken: list[str] = []
     while entry := jobs.take(lambda _: True):
         taken.append(entry.job.sample.id)
@@ -49,7 +51,9 @@ def test_jobs_with_locks_keep_their_order_among_themselves():
 
 
 def test_a_refused_job_holds_back_only_what_shares_a_name_with_it():
-    jobs = Jobs([job("a", ["x", "y"]), job("b", ["y"]), job("c", [], ["x"]), job("d", ["z"]), job("e")])
+    jobs = PlannedEpisodes(
+        [job("a", ["x", "y"]), job("b", ["y"]), job("c", [], ["x"]), job("d", ["z"]), job("e")]
+    )
     asked: list[str] = []
 
     def grab(entry) -> bool:
@@ -65,14 +69,16 @@ def test_a_refused_job_holds_back_only_what_shares_a_name_with_it():
 
 
 def test_dropping_a_name_keeps_the_rest_in_order():
-    jobs = Jobs([job("a", ["x"]), job("b", ["x", "y"]), job("c", ["y"]), job("d"), job("e", [], ["y"])])
+    jobs = PlannedEpisodes(
+        [job("a", ["x"]), job("b", ["x", "y"]), job("c", ["y"]), job("d"), job("e", [], ["y"])]
+    )
     assert jobs.drop("x") == 2
     assert everything(jobs) == ["c", "d", "e"]
 
 
 def test_looking_for_a_job_does_not_walk_the_queue():
     """20,000 jobs behind one lock that is never free: each look asks for one of them."""
-    jobs = Jobs(job(str(n), ["x"]) for n in range(20_000))
+    jobs = PlannedEpisodes(job(str(n), ["x"]) for n in range(20_000))
     asked: list[object] = []
     for _ in range(100):
         assert jobs.take(lambda entry: bool(asked.append(entry))) is None
@@ -84,28 +90,28 @@ class Stage:
     """Plays jobs for a random number of turns of the loop and checks the rules at each start."""
 
     chance: random.Random
-    lanes: dict[str, list[Job]] = field(default_factory=dict)
-    live: list[Job] = field(default_factory=list)
+    lanes: dict[str, list[PlannedEpisode]] = field(default_factory=dict)
+    live: list[PlannedEpisode] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     most: int = 0
 
-    def lane(self, name: str, jobs: list[Job], capacity: Capacity) -> Lane:
+    def lane(self, name: str, jobs: list[PlannedEpisode], capacity: Capacity) -> TaskQueue:
         self.lanes[name] = list(jobs)
 
         @asynccontextmanager
         async def world():
             yield SimpleNamespace(capacity=capacity, fingerprint={})
 
-        async def play(world, each: Job, phase: Phase) -> bool:
+        async def play(world, each: PlannedEpisode, activity: Activity) -> bool:
             self._start(name, each)
             for _ in range(self.chance.randrange(1, 12)):
                 await asyncio.sleep(0)
             self.live.remove(each)
             return False
 
-        return Lane(name, Jobs(jobs), 1, world, play, lambda error: pytest.fail(str(error)))
+        return TaskQueue(name, PlannedEpisodes(jobs), 1, world, play, lambda error: pytest.fail(str(error)))
 
-    def _start(self, lane: str, each: Job) -> None:
+    def _start(self, lane: str, each: PlannedEpisode) -> None:
         assert not [other for other in self.live if clash(each, other)], "two holders"
         queue = self.lanes[lane]
         at = queue.index(each)
@@ -127,17 +133,17 @@ class Stage:
         ]
 
 
-def names(each: Job) -> set[str]:
+def names(each: PlannedEpisode) -> set[str]:
     return {*each.sample.locks, *each.sample.shares}
 
 
-def clash(one: Job, other: Job) -> bool:
+def clash(one: PlannedEpisode, other: PlannedEpisode) -> bool:
     alone = set(one.sample.locks) & names(other) or set(other.sample.locks) & names(one)
     return bool(alone)
 
 
-def some_jobs(chance: random.Random, prefix: str, count: int) -> list[Job]:
-    made: list[Job] = []
+def some_jobs(chance: random.Random, prefix: str, count: int) -> list[PlannedEpisode]:
+    made: list[PlannedEpisode] = []
     for n in range(count):
         wanted = chance.sample("abcdef", chance.randrange(0, 4))
         alone = [name for name in wanted if chance.random() < 0.6]

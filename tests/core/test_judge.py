@@ -10,10 +10,11 @@ import pytest
 from aiohttp import web
 from loopback_server import judging
 
-from harness import judge
 from harness.episode import BaseTask
 from harness.errors import StoreError
-from harness.store import Attempt, Item, Store
+from harness.running import judge
+from harness.storage.records import metric_name
+from harness.storage.store import Attempt, EpisodeKey, Store
 from harness.types import Ask, CallKey, Context, JudgeAsk, Message, Pending, Score
 
 
@@ -62,7 +63,7 @@ class Mean(BaseTask):
 @pytest.fixture
 def store(tmp_path: Path):
     opened = Store(tmp_path / "run.sqlite")
-    opened.plan([Item("judged", 1, str(n), 0) for n in range(6)])
+    opened.plan([EpisodeKey("judged", 1, str(n), 0) for n in range(6)])
     for n in range(6):
         opened.add(Attempt("judged", 1, str(n), 0, "scored", pending=pending(str(n))))
     yield opened
@@ -122,7 +123,7 @@ async def test_judges_do_not_share_verdicts(store: Store) -> None:
     await run(store, other, name="other")
     assert len(other.asked) == 12
     assert values(store) == [10.0] * 6
-    assert judge.metric_name("mt_bench", "gpt-4-0613") == "mt_bench@gpt-4-0613"
+    assert metric_name("mt_bench", "gpt-4-0613") == "mt_bench@gpt-4-0613"
 
 
 async def test_the_same_question_is_asked_once(tmp_path: Path) -> None:

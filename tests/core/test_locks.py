@@ -15,13 +15,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import rundir
 from harness.errors import UsageError
-from harness.jobs import Job, Jobs
-from harness.locks import SiteLocks
-from harness.phase import Phase
-from harness.scheduler import Budget, Lane, Scheduler
-from harness.scratch import scratch
+from harness.running.activity import Activity
+from harness.running.queue import PlannedEpisode, PlannedEpisodes
+from harness.running.scheduler import Budget, Scheduler, TaskQueue
+from harness.running.scratch import scratch
+from harness.running.site_locks import SiteLocks
+from harness.storage import paths
 from harness.types import Capacity, Sample
 
 SITE = "site:http://shop.example:7770"
@@ -29,7 +29,7 @@ SITE = "site:http://shop.example:7770"
 HOLD_SITE = """
 import sys
 from pathlib import Path
-from harness.locks import SiteLocks
+from harness.running.site_locks import SiteLocks
 locks = SiteLocks("first-run", Path(sys.argv[1]))
 names = [sys.argv[2]]
 assert locks.take([], names) if sys.argv[3] == "shared" else locks.take(names, [])
@@ -40,14 +40,14 @@ locks.give(names)
 HOLD_RUN = """
 import sys
 from pathlib import Path
-from harness import rundir
-with rundir.hold(Path(sys.argv[1])):
+from harness.storage import paths
+with paths.hold(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
 HOLD_SCRATCH = """
 import sys
-from harness.scratch import scratch
+from harness.running.scratch import scratch
 with scratch("harness-test-") as folder:
     (folder / "task").mkdir()
     (folder / "task" / "file").write_text("x")
@@ -57,9 +57,9 @@ with scratch("harness-test-") as folder:
 NEW = """
 import sys
 from pathlib import Path
-from harness import rundir
+from harness.storage import paths
 sys.stdin.readline()
-print(rundir.new(Path(sys.argv[1])))
+print(paths.new(Path(sys.argv[1])))
 """
 
 
@@ -82,21 +82,23 @@ def line(running: subprocess.Popen[str]) -> str:
     return running.stdout.readline().strip()
 
 
-def lane(name: str, jobs: list[Job], played: list[str], lost: list[str], seen: asyncio.Event) -> Lane:
+def lane(
+    name: str, jobs: list[PlannedEpisode], played: list[str], lost: list[str], seen: asyncio.Event
+) -> TaskQueue:
     @asynccontextmanager
     async def world():
         yield SimpleNamespace(capacity=Capacity(), fingerprint={})
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         played.append(job.sample.id)
         seen.set()
         return False
 
-    return Lane(name, Jobs(jobs), 1, world, play, lambda error: lost.append(str(error)))
+    return TaskQueue(name, PlannedEpisodes(jobs), 1, world, play, lambda error: lost.append(str(error)))
 
 
-def at_site(count: int) -> list[Job]:
-    return [Job(Sample(f"at{n}", locks=(SITE,)), 0) for n in range(count)]
+def at_site(count: int) -> list[PlannedEpisode]:
+    return [PlannedEpisode(Sample(f"at{n}", locks=(SITE,)), 0) for n in range(count)]
 
 
 async def test_the_second_process_names_the_first_and_goes_on_when_it_is_killed(tmp_path: Path, caplog):
@@ -104,7 +106,7 @@ async def test_the_second_process_names_the_first_and_goes_on_when_it_is_killed(
     played, lost, seen = list[str](), list[str](), asyncio.Event()
     with process(HOLD_SITE, str(tmp_path), SITE, "alone") as first:
         assert line(first) == "held"
-        jobs = [*at_site(3), Job(Sample("free"), 0)]
+        jobs = [*at_site(3), PlannedEpisode(Sample("free"), 0)]
         scheduler = Scheduler(Budget(4, 1e6, 8), SiteLocks("second-run", tmp_path))
         running = asyncio.create_task(scheduler.run([lane("a", jobs, played, lost, seen)]))
         async with asyncio.timeout(60):
@@ -129,7 +131,9 @@ async def test_a_site_that_stays_locked_loses_what_needs_it(tmp_path: Path):
         assert line(first) == "held"
         scheduler = Scheduler(Budget(4, 1e6, 8), SiteLocks("", tmp_path, wait_s=0.5))
         async with asyncio.timeout(60):
-            await scheduler.run([lane("a", [*at_site(3), Job(Sample("free"), 0)], played, lost, seen)])
+            await scheduler.run(
+                [lane("a", [*at_site(3), PlannedEpisode(Sample("free"), 0)], played, lost, seen)]
+            )
         assert played == ["free"]
         assert len(lost) == 1
         assert f"held by process {first.pid} on " in lost[0]
@@ -157,7 +161,7 @@ def test_a_folder_that_cannot_be_used_loses_the_site_and_not_the_run(tmp_path: P
 def test_a_second_runner_of_a_directory_is_refused_and_a_dead_one_is_not(tmp_path: Path):
     with process(HOLD_RUN, str(tmp_path)) as first:
         assert line(first) == "held"
-        with pytest.raises(UsageError) as refused, rundir.hold(tmp_path):
+        with pytest.raises(UsageError) as refused, paths.hold(tmp_path):
             pass
         told = str(refused.value)
         assert str(tmp_path) in told
@@ -165,9 +169,9 @@ def test_a_second_runner_of_a_directory_is_refused_and_a_dead_one_is_not(tmp_pat
         assert " since " in told
         first.kill()
         first.wait()
-        with rundir.hold(tmp_path):
+        with paths.hold(tmp_path):
             pass
-    with rundir.hold(tmp_path):
+    with paths.hold(tmp_path):
         pass
 
 
@@ -175,7 +179,7 @@ def test_new_runs_of_one_second_get_folders_of_their_own(tmp_path: Path):
     with contextlib.ExitStack() as stack:
         running = [stack.enter_context(process(NEW, str(tmp_path / "run"))) for _ in range(3)]
         made = {process.communicate("go\n", timeout=60)[0].strip() for process in running}
-    made |= {str(rundir.new(tmp_path / "run")) for _ in range(5)}
+    made |= {str(paths.new(tmp_path / "run")) for _ in range(5)}
     assert len(made) == 8
     assert all(Path(path).is_dir() for path in made)
 

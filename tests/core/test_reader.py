@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import reader as reading
 from harness.errors import StoreError
-from harness.reader import Reader, Texts
-from harness.store import Attempt, Item, Store
+from harness.storage import reader as reading
+from harness.storage.reader import Reader, Texts
+from harness.storage.store import Attempt, EpisodeKey, Store
 
 WAVE_1 = Path(__file__).parent / "wave1"
 
@@ -42,7 +42,7 @@ def test_a_task_alone_and_what_counts_alone(path, monkeypatch):
     for n in range(7):
         store.add(attempt(n, "ab"[n % 2]))
         store.add(attempt(n, "a", outcome="infra_error", value=None))
-    store.plan([Item("a", 1, "s0", 0), Item("a", 1, "s2", 0), Item("b", 1, "s1", 0)])
+    store.plan([EpisodeKey("a", 1, "s0", 0), EpisodeKey("a", 1, "s2", 0), EpisodeKey("b", 1, "s1", 0)])
     store.close()
     with Reader(path) as reader:
         assert [row.sample for row in reader.episodes("b")] == ["s1", "s3", "s5"]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import doctor, plan, registry
-from harness.needs import Finding
+from harness.catalog import registry
+from harness.checks import tasks as doctor
+from harness.running import plan
+from harness.running.readiness import Finding
 
 NAMES = registry.names()
 PLACES = ("mirror", "fixture", "empty")

@@ -8,12 +8,12 @@ from statistics import fmean
 
 import pytest
 
+from harness.catalog.suites import all_members
 from harness.errors import UsageError
 from harness.report import reference
 from harness.report.build import Rules, build
 from harness.report.load import load
 from harness.report.render import render
-from harness.suites import all_members
 
 MODELS = [
     "gpt-3.5-turbo", "gpt-4", "llama-2-7b-chat", "llama-2-13b-chat", "llama-2-70b-chat",

@@ -14,7 +14,7 @@ from harness.report import reference
 from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
 from harness.report.render import render
-from harness.stats import interval, wilson
+from harness.report.stats import interval, wilson
 from harness.types import Mean, Row
 
 # specs/scores.md §1, as printed in the paper
@@ -162,9 +162,9 @@ def test_unjudged_answers_say_how_many_wait_and_how_to_judge_them():
 
 
 def test_unlike_scores_have_no_ratio_unless_forced():
-    unlike = task("gsm8k", HALF, unlike=("fixture data",))
-    assert build(run(unlike), Rules("gpt4")).tasks["gsm8k"].relative is None
-    forced = build(run(unlike), Rules("gpt4", force=True))
+    not_comparable = task("gsm8k", HALF, not_comparable=("fixture data",))
+    assert build(run(not_comparable), Rules("gpt4")).tasks["gsm8k"].relative is None
+    forced = build(run(not_comparable), Rules("gpt4", force=True))
     assert forced.tasks["gsm8k"].relative == pytest.approx(100 * 50 / 87.1)
     assert "≈" in render([forced], "table")
 

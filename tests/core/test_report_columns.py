@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.episode import BaseTask
-from harness.reader import Texts
 from harness.report.columns import Columns, outcomes, told
 from harness.report.document import pieces
 from harness.report.model import Report, SuiteLine, TaskLine
+from harness.storage.reader import Texts
 from harness.types import Macro, Row, TaskSpec, by, mean, metric_means
 
 NUMBERS = st.one_of(st.floats(), st.integers(-(2**70), 2**70), st.booleans())

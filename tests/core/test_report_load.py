@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import registry
+from harness.catalog import registry
+from harness.catalog.suites import find as find_suite
 from harness.errors import StoreError, UsageError
 from harness.report.build import build
 from harness.report.load import FILE, find, load
 from harness.report.render import render
-from harness.store import Attempt, Item, Store
-from harness.suites import find as find_suite
+from harness.storage.store import Attempt, EpisodeKey, Store
 from harness.types import Ask, JudgeAsk, Pending
 
 WAVE_1 = Path(__file__).parent / "wave1"
@@ -32,7 +32,7 @@ def make(directory: Path, *, name="absent_task", planned=4, suites=None, chosen=
         },
     )  # fmt: skip
     store.set_meta("specs", {name: facts})
-    store.plan([Item(name, 1, f"s{n}", 0) for n in range(planned)])
+    store.plan([EpisodeKey(name, 1, f"s{n}", 0) for n in range(planned)])
     return store
 
 
@@ -88,7 +88,7 @@ def test_fixtures_options_and_profiles_are_told(tmp_path):
     assert run.suites == {"general": ["absent_task"]}
     data = run.tasks["absent_task"]
     assert data.source == "fixture"
-    assert data.unlike == ("fixture data", "profile fixed")
+    assert data.not_comparable == ("fixture data", "profile fixed")
     assert any("FIXTURE" in note for note in data.notes)
 
 
@@ -201,25 +201,25 @@ def test_what_a_world_replaced_sets_its_scores_apart(tmp_path):
     store.set_meta("fingerprint/absent_task", {"note": "not read", "comparable": "no (not read)"})
     store.close()
     data = load(str(tmp_path / "r")).tasks["absent_task"]
-    assert data.unlike == ("a stub of the shop", "another browser")
+    assert data.not_comparable == ("a stub of the shop", "another browser")
     assert data.notes[-1] == "offline wiki"
 
 
 @pytest.mark.parametrize(
-    ("comparable", "unlike"),
+    ("comparable", "not_comparable"),
     [("yes", ()), ("no (offline wiki)", ("offline wiki",)), ("no", ("not comparable",))],
 )
-def test_version_1_kept_what_a_world_replaced_among_its_hashes(tmp_path, comparable, unlike):
+def test_version_1_kept_what_a_world_replaced_among_its_hashes(tmp_path, comparable, not_comparable):
     store = make(tmp_path / "r")
     store.set_meta("fingerprint/absent_task", {"note": "a note", "comparable": comparable, "jar": "1.2"})
     store.close()
     data = load(str(tmp_path / "r")).tasks["absent_task"]
-    assert data.unlike == unlike
+    assert data.not_comparable == not_comparable
     assert data.notes[-1] == "a note"
 
 
 @pytest.mark.parametrize(
-    ("task", "judge", "unlike"),
+    ("task", "judge", "not_comparable"),
     [
         ("mt_bench", "gpt-4-0613", ()),
         ("mt_bench", "j", ("judged by j, published by gpt-4-0613",)),
@@ -227,12 +227,12 @@ def test_version_1_kept_what_a_world_replaced_among_its_hashes(tmp_path, compara
         ("gsm8k", "j", ()),
     ],
 )
-def test_another_judge_than_the_tasks_own_is_told(tmp_path, task, judge, unlike):
+def test_another_judge_than_the_tasks_own_is_told(tmp_path, task, judge, not_comparable):
     count = registry.load(task).spec.paper_n
     store = make(tmp_path / "r", name=task, chosen={"count": count})
     store.set_meta(f"judge/{task}", {"judge": judge, "k": 1})
     store.close()
-    assert load(str(tmp_path / "r")).tasks[task].unlike == unlike
+    assert load(str(tmp_path / "r")).tasks[task].not_comparable == not_comparable
 
 
 def test_answers_and_targets_are_shown_where_they_are_stored(tmp_path):

@@ -172,11 +172,11 @@ def test_a_fixture_marks_every_table(form):
 
 
 def test_forced_ratios_and_part_overalls_are_marked():
-    text = table(data(unlike=("3 samples",)), Rules("gpt4", force=True, allow_partial=True))
+    text = table(data(not_comparable=("3 samples",)), Rules("gpt4", force=True, allow_partial=True))
     assert "≈60.6" in text
     assert re.search(r"Overall partial \(1/4\) +1/4 +AgentTuning +≈1\.00\*", text)
     assert "Overall* is over 1 of 4 tasks, without mmlu, humaneval, mt_bench" in text
-    assert "≈" not in table(data(unlike=("3 samples",)), Rules("gpt4"))
+    assert "≈" not in table(data(not_comparable=("3 samples",)), Rules("gpt4"))
 
 
 def test_several_runs_become_columns():

@@ -4,11 +4,11 @@ from statistics import fmean
 
 import pytest
 
+from harness.catalog.suites import find
 from harness.episode import BaseTask
 from harness.report.build import Rules, build
 from harness.report.model import RunData, TaskData
 from harness.report.render import render
-from harness.suites import find
 from harness.types import Mean, Row, TaskSpec
 
 HELD_IN = list(find("held-in").tasks)
@@ -156,7 +156,7 @@ def test_a_task_without_reference_is_shown_raw_and_left_out_of_means():
 @pytest.mark.parametrize("reason", ["fixture data", "profile fixed", "20 samples, published on 300"])
 def test_unlike_scores_have_no_ratio_unless_forced(reason):
     """Rule 3."""
-    tasks = [*full()[:5], task("dbbench", unlike=(reason,))]
+    tasks = [*full()[:5], task("dbbench", not_comparable=(reason,))]
     line = build(run(*tasks), Rules("gpt4")).tasks["dbbench"]
     assert line.relative is None
     assert any(reason in note and "--force" in note for note in line.notes)
@@ -195,14 +195,17 @@ def test_against_a_run_ratios_are_between_the_runs():
 
 def test_against_a_run_what_sets_both_apart_from_the_paper_does_not_matter():
     both = ("profile fixed",)
-    theirs = build(run(task("os", (0.5, 0.5, 0.5, 0.5), unlike=both), suites={})).tasks
+    theirs = build(run(task("os", (0.5, 0.5, 0.5, 0.5), not_comparable=both), suites={})).tasks
     assert (
-        build(run(task("os", unlike=both), suites={}), Rules("model", theirs)).tasks["os"].relative == 125.0
+        build(run(task("os", not_comparable=both), suites={}), Rules("model", theirs)).tasks["os"].relative
+        == 125.0
     )
     other = build(run(task("os"), suites={}), Rules("model", theirs)).tasks["os"]
     assert other.relative is None
     assert any("profile fixed" in note for note in other.notes)
-    fewer = build(run(task("os", (1.0, 0.5), unlike=both), suites={}), Rules("model", theirs)).tasks["os"]
+    fewer = build(run(task("os", (1.0, 0.5), not_comparable=both), suites={}), Rules("model", theirs)).tasks[
+        "os"
+    ]
     assert fewer.relative is None
     assert any("2 episodes, reference 4" in note for note in fewer.notes)
 

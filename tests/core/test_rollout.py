@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness import rollout
 from harness.episode import BaseWorld
 from harness.errors import ContextOverflow, EndpointError, EnvironmentFault
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
+from harness.models.api import Call, LiveEpisodes
+from harness.running import rollout
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
 from harness.types import Ask, Chat, Limits, Message, Observation, Reply, Sample, Score, TaskSpec
 
 ASK = Ask(8)
@@ -66,7 +66,7 @@ class Worlds(BaseWorld):
 
 
 @dataclass
-class Parrot:
+class EchoModel:
     """A model that records its calls and says `reply N`."""
 
     calls: list[Call] = field(default_factory=list)
@@ -88,10 +88,10 @@ def spec(**more: Any) -> TaskSpec:
     return TaskSpec("toy", 1, "held-out", "score", **more)
 
 
-async def run(worlds: Worlds, model: Parrot | None = None, **more: Any):
-    model, sample = model or Parrot(), more.pop("sample", Sample("s"))
-    setup = Setup(more.pop("spec", spec()), worlds, model, LiveEpisodes(), **more)  # type: ignore[arg-type]
-    return await play(setup, sample, 0, Phase()), model
+async def run(worlds: Worlds, model: EchoModel | None = None, **more: Any):
+    model, sample = model or EchoModel(), more.pop("sample", Sample("s"))
+    setup = TaskRun(more.pop("spec", spec()), worlds, model, LiveEpisodes(), **more)  # type: ignore[arg-type]
+    return await run_episode(setup, sample, 0, Activity()), model
 
 
 async def test_an_episode_that_ends_itself_is_scored():
@@ -127,14 +127,14 @@ async def test_the_turn_limit_values_what_was_reached():
 
 
 async def test_context_overflow_is_a_limit_not_a_failure():
-    model = Parrot(fail=ContextOverflow("too long", limit=10, given=12))
+    model = EchoModel(fail=ContextOverflow("too long", limit=10, given=12))
     attempt, _ = await run(Worlds([Scripted([say("one")], 0.0)]), model)
     assert (attempt.outcome, attempt.value) == ("limit", 0.0)
     assert "too long" in attempt.note
 
 
 async def test_a_dead_endpoint_is_an_infra_error_without_value():
-    attempt, _ = await run(Worlds([Scripted([say("one")])]), Parrot(fail=EndpointError("nobody answers")))
+    attempt, _ = await run(Worlds([Scripted([say("one")])]), EchoModel(fail=EndpointError("nobody answers")))
     assert (attempt.outcome, attempt.value) == ("infra_error", None)
     assert attempt.error == "EndpointError: nobody answers"
 
@@ -215,8 +215,8 @@ async def test_a_score_out_of_range_is_refused(value: float):
 async def test_cancellation_closes_the_episode():
     episode = Hangs([say("one")])
     episode.entered = asyncio.Event()
-    setup = Setup(spec(), Worlds([episode]), Parrot(), LiveEpisodes())  # type: ignore[arg-type]
-    task = asyncio.create_task(play(setup, Sample("s"), 0, Phase()))
+    setup = TaskRun(spec(), Worlds([episode]), EchoModel(), LiveEpisodes())  # type: ignore[arg-type]
+    task = asyncio.create_task(run_episode(setup, Sample("s"), 0, Activity()))
     async with asyncio.timeout(5):
         await episode.entered.wait()
     task.cancel()
@@ -256,7 +256,7 @@ async def test_a_world_that_cannot_replay_never_acts_twice():
 
 @pytest.mark.parametrize("text", ["A \ud800 B", "x" * 200_000])
 async def test_every_reply_is_clean_and_bounded_before_anybody_sees_it(text: str):
-    class Loud(Parrot):
+    class Loud(EchoModel):
         async def complete(self, call: Call) -> Reply:
             self.calls.append(call)
             return Reply(text)

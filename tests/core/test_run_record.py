@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.store import Attempt, Item, Store
+from harness.storage.store import Attempt, EpisodeKey, Store
 
-ITEM = Item("webarena", 1, "12", 0)
+ITEM = EpisodeKey("webarena", 1, "12", 0)
 
 
 @pytest.fixture
@@ -50,16 +50,16 @@ def test_what_has_begun_is_known_after_a_kill(tmp_path: Path):
     program = f"""
 import os, signal
 from pathlib import Path
-from harness.store import Store, Item
+from harness.storage.store import Store, EpisodeKey
 store = Store(Path({str(path)!r}))
 store.commit_later(lambda commit: None)
-store.begin(Item("webarena", 1, "12", 0))
+store.begin(EpisodeKey("webarena", 1, "12", 0))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
     store = Store(path)
     assert store.begun(ITEM)
-    assert not store.begun(Item("webarena", 1, "12", 1))
+    assert not store.begun(EpisodeKey("webarena", 1, "12", 1))
     store.begin(ITEM)
     store.close()
 
@@ -68,7 +68,7 @@ def test_a_failed_attempt_counts_as_begun_and_a_good_one_does_not(store: Store):
     store.add(Attempt(ITEM.task, ITEM.version, ITEM.sample, 0, outcome="infra_error", error="gone"))
     store.add(Attempt(ITEM.task, ITEM.version, ITEM.sample, 1, outcome="scored", value=1.0))
     assert store.begun(ITEM)
-    assert not store.begun(Item(ITEM.task, ITEM.version, ITEM.sample, 1))
+    assert not store.begun(EpisodeKey(ITEM.task, ITEM.version, ITEM.sample, 1))
 
 
 def test_asking_whether_an_item_has_begun_reads_no_other_rows(store: Store):

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.jobs import Job, Jobs
-from harness.phase import Phase
-from harness.scheduler import Admission, Budget, Lane, Scheduler
+from harness.running.activity import Activity
+from harness.running.queue import PlannedEpisode, PlannedEpisodes
+from harness.running.scheduler import Admission, Budget, Scheduler, TaskQueue
 from harness.types import Capacity, Sample
 
 TICKS = 5
@@ -21,23 +21,25 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def jobs(count: int) -> Jobs:
-    return Jobs(Job(Sample(str(n)), 0) for n in range(count))
+def jobs(count: int) -> PlannedEpisodes:
+    return PlannedEpisodes(PlannedEpisode(Sample(str(n)), 0) for n in range(count))
 
 
-def lane(name: str, count: int, capacity: Capacity, play, priority: int = 1, lost=None) -> Lane:
+def lane(name: str, count: int, capacity: Capacity, play, priority: int = 1, lost=None) -> TaskQueue:
     @asynccontextmanager
     async def world():
         yield SimpleNamespace(capacity=capacity, fingerprint={})
 
-    return Lane(name, jobs(count), priority, world, play, lost or (lambda error: pytest.fail(str(error))))
+    return TaskQueue(
+        name, jobs(count), priority, world, play, lost or (lambda error: pytest.fail(str(error)))
+    )
 
 
 async def test_memory_and_live_episodes_stay_in_budget():
     alive = {"now": 0, "most": 0}
     full = asyncio.Event()
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         alive["now"] += 1
         alive["most"] = max(alive["most"], alive["now"])
         if alive["now"] == 5:
@@ -74,15 +76,15 @@ async def test_long_episodes_are_served_first():
 
 
 async def test_a_lane_given_up_while_it_waits_for_a_place_ends_alone():
-    lanes: dict[str, Lane] = {}
+    lanes: dict[str, TaskQueue] = {}
     played: list[str] = []
 
-    async def give_up(world, job: Job, phase: Phase) -> bool:
+    async def give_up(world, job: PlannedEpisode, activity: Activity) -> bool:
         await settle()
         lanes["bad"].jobs.clear()
         return False
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         await settle()
         played.append(job.sample.id)
         return False
@@ -99,7 +101,7 @@ async def test_after_its_time_it_starts_nothing_and_says_that_jobs_are_left():
     over = asyncio.get_running_loop().time()
     ended: list[str] = []
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         while not scheduler.stopping:  # noqa: ASYNC110 - the scheduler's clock tells nobody
             await asyncio.sleep(0)
         ended.append(job.sample.id)
@@ -116,7 +118,7 @@ async def test_after_its_time_it_starts_nothing_and_says_that_jobs_are_left():
 async def test_a_run_that_ends_in_time_is_not_expired():
     scheduler = Scheduler(Budget(1, 1e6, 8))
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         return False
 
     await scheduler.run([lane("a", 3, Capacity(), play)], until=asyncio.get_running_loop().time() + 3600)
@@ -126,7 +128,7 @@ async def test_a_run_that_ends_in_time_is_not_expired():
 async def test_an_episode_larger_than_the_machine_still_runs_alone():
     seen: list[str] = []
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         seen.append(job.sample.id)
         return False
 
@@ -137,7 +139,7 @@ async def test_an_episode_larger_than_the_machine_still_runs_alone():
 async def test_a_failed_job_comes_back_at_the_end():
     seen: list[str] = []
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         seen.append(job.sample.id)
         job.tries += 1
         return job.sample.id == "0" and job.tries == 1
@@ -150,7 +152,7 @@ async def test_stop_starts_nothing_new_and_lets_the_live_ones_end():
     scheduler = Scheduler(Budget(2, 1e6, 8))
     ended: list[str] = []
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         scheduler.stop()
         await settle()
         ended.append(job.sample.id)
@@ -165,7 +167,7 @@ async def test_a_world_that_does_not_open_loses_its_lane_only():
     lost: list[str] = []
     played: list[str] = []
 
-    async def play(world, job: Job, phase: Phase) -> bool:
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
         played.append(job.sample.id)
         return False
 
@@ -200,9 +202,9 @@ async def test_the_watchdog_names_the_oldest():
     scheduler = Scheduler(Budget(4, 1e6, 8))
     release, alive = asyncio.Event(), asyncio.Semaphore(0)
 
-    async def play(world, job: Job, phase: Phase) -> bool:
-        phase.enter("model")
-        phase.since -= 100 * (1 + int(job.sample.id))
+    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
+        activity.enter("model")
+        activity.since -= 100 * (1 + int(job.sample.id))
         alive.release()
         await release.wait()
         return False

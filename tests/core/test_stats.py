@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import stats
+from harness.report import stats
 from harness.report.columns import Columns
-from harness.stats import headline, interval, wilson
+from harness.report.stats import headline, interval, wilson
 from harness.types import Macro, Mean, Row
 
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.attempts import Turn
-from harness.bodies import Bodies, shared_prefix
 from harness.errors import StoreError
-from harness.store import Attempt, CallRecord, Item, Store
+from harness.storage.codec import Bodies, shared_prefix
+from harness.storage.records import Turn
+from harness.storage.store import Attempt, CallRecord, EpisodeKey, Store
 from harness.types import Ask, JudgeAsk, Message, Pending, Score
 
 ANY = st.characters()
@@ -38,7 +38,7 @@ def test_only_one_attempt_is_final(store: Store):
     rows = list(store.attempts())
     assert [(row.final, row.value) for row in rows] == [(True, 0.25), (False, 0.75)]
     assert "late" in rows[1].note
-    assert store.final_items() == {Item("t", 1, "a", 0)}
+    assert store.final_items() == {EpisodeKey("t", 1, "a", 0)}
 
 
 def test_an_infra_error_is_kept_but_never_final(store: Store):
@@ -103,7 +103,7 @@ def test_a_full_disk_stops_and_keeps_what_was_committed(tmp_path: Path):
     """A file-size limit in a child process stands in for the full disk: the write really fails."""
     program = f"""
 import resource, signal
-from harness.store import Store, Attempt, CallRecord
+from harness.storage.store import Store, Attempt, CallRecord
 from harness.errors import StoreError
 import os
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -123,7 +123,7 @@ except StoreError as error:
     )
     assert "stopped: cannot write the run's store" in done.stdout
     store = Store(tmp_path / "run.sqlite")
-    assert Item("t", 1, "first", 0) in store.final_items()
+    assert EpisodeKey("t", 1, "first", 0) in store.final_items()
     store.close()
 
 
@@ -156,7 +156,7 @@ def test_hostile_texts_are_stored_and_those_of_calls_come_back_exact(tmp_path: P
     tried.metrics, tried.calls, tried.last = {text: 1.0}, calls, turn
     tried.pending = Pending((JudgeAsk(text, (Message("user", text),), ask, {text: text}),), text)
     store = Store(tmp_path / "run.sqlite")
-    store.plan([Item("t", 1, text, 0)])
+    store.plan([EpisodeKey("t", 1, text, 0)])
     store.set_meta(text, {text: text})
     store.beat({text: text})
     store.add_command({"argv": [text]})

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.attempts import Attempt, CallRecord, Turn
-from harness.bodies import Bodies, shared_prefix
-from harness.store import Store
+from harness.storage.codec import Bodies, shared_prefix
+from harness.storage.records import Attempt, CallRecord, Turn
+from harness.storage.store import Store
 from harness.types import Ask, Message
 
 VERSION_1 = """CREATE TABLE call(

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.store import Attempt, Item, Store
+from harness.storage.store import Attempt, EpisodeKey, Store
 
 
 def truncated(path: Path) -> None:
     store = Store(path)
-    store.plan([Item("t", 1, f"sample {n}", 0) for n in range(1000)])
+    store.plan([EpisodeKey("t", 1, f"sample {n}", 0) for n in range(1000)])
     store.close()
     os.truncate(path, 20_000)
 
@@ -82,7 +82,7 @@ def test_an_empty_file_becomes_a_new_store(tmp_path: Path):
 def test_damage_further_in_is_one_line_too(tmp_path: Path):
     path = tmp_path / "run.sqlite"
     store = Store(path)
-    store.plan([Item("t", 1, f"sample {n}", 0) for n in range(5000)])
+    store.plan([EpisodeKey("t", 1, f"sample {n}", 0) for n in range(5000)])
     store.close()
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
@@ -99,7 +99,7 @@ def as_a_stranger(path: Path, readonly: bool) -> str:
 import os, sys
 from pathlib import Path
 from harness.errors import StoreError
-from harness.store import Store
+from harness.storage.store import Store
 import zstandard
 if os.geteuid() == 0:
     os.setgroups([])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import zstandard
 
-from harness.attempts import Attempt, CallRecord, Turn
-from harness.bodies import ZSTD
-from harness.store import Store
+from harness.storage.codec import ZSTD
+from harness.storage.records import Attempt, CallRecord, Turn
+from harness.storage.store import Store
 from harness.types import Ask, Message
 
 SECRET = "the secret question of a private benchmark"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import schema
-from harness.attempts import Turn
 from harness.errors import StoreError
-from harness.store import Attempt, CallRecord, Store
+from harness.storage import schema
+from harness.storage.records import Turn
+from harness.storage.store import Attempt, CallRecord, Store
 
 WAVE_1 = Path(__file__).parent / "wave1"
 
@@ -136,8 +136,8 @@ def test_a_crash_within_the_upgrade_leaves_a_readable_version_1(old: Path, state
     program = f"""
 import os, signal
 from pathlib import Path
-from harness import schema
-from harness.store import Store
+from harness.storage import schema
+from harness.storage.store import Store
 def dying():
     yield from statements[:{statements}]
     os.kill(os.getpid(), signal.SIGKILL)

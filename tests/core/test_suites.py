@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packages import install
 
-from harness import suites
+from harness.catalog import suites
 from harness.report import reference
 from harness.report.build import build
 from harness.report.model import RunData, TaskData

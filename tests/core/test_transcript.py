@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import history, transcript
-from harness.attempts import Attempt, CallRecord, Turn
-from harness.conversation import Conversation
+from harness import history
 from harness.errors import StoreError
-from harness.store import Store
+from harness.running.conversation import Conversation
+from harness.storage import transcript
+from harness.storage.records import Attempt, CallRecord, Turn
+from harness.storage.store import Store
 from harness.types import Ask, Message, Observation, Reply
 
 WORDS = (

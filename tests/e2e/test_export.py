@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command import harness
 
-from harness.store import Attempt, CallRecord, Item, Store
+from harness.storage.store import Attempt, CallRecord, EpisodeKey, Store
 
 EXPORT = ("export", "--format", "store")
 ITEMS = 100_000
@@ -23,7 +23,7 @@ ITEMS = 100_000
 WRITER = """
 import itertools, os, sys
 from pathlib import Path
-from harness.store import Attempt, CallRecord, Store
+from harness.storage.store import Attempt, CallRecord, Store
 store = Store(Path(sys.argv[1]))
 for n in itertools.count():
     body = os.urandom(200_000 if n < 100 else 200).hex()
@@ -39,7 +39,7 @@ def make(path: Path, played: int = 0) -> None:
         config = {"model": "m", "profile": "paper", "decoding": "protocol", "seed": 0, "shard": None}
         store.set_meta("config", {**config, "suites": {}, "tasks": {"absent_task": facts}})
         store.set_meta("specs", {"absent_task": {"metric": "accuracy", "unit": "percent", "excepts": {}}})
-        store.plan([Item("absent_task", 1, f"s{n}", 0) for n in range(played or ITEMS)])
+        store.plan([EpisodeKey("absent_task", 1, f"s{n}", 0) for n in range(played or ITEMS)])
         for n in range(played):
             call = CallRecord(0, os.urandom(20_000).hex(), "")
             store.add(Attempt("absent_task", 1, f"s{n}", 0, "scored", 1.0, calls=[call]))

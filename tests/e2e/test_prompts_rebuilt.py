@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 from contexts import samples_of, task_context
-from tongue import Tongue
+from tongue import ScriptedModel
 
-from harness import registry, transcript
-from harness.attempts import Attempt
+from harness.catalog import registry
 from harness.data import FIXTURE, resolve
-from harness.models.client import Call, LiveEpisodes
+from harness.models.api import Call, LiveEpisodes
 from harness.needs import window_notice
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Store
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage import transcript
+from harness.storage.records import Attempt
+from harness.storage.store import Store
 from harness.types import Message
 
 CHATTER = "I look around me and think about what to do next in this place. " * 12
@@ -33,15 +34,17 @@ def says(words: str) -> Callable[[Call], str]:
     return lambda call: words.format(n=call.key.call, chatter=CHATTER)
 
 
-async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[Attempt, Tongue]:
+async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[Attempt, ScriptedModel]:
     """One episode of a task's fixture, with a model that fails but talks."""
     task = registry.load(name)
-    roles = {role: Tongue(lambda call: "a short answer") for role in task.spec.roles if role != "judge"}
+    roles = {
+        role: ScriptedModel(lambda call: "a short answer") for role in task.spec.roles if role != "judge"
+    }
     ctx = task_context(task, resolve(name, FIXTURE).path, work, source="fixture", roles=tuple(roles))
     policy = task.history(ctx)
-    model = Tongue(answer)
+    model = ScriptedModel(answer)
     async with task.world(ctx) as world:
-        setup = Setup(
+        setup = TaskRun(
             spec=task.spec,
             world=world,
             model=model,
@@ -50,7 +53,7 @@ async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[
             history=policy,
             notice=window_notice(policy, ctx),
         )
-        attempt = await play(setup, samples_of(task, ctx)[0], 0, Phase())
+        attempt = await run_episode(setup, samples_of(task, ctx)[0], 0, Activity())
     assert attempt.outcome != "infra_error", attempt.error
     return attempt, model
 

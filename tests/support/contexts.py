@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import config
 from harness.episode import Task
+from harness.running import selection
 from harness.types import Context, Profile, Sample, Source, TaskConfig
 
 
@@ -25,7 +25,7 @@ def task_context(
     """A context with the profile's options, some of them set: texts as typed, other values as they are."""
     typed = {name: value for name, value in options.items() if isinstance(value, str)}
     values = {name: value for name, value in options.items() if name not in typed}
-    chosen = replace(config.options(task.spec.name, task.Options, profile, typed), **values)
+    chosen = replace(selection.options(task.spec.name, task.Options, profile, typed), **values)
     return Context(data, chosen, profile, source, task.spec.splits[0], frozenset(roles), work=work)
 
 

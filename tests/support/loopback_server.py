@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from harness import judge
-from harness.models.roles import BoundChat, RoleSpec, open_role
+from harness.models.roles import RoleSession, RoleSpec, open_role
+from harness.running import judge
 
 
 @asynccontextmanager
@@ -35,4 +35,4 @@ async def judging(
         serving(app) as url,
         open_role(RoleSpec("judge", "scripted", (url,))) as model,
     ):
-        yield lambda key: BoundChat("judge", model, key, deadline_s=30.0)
+        yield lambda key: RoleSession("judge", model, key, deadline_s=30.0)

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from harness.models.client import Call
+from harness.models.api import Call
 from harness.types import Message, Reply
 
 
 @dataclass
-class Tongue:
+class ScriptedModel:
     """A model in this process whose replies are a function of the call, which may have to be awaited."""
 
     answer: Callable[[Call], str | Awaitable[str]]

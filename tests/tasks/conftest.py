@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from harness import registry
+from harness.catalog import registry
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 from contexts import task_context
-from tongue import Tongue
+from tongue import ScriptedModel
 
-from harness import data, registry
-from harness.attempts import Attempt
+from harness import data
+from harness.catalog import registry
 from harness.episode import Oracle, Task, World
-from harness.models.client import Call, LiveEpisodes
+from harness.models.api import Call, LiveEpisodes
 from harness.needs import window_notice
-from harness.phase import Phase
-from harness.rollout import Setup, play
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.records import Attempt
 from harness.types import Context, Profile, Row, Sample, Score, TaskConfig, Verdict
 
 Answer = Callable[[Call], str | Awaitable[str]]
@@ -33,21 +34,21 @@ class Bench:
     world: World
     samples: list[Sample]
 
-    async def play(
+    async def run_episode(
         self, sample: Sample, answer: Answer, oracle: Oracle | None = None, live: LiveEpisodes | None = None
     ) -> Attempt:
         policy = self.task.history(self.ctx)
-        setup = Setup(
+        setup = TaskRun(
             self.task.spec,
             self.world,
-            Tongue(answer),  # type: ignore[arg-type]
+            ScriptedModel(answer),  # type: ignore[arg-type]
             live or LiveEpisodes(),
             oracle=(lambda _: oracle) if oracle else None,
             history=policy,
             notice=window_notice(policy, self.ctx),
             profile=self.ctx.profile,
         )
-        return await play(setup, sample, 0, Phase())
+        return await run_episode(setup, sample, 0, Activity())
 
     async def oracle(self, sample: Sample) -> Attempt:
         """Play with the oracle, which sees the observation the loop would leave for its server."""
@@ -59,7 +60,7 @@ class Bench:
             assert found is not None
             return await oracle.reply(found.observation)
 
-        return await self.play(sample, answer, oracle, live)
+        return await self.run_episode(sample, answer, oracle, live)
 
     def value(self, attempt: Attempt) -> float:
         """The attempt's value; a judged one gets the same verdict on every question."""

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from contexts import samples_of, task_context
-from tongue import Tongue
+from tongue import ScriptedModel
 
 from harness import data, tokens
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import Call, LiveEpisodes
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from harness.worker import Launch, Worker
 from tasks.alfworld import game, prompts
@@ -36,9 +36,9 @@ class House:
     world: AlfWorld
     samples: dict[str, Sample]
 
-    async def play(self, kind: str, answer: Callable[[Call], str]) -> tuple[Attempt, list[Call]]:
-        model = Tongue(answer)
-        setup = Setup(
+    async def run_episode(self, kind: str, answer: Callable[[Call], str]) -> tuple[Attempt, list[Call]]:
+        model = ScriptedModel(answer)
+        setup = TaskRun(
             TASK.spec,
             self.world,
             model,  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ class House:
             history=TASK.history(self.ctx),
             notice=data.notice(self.ctx.data, self.ctx.source),
         )
-        return await play(setup, self.samples[kind], 0, Phase()), model.calls
+        return await run_episode(setup, self.samples[kind], 0, Activity()), model.calls
 
 
 @asynccontextmanager
@@ -78,7 +78,7 @@ def infos(attempt: Attempt) -> list[Any]:
 
 async def test_transcript_of_a_won_game(house: House) -> None:
     steps = ("go to shelf 1", "take mug 1 from shelf 1", "go to desk 1", "put mug 1 in/on desk 1")
-    attempt, calls = await house.play("put", script(*steps))
+    attempt, calls = await house.run_episode("put", script(*steps))
     assert (attempt.outcome, attempt.value) == ("scored", 1.0)
     last = [(message.role, message.content) for message in calls[-1].messages]
     texts = data.literals(FIXTURE / "prompts.json")
@@ -106,7 +106,7 @@ async def test_transcript_of_a_won_game(house: House) -> None:
 
 
 async def test_a_turn_is_logged_raw_parsed_and_executed(house: House) -> None:
-    attempt, calls = await house.play("put", script("GO TO the shelf 1", "dance", "inventory"))
+    attempt, calls = await house.run_episode("put", script("GO TO the shelf 1", "dance", "inventory"))
     first, second = infos(attempt)[:2]
     assert first["raw"] == "ACTION: GO TO the shelf 1\n"
     assert (first["parsed"], first["executed"]) == ("go to the shelf 1", "go to shelf 1")
@@ -117,7 +117,7 @@ async def test_a_turn_is_logged_raw_parsed_and_executed(house: House) -> None:
 
 
 async def test_35_turns_are_the_limit(house: House) -> None:
-    attempt, calls = await house.play(
+    attempt, calls = await house.run_episode(
         "put", lambda call: f"ACTION: {('look', 'inventory')[call.key.call % 2]}"
     )
     assert (attempt.outcome, attempt.value, len(calls)) == ("limit", 0.0, 35)
@@ -133,7 +133,7 @@ async def test_35_turns_are_the_limit(house: House) -> None:
     ],
 )
 async def test_three_equal_replies_end_the_game(house: House, replies: list[str], turns: int) -> None:
-    attempt, calls = await house.play("put", lambda call: replies[call.key.call])
+    attempt, calls = await house.run_episode("put", lambda call: replies[call.key.call])
     assert (attempt.outcome, attempt.value, len(calls)) == ("scored", 0.0, turns)
     assert attempt.metrics["repetition"] == 1.0 and "three times" in attempt.note
 
@@ -155,7 +155,7 @@ async def test_the_rule_goes_before_the_win(house: House) -> None:
 
 async def test_exact_matching_executes_only_what_is_said(tmp_path: Path) -> None:
     async with opened(tmp_path, match="exact") as strict:
-        attempt, calls = await strict.play("put", script("go to the shelf 1", "go to shelf 1", "look"))
+        attempt, calls = await strict.run_episode("put", script("go to the shelf 1", "go to shelf 1", "look"))
     assert calls[1].messages[-1].content == NOTHING
     assert calls[2].messages[-1].content == "On the shelf 1, you see a mug 1."
     assert infos(attempt)[0]["bleu"] is None
@@ -164,7 +164,7 @@ async def test_exact_matching_executes_only_what_is_said(tmp_path: Path) -> None
 async def test_native_grammar_moves(tmp_path: Path) -> None:
     async with opened(tmp_path, grammar="native") as native:
         steps = ("go to shelf 1", "take mug 1 from shelf 1", "go to desk 1", "move mug 1 to desk 1")
-        attempt, calls = await native.play("put", script(*steps))
+        attempt, calls = await native.run_episode("put", script(*steps))
     assert attempt.value == 1.0
     assert calls[1].messages[-1].content == "You arrive at shelf 1. On the shelf 1, you see a mug 1."
 
@@ -172,11 +172,11 @@ async def test_native_grammar_moves(tmp_path: Path) -> None:
 async def test_v02_lists_actions_in_the_newest_turn_only(tmp_path: Path) -> None:
     async with opened(tmp_path, protocol="agentbench-v0.2") as newer:
         steps = ("go to shelf 1", "take mug 1 from shelf 1", "I would rather not")
-        attempt, calls = await newer.play(
+        attempt, calls = await newer.run_episode(
             "put", lambda call: steps[2] if call.key.call == 2 else f"ACTION: {steps[call.key.call]}\n"
         )
-        empty, _ = await newer.play("put", lambda call: "ACTION: \nlook")
-        same, same_calls = await newer.play("put", lambda call: "ACTION: look")
+        empty, _ = await newer.run_episode("put", lambda call: "ACTION: \nlook")
+        same, same_calls = await newer.run_episode("put", lambda call: "ACTION: look")
     assert (attempt.outcome, attempt.value, len(calls)) == ("model_error", 0.0, 3)
     assert (empty.outcome, len(empty.calls)) == ("model_error", 1)
     assert (same.outcome, same.value, len(same_calls)) == ("model_error", 0.0, 4)
@@ -205,7 +205,7 @@ async def test_the_window_drops_what_the_spec_says(house: House) -> None:
     def answer(call: Call) -> str:
         return f"THOUGHT: {thought}{call.key.call}\n ACTION: {('look', 'inventory')[call.key.call % 2]}\n"
 
-    _, calls = await house.play("cool", answer)
+    _, calls = await house.run_episode("cool", answer)
     assert len(calls) == 35
     said = list(calls[0].messages)
     head = prompts.load(FIXTURE, "agenttuning").opening("cool")[0].content

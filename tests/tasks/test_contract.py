@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from contract_bench import Bench, open_bench
 
-from harness.attempts import Attempt
-from harness.models.client import Call
+from harness.models.api import Call
+from harness.storage.records import Attempt
 from harness.types import Observation, Pending, Reply, Sample
 
 HOSTILE = {

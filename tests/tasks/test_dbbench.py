@@ -14,10 +14,10 @@ import pytest_asyncio
 from contexts import samples_of, task_context
 
 from harness import data
-from harness.models.client import Call, LiveEpisodes
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import Call, LiveEpisodes
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Message, Profile, Reply, Row, Sample
 from tasks.dbbench import session
 from tasks.dbbench import world as worlds
@@ -61,8 +61,8 @@ async def oracle(ctx: Context, world: DbWorld, sample: Sample) -> Attempt:
         assert found is not None
         return await player.reply(found.observation)
 
-    setup = Setup(TASK.spec, world, Player(answer), live, oracle=lambda _: player)  # type: ignore[arg-type]
-    return await play(setup, sample, 0, Phase())
+    setup = TaskRun(TASK.spec, world, Player(answer), live, oracle=lambda _: player)  # type: ignore[arg-type]
+    return await run_episode(setup, sample, 0, Activity())
 
 
 async def played(ctx: Context, world: DbWorld, split: str) -> list[Attempt]:
@@ -306,8 +306,8 @@ async def test_the_16th_reply_is_read_for_an_answer(world: DbWorld):
         return 'Action: Operation\n```sql\nSELECT 1\n```\nFinal Answer: ["Harbour, south"]'
 
     sample = samples_of(TASK, context(FIXTURE, Path()), "std")[0]
-    setup = Setup(TASK.spec, world, Player(answer), LiveEpisodes())  # type: ignore[arg-type]
-    attempt = await play(setup, sample, 0, Phase())
+    setup = TaskRun(TASK.spec, world, Player(answer), LiveEpisodes())  # type: ignore[arg-type]
+    attempt = await run_episode(setup, sample, 0, Activity())
     assert (attempt.outcome, attempt.value, len(attempt.calls)) == ("scored", 1.0, 16)
 
 

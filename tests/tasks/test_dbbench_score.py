@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from harness.types import Row
 from tasks.dbbench import score, sql, wording
+from tasks.dbbench.content import escape
 from tasks.dbbench.server import Address
-from tasks.dbbench.table import escape
 from tasks.dbbench.world import address_of
 
 # -- replies

@@ -10,10 +10,11 @@ import pytest
 from contexts import samples_of, task_context
 
 from harness import seeds
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Profile, Reply, Row, Score
 from tasks.gsm8k import TASK
 
@@ -25,11 +26,11 @@ async def played(ctx: Context, selector: str, width: int = WIDTH) -> list[Attemp
     live, gate = LiveEpisodes(), asyncio.Semaphore(width)
     async with open_model(selector, live=live, profile=ctx.profile) as model, TASK.world(ctx) as world:
         oracle = (lambda sample: TASK.oracle(ctx, sample)) if selector == "oracle" else None
-        setup = Setup(TASK.spec, world, model, live, oracle=oracle)
+        setup = TaskRun(TASK.spec, world, model, live, oracle=oracle)
 
         async def one(sample) -> Attempt:
             async with gate:
-                return await play(setup, sample, 0, Phase())
+                return await run_episode(setup, sample, 0, Activity())
 
         return list(await asyncio.gather(*(one(sample) for sample in samples_of(TASK, ctx, "test"))))
 

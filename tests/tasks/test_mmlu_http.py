@@ -11,10 +11,11 @@ from aiohttp import web
 from contexts import samples_of, task_context
 from loopback_server import serving
 
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Profile, Reply, Row, Sample, Score
 from tasks.mmlu import TASK
 from tasks.mmlu.subjects import SUBJECTS
@@ -26,11 +27,11 @@ async def played(ctx: Context, selector: str, samples: list[Sample]) -> list[Att
     done: list[Attempt] = []
     async with open_model(selector, live=live, profile=ctx.profile) as model, TASK.world(ctx) as world:
         oracle = (lambda sample: TASK.oracle(ctx, sample)) if selector == "oracle" else None
-        setup = Setup(TASK.spec, world, model, live, oracle=oracle)
+        setup = TaskRun(TASK.spec, world, model, live, oracle=oracle)
 
         async def work() -> None:
             for sample in queue:
-                done.append(await play(setup, sample, 0, Phase()))
+                done.append(await run_episode(setup, sample, 0, Activity()))
 
         await asyncio.gather(*(work() for _ in range(64)))
     return done
@@ -140,8 +141,8 @@ async def test_questions_that_wait_for_the_method_go_on_side_by_side(mirror: Pat
         open_model("agentlm-7b", endpoints=[url]) as model,
         TASK.world(ctx) as world,
     ):
-        setup = Setup(TASK.spec, world, model, LiveEpisodes())
-        done = await asyncio.gather(*(play(setup, sample, 0, Phase()) for sample in samples))
+        setup = TaskRun(TASK.spec, world, model, LiveEpisodes())
+        done = await asyncio.gather(*(run_episode(setup, sample, 0, Activity()) for sample in samples))
     assert met.is_set()
     assert [attempt.note for attempt in done] == ["chose A; method G"] * len(samples)
 

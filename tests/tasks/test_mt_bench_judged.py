@@ -16,11 +16,12 @@ from aiohttp import web
 from contexts import samples_of, task_context
 from loopback_server import judging
 
-from harness import judge
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Store
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running import judge
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Store
 from harness.types import Context, Pending, Profile, Reply, Sample, Verdict
 from tasks.mt_bench import TASK
 
@@ -55,11 +56,11 @@ async def answered(ctx: Context, store: Store, samples: Sequence[Sample], width:
     """Play the oracle through its HTTP server and store every attempt."""
     live, gate = LiveEpisodes(), asyncio.Semaphore(width)
     async with open_model("oracle", live=live) as model, TASK.world(ctx) as world:
-        setup = Setup(TASK.spec, world, model, live, oracle=lambda sample: TASK.oracle(ctx, sample))
+        setup = TaskRun(TASK.spec, world, model, live, oracle=lambda sample: TASK.oracle(ctx, sample))
 
         async def one(sample: Sample) -> None:
             async with gate:
-                store.add(await play(setup, sample, 0, Phase()))
+                store.add(await run_episode(setup, sample, 0, Activity()))
 
         await asyncio.gather(*(one(sample) for sample in samples))
 

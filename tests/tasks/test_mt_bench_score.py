@@ -100,7 +100,7 @@ def test_no_headline_where_something_is_missing_and_partial_is_not_allowed() -> 
 
 
 def test_nothing_readable_gives_no_headline_and_no_crash() -> None:
-    from harness import stats
+    from harness.report import stats
 
     none = resolve({("turn-1", 0): "?", ("turn-2", 0): "?"}, "fixed", withhold=True)
     rows = [Row("1", 0, "scored", none.value, none.metrics)]

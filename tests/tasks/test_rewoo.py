@@ -198,6 +198,15 @@ async def test_the_longest_evidence_is_trimmed_instead_of_the_prompts_head(tmp_p
     assert scored(score).metrics["truncated"] == 1.0
 
 
+@pytest.mark.timeout(60)
+async def test_thousands_of_short_evidences_are_trimmed_without_a_count_for_each(tmp_path: Path):
+    ctx = context(TASK, FIXTURE, tmp_path, "fixed")
+    plan = "Plan: a\n" + "".join(f"#E{n}=x y\n" for n in range(10, 6000))
+    score, seen = await play(TASK, ctx, sample(TASK, ctx, "gsm8k/00"), two(plan, "1080"))
+    assert 0 < seen[1].messages[1].content.count("x y") < 4000
+    assert scored(score).metrics["truncated"] == 1.0
+
+
 async def test_score_before_any_step(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path, grader="judge")
     async with TASK.world(ctx) as world:

@@ -6,14 +6,12 @@ import asyncio
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sandboxes import HOSTNAME, opened
 
 from harness.errors import EnvironmentFault, MissingPart
 from tasks._shared.sandbox import (
@@ -29,22 +27,8 @@ from tasks._shared.sandbox import (
     open_sandbox,
     probe,
     reply,
-    seccomp,
 )
 from tasks._shared.sandbox.spec import BoxSpec, Programs
-
-HOSTNAME = "0123456789ab"
-
-
-@asynccontextmanager
-async def opened(backend: str = "bwrap") -> AsyncIterator[Sandbox]:
-    try:
-        async with open_sandbox({backend: host_python()}) as sandbox:
-            yield sandbox
-    except MissingPart as error:
-        if os.environ.get("CI") and backend == "bwrap":
-            raise
-        pytest.skip(str(error))
 
 
 async def test_a_command_is_confined() -> None:
@@ -208,38 +192,6 @@ async def test_one_shot_sandboxes_need_no_root() -> None:
     await box.destroy()
 
 
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_filter_refuses_what_reaches_out(machine: str) -> None:
-    arch, clone, clone3, refused = seccomp._MACHINES[machine]
-
-    def verdict(number: int, argument: int = 0, architecture: int = arch) -> int:
-        """Run the filter as the kernel would."""
-        data = struct.pack("<IIQQ", number, architecture, 0, argument)
-        code = list(struct.iter_unpack("<HBBI", seccomp.program(machine)))
-        at, loaded = 0, 0
-        while True:
-            kind, true, false, value = code[at]
-            at += 1
-            if kind == 0x20:
-                loaded = struct.unpack_from("<I", data, value)[0]
-            elif kind == 0x06:
-                return value
-            else:
-                holds = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[kind]
-                at += true if holds else false
-
-    allow, refuse, absent = 0x7FFF0000, 0x00050001, 0x00050026
-    for name in ("mount", "ptrace", "unshare", "setns", "bpf", "keyctl", "io_uring_setup", "reboot"):
-        assert verdict(refused[name]) == refuse
-    assert verdict(clone, 0x1200011) == allow
-    for flag in (0x10000000, 0x00020000, 0x40000000):
-        assert verdict(clone, flag | 17) == refuse
-    assert verdict(clone3) == absent
-    assert verdict(0, architecture=0x40000003) == absent
-    assert verdict(0x40000000) == absent
-    assert verdict(63 if machine == "aarch64" else 0) == allow
-
-
 def our_groups() -> list[Path]:
     layout, reason = cgroups.discover()
     assert layout is not None, reason
@@ -247,20 +199,17 @@ def our_groups() -> list[Path]:
     return [folder for root in roots for folder in root.glob(f"{cgroups.owner_prefix()}*")]
 
 
-async def prepared() -> int:
+async def prepared(sandbox: Sandbox) -> int:
     """The process that waits to become the next sandbox, with no other sandbox alive."""
-    async with asyncio.timeout(20):
-        while True:
-            for group in our_groups():
-                if members := (group / "cgroup.procs").read_text().split():
-                    return int(members[0])
-            await asyncio.sleep(0.01)
+    assert await sandbox.backend._spare.ready()  # type: ignore[attr-defined]
+    (waiting,) = {int(pid) for group in our_groups() for pid in (group / "cgroup.procs").read_text().split()}
+    return waiting
 
 
 async def test_a_prepared_place_that_nobody_took_leaves_nothing() -> None:
     async with opened() as sandbox:
         await (await sandbox.create(hostname=HOSTNAME)).destroy()
-        waiting = await prepared()
+        waiting = await prepared(sandbox)
     assert our_groups() == []
     with pytest.raises(ProcessLookupError):
         os.kill(waiting, 0)
@@ -269,7 +218,7 @@ async def test_a_prepared_place_that_nobody_took_leaves_nothing() -> None:
 async def test_a_prepared_process_that_died_fails_one_sandbox_and_no_other() -> None:
     async with opened() as sandbox:
         for _ in range(3):
-            os.kill(await prepared(), signal.SIGKILL)
+            os.kill(await prepared(sandbox), signal.SIGKILL)
             with pytest.raises(SandboxFault):
                 await sandbox.create(hostname=HOSTNAME)
             box = await sandbox.create(hostname=HOSTNAME)
@@ -337,28 +286,6 @@ async def test_whoever_stops_what_enters_hangs_nobody_and_is_stopped_by_freezing
         hold.cancel()
         await asyncio.gather(hold, return_exceptions=True)
     assert our_groups() == []
-
-
-def test_only_the_dead_are_abandoned() -> None:
-    own = cgroups.owner_prefix()
-    assert not cgroups.abandoned(f"{own}1")
-    pid, started = own.split("-")[2:4]
-    assert cgroups.abandoned(f"harness-box-{pid}-{int(started) + 1}-1")
-    assert cgroups.abandoned("harness-box-4194305-1-1")
-    for name in ("harness", "harness-abc", "harness-box-1", "docker", "harness-4194305-1-1"):
-        assert not cgroups.abandoned(name)
-
-
-def test_version_2_groups_write_their_limits(tmp_path: Path) -> None:
-    layout = cgroups.Layout(2, dict.fromkeys(cgroups.CONTROLLERS, tmp_path))
-    group = layout.group("g", Caps(memory_mb=64, pids=9, cpus=0.5))
-    assert group.folders == (tmp_path / "g",)
-    assert {path.name: value for path, value in group.limits} == {
-        "memory.max": str(64 << 20),
-        "memory.swap.max": "0",
-        "pids.max": "9",
-        "cpu.max": "50000 100000",
-    }
 
 
 def test_importing_the_sandbox_is_cheap() -> None:

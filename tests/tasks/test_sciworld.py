@@ -16,10 +16,11 @@ from contexts import samples_of, task_context
 
 from harness import data, history, tokens
 from harness.errors import EnvironmentFault
-from harness.models.client import LiveEpisodes, open_model
-from harness.phase import Phase
-from harness.rollout import Setup, play
-from harness.store import Attempt
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.running.activity import Activity
+from harness.running.rollout import TaskRun, run_episode
+from harness.storage.store import Attempt
 from harness.types import Context, Message, Observation, Profile, Reply, Row, Sample
 from tasks.sciworld import TASK, prepare
 from tasks.sciworld.episode import SciWorldEpisode
@@ -70,11 +71,11 @@ async def played(ctx: Context, samples: Sequence[Sample], width: int = 4) -> lis
     live, gate = LiveEpisodes(), asyncio.Semaphore(width)
     async with open_model("oracle", live=live) as model, TASK.world(ctx) as world:
         oracle = lambda sample: TASK.oracle(ctx, sample)  # noqa: E731
-        setup = Setup(TASK.spec, world, model, live, oracle=oracle, history=TASK.history(ctx))
+        setup = TaskRun(TASK.spec, world, model, live, oracle=oracle, history=TASK.history(ctx))
 
         async def one(sample: Sample) -> Attempt:
             async with gate:
-                return await play(setup, sample, 0, Phase())
+                return await run_episode(setup, sample, 0, Activity())
 
         return list(await asyncio.gather(*(one(sample) for sample in samples)))
 
@@ -182,7 +183,7 @@ def test_a_cap_per_task(mirror: Path) -> None:
 FIRST = """
 import asyncio, sys
 from pathlib import Path
-from harness import config
+from harness.running import config
 from harness.types import Context
 from tasks.sciworld import TASK
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
+from tasks._shared.sandbox.ids import Ids
 from tasks._shared.sandbox.reply import Reply
 from tasks._shared.sandbox.spec import SandboxFault
 
@@ -21,10 +22,12 @@ class Berth:
 
     Attributes:
         name: name of the control groups.
+        ids: the host's user ids that the sandbox gets; whoever removes the groups closes them.
     """
 
-    def __init__(self, name: str, preparing: Coroutine[Any, Any, Reply]) -> None:
+    def __init__(self, name: str, ids: Ids, preparing: Coroutine[Any, Any, Reply]) -> None:
         self.name = name
+        self.ids = ids
         self._preparing = asyncio.ensure_future(preparing)
         self._taken = False
 

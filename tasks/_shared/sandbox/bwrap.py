@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks._shared.sandbox import cgroups, seccomp
+from tasks._shared.sandbox import cgroups, ids, seccomp
 from tasks._shared.sandbox.berth import Berth
 from tasks._shared.sandbox.bwrap_box import BwrapBox
 from tasks._shared.sandbox.helper import Helper
@@ -35,7 +35,8 @@ class Bwrap:
         self.version = version
         self.filter = seccomp.program().hex()
         self.meminfo = Path("/proc/meminfo").read_bytes().hex()
-        self.stage = Path(tempfile.mkdtemp(prefix=cgroups.owner_prefix()))
+        self.stage = Path(tempfile.mkdtemp(prefix=cgroups.owner_prefix(), dir=_reachable()))
+        self.stage.chmod(0o711)
         self.helper = Helper()
         self._layout = layout
         self._boxes: set[BwrapBox] = set()
@@ -67,7 +68,8 @@ class Bwrap:
             await box.destroy()
             raise
         if self._spare is None and not self._closed:
-            self._spare = self._berth()
+            with contextlib.suppress(SandboxFault):  # the next sandbox says why
+                self._spare = self._berth()
         return box
 
     @property
@@ -80,16 +82,22 @@ class Bwrap:
         spare, self._spare = self._spare, None
         if spare is None or await spare.ready():
             return spare or self._berth()
-        await self._layout.group(spare.name, Caps()).remove()
+        await self._drop(spare)
         return self._berth()
+
+    async def _drop(self, spare: Berth) -> None:
+        """Remove what was prepared for a sandbox that will not be."""
+        if await self._layout.group(spare.name, Caps()).remove():
+            spare.ids.close()
 
     def _berth(self) -> Berth:
         self._number += 1
         name = f"{cgroups.owner_prefix()}{id(self):x}-{self._number}"
-        return Berth(name, self._prepared(self._layout.group(name, Caps()).folders))
+        lent = ids.lend()
+        return Berth(name, lent, self._prepared(self._layout.group(name, Caps()).folders, lent.first))
 
-    async def _prepared(self, folders: Sequence[Path]) -> Reply:
-        request = {"op": "prepare", "folders": [str(folder) for folder in folders]}
+    async def _prepared(self, folders: Sequence[Path], first: int) -> Reply:
+        request = {"op": "prepare", "folders": [str(folder) for folder in folders], "ids": first}
         reply = await self.helper.ask(request, [])
         try:
             reply.sender = (await reply.first())["ready"]
@@ -104,7 +112,7 @@ class Bwrap:
             await box.destroy()
         if self._spare is not None:
             await self._spare.leave()
-            await self._layout.group(self._spare.name, Caps()).remove()
+            await self._drop(self._spare)
             self._spare = None
         self._closed = True
         await self.helper.close()
@@ -114,3 +122,10 @@ class Bwrap:
     def forget(self, box: BwrapBox) -> None:
         """Drop a destroyed sandbox."""
         self._boxes.discard(box)
+
+
+def _reachable() -> str:
+    """A folder for temporary files that every user can reach: bwrap runs as nobody of the host."""
+    wanted = Path(tempfile.gettempdir()).resolve()
+    open_to_all = all(folder.stat().st_mode & 1 for folder in (wanted, *wanted.parents))
+    return str(wanted) if open_to_all else "/tmp"

@@ -8,13 +8,13 @@ import json
 import os
 import secrets
 import select
-import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks._shared.sandbox import cgroups, linux
+from tasks._shared.sandbox.arguments import bwrap_argv, marker_path
 from tasks._shared.sandbox.berth import Berth
 from tasks._shared.sandbox.pump import Pump, drain
 from tasks._shared.sandbox.reply import BwrapTerminal, Reply, ending, read_until
@@ -40,21 +40,6 @@ _HELLO = (
     "done < /proc/self/status; read -r m < {marker}; w=ro; [ -w /proc/sys/kernel/core_pattern ] && w=rw; "
     'echo "READY $$ $HOSTNAME $m $w $b $e $s"; exec >/dev/null 2>&1\n'
 )
-# Of /proc, what root could change the host with, and what tells of the host. bwrap 0.8 covers only those
-# that access(2) calls writable, and /proc/sys is not among them although the files in it are.
-_READ_ONLY = (
-    "acpi",
-    "bus",
-    "driver",
-    "dynamic_debug",
-    "fs",
-    "irq",
-    "mtrr",
-    "pressure",
-    "sys",
-    "sysrq-trigger",
-)
-_HIDDEN = ("kcore", "keys", "kmsg", "latency_stats", "sched_debug", "timer_list", "timer_stats")
 _ARGUMENT_BYTES = 120_000  # the kernel takes 128 KiB in one argument
 
 
@@ -96,7 +81,7 @@ class BwrapBox:
                 os.close(stdin_read)
                 os.close(hello_write)
             self._keeper = reply.sender
-            os.write(self._life, _HELLO.format(marker=_marker_path(image)).encode())
+            os.write(self._life, _HELLO.format(marker=marker_path(image)).encode())
             hello = await read_until(hello_read, b"\n", 4096)
             self._pid = _inmate_pid(await reply.text(b"}"), hello)
             self._inmate = os.pidfd_open(self._pid)
@@ -113,36 +98,15 @@ class BwrapBox:
             "root": "" if isinstance(image, Programs) else str(image),
             "stage": str(self._backend.stage),
             "disk_mb": self.spec.caps.disk_mb,
+            "ids": self._berth.ids.first,
+            "programs": [str(folder) for folder in image.bound] if isinstance(image, Programs) else [],
             "files": {
                 "etc/hostname": f"{host}\n",
                 "etc/hosts": f"127.0.0.1\tlocalhost\n127.0.0.1\t{host}\n",
             },
             "memory": memory,
-            "argv": self._argv(image),
+            "argv": bwrap_argv(self.spec, image, str(self._backend.stage)),
         }
-
-    def _argv(self, image: Path | Programs) -> list[str]:
-        argv = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--as-pid-1", "--info-fd", "{info}"]
-        argv += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup"]
-        argv += ["--hostname", self.spec.hostname]
-        if isinstance(image, Programs):
-            argv += image.arguments()
-            argv += ["--perms", "1777", "--size", str(self.spec.caps.disk_mb << 20), "--tmpfs", "/tmp"]
-            argv += ["--perms", "0444", "--file", "{marker}", _marker_path(image)]
-        else:
-            argv += ["--bind", f"{self._backend.stage}/root", "/"]
-        argv += ["--dev", "/dev", "--perms", "1777", "--size", str(16 << 20), "--tmpfs", "/dev/shm"]
-        argv += ["--proc", "/proc"]
-        for name in (name for name in _READ_ONLY if Path("/proc", name).exists()):
-            argv += ["--ro-bind", f"/proc/{name}", f"/proc/{name}"]
-        for name in (name for name in _HIDDEN if Path("/proc", name).exists()):
-            argv += ["--ro-bind", "/dev/null", f"/proc/{name}"]
-        argv += ["--perms", "0444", "--ro-bind-data", "{meminfo}", "/proc/meminfo"]
-        argv += ["--seccomp", "{filter}", "--clearenv", "--chdir", "/"]
-        for name, value in ENVIRONMENT.items():
-            argv += ["--setenv", name, value]
-        kept = ",".join(f"+{name}" for name in linux.CAPS)
-        return [*argv, "setpriv", f"--bounding-set=-all,{kept}", "--inh-caps=-all", "--", "bash"]
 
     def _believe(self, hello: str) -> None:
         """Refuse a sandbox whose first process does not prove that it is inside and confined."""
@@ -156,6 +120,8 @@ class BwrapBox:
         root, host = Path(f"/proc/{self._pid}/root").stat(), Path("/").stat()
         if (root.st_dev, root.st_ino) == (host.st_dev, host.st_ino):
             raise SandboxFault("the sandbox shows the host's root")
+        if Path(f"/proc/{self._pid}/ns/user").stat().st_ino == Path("/proc/self/ns/user").stat().st_ino:
+            raise SandboxFault("the sandbox has the host's user ids")
         if self._pid not in self._group.members():
             raise SandboxFault("the sandbox is outside its control group")
         self._root_id = [root.st_dev, root.st_ino]
@@ -271,10 +237,7 @@ class BwrapBox:
         self._backend.forget(self)
         if not removed:
             raise SandboxFault(f"processes would not die in {self._group.folders[0]}")
-
-
-def _marker_path(image: Path | Programs) -> str:
-    return "/harness-root" if isinstance(image, Programs) else f"/{MARKER}"
+        self._berth.ids.close()
 
 
 def marker_of(root: Path) -> str:

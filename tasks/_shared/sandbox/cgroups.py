@@ -17,6 +17,8 @@ from tasks._shared.sandbox.spec import Caps
 CONTROLLERS = ("memory", "pids", "cpu")
 _NAME = re.compile(r"harness-box-(\d+)-(\d+)-.+")
 _PERIOD_US = 100_000
+# What sockets hold is memory of the whole machine's in version 1, unless it is limited apart.
+_SOCKETS = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class Layout:
             wanted = [
                 ("memory", "memory.limit_in_bytes", memory),
                 ("memory", "memory.memsw.limit_in_bytes", memory),
+                ("memory", "memory.kmem.tcp.limit_in_bytes", min(memory, _SOCKETS)),
                 ("pids", "pids.max", caps.pids),
                 ("cpu", "cpu.cfs_period_us", _PERIOD_US),
                 ("cpu", "cpu.cfs_quota_us", quota),
@@ -127,8 +130,8 @@ class Layout:
         return Group(tuple(dict.fromkeys(folders.values())), limits)
 
 
-OPTIONAL = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
-"""Limits on swap, absent where the kernel does not account for it."""
+OPTIONAL = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max", "memory.kmem.tcp.limit_in_bytes"})
+"""Limits on swap and sockets, absent where the kernel does not account for them apart."""
 
 
 def owner_prefix() -> str:

@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 
 from tasks._shared.sandbox import cgroups, linux
 from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox.reaping import reaped
 from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault
+from tasks._shared.sandbox.stage import sandbox_limits
 from tasks._shared.sandbox.userns import NAMES
 
 _CALL_S = 60.0
@@ -78,6 +80,9 @@ class Containers:
         arguments += [part for cap in linux.CAPS for part in ("--cap-add", cap.upper())]
         # Not every storage driver can cap a container's layer; a single file is capped everywhere.
         arguments += ["--ulimit", f"fsize={caps.disk_mb << 20}", "--ulimit", "core=0", "--shm-size", "16m"]
+        # Counted for the daemon's user, so for the host's root unless the daemon maps users.
+        for kind, (soft, hard) in sandbox_limits().items():
+            arguments += ["--ulimit", f"{NAMES[kind]}={soft}:{hard}"]
         container = await self.call(*arguments, "--entrypoint", "bash", spec.image)
         box = ContainerBox(self, spec, container.splitlines()[-1])
         self._boxes.add(box)
@@ -226,4 +231,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
-        await process.wait()
+        await reaped(process, "the client")

@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tasks._shared.sandbox import linux
+from tasks._shared.sandbox.stage import become_inner_root
 
 _INSIDE = (
-    linux.CLONE_NEWNS
+    linux.CLONE_NEWUSER
+    | linux.CLONE_NEWNS
     | linux.CLONE_NEWPID
     | linux.CLONE_NEWUTS
     | linux.CLONE_NEWIPC
@@ -109,6 +111,9 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
         try:
             os.close(error_read)
             os.setsid()
+            with contextlib.suppress(OSError):  # out of memory, the sandbox's first process dies last
+                Path("/proc/self/oom_score_adj").write_text("500")
+            become_inner_root()
             _settle_streams(request, reply, streams)
             _confine(request, keep=error_write)
         except BaseException as error:
@@ -165,8 +170,6 @@ def _confine(request: Mapping[str, Any], *, keep: int) -> NoReturn:
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             with contextlib.suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)
-    with contextlib.suppress(OSError):  # out of memory, the sandbox's first process dies last
-        Path("/proc/self/oom_score_adj").write_text("500")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number, value in request["rlimits"].items():
         resource.setrlimit(int(number), (value, value))

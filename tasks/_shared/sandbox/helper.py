@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks._shared.sandbox.reaping import reaped
 from tasks._shared.sandbox.reply import Reply, send
 from tasks._shared.sandbox.spec import SandboxFault
 
@@ -128,4 +129,4 @@ class Helper:
                 await asyncio.wait_for(process.wait(), 5)
             except TimeoutError:
                 process.kill()
-                await process.wait()
+                await reaped(process, "the sandbox's helper")

@@ -8,6 +8,7 @@ import os
 MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
+MS_NOEXEC = 8
 MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
@@ -18,6 +19,7 @@ CLONE_NEWNS = 0x0002_0000
 CLONE_NEWCGROUP = 0x0200_0000
 CLONE_NEWUTS = 0x0400_0000
 CLONE_NEWIPC = 0x0800_0000
+CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWPID = 0x2000_0000
 CLONE_NEWNET = 0x4000_0000
 
@@ -26,8 +28,10 @@ PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
+PR_SET_SECUREBITS = 28
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+SECBIT_NO_SETUID_FIXUP = 4
 SECCOMP_MODE_FILTER = 2
 CAPABILITY_VERSION_3 = 0x2008_0522
 
@@ -68,6 +72,29 @@ def mount(source: str | None, target: str, kind: str | None, flags: int = 0, dat
 
     result = _libc.mount(text(source), text(target), text(kind), ctypes.c_ulong(flags), text(data) or None)
     _check(result, f"mount {kind or 'bind'} on {target}")
+
+
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # the same on every machine
+_OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH, _AT_EMPTY_PATH = 1, 4, 0x1000
+_MOUNT_ATTR_IDMAP = 0x0010_0000
+_AT_FDCWD = -100
+
+
+def mount_mapped(source: str, target: str, users: int) -> None:
+    """Bind a folder so that its owners are seen as those of a user namespace (Linux 5.19 under overlays)."""
+    flags = ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC)
+    tree = _check(_libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags), "open_tree")
+    try:
+        attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_IDMAP, 0, 0, users)
+        size = ctypes.c_size_t(ctypes.sizeof(attributes))
+        result = _libc.syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, attributes, size)
+        _check(result, "mount_setattr")
+        place = os.fsencode(target)
+        _check(
+            _libc.syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, place, _MOVE_MOUNT_F_EMPTY_PATH), "move_mount"
+        )
+    finally:
+        os.close(tree)
 
 
 def unshare(flags: int) -> None:

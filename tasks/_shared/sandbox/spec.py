@@ -12,6 +12,8 @@ from harness.errors import EnvironmentFault
 MARKER = "usr/lib/harness-root"
 """File in a root file system whose text names it; a process that cannot read it is not inside."""
 
+_TOPS = ("bin", "sbin", "lib", "lib64")
+
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -55,19 +57,26 @@ class Programs:
 
     folders: tuple[Path, ...]
 
-    def arguments(self) -> list[str]:
-        """How bubblewrap lays them out; nothing else of the host is there, not even `/etc`."""
+    @property
+    def bound(self) -> tuple[Path, ...]:
+        """All folders of the host that are shown: those given, and what stands beside /usr."""
+        tops = (Path("/", name) for name in _TOPS)
+        return (*self.folders, *(top for top in tops if top.is_dir() and not top.is_symlink()))
+
+    def arguments(self, sources: Sequence[str]) -> list[str]:
+        """How bubblewrap lays them out; nothing else of the host is there, not even `/etc`.
+
+        Args:
+            sources: where bubblewrap finds the folders of `bound`, in their order.
+        """
         argv: list[str] = []
-        for folder in self.folders:
+        for folder, source in zip(self.bound, sources, strict=True):
             for above in reversed(folder.parents[:-1]):
                 argv += ["--perms", "0755", "--dir", str(above)]
-            argv += ["--ro-bind", str(folder), str(folder)]
-        for name in ("bin", "sbin", "lib", "lib64"):
-            place = Path("/", name)
-            if place.is_symlink():
-                argv += ["--symlink", str(place.readlink()), str(place)]
-            elif place.is_dir():
-                argv += ["--ro-bind", str(place), str(place)]
+            argv += ["--ro-bind", source, str(folder)]
+        for link in (Path("/", name) for name in _TOPS):
+            if link.is_symlink():
+                argv += ["--symlink", str(link.readlink()), str(link)]
         return argv
 
 

@@ -11,8 +11,9 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks._shared.sandbox import seccomp
+from tasks._shared.sandbox import ids, seccomp
 from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox.reaping import reaped
 from tasks._shared.sandbox.spec import (
     ENVIRONMENT,
     BoxSpec,
@@ -22,14 +23,20 @@ from tasks._shared.sandbox.spec import (
     SandboxFault,
     Terminal,
 )
+from tasks._shared.sandbox.stage import sandbox_limits
 
 _NOBODY = 65534
+# Counted by user, and an ordinary user's sandboxes share that user with each other and with the host.
+_REFUSED = ("inotify_init", "inotify_init1")
 NAMES = {
     resource.RLIMIT_AS: "as",
     resource.RLIMIT_CPU: "cpu",
     resource.RLIMIT_FSIZE: "fsize",
     resource.RLIMIT_NPROC: "nproc",
     resource.RLIMIT_NOFILE: "nofile",
+    resource.RLIMIT_SIGPENDING: "sigpending",
+    resource.RLIMIT_MSGQUEUE: "msgqueue",
+    resource.RLIMIT_MEMLOCK: "memlock",
 }
 """What prlimit(1) calls the limits."""
 
@@ -58,6 +65,7 @@ class UserBox:
     def __init__(self, spec: BoxSpec, image: Programs) -> None:
         self.spec = spec
         self._image = image
+        self._ids = ids.lend() if os.geteuid() == 0 else None
 
     @property
     def alive(self) -> bool:
@@ -71,7 +79,7 @@ class UserBox:
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
         pumps = [Pump(pipe[0], self.spec.caps.output) for pipe in pipes]
         try:
-            for fd, data in ((stdin, command.stdin), (rules, seccomp.program())):
+            for fd, data in ((stdin, command.stdin), (rules, seccomp.program(without=_REFUSED))):
                 with os.fdopen(os.dup(fd), "wb") as file:
                     file.write(data)
                 os.lseek(fd, 0, os.SEEK_SET)
@@ -92,9 +100,9 @@ class UserBox:
             timed_out = await _ended_late(process, command.timeout)
             lingering = not await drain(pumps)
         finally:
-            await _kill(process)
             for pump in pumps:
                 pump.close()
+            await _kill(process)
         code = process.returncode or 0
         truncated = any(pump.truncated for pump in pumps)
         stdout, stderr = (bytes(pump.data) for pump in pumps)
@@ -102,17 +110,22 @@ class UserBox:
 
     def _argv(self, command: Command, rules: int) -> list[str]:
         argv: list[str] = []
-        if os.geteuid() == 0:  # limits on processes do not bind the host's root
-            argv += [_find("setpriv"), "--reuid", str(_NOBODY), "--regid", str(_NOBODY), "--clear-groups"]
+        if self._ids is not None:  # limits on processes do not bind the host's root
+            user = str(self._ids.first or _NOBODY)
+            argv += [_find("setpriv"), "--reuid", user, "--regid", user, "--clear-groups"]
         argv += [_find("bwrap"), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
         argv += ["--uid", str(_NOBODY), "--gid", str(_NOBODY), "--hostname", self.spec.hostname]
-        argv += self._image.arguments()
+        argv += self._image.arguments([str(folder) for folder in self._image.bound])
         argv += ["--size", str(self.spec.caps.disk_mb << 20), "--tmpfs", "/tmp"]
-        argv += ["--dev", "/dev", "--proc", "/proc", "--remount-ro", "/"]
+        # No terminals: bwrap's are unlimited, and the whole machine shares 3,072.
+        argv += ["--dev", "/dev", "--size", "4096", "--tmpfs", "/dev/pts", "--remount-ro", "/dev/pts"]
+        argv += ["--size", str(16 << 20), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+        argv += ["--proc", "/proc", "--remount-ro", "/"]
         argv += ["--cap-drop", "ALL", "--seccomp", str(rules), "--clearenv", "--chdir", self.spec.cwd]
         for name, value in {**ENVIRONMENT, **command.env}.items():
             argv += ["--setenv", name, value]
-        limits = [f"--{NAMES[number]}={value}" for number, value in command.limits.items()]
+        held = {number: f"{soft}:{hard}" for number, (soft, hard) in sandbox_limits().items()}
+        limits = [f"--{NAMES[number]}={value}" for number, value in {**held, **command.limits}.items()]
         return [*argv, "prlimit", "--core=0", *limits, "--", *command.argv]
 
     async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> Terminal:
@@ -129,7 +142,9 @@ class UserBox:
         return True
 
     async def destroy(self) -> None:
-        """Nothing is left."""
+        """Give the user ids back; nothing else is left."""
+        if self._ids is not None:
+            self._ids.close()
 
 
 def _find(name: str) -> str:
@@ -152,4 +167,4 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await reaped(process, "bwrap")

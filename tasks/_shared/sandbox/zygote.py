@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from tasks._shared.sandbox import linux
 from tasks._shared.sandbox.cgroups import OPTIONAL
 from tasks._shared.sandbox.entry import Refused, enter, join, tell
+from tasks._shared.sandbox.stage import Stage, UserNamespace, become_inner_root, lower_limits
 
 _KEPT_WRITABLE = {"cgroup", "cgroup2", "proc", "devpts", "mqueue"}
 _MAX_FDS = 8
@@ -40,6 +41,7 @@ def main() -> None:
         arguments = ["-P", "-m", __spec__.name, sys.argv[1], "--sealed"]
         os.execv(sys.executable, [sys.executable, *arguments])
     _prove_sealed()
+    lower_limits()
     os.set_inheritable(control.fileno(), False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
     control.send(b"ready")
@@ -102,29 +104,35 @@ def _fork_for(control: socket.socket, fds: list[int]) -> None:
 
 
 def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
-    """Make the groups and join them, then wait to be told the sandbox, or for the harness to hang up."""
+    """Make the groups and the user ids, then wait to be told the sandbox, or for the harness to hang up."""
+    made = UserNamespace(owner=request["ids"])  # while this process waits to be moved
     for folder in request["folders"]:
         Path(folder).mkdir(exist_ok=True)
     join([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
+    made.map(request["ids"])
     tell(reply, {"ready": os.getpid()})
+    made.end()
     with socket.socket(fileno=os.dup(reply)) as channel:
         fds = _received(channel)
     if not fds:
         os._exit(0)
     with os.fdopen(fds[0], "rb") as file:
-        _create(json.load(file), reply, *fds[1:])
+        _create(json.load(file), made.users, reply, *fds[1:])
 
 
-def _create(request: Mapping[str, Any], reply: int, stdin: int, stdout: int) -> NoReturn:
-    """Limit the groups, lay the file system, then become bwrap."""
+def _create(request: Mapping[str, Any], users: int, reply: int, stdin: int, stdout: int) -> NoReturn:
+    """Limit the groups, lay the file system, then become bwrap as nobody of the host."""
     for file, value in request["limits"]:
         try:
             Path(file).write_text(value)
         except FileNotFoundError:
             if Path(file).name not in OPTIONAL:
                 raise
+    stage = Stage(request["stage"], request["disk_mb"], request["ids"], users)
     if request["root"]:
-        _lay_overlay(request["stage"], request["root"], request["disk_mb"], request["files"])
+        stage.lay_overlay(request["root"], request["files"])
+    stage.lay_programs(request["programs"])
+    stage.lay_devices()
     argv = [part.replace("{info}", "3") for part in request["argv"]]
     for name, text in request["memory"].items():
         fd = os.memfd_create(name)
@@ -135,25 +143,9 @@ def _create(request: Mapping[str, Any], reply: int, stdin: int, stdout: int) -> 
     stdin, stdout, reply = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (stdin, stdout, reply))
     for source, target in ((stdin, 0), (stdout, 1), (stdout, 2), (reply, 3)):
         os.dup2(source, target, inheritable=True)
+    linux.setns(stage.users, linux.CLONE_NEWUSER)
+    become_inner_root()
     os.execve(argv[0], argv, {"PATH": os.defpath})
-
-
-def _lay_overlay(stage: str, root: str, disk_mb: int, files: Mapping[str, str]) -> None:
-    """Lay a size-capped writable layer over the root file system, in a mount namespace of its own."""
-    linux.unshare(linux.CLONE_NEWNS)
-    linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    quiet = linux.MS_NOSUID | linux.MS_NODEV
-    linux.mount("tmpfs", stage, "tmpfs", quiet, f"size={disk_mb}m,nr_inodes=200000,mode=755")
-    os.chdir(stage)
-    for name in ("image", "upper", "work", "root"):
-        Path(name).mkdir(0o755)
-    linux.mount(root, "image", None, linux.MS_BIND)
-    # Relative names: /proc/mounts inside then shows nothing of the host's folders.
-    linux.mount(
-        "overlay", "root", "overlay", linux.MS_NODEV, "lowerdir=image,upperdir=upper,workdir=work,xino=off"
-    )
-    for path, text in files.items():
-        Path("root", path).write_text(text)
 
 
 if __name__ == "__main__":

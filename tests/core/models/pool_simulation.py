@@ -12,10 +12,10 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from harness.models.endpoint import Endpoint
-from harness.models.faults import Fault
-from harness.models.limits import Limit
-from harness.models.pool import Pool
+from harness.models.pool.endpoint import Endpoint
+from harness.models.pool.faults import Fault
+from harness.models.pool.limits import Limit
+from harness.models.pool.pool import Pool
 
 SIGMA = 0.5
 

@@ -12,8 +12,9 @@ import pytest
 from fault_server import TEXT, Behaviour, FaultServer
 
 from harness.errors import EndpointError
-from harness.models.client import Call, Options, open_model
-from harness.models.transport import MOST_BODY
+from harness.models.api import Call, Options
+from harness.models.clients.transport import MOST_BODY
+from harness.models.connect import open_model
 from harness.types import Ask, CallKey, Message
 
 MB = 1 << 20

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness.models import catalog
+from harness.catalog import models as catalog
 
 
 def compose():

@@ -10,12 +10,13 @@ import pytest
 import requests
 from fault_server import TEXT, Behaviour, FaultServer, error
 
+from harness.catalog import models as catalog
 from harness.errors import ContextOverflow, RequestRejected
-from harness.models import catalog, loopback
-from harness.models.client import LiveEpisodes
-from harness.models.faults import Fault, classify
-from harness.models.transport import Transport
-from harness.models.wire import headers, parameters, read_generate
+from harness.models.api import LiveEpisodes
+from harness.models.clients.transport import Transport
+from harness.models.clients.wire import headers, parameters, read_generate
+from harness.models.local import loopback
+from harness.models.pool.faults import Fault, classify
 from harness.types import Ask, CallKey, Observation
 
 with warnings.catch_warnings():
@@ -225,7 +226,8 @@ ASKS = {
 
 @pytest.mark.parametrize("name", ASKS)
 async def test_requests_and_answers_fit_tgis_own_schema(name, openapi):
-    from harness.models.client import Call, Options, open_model
+    from harness.models.api import Call, Options
+    from harness.models.connect import open_model
     from harness.types import Message
 
     tops = [{"id": 1, "text": "B" if name == "choices" else "no|never", "logprob": -0.1, "special": False}]

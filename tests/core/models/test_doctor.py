@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from fault_server import INFO, Behaviour, FaultServer
 
-from harness.models import catalog, loopback
-from harness.models.client import LiveEpisodes
-from harness.models.doctor import doctor_model
+from harness.catalog import models as catalog
+from harness.checks.models import doctor_model
+from harness.models.api import LiveEpisodes
+from harness.models.local import loopback
 from harness.types import CallKey, Observation
 
 KEY = CallKey("doctor", "probe", 0, 0)

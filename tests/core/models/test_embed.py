@@ -11,12 +11,13 @@ import pytest
 from aiohttp import web
 from loopback_server import serving
 
-from harness.attempts import Attempt
 from harness.episode import BaseOracle
 from harness.errors import InfraError, MissingPart, UsageError
-from harness.models.client import LiveEpisodes, open_model
-from harness.models.roles import BoundChat, open_role, parse_role
-from harness.rolechats import EpisodeRoles
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.models.roles import RoleSession, open_role, parse_role
+from harness.running.role_chats import EpisodeRoles
+from harness.storage.records import Attempt
 from harness.types import Ask, CallKey, Message, Observation
 
 EPISODE = CallKey("teval", "plan/0", 0, 0)
@@ -95,7 +96,7 @@ async def test_texts_go_out_in_batches_and_come_back_in_order(info):
 async def test_a_server_that_takes_few_texts_gets_few():
     server = Server({**TEI, "max_client_batch_size": 2})
     async with embedding(server) as model:
-        assert len(await BoundChat("embedder", model, EPISODE).embed("k", ("a", "bb", "ccc"))) == 3
+        assert len(await RoleSession("embedder", model, EPISODE).embed("k", ("a", "bb", "ccc"))) == 3
     assert server.batches == [["a", "bb"], ["ccc"]]
 
 
@@ -103,7 +104,7 @@ async def test_what_is_sent_is_what_the_protocols_ask_for():
     for info in (TEI, None):
         server = Server(info)
         async with embedding(server) as model:
-            await BoundChat("embedder", model, EPISODE).embed("k", ("half \ud83d",))
+            await RoleSession("embedder", model, EPISODE).embed("k", ("half \ud83d",))
         sent = {"inputs": ["half \ufffd"], "truncate": True}
         other = {"model": "mpnet", "input": ["half \ufffd"], "encoding_format": "float"}
         assert server.bodies == [sent if info else other]
@@ -112,14 +113,14 @@ async def test_what_is_sent_is_what_the_protocols_ask_for():
 async def test_a_server_that_is_busy_is_asked_again():
     server = Server(TEI, fail=[429, 503])
     async with embedding(server) as model:
-        assert await BoundChat("embedder", model, EPISODE).embed("k", ("ab",)) == ((2.0, 0.5),)
+        assert await RoleSession("embedder", model, EPISODE).embed("k", ("ab",)) == ((2.0, 0.5),)
     assert len(server.batches) == 1
 
 
 async def test_a_refusal_is_an_infrastructure_failure_that_is_not_logged():
     async with embedding(Server(TEI, fail=[413])) as model:
         with pytest.raises(InfraError, match="role embedder, k"):
-            await BoundChat("embedder", model, EPISODE).embed("k", ("a",))
+            await RoleSession("embedder", model, EPISODE).embed("k", ("a",))
 
 
 @pytest.mark.parametrize(
@@ -152,11 +153,11 @@ async def test_an_embedder_needs_an_address_or_a_folder():
 async def test_an_embedder_does_not_answer_and_a_chat_model_does_not_embed():
     async with embedding(Server(TEI)) as model:
         with pytest.raises(InfraError, match="cannot answer"):
-            await BoundChat("embedder", model, EPISODE).ask("k", (Message("user", "?"),), Ask(8))
+            await RoleSession("embedder", model, EPISODE).ask("k", (Message("user", "?"),), Ask(8))
     app = web.Application()
     async with serving(app) as url, open_role(parse_role(f"judge=x@{url}")) as model:
         with pytest.raises(InfraError, match=r"role judge, k: .*does not embed"):
-            await BoundChat("judge", model, EPISODE).embed("k", ("a",))
+            await RoleSession("judge", model, EPISODE).embed("k", ("a",))
 
 
 async def test_recorded_vectors_are_found_by_key(tmp_path):
@@ -165,7 +166,7 @@ async def test_recorded_vectors_are_found_by_key(tmp_path):
     file = tmp_path / "r.jsonl"
     file.write_text(json.dumps({"task": "teval", "sample": "plan/0", "replies": ["r"], "roles": roles}))
     async with open_role(parse_role(f"embedder=replay:{file}")) as model:
-        chat = BoundChat("embedder", model, EPISODE)
+        chat = RoleSession("embedder", model, EPISODE)
         assert await chat.embed("k", ("a", "b")) == ((0.1, 1 / 3), (math.pi, -2.0))
         assert await chat.embed("text", ("a", "b")) == ((0.1, 1 / 3), (math.pi, -2.0))
         with pytest.raises(InfraError, match="no 2 vectors of one length"):
@@ -191,16 +192,16 @@ async def test_an_oracle_embeds_for_its_episode():
     ):
         live.put("teval", "plan/0", 0, Embedding(), Observation())
         texts = tuple("é" * n for n in range(70))  # more than a batch: an oracle is asked once
-        found = await BoundChat("embedder", model, EPISODE).embed("k", texts)
+        found = await RoleSession("embedder", model, EPISODE).embed("k", texts)
         assert found == tuple(tuple(vector(text)) for text in texts)
         live.put("teval", "plan/0", 0, Embedding("no vectors"), Observation())
         with pytest.raises(InfraError, match="role embedder, k"):
-            await BoundChat("embedder", model, EPISODE).embed("k", ("a",))
+            await RoleSession("embedder", model, EPISODE).embed("k", ("a",))
 
 
 async def opened(folder, *texts):
     async with open_role(parse_role(f"embedder=st:{folder}")) as model:
-        return await BoundChat("embedder", model, EPISODE).embed("k", texts or ("a",))
+        return await RoleSession("embedder", model, EPISODE).embed("k", texts or ("a",))
 
 
 async def test_a_folder_without_a_model_is_a_missing_part(tmp_path):

@@ -9,8 +9,8 @@ import pytest
 from fault_server import Behaviour, FaultServer
 
 from harness.errors import InfraError
-from harness.models.embed_wire import MOST_NUMBERS
-from harness.models.roles import BoundChat, open_role, parse_role
+from harness.models.clients.embed_wire import MOST_NUMBERS
+from harness.models.roles import RoleSession, open_role, parse_role
 from harness.types import CallKey
 
 TEI = {"model_id": "mpnet", "model_type": {"embedding": {"pooling": "mean"}}, "version": "1.7.0"}
@@ -45,7 +45,7 @@ async def open_at(*servers):
 
 def chat(model, number=0, deadline_s=60.0):
     key = CallKey("teval", f"plan/{number}", 0, 0)
-    return BoundChat("embedder", model, key, deadline_s=deadline_s)
+    return RoleSession("embedder", model, key, deadline_s=deadline_s)
 
 
 LISTS = {
@@ -151,7 +151,7 @@ async def test_the_longest_vector_is_read():
 
 DECODE = """
 import resource, sys
-from harness.models.embed_wire import OpenAI, Tei
+from harness.models.clients.embed_wire import OpenAI, Tei
 head, piece, tail, protocol = sys.argv[1:]
 body = b"".join((head.encode(), piece.encode() * ((24 << 20) // len(piece)), tail.encode()))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -6,7 +6,8 @@ import pytest
 from fault_server import TEXT, Behaviour, FaultServer, error
 
 from harness.errors import ContextOverflow, EndpointError, InfraError, RequestRejected
-from harness.models.client import Call, Options, open_model
+from harness.models.api import Call, Options
+from harness.models.connect import open_model
 from harness.types import Ask, CallKey, Message
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"

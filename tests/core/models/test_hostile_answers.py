@@ -6,7 +6,8 @@ import pytest
 from fault_server import INFO, TEXT, Behaviour, FaultServer
 
 from harness.errors import EndpointError, RequestRejected
-from harness.models.client import Call, Options, open_model
+from harness.models.api import Call, Options
+from harness.models.connect import open_model
 from harness.types import Ask, CallKey, Message
 
 FAST = 1000.0

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from harness.errors import ContextOverflow, MissingPart
-from harness.models.client import Call, Options, open_model
+from harness.models.api import Call, Options
+from harness.models.connect import open_model
 from harness.types import Ask, CallKey, Message
 
 KEY = CallKey("gsm8k", "test/0", 0, 0)

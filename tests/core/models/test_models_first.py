@@ -8,7 +8,8 @@ import pytest
 from fault_server import FaultServer
 
 from harness.errors import DataError, RequestRejected, UsageError
-from harness.models.client import ORACLE_S, Call, LiveEpisodes, open_model
+from harness.models.api import ORACLE_S, Call, LiveEpisodes
+from harness.models.connect import open_model
 from harness.types import Ask, CallKey, Message, Observation
 
 

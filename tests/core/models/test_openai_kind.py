@@ -6,7 +6,8 @@ import pytest
 from fault_server import Behaviour, FaultServer
 
 from harness.errors import ContextOverflow, EndpointError, MissingPart, RequestRejected, UsageError
-from harness.models.client import Call, Options, open_model
+from harness.models.api import Call, Options
+from harness.models.connect import open_model
 from harness.types import Ask, CallKey, Message
 
 KEY = CallKey("gsm8k", "test/0", 0, 0)

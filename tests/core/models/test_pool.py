@@ -11,11 +11,12 @@ from pool_simulation import Done, Simulation
 from virtual_time import run
 
 from harness.errors import EndpointError, MissingPart, UsageError
-from harness.models.client import Call, Options, open_model
-from harness.models.endpoint import Endpoint
-from harness.models.faults import Fault
-from harness.models.limits import Limit, cap_for
-from harness.models.pool import Pool
+from harness.models.api import Call, Options
+from harness.models.connect import open_model
+from harness.models.pool.endpoint import Endpoint
+from harness.models.pool.faults import Fault
+from harness.models.pool.limits import Limit, cap_for
+from harness.models.pool.pool import Pool
 from harness.types import Ask, CallKey, Message
 
 
@@ -111,7 +112,7 @@ async def test_three_failures_in_a_row_eject_and_health_brings_back():
 
 async def test_an_endpoint_that_returns_with_another_model_stays_out():
     async with FaultServer(reply=say) as well, FaultServer(reply=say) as ill, open_at(well, ill) as model:
-        ill.healthy = False  # or it is back in the pool, with the right model, before this test changes the model
+        ill.healthy = False  # or it is back in the pool before this test changes the model
         ill.default = Behaviour(503, b"down", "text/plain")
         await asyncio.gather(*(model.complete(call(f"test/{n}")) for n in range(40)))
         assert not model.pool.endpoints[1].healthy

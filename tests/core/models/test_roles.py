@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 from fault_server import Behaviour, FaultServer, error
 
-from harness.attempts import Attempt
 from harness.episode import BaseOracle
 from harness.errors import InfraError, UsageError
-from harness.models.client import LiveEpisodes, open_model
-from harness.models.roles import BoundChat, RoleSpec, open_role, parse_role
-from harness.rolechats import EpisodeRoles
+from harness.models.api import LiveEpisodes
+from harness.models.connect import open_model
+from harness.models.roles import RoleSession, RoleSpec, open_role, parse_role
+from harness.running.role_chats import EpisodeRoles
+from harness.storage.records import Attempt
 from harness.types import Ask, CallKey, Message, Observation
 
 EPISODE = CallKey("rewoo", "hotpot_qa/00", 0, 0)
@@ -55,7 +56,7 @@ async def serving(role, **how):
 async def test_a_role_is_asked_once_per_key_and_logged():
     logged = []
     async with serving("judge=gpt-x", default=chat("because"), info=None) as (server, model):
-        bound = BoundChat("judge", model, EPISODE, log=logged.append)
+        bound = RoleSession("judge", model, EPISODE, log=logged.append)
         assert (await bound.ask("k1", TALK, Ask(8))).text == "because"
         assert (await bound.ask("k1", TALK, Ask(8))).text == "because"
         assert (await bound.ask("k2", "raw prompt", Ask(8))).text == "because"
@@ -105,14 +106,14 @@ async def test_a_failed_role_call_is_asked_again_and_not_logged():
 
 async def test_a_role_from_the_catalogue_speaks_tgi_with_its_template():
     async with serving("tool_llm=llama-2-7b-chat", text="hello") as (server, model):
-        reply = await BoundChat("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
+        reply = await RoleSession("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
     assert reply.text == "hello" and server.seen[0].data["inputs"] == "[INST] who? [/INST]"
 
 
 async def test_sampling_roles_get_a_seed_of_their_own_key():
     async with serving("tool_llm=llama-2-7b-chat", text="x") as (server, model):
         for seed in (1, 1, 2):
-            bound = BoundChat("tool_llm", model, EPISODE, seed=seed)
+            bound = RoleSession("tool_llm", model, EPISODE, seed=seed)
             await bound.ask("a", TALK, Ask(8, temperature=0.5))
             await bound.ask("b", TALK, Ask(8, temperature=0.5))
     seeds = [seen.data["parameters"]["seed"] for seen in server.seen]
@@ -123,7 +124,7 @@ async def test_a_failed_role_is_infrastructure_even_when_its_context_overflows()
     long = error(422, "`inputs` must have less than 10 tokens. Given: 11", "validation")
     async with serving("tool_llm=llama-2-7b-chat", default=long) as (_, model):
         with pytest.raises(InfraError, match=r"role tool_llm, k: .*does not fit"):
-            await BoundChat("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
+            await RoleSession("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
 
 
 class Silent(BaseOracle):
@@ -142,12 +143,12 @@ async def test_self_is_the_tested_model_and_the_oracle_plays_its_roles():
         live.put("rewoo", "hotpot_qa/00", 0, Playing(), Observation())
         async with open_role(parse_role("tool_llm=self"), tested=tested) as model:
             assert model is tested
-            bound = BoundChat("tool_llm", model, EPISODE)
+            bound = RoleSession("tool_llm", model, EPISODE)
             said = (await bound.ask("step 1/ä", TALK, Ask(8))).text
             assert said == "tool_llm: ST] who? [/INST]"
         live.put("rewoo", "hotpot_qa/00", 0, Silent(), Observation())
         with pytest.raises(InfraError, match="does not play the role judge"):
-            await BoundChat("judge", tested, EPISODE).ask("k", TALK, Ask(8))
+            await RoleSession("judge", tested, EPISODE).ask("k", TALK, Ask(8))
     with pytest.raises(UsageError, match="no tested model"):
         async with open_role(parse_role("judge=self")):
             pass
@@ -158,7 +159,7 @@ async def test_replayed_roles_are_found_by_key(tmp_path):
     line = {"task": "rewoo", "sample": "hotpot_qa/00", "replies": ["r"], "roles": {"judge/k": "[[7]]"}}
     file.write_text(json.dumps(line))
     async with open_model(f"replay:{file}") as model:
-        bound = BoundChat("judge", model, EPISODE)
+        bound = RoleSession("judge", model, EPISODE)
         assert (await bound.ask("k", TALK, Ask(8))).text == "[[7]]"
         with pytest.raises(InfraError, match="no judge/other"):
             await bound.ask("other", TALK, Ask(8))

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from fault_server import FaultServer
 
+from harness.catalog import models as catalog
 from harness.errors import DataError, MissingPart, UsageError
-from harness.models import catalog
-from harness.models.client import Call, Options, open_model
-from harness.models.open import templates
+from harness.models.api import Call, Options
+from harness.models.clients.build import templates
+from harness.models.connect import open_model
 from harness.templates import ConversationError, names, sanitize, template
 from harness.types import Ask, CallKey, Message
 
@@ -202,7 +203,7 @@ def test_agent_flan_marks_are_combining_and_survive():
 
 
 def test_shipped_sources_hold_no_raw_marks(root):
-    for path in [*(root / "harness" / "jinja").iterdir(), root / "harness" / "models.toml"]:
+    for path in [*(root / "harness" / "jinja").iterdir(), root / "harness" / "catalog" / "models.toml"]:
         assert path.read_text(encoding="utf-8").isascii(), path
 
 

@@ -1,0 +1,1 @@
+"""Which tasks, suites and models exist."""

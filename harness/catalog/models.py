@@ -1,0 +1,152 @@
+"""What `--model` means: the entries of models.toml and the syntax around them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from harness.errors import DataError, MissingPart, UsageError
+
+Kind = Literal["tgi", "openai", "chat", "hf", "oracle", "replay"]
+_WIRE: tuple[Kind, ...] = ("tgi", "openai", "chat")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model as models.toml describes it.
+
+    Attributes:
+        name: what the user types and reports print.
+        kind: protocol: `tgi`, `openai` (completions, our template) or `chat` (the server's template).
+        hf: model id on the hub, compared with what `/info` says.
+        aliases: other ids under which servers announce the same weights.
+        template: chat template (harness/templates.py), or a path to a tokenizer_config.json.
+        templates: another template for single suites or tasks, by name.
+        stop: strings that end this model's turn, added to each request's own.
+        endpoints: where it is expected when the command names none.
+        context: tokens the model was made for.
+        api_key_env: environment variable with the bearer token, never the token.
+        sanitize: defuse control tokens in what the environment wrote.
+        stream: use the streaming path, which hangs up at a stop string.
+        wire_name: `model` field of the OpenAI protocol.
+        provenance: why this template, and what is not known.
+    """
+
+    name: str
+    kind: Kind = "tgi"
+    hf: str = ""
+    aliases: tuple[str, ...] = ()
+    template: str = ""
+    templates: Mapping[str, str] = field(default_factory=dict[str, str])
+    stop: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    context: int = 4096
+    api_key_env: str = ""
+    sanitize: bool = False
+    stream: bool = False
+    wire_name: str = ""
+    provenance: str = ""
+    path: str = ""
+
+    def template_id(self, suite: str = "", task: str = "") -> str:
+        """Name the template for a suite, or for a task of it when that has its own."""
+        return self.templates.get(task) or self.templates.get(suite) or self.template
+
+
+def load(extra: Path | None = None) -> dict[str, Entry]:
+    """Read the shipped models.toml and the user's (`extra`, else the file HARNESS_MODELS names)."""
+    shipped = (files("harness.catalog") / "models.toml").read_text(encoding="utf-8")
+    entries = _parse(shipped, "models.toml")
+    if extra is None and (named := os.environ.get("HARNESS_MODELS")):
+        extra = Path(named)
+    if extra is not None:
+        if not extra.is_file():
+            raise MissingPart(f"models file {extra} is not there; correct HARNESS_MODELS")
+        try:
+            text = extra.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise DataError(f"models file {extra} cannot be read: {error}") from None
+        entries |= _parse(text, str(extra))
+    return entries
+
+
+def find(selector: str, *, extra: Path | None = None) -> Entry:
+    """Resolve what the user typed after `--model`.
+
+    `NAME` is an entry; `NAME@openai`, `NAME@chat`, `NAME@tgi` the same over another protocol (`@chat`
+    also takes names no entry has); `oracle`; `replay:FILE`; `hf:PATH_OR_ID`.
+
+    Raises:
+        UsageError: no such model; the message names the nearest.
+    """
+    if selector == "oracle":
+        return Entry("oracle", "oracle", template="llama2-chat", context=1 << 20)
+    prefix, colon, rest = selector.partition(":")
+    if colon and prefix == "replay":
+        return Entry(selector, "replay", template="llama2-chat", context=1 << 20, path=rest)
+    if colon and prefix == "hf":
+        return Entry(selector, "hf", hf=rest, path=rest)
+    name, at, kind = selector.rpartition("@")
+    if not at:
+        name, kind = selector, ""
+    if kind and kind not in _WIRE:
+        raise UsageError(f"unknown model kind {kind!r} in {selector!r}; kinds: {', '.join(_WIRE)}")
+    entries = load(extra)
+    if name in entries:
+        entry = entries[name]
+        return entry if not kind else _with(entry, name=selector, kind=kind)
+    if kind == "chat":
+        return Entry(selector, "chat", wire_name=name)
+    raise UsageError(_unknown(name, entries))
+
+
+def _unknown(name: str, entries: Mapping[str, Entry]) -> str:
+    near = difflib.get_close_matches(name.lower(), entries, n=3, cutoff=0.4)
+    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(entries)}"
+    return (
+        f"unknown model {name!r}; {hint} Others: oracle, replay:FILE, hf:PATH, NAME@chat, "
+        "or an entry with its template in a file named by HARNESS_MODELS"
+    )
+
+
+def _with(entry: Entry, **changes: Any) -> Entry:
+    old = {f.name: getattr(entry, f.name) for f in fields(entry)}
+    if changes.get("kind") != entry.kind:
+        old["wire_name"] = entry.wire_name or entry.hf or entry.name
+    return Entry(**(old | changes))
+
+
+def _parse(text: str, where: str) -> dict[str, Entry]:
+    import msgspec
+
+    try:
+        tables: dict[str, Any] = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
+        raise DataError(f"{where}: not readable as TOML: {error}") from None
+    known = {f.name for f in fields(Entry)} - {"name"}
+    entries: dict[str, Entry] = {}
+    for name, table in tables.items():
+        if wrong := set(_table(table)) - known:
+            keys = ", ".join(sorted(wrong))
+            raise DataError(f"{where}: [{name}] has unknown keys ({keys}); known: {', '.join(sorted(known))}")
+        try:
+            entry = msgspec.convert(_table(table) | {"name": name}, Entry)
+        except msgspec.ValidationError as error:
+            raise DataError(f"{where}: [{name}]: {error}") from error
+        if entry.kind not in _WIRE:
+            raise DataError(f"{where}: [{name}] kind must be one of {', '.join(_WIRE)}")
+        if entry.kind != "chat" and not entry.template:
+            raise DataError(f"{where}: [{name}] needs a template; it is never guessed from a name")
+        entries[name] = entry
+    return entries
+
+
+def _table(value: Any) -> dict[str, Any]:
+    """A TOML table, or an empty one for anything else."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,142 @@
+"""Suites: named lists of tasks, with the samples each takes and the rule of its Overall; all of it data.
+
+This package's are in `suites.toml` and `ids/`. Another package adds its own, or tasks to one of these, with
+an entry point of the group `harness.suites`: its value is the package that holds a `suites.toml` like this.
+"""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Literal
+
+from harness.catalog.registry import nearest
+
+log = logging.getLogger(__name__)
+
+GROUP = "harness.suites"
+Rule = Literal["agenttuning", "mean"]
+"""How an Overall is made of scores: AgentTuning's weights, or their plain mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which samples of a task a suite takes: by id, or the first `limit`; neither means all."""
+
+    ids: tuple[str, ...] | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A named list of tasks.
+
+    Attributes:
+        samples: tasks of which the suite takes only some samples.
+        fixture: runs on the shipped fixtures.
+        overall: the rule of its Overall.
+        reference: name of the table of published scores that stand beside it (`results/reference/NAME.csv`).
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    samples: Mapping[str, Choice] = field(default_factory=dict[str, Choice])
+    fixture: bool = False
+    overall: Rule = "agenttuning"
+    reference: str = "agenttuning"
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A suite as `suites.toml` has it."""
+
+    tasks: list[str]
+    limit: dict[str, int] = field(default_factory=dict[str, int])
+    ids: list[str] = field(default_factory=list[str])
+    fixture: bool = False
+    overall: Rule | None = None
+    reference: str | None = None
+
+
+@cache
+def load() -> Mapping[str, Suite]:
+    """All suites by name: this package's, then those of others; what cannot be read is named and left out."""
+    suites = {
+        name: _new(name, table, files("harness.catalog"))
+        for name, table in _read(files("harness.catalog")).items()
+    }
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        _add(suites, entry)
+    return suites
+
+
+def find(name: str) -> Suite:
+    """One suite.
+
+    Raises:
+        UsageError: no such suite, with the nearest names.
+    """
+    suites = load()
+    if name not in suites:
+        raise nearest(name, suites, "suite")
+    return suites[name]
+
+
+def all_members() -> frozenset[str]:
+    """Every task any suite names, whether this version has it or not."""
+    return frozenset(task for suite in load().values() for task in suite.tasks)
+
+
+def _add(suites: dict[str, Suite], entry: EntryPoint) -> None:
+    try:
+        folder = files(entry.value)
+        found = {name: _with(suites.get(name), name, table, folder) for name, table in _read(folder).items()}
+    except (Exception, SystemExit) as error:  # code of a third party may raise anything
+        log.warning("the suites of %s are left out, mend its suites.toml: %s", entry.value, error)
+    else:
+        suites.update(found)
+
+
+def _with(known: Suite | None, name: str, table: _Table, folder: Traversable) -> Suite:
+    return _new(name, table, folder) if known is None else _joined(known, table, folder)
+
+
+def _read(folder: Traversable) -> dict[str, _Table]:
+    import msgspec
+
+    tables = tomllib.loads((folder / "suites.toml").read_text(encoding="utf-8"))
+    known = {one.name for one in fields(_Table)}
+    for name, table in tables.items():
+        if unknown := set(table) - known:
+            raise ValueError(f"[{name}] has unknown keys: {', '.join(sorted(unknown))}")
+    return msgspec.convert(tables, dict[str, _Table])
+
+
+def _new(name: str, table: _Table, folder: Traversable) -> Suite:
+    given: dict[str, Any] = {key: told for key in ("overall", "reference") if (told := getattr(table, key))}
+    return Suite(name, tuple(table.tasks), _choices(name, table, folder), table.fixture, **given)
+
+
+def _joined(suite: Suite, table: _Table, folder: Traversable) -> Suite:
+    """A suite with the tasks that another package adds; how it is valued stays its own."""
+    own = ("fixture", "overall", "reference")
+    if refused := [key for key in own if getattr(table, key)]:
+        raise ValueError(f"{suite.name} exists: tasks can be added to it, but not {', '.join(refused)}")
+    tasks = tuple(dict.fromkeys([*suite.tasks, *table.tasks]))
+    return replace(suite, tasks=tasks, samples={**_choices(suite.name, table, folder), **suite.samples})
+
+
+def _choices(suite: str, table: _Table, folder: Traversable) -> dict[str, Choice]:
+    choices = {task: Choice(limit=count) for task, count in table.limit.items()}
+    return choices | {task: Choice(ids=_ids(folder, suite, task)) for task in table.ids}
+
+
+def _ids(folder: Traversable, suite: str, task: str) -> tuple[str, ...]:
+    text = (folder / "ids" / suite / f"{task}.txt").read_text(encoding="utf-8")
+    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))

@@ -1,0 +1,224 @@
+"""Blocking checks of a model's endpoints for `harness doctor --model`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from harness.catalog import models as catalog
+from harness.errors import HarnessError, MissingPart
+from harness.models import outside
+from harness.models.clients import wire
+from harness.models.clients.build import api_key, base_url
+from harness.models.clients.choices import grammar, read_alternatives
+from harness.models.clients.probe import from_info
+from harness.models.pool.capabilities import Capabilities
+from harness.models.pool.faults import Fault, classify
+from harness.models.untrusted import decode, record, rows, short
+from harness.running.readiness import Finding
+from harness.templates import template
+from harness.types import Ask, CallKey, Message
+
+Client = Literal["tgi", "text-generation"]
+_TIMEOUT_S = (5.0, 120.0)
+_KEY = CallKey("doctor", "probe", 0, 0)
+_TALK = (Message("user", "Say hello."),)
+
+
+def doctor_model(selector: str, endpoints: Sequence[str] = (), client: Client = "tgi") -> list[Finding]:
+    """Check every endpoint of a model: alive, the right one, and able to answer a small request.
+
+    Args:
+        selector: as after `--model`.
+        endpoints: base URLs; none takes those of models.toml.
+        client: the package that sends the small request, for an opinion that is not ours.
+    """
+    entry = catalog.find(selector)
+    if entry.kind in ("oracle", "replay", "hf"):
+        return [Finding("ok", entry.name, "runs inside the harness; there is no endpoint to check")]
+    urls = [base_url(entry, url) for url in endpoints or entry.endpoints]
+    if not urls:
+        return [Finding("fail", entry.name, "no endpoint", "give --endpoint http://host:port")]
+    findings = [replace(f, state=outside.shown(f.state)) for url in urls for f in _check(entry, url, client)]
+    served = {f.state.split(" ")[1] for f in findings if f.state.startswith("serves ")}
+    if len(served) > 1:
+        text = f"the endpoints serve different models: {', '.join(sorted(served))}"
+        findings.append(Finding("fail", entry.name, text, "give only endpoints of one model"))
+    return findings
+
+
+def _check(entry: catalog.Entry, url: str, client: Client) -> Iterator[Finding]:
+    probe = _Probe(url, api_key(entry))
+    try:
+        if entry.kind != "tgi":
+            yield from _check_openai(entry, probe)
+            return
+        yield probe.health()
+        able = probe.info()
+        yield from _judge_info(entry, url, able)
+        prompt = template(entry.template_id("general")).render(_TALK)
+        text, finding = probe.generate(prompt)
+        yield finding
+        yield from probe.beginning(prompt)
+        yield probe.choices(prompt)
+        if client == "text-generation":
+            yield _second_opinion(url, prompt, text, api_key(entry))
+    except Fault as fault:
+        fix = "start it (docker/README.md), or give another --endpoint"
+        yield Finding("fail", url, str(fault).removeprefix(f"{url}: "), fix)
+    except HarnessError as error:
+        yield Finding("fail", url, str(error), "see the message")
+
+
+def _judge_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterator[Finding]:
+    if able.server == "generic":
+        fix = "check that this is a TGI endpoint; for others use NAME@openai or NAME@chat"
+        yield Finding("warn", url, "no usable /info: nothing is known of the server", fix)
+        return
+    yield Finding(
+        "ok", url, f"serves {able.model_id} {able.model_sha} with TGI {able.version}".replace("  ", " ")
+    )
+    if entry.hf and able.model_id not in (entry.hf, *entry.aliases):
+        text = f"{entry.name} should be {entry.hf}"
+        yield Finding("warn", url, text, "right if this is a local path to those weights")
+    if 0 < able.max_total < entry.context:
+        text = f"takes {able.max_total} tokens in all, the model {entry.context}"
+        yield Finding("warn", url, text, f"start it with MAX_TOTAL_TOKENS={entry.context} or more")
+    if able.version and not able.tokenize:
+        text = f"TGI {able.version} cannot tokenize or take grammars"
+        yield Finding("warn", url, text, "fine for the paper's image; MMLU then uses method P or T")
+
+
+def _check_openai(entry: catalog.Entry, probe: _Probe) -> Iterator[Finding]:
+    status, body = probe.get("/v1/models")
+    served = [short(record(row).get("id")) for row in rows(record(_parsed(body)).get("data"))]
+    if status != 200:
+        yield Finding("fail", probe.url, f"/v1/models answered {status}", "check the URL and the API key")
+        return
+    known = entry.wire_name in served
+    text = f"offers {', '.join(served[:5])}" + ("" if known else f", not {entry.wire_name}")
+    yield Finding(
+        "ok" if known else "warn", probe.url, text, "" if known else "use the name the server gives"
+    )
+
+
+def _second_opinion(url: str, prompt: str, ours: str, token: str) -> Finding:
+    """Ask the same through the text-generation package."""
+    import importlib
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            package: Any = importlib.import_module("text_generation")
+    except ImportError as error:
+        raise MissingPart("pip install 'agenttuning-harness[tgi-client]'") from error
+    sent = wire.headers(_KEY) | ({"Authorization": f"Bearer {token}"} if token else {})
+    other = package.Client(url, headers=sent, timeout=int(_TIMEOUT_S[1]))
+    try:
+        theirs = str(other.generate(prompt, max_new_tokens=8).generated_text)
+    except Exception as error:  # whatever the package raises is the finding
+        return Finding(
+            "fail", url, f"text-generation: {type(error).__name__}: {error}", "compare with --client tgi"
+        )
+    if theirs != ours:
+        text = f"text-generation got {theirs!r}, we got {ours!r}"
+        return Finding(
+            "warn", url, text, "greedy decoding is not bit-stable under load; try again when it is idle"
+        )
+    return Finding("ok", url, "the text-generation package gets the same text")
+
+
+class _Probe:
+    """One endpoint, over blocking requests."""
+
+    def __init__(self, url: str, token: str) -> None:
+        import requests
+
+        self.url = url
+        outside.register(token)
+        self._session = requests.Session()
+        self._session.trust_env = False  # as a run does: no proxy, and no other credentials than ours
+        self._session.headers.update(wire.headers(_KEY))
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        return self._send("GET", path, None)
+
+    def post(self, path: str, data: Mapping[str, Any]) -> bytes:
+        status, body = self._send("POST", path, data)
+        if status != 200:
+            raise classify(status, body, where=self.url + path)
+        return body
+
+    def _send(self, method: str, path: str, data: Mapping[str, Any] | None) -> tuple[int, bytes]:
+        import requests
+
+        try:
+            answer = self._session.request(
+                method, self.url + path, json=data, timeout=_TIMEOUT_S, allow_redirects=False
+            )
+        except (requests.RequestException, ValueError) as error:
+            raise Fault("connection", f"{self.url}: does not answer ({type(error).__name__})") from error
+        return answer.status_code, outside.received(answer.content)
+
+    def health(self) -> Finding:
+        status, _ = self.get("/health")
+        if status == 200:
+            return Finding("ok", self.url, "healthy")
+        return Finding(
+            "fail" if status >= 500 else "warn", self.url, f"/health answered {status}", "see its log"
+        )
+
+    def info(self) -> Capabilities:
+        status, body = self.get("/info")
+        told = record(_parsed(body)) if status == 200 else {}
+        known = short(told.get("version")) and short(told.get("model_id"))
+        return from_info(told) if known else Capabilities()
+
+    def generate(self, prompt: str) -> tuple[str, Finding]:
+        sent = wire.parameters(Ask(8), seed=None)
+        started = time.monotonic()
+        body = self.post("/generate", {"inputs": prompt, "parameters": sent})
+        answer = wire.read_generate(body, {}, where=self.url)
+        took = time.monotonic() - started
+        if not answer.detailed:
+            return answer.text, Finding(
+                "warn", self.url, "answers without details", "token counts will be missing"
+            )
+        text = f"8 greedy tokens in {took:.2f} s: {answer.text[:40]!r}"
+        return answer.text, Finding("ok", self.url, text)
+
+    def beginning(self, prompt: str) -> Iterator[Finding]:
+        """The server adds BOS; a second one would come from the template."""
+        status, body = self._send(
+            "POST", "/tokenize", {"inputs": prompt, "parameters": {"max_new_tokens": 1}}
+        )
+        ids = [record(row).get("id") for row in rows(_parsed(body))] if status == 200 else []
+        if len(ids) > 1 and ids[0] == ids[1]:
+            yield Finding(
+                "fail", self.url, "the prompt begins with two BOS tokens", "take <s> out of the template"
+            )
+
+    def choices(self, prompt: str) -> Finding:
+        letters = ("A", "B", "C", "D")
+        sent = wire.parameters(Ask(1), seed=None) | {"grammar": grammar(letters), "top_n_tokens": 5}
+        try:
+            body = self.post("/generate", {"inputs": prompt, "parameters": sent})
+        except HarnessError as error:
+            return Finding("warn", self.url, f"no grammars: {error}", "MMLU uses method P or T instead")
+        answer = wire.read_generate(body, {}, where=self.url)
+        scores = read_alternatives(answer.top_tokens, letters)
+        if scores is None or answer.text.strip() not in ("", *letters):
+            return Finding("warn", self.url, "ignores grammars", "MMLU uses method P or T instead")
+        return Finding("ok", self.url, "ranks choices by grammar (method G)")
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return decode(body)
+    except ValueError:
+        return None

@@ -1,0 +1,128 @@
+"""What every protocol shares: prompts, seeds, cutting, and the reply with its notes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.catalog.models import Entry
+from harness.models import outside
+from harness.models.api import Call, Options
+from harness.models.clients import wire
+from harness.models.clients.choices import Ranker
+from harness.models.clients.exchange import Check, Prompt, Result
+from harness.models.clients.transport import Transport
+from harness.models.pool.pool import Pool
+from harness.templates import Template, sanitize
+from harness.types import Message, Reply
+
+log = logging.getLogger(__name__)
+
+
+class BaseModel:
+    """A model behind a pool of endpoints; subclasses speak one protocol."""
+
+    methods: tuple[str, ...] = ()
+    """Ways to rank choices, best first (specs/general.md §1.4)."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        entry: Entry,
+        pool: Pool,
+        transport: Transport,
+        *,
+        templates: Mapping[str, Template],
+        info: Mapping[str, Any],
+        options: Options,
+    ) -> None:
+        self.name = entry.name
+        self.pool = pool
+        self.entry = entry
+        self.transport = transport
+        self.options = options
+        self._templates = templates
+        self._info = info
+        self._ranker = Ranker(self, forced=options.choice_method)
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What the manifest records."""
+        return self._info
+
+    def render(self, messages: Sequence[Message], suite: str = "", task: str = "") -> str:
+        """Render the prompt as it will be sent."""
+        if self.options.sanitize or self.entry.sanitize:
+            messages = [
+                replace(m, content=sanitize(m.content)) if m.role == "user" and m.pin != "shot" else m
+                for m in messages
+            ]
+        template = self._templates.get(task) or self._templates.get(suite) or self._templates[""]
+        return template.render(messages)
+
+    async def count(self, text: str) -> int | None:
+        """Count tokens at an endpoint; None when it cannot tokenize."""
+        del text
+        return None
+
+    async def complete(self, call: Call) -> Reply:
+        """Answer a call, retrying until its deadline."""
+        started = time.monotonic()
+        prompt = self.prompt(call)
+        if call.ask.choices:
+            reply = await self._ranker.choose(call, prompt)
+            notes = (*self._notes(call), *reply.notes)
+            return replace(reply, latency_s=time.monotonic() - started, notes=notes)
+        result = await self.generate(call, prompt, {})
+        text, stopped = wire.cut(result.answer.text, (*call.ask.stop, *self.entry.stop))
+        finish = "stop_sequence" if stopped else result.answer.finish_reason
+        waited_s = time.monotonic() - started
+        return self.reply(result, text, finish_reason=finish, latency_s=waited_s, notes=self._notes(call))
+
+    def prompt(self, call: Call) -> Prompt:
+        """Assemble what is to be answered."""
+        text = call.raw
+        if text is None:
+            text = call.prompt or self.render(call.messages, call.suite, call.key.task)
+        return Prompt(outside.paired(text + call.ask.prefix), call.messages)
+
+    def reply(self, result: Result, text: str, **more: Any) -> Reply:
+        """Build a reply with the facts of the request."""
+        answer = result.answer
+        facts: dict[str, Any] = {
+            "finish_reason": answer.finish_reason,
+            "prompt_tokens": answer.prompt_tokens,
+            "output_tokens": answer.output_tokens,
+            "seed": result.seed if answer.seed is None else answer.seed,
+            "endpoint": result.endpoint.url,
+            "attempts": result.tries,
+            "queue_s": answer.queue_s or 0.0,
+        }
+        return Reply(text, **(facts | more))
+
+    async def generate(
+        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
+    ) -> Result:
+        """Send one prompt with the call's parameters, and `extra` ones over them.
+
+        `check` refuses answers that another endpoint may give better.
+        """
+        raise NotImplementedError
+
+    def episode(self, call: Call) -> str:
+        """Name the episode, by which requests keep to one endpoint."""
+        return f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
+
+    def _notes(self, call: Call) -> tuple[str, ...]:
+        del call
+        return self.notes
+
+    async def close(self) -> None:
+        """Close every connection."""
+        log.debug("%s: %s", self.name, self.pool.stats())
+        await self.pool.close()
+        await self.transport.close()

@@ -1,0 +1,174 @@
+"""Connects an entry of the catalogue to its endpoints and hands back the model."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from harness.catalog.models import Entry
+from harness.errors import MissingPart, UsageError
+from harness.models.api import ORACLE_S, Call, Model, Options
+from harness.models.clients.openai import ChatModel, CompletionsModel
+from harness.models.clients.probe import alive, describe, survey
+from harness.models.clients.tgi import TgiModel
+from harness.models.clients.transport import Transport
+from harness.models.pool.clock import Clock
+from harness.models.pool.endpoint import Endpoint
+from harness.models.pool.limits import PER_ENDPOINT
+from harness.models.pool.pool import Pool
+from harness.templates import Template, names, template
+from harness.types import Profile, Reply
+
+log = logging.getLogger(__name__)
+_FILES = 48
+"""Open files that everything but connections takes."""
+
+
+async def connect(
+    entry: Entry,
+    endpoints: Sequence[str],
+    *,
+    concurrency: int | None,
+    profile: Profile,
+    options: Options | None,
+    token: str,
+) -> Model:
+    """Open the session, ask the endpoints who they are, and build the model."""
+    options = _patient(entry, options or Options())
+    if not endpoints:
+        raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
+    urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
+    concurrency = open_files(concurrency, len(urls))
+    chosen = templates(entry, profile, options)
+    for used in chosen.values():
+        used.compile()
+    transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
+    try:
+        found = await survey(transport, entry, urls, concurrency=concurrency)
+        pool = Pool(
+            found,
+            alive=lambda endpoint: alive(transport, endpoint, found),
+            concurrency=concurrency,
+            clock=Clock(options.time_scale),
+            seed=options.seed,
+        )
+    except BaseException:
+        await transport.close()
+        raise
+    info: dict[str, Any] = {
+        "kind": entry.kind,
+        "client": "aiohttp",
+        "endpoints": [describe(endpoint) for endpoint in found],
+        "templates": {suite or "default": {"id": t.id, "sha256": t.sha256} for suite, t in chosen.items()},
+        "hf": entry.hf,
+        "stop": list(entry.stop),
+        "sanitize": options.sanitize or entry.sanitize,
+        "stream": options.stream or entry.stream,
+        "provenance": entry.provenance,
+        "warnings": mismatches(entry, found),
+    }
+    model = _KINDS[entry.kind]
+    return model(entry, pool, transport, templates=chosen, info=info, options=options)
+
+
+def _patient(entry: Entry, options: Options) -> Options:
+    """An oracle's server says nothing until the reply is found."""
+    waits = entry.kind == "oracle" and options.read_s is None
+    return replace(options, read_s=ORACLE_S) if waits else options
+
+
+class OracleModel(TgiModel):
+    """A task's own oracle, which may take longer to answer than an endpoint is given."""
+
+    async def complete(self, call: Call) -> Reply:
+        """Answer a call as any model does, but wait for the oracle in any case."""
+        return await super().complete(replace(call, deadline_s=max(call.deadline_s, ORACLE_S)))
+
+
+def open_files(concurrency: int | None, endpoints: int) -> int | None:
+    """Bound the requests in flight by the open files allowed here, after asking for more of them.
+
+    Raises:
+        MissingPart: not even a few are allowed.
+    """
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES + 2 * (concurrency or PER_ENDPOINT * endpoints)  # a loopback server holds the other end
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return concurrency
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+    if max(soft, allowed) >= wanted:
+        return concurrency
+    most = (max(soft, allowed) - _FILES) // 2
+    if most < 1:
+        raise MissingPart(f"only {max(soft, allowed)} open files are allowed here: ulimit -n 4096")
+    log.warning("only %d open files are allowed: %d requests at a time (ulimit -n %d)", soft, most, wanted)
+    return most
+
+
+_KINDS: Mapping[str, type[TgiModel] | type[CompletionsModel]] = {
+    "tgi": TgiModel,
+    "hf": TgiModel,
+    "oracle": OracleModel,
+    "replay": TgiModel,
+    "openai": CompletionsModel,
+    "chat": ChatModel,
+}
+
+
+def base_url(entry: Entry, url: str) -> str:
+    """Normalise an endpoint's address; OpenAI's are often written with their /v1."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"endpoint {url!r} is not a URL; write http://host:port")
+    if parts.username or parts.password:
+        raise UsageError(
+            f"the endpoint at {parts.hostname} has a password in its URL; put the token in a variable"
+        )
+    if parts.query or parts.fragment:
+        raise UsageError(f"the endpoint at {parts.hostname} has more than a path; write http://host:port")
+    url = url.rstrip("/")
+    return url.removesuffix("/v1") if entry.kind in ("openai", "chat") else url
+
+
+def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
+    """Say where an endpoint announces another model than the entry; paths on a server's disk are common."""
+    wanted = {name.lower() for name in (entry.hf, entry.wire_name, *entry.aliases) if name}
+    found = [
+        f"{e.url} serves {e.capabilities.model_id!r}, not {entry.hf or entry.wire_name!r}"
+        for e in endpoints
+        if e.capabilities and e.capabilities.model_id and wanted
+        if not wanted & {served.lower() for served in e.capabilities.model_id.split(",")}
+    ]
+    for line in found:
+        log.warning("%s", line)
+    return found
+
+
+def templates(entry: Entry, profile: Profile, options: Options) -> Mapping[str, Template]:
+    """Choose the template of each suite; `paper` takes the one with upstream's quirk if there is one."""
+
+    def variant(name: str) -> Template:
+        quirky = f"{name}-upstream"
+        return template(quirky if profile == "paper" and quirky in names() else name)
+
+    if entry.kind == "chat":
+        return {}
+    if options.template:
+        return {"": variant(options.template)}
+    return {"": variant(entry.template)} | {suite: variant(name) for suite, name in entry.templates.items()}
+
+
+def api_key(entry: Entry) -> str:
+    """Read the bearer token from the environment variable the entry names; it is stored nowhere."""
+    if not entry.api_key_env:
+        return ""
+    if not (token := os.environ.get(entry.api_key_env)):
+        raise MissingPart(f"{entry.name} needs an API key: export {entry.api_key_env}=...")
+    return token

@@ -1,0 +1,170 @@
+"""Who answers at an endpoint and what it can do, from /info."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.catalog.models import Entry
+from harness.errors import MissingPart, UsageError
+from harness.models import outside
+from harness.models.clients.transport import Transport
+from harness.models.pool.capabilities import Capabilities
+from harness.models.pool.endpoint import Endpoint
+from harness.models.pool.faults import Fault
+from harness.models.pool.limits import Limit, cap_for
+from harness.models.untrusted import count, decode, kept, record, rows, short
+
+log = logging.getLogger(__name__)
+_TRIES, _PAUSE_S = 3, 0.2
+_MODELS = 1000
+"""Of a longer list of models only so many are looked at."""
+
+
+def from_info(info: Mapping[str, Any]) -> Capabilities:
+    """Read TGI's /info, whose keys changed over the versions."""
+    text = short(info.get("version"))
+    version = tuple(int(part) for part in re.findall(r"\d{1,6}", text)[:3])
+    methods = ["F"]
+    if version >= (1, 0, 3):
+        methods.append("T")
+    # From 3.0 prefill needs a server flag that /info does not tell: a probe, P's first call, does.
+    methods.append("P")
+    if version >= (1, 4, 1):
+        methods.append("G")
+    return Capabilities(
+        server="tgi",
+        version=text,
+        model_id=short(info.get("model_id")),
+        model_sha=short(info.get("model_sha")),
+        tokenize=version >= (1, 4, 0),
+        chat=version >= (1, 4, 0),
+        methods=tuple(methods),
+        max_input=count(info.get("max_input_tokens")) or count(info.get("max_input_length")) or 0,
+        max_total=count(info.get("max_total_tokens")) or 0,
+        max_concurrent=count(info.get("max_concurrent_requests")) or 0,
+        max_stops=count(info.get("max_stop_sequences")) or 4,
+        info=kept(info),
+    )
+
+
+async def probe(transport: Transport, url: str, *, openai: bool = False) -> Capabilities:
+    """Ask one endpoint; an absent or odd /info makes it a generic server.
+
+    Raises:
+        Fault: it does not answer at all, or says that it is not ready.
+    """
+    info = await _told(transport, url + "/info")
+    native = from_info(info) if short(info.get("version")) and short(info.get("model_id")) else None
+    if not openai:
+        return native or Capabilities(info=kept(info))
+    listed = await _told(transport, url + "/v1/models")
+    ids = (short(record(row).get("id")) for row in rows(listed.get("data"))[:_MODELS])
+    served = ",".join(sorted(filter(None, ids)))
+    able = Capabilities("openai", model_id=served, chat=True, tokenize=False, info=kept(listed))
+    if native is None:
+        return able
+    return dataclasses.replace(
+        able, version=native.version, max_concurrent=native.max_concurrent, info=native.info
+    )
+
+
+async def _told(transport: Transport, url: str) -> dict[str, Any]:
+    """Get an object; empty when the server has none there.
+
+    Raises:
+        Fault: it does not answer, or says that it is not ready.
+    """
+    status, body = await transport.get(url)
+    if status >= 500 or status == 429:
+        said = outside.line(body[:1000].decode("utf-8", "replace"), 200)
+        raise Fault(str(status), f"{url} answered {status}: {said}")
+    try:
+        return record(decode(body)) if status == 200 else {}
+    except ValueError:
+        return {}
+
+
+async def survey(
+    transport: Transport, entry: Entry, urls: Sequence[str], *, concurrency: int | None
+) -> list[Endpoint]:
+    """Ask all endpoints; those that do not answer start outside the pool.
+
+    Raises:
+        MissingPart: none answers.
+        UsageError: they serve different models.
+    """
+    found = await asyncio.gather(*(_patient(transport, url.rstrip("/"), entry) for url in urls))
+    endpoints: list[Endpoint] = []
+    for url, known in zip(urls, found, strict=True):
+        able = known if isinstance(known, Capabilities) else None
+        endpoint = Endpoint(url, Limit(*cap_for(able.max_concurrent if able else 0, concurrency)), able)
+        endpoint.healthy = able is not None
+        endpoints.append(endpoint)
+    answered = [e for e in endpoints if e.capabilities is not None]
+    if not answered:
+        first = next(str(fault) for fault in found if isinstance(fault, Fault))
+        raise MissingPart(
+            f"{entry.name}: no endpoint answers ({first}); start one (docker/README.md) "
+            "or give --endpoint http://host:port"
+        )
+    for url, known in zip(urls, found, strict=True):
+        if isinstance(known, Fault):
+            log.warning("%s does not answer and starts outside the pool: %s", url, known)
+    for endpoint in answered[1:]:
+        if difference := differs(answered[0], endpoint):
+            raise UsageError(f"the endpoints serve different models: {difference}; give only those of one")
+    return endpoints
+
+
+async def _patient(transport: Transport, url: str, entry: Entry) -> Capabilities | Fault:
+    fault: Fault | None = None
+    for attempt in range(_TRIES):
+        await asyncio.sleep(_PAUSE_S * attempt)
+        try:
+            return await probe(transport, url, openai=entry.kind in ("openai", "chat"))
+        except Fault as error:
+            fault = error
+    assert fault is not None
+    return fault
+
+
+def differs(one: Endpoint, other: Endpoint) -> str:
+    """Say how two endpoints' models differ; empty when they do not, or when one does not tell."""
+    a, b = one.capabilities, other.capabilities
+    if a is None or b is None:
+        return ""
+    for name in ("model_id", "model_sha"):
+        mine, theirs = getattr(a, name), getattr(b, name)
+        if mine and theirs and mine != theirs:
+            return f"{one.url} has {name} {mine}, {other.url} has {theirs}"
+    return ""
+
+
+async def alive(transport: Transport, endpoint: Endpoint, all_endpoints: Sequence[Endpoint]) -> bool:
+    """Ask an ejected endpoint for its health, and whether it still serves the same model."""
+    try:
+        status, _ = await transport.get(endpoint.url + "/health")
+        if status >= 500:  # a server without /health answers 404, and is there
+            return False
+        known = endpoint.capabilities
+        now = await probe(transport, endpoint.url, openai=known is not None and known.server == "openai")
+    except Fault:
+        return False
+    fresh = Endpoint(endpoint.url, endpoint.limit, now)
+    for other in all_endpoints:
+        if difference := differs(other, fresh):
+            log.error("%s stays outside the pool: %s", endpoint.url, difference)
+            return False
+    endpoint.capabilities = now
+    return True
+
+
+def describe(endpoint: Endpoint) -> dict[str, Any]:
+    """Write an endpoint's capabilities down for the manifest."""
+    able = endpoint.capabilities
+    return {"url": endpoint.url, "limit": endpoint.limit.cap} | (dataclasses.asdict(able) if able else {})

@@ -1,0 +1,75 @@
+"""The native client: TGI's /generate and /generate_stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from harness.errors import RequestRejected
+from harness.models import outside
+from harness.models.api import Call
+from harness.models.clients import wire
+from harness.models.clients.base import BaseModel
+from harness.models.clients.exchange import Check, Prompt, Result
+from harness.models.pool.endpoint import Endpoint
+from harness.models.pool.faults import Fault
+from harness.models.untrusted import tokens
+
+
+class TgiModel(BaseModel):
+    """A model behind TGI endpoints (or anything that speaks their protocol)."""
+
+    methods = ("G", "P", "T")
+
+    async def generate(
+        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
+    ) -> Result:
+        """Send one prompt with the call's parameters, and `extra` ones over them (None removes one)."""
+        sent = wire.parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
+        sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
+        body = msgspec.json.encode({"inputs": prompt.text, "parameters": sent})
+        headers = wire.headers(call.key, call.role, call.part)
+        room = int(sent["max_new_tokens"])
+        stops = (*call.ask.stop, *self.entry.stop)
+
+        async def attempt(endpoint: Endpoint) -> wire.Answer:
+            if (self.options.stream or self.entry.stream) and not extra:
+                url = endpoint.url + "/generate_stream"
+                return await self.transport.stream(url, body, headers, max_new_tokens=room, stops=stops)
+            url = endpoint.url + "/generate"
+            data, said = await self.transport.post(url, body, headers, max_new_tokens=room)
+            answer = wire.read_generate(data, said, where=url)
+            if check is not None:
+                check(answer, url)
+            return answer
+
+        answer, endpoint, tries = await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s)
+        return Result(answer, endpoint, tries, sent.get("seed"))
+
+    async def tokens(self, text: str, *, deadline_s: float = 60.0) -> list[int] | None:
+        """Token ids of a prompt with the special tokens the server adds; None when it cannot say."""
+        sent = {"inputs": outside.paired(text), "parameters": {"max_new_tokens": 1, "do_sample": False}}
+        body = msgspec.json.encode(sent)
+
+        async def attempt(endpoint: Endpoint) -> wire.Answer:
+            url = endpoint.url + "/tokenize"
+            data, said = await self.transport.post(url, body, {})
+            found = tokens(data)
+            if not found or any(token.id is None for token in found):
+                raise Fault("no-tokens", f"{url} answered 200 without token ids")
+            return wire.Answer("", prefill=found, queue_s=wire.queue_s(said))
+
+        try:
+            answer, _, _ = await self.pool.run("tokenize", attempt, deadline_s=deadline_s)
+        except RequestRejected:
+            return None
+        return [token.id for token in answer.prefill if token.id is not None]
+
+    async def count(self, text: str) -> int | None:
+        """Count tokens at an endpoint; None when none can tokenize."""
+        if not all(e.capabilities is None or e.capabilities.tokenize for e in self.pool.endpoints):
+            return None
+        found = await self.tokens(text)
+        return None if found is None else len(found)

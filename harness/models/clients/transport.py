@@ -1,0 +1,193 @@
+"""One pooled aiohttp session; what goes wrong on the way becomes a `Fault`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+
+from harness.errors import HarnessError, UsageError
+from harness.models import outside
+from harness.models.clients.wire import Answer, Stream, read_generate
+from harness.models.pool.faults import Fault, classify
+from harness.models.untrusted import Body
+
+_CONNECT_S = 5.0
+_QUEUE_ALLOWANCE_S = 30.0
+_ERROR_S = 5.0
+"""What a server gets to say why it refused; its status is known by then."""
+
+MOST_BODY, MOST_PAGE, MOST_ERROR = 32 << 20, 2 << 20, 64 << 10
+"""Bytes read of an answer, of what a server says of itself, and of an error; all after decompression."""
+
+_LARGE = 1 << 20
+"""Answers beyond this come one at a time from each server: many at once would fill the memory."""
+
+_JSON = {"Content-Type": "application/json"}
+
+
+class Transport:
+    """Carries every request of a pool over one session.
+
+    Leaving a request early, by cancellation or a stop string, closes its connection; TGI then
+    drops the request.
+    """
+
+    def __init__(self, *, limit: int, token: str = "", read_s: float | None = None) -> None:
+        outside.register(token)
+        connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=75)
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        self._session = aiohttp.ClientSession(
+            connector=connector, headers=sent, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        self._read_s = read_s
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, max_new_tokens: int = 0
+    ) -> tuple[Body, Mapping[str, str]]:
+        """Post JSON; returns the body and headers of a 200."""
+        async with self._send(url, body, headers, max_new_tokens) as response:
+            return await self._whole(response, url), response.headers
+
+    async def get(self, url: str, *, timeout_s: float = _CONNECT_S) -> tuple[int, bytes]:
+        """Get a page; returns status and body whatever the status is.
+
+        Raises:
+            Fault: no answer within the time, or one longer than any page of a server's.
+        """
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        with _faults(url, timeout_s):
+            async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
+                page = bytearray()
+                async for chunk in response.content.iter_any():
+                    page += chunk
+                    if len(page) > MOST_PAGE:
+                        response.close()
+                        raise _too_large(url, MOST_PAGE)
+                return response.status, outside.received(bytes(page))
+
+    async def stream(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        max_new_tokens: int,
+        stops: tuple[str, ...] = (),
+    ) -> Answer:
+        """Post JSON and follow the event stream; leaves early once a stop string is in the text."""
+        async with self._send(url, body, headers, max_new_tokens) as response:
+            if response.content_type != "text/event-stream":  # a proxy's page, or a server that cannot stream
+                return read_generate(await self._whole(response, url), response.headers, where=url)
+            following = Stream(response.headers, room=max_new_tokens, stops=stops, where=url)
+            size = 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > MOST_BODY:
+                    raise _too_large(url, MOST_BODY)
+                if (answer := following.feed(chunk)) is not None:
+                    response.close()
+                    return answer
+            try:
+                if (answer := following.feed(b"\n")) is not None:  # the last line may lack its end
+                    return answer
+            except Fault as fault:
+                if fault.kind != "not-json":
+                    raise
+                raise Fault("cut", f"{url} ended the stream in the middle of an event") from fault
+        raise Fault("cut", f"{url} ended the stream before its last event")
+
+    async def _whole(self, response: aiohttp.ClientResponse, url: str) -> Body:
+        """Read a body within its bound; aiohttp hands it on decompressed, in pieces of bounded size."""
+        first = await response.content.readany()
+        if response.content.at_eof():
+            return outside.received(first)
+        body = bytearray(first)
+        while len(body) <= _LARGE:
+            if not (chunk := await response.content.readany()):
+                return outside.received(bytes(body))
+            body += chunk
+        async with self._turns[url]:
+            while chunk := await response.content.readany():
+                body += chunk
+                if len(body) > MOST_BODY:
+                    raise _too_large(url, MOST_BODY)
+        return outside.received(body)
+
+    @asynccontextmanager
+    async def _send(
+        self, url: str, body: bytes, headers: Mapping[str, str], max_new_tokens: int
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        read_s = self._read_s or max(60.0, max_new_tokens * 0.25 + _QUEUE_ALLOWANCE_S)
+        whole_s = 2 * read_s + _QUEUE_ALLOWANCE_S
+        timeout = aiohttp.ClientTimeout(total=whole_s, sock_connect=_CONNECT_S, sock_read=read_s)
+        with _faults(url, read_s):
+            async with self._session.post(
+                url, data=body, headers={**_JSON, **headers}, timeout=timeout, allow_redirects=False
+            ) as response:
+                try:
+                    if response.status != 200:
+                        raise classify(response.status, await _said(response), where=url)
+                    yield response
+                except BaseException:
+                    response.close()  # nothing that follows on this connection is to be trusted
+                    raise
+
+
+async def _said(response: aiohttp.ClientResponse) -> bytes:
+    """Read why a server refused, as far as it says so soon and shortly."""
+    body = bytearray()
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_ERROR_S):
+            while len(body) < MOST_ERROR and (chunk := await response.content.readany()):
+                body += chunk
+    if not response.content.at_eof():
+        response.close()
+    return outside.received(bytes(body))[:MOST_ERROR]
+
+
+def _too_large(url: str, most: int) -> Fault:
+    return Fault("too-large", f"{url} sent more than {most >> 20} MB")
+
+
+class _faults:
+    """Turns aiohttp's exceptions into `Fault`; a context manager cheaper than a generator's."""
+
+    def __init__(self, url: str, waited_s: float) -> None:
+        self._url = url
+        self._waited_s = waited_s
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, Exception) or isinstance(error, Fault | HarnessError):
+            return
+        if isinstance(error, aiohttp.InvalidURL):
+            raise UsageError(f"{self._url} is not a URL; give --endpoint http://host:port") from None
+        raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> Fault:
+        """Name what went wrong; whatever aiohttp raises over an answer is a fault of who sent it."""
+        if isinstance(error, aiohttp.SocketTimeoutError):
+            return Fault("timeout", f"{self._url} sent nothing for {self._waited_s:g} s")
+        if isinstance(error, TimeoutError):
+            return Fault("timeout", f"{self._url} came to no end in time")
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            text = "too many open files here: raise it (ulimit -n 4096) or lower --concurrency"
+            return Fault("files", text, ejects=False)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return Fault("connection", f"{self._url}: cannot connect to {error.host}:{error.port}")
+        if isinstance(error, aiohttp.ClientError | OSError):
+            return Fault("connection", f"{self._url}: {type(error).__name__}: {error}")
+        return Fault("protocol", f"{self._url}: {type(error).__name__}: {error}")

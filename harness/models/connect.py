@@ -1,0 +1,61 @@
+"""Opens the model that a selector names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from harness.catalog import models as catalog
+from harness.models.api import LiveEpisodes, Model, Options
+from harness.types import Profile
+
+
+@asynccontextmanager
+async def open_model(
+    selector: str,
+    *,
+    endpoints: Sequence[str] = (),
+    live: LiveEpisodes | None = None,
+    concurrency: int | None = None,
+    profile: Profile = "paper",
+    options: Options | None = None,
+    token: str = "",
+) -> AsyncGenerator[Model, None]:
+    """Open the model a selector names, and close it on leaving.
+
+    Args:
+        selector: what stands after `--model`: `agentlm-70b`, `NAME@openai`, `NAME@chat`, `oracle`,
+            `replay:FILE`, `hf:PATH_OR_ID` (harness/catalog/models.py).
+        endpoints: base URLs; none takes those of models.toml.
+        live: needed by `oracle`.
+        concurrency: most requests in flight over all endpoints.
+        profile: `paper` renders with FastChat's empty-message quirk.
+        options: rarely needed settings.
+        token: bearer token; empty takes the environment variable the entry names.
+
+    Raises:
+        UsageError: unknown name, or endpoints that serve different models.
+        MissingPart: no endpoint answers, a file or a package is missing.
+    """
+    entry = catalog.find(selector)
+    async with AsyncExitStack() as stack:
+        if entry.kind in ("oracle", "replay"):
+            from harness.models.local.loopback import serve
+
+            endpoints = [await stack.enter_async_context(serve(entry, live or LiveEpisodes()))]
+        elif entry.kind == "hf":
+            from harness.models.local.local_hf import serve_local
+
+            entry, url = await stack.enter_async_context(serve_local(entry))
+            endpoints = [url]
+        elif not endpoints:
+            endpoints = entry.endpoints
+        from harness.models.clients.build import connect
+
+        model = await connect(
+            entry, endpoints, concurrency=concurrency, profile=profile, options=options, token=token
+        )
+        try:
+            yield model
+        finally:
+            await model.close()

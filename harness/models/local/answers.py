@@ -1,0 +1,158 @@
+"""Who answers on the loopback server: the oracle of a live episode, or a file of recorded replies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from harness.errors import DataError, MissingPart
+from harness.models.api import LiveEpisodes
+from harness.models.untrusted import record
+from harness.types import CallKey, Observation
+
+if TYPE_CHECKING:
+    from harness.episode import Oracle
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: whose it is, the role and its key when an auxiliary role asks, and the prompt.
+
+    For embeddings the prompt is the JSON list of texts, and the answer that of their vectors.
+    """
+
+    key: CallKey
+    role: str
+    part: str
+    prompt: str
+
+
+Answer = Callable[[Asked], Awaitable[str]]
+
+
+class NoReply(Exception):
+    """Nothing is recorded for a call; answered as 404, which no retry mends."""
+
+
+def oracle(live: LiveEpisodes) -> Answer:
+    """Answer from the oracle of the live episode; a repeated call gets the same answer.
+
+    For an auxiliary role the oracle's `role_reply(role, prompt)` answers.
+    """
+
+    async def answer(asked: Asked) -> str:
+        key = asked.key
+        found = live.get(key.task, key.sample, key.repeat)
+        if found is None:
+            raise NoReply(f"no live episode {key.task} {key.sample} #{key.repeat} was put for the oracle")
+        observation = found.observation
+        task = found.once(
+            (key.call, asked.role, asked.part), lambda: _played(found.oracle, observation, asked)
+        )
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():  # the answer was given up, not this request
+                raise NoReply(f"the episode {key.task} {key.sample} #{key.repeat} ended") from None
+            raise
+
+    return answer
+
+
+async def _played(player: Oracle, observation: Observation, asked: Asked) -> str:
+    if not asked.role:
+        return await player.reply(observation)
+    try:
+        return await player.role_reply(asked.role, asked.prompt)
+    except NotImplementedError as error:
+        raise NoReply(f"the oracle of {asked.key.task} does not play the role {asked.role}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a line of a replay file holds.
+
+    Attributes:
+        replies: of the model under test, in order.
+        roles: texts by `role/key`; vectors are kept as JSON text.
+        line: where it stands in the file, from 1.
+    """
+
+    replies: list[str]
+    roles: dict[str, str]
+    line: int
+
+
+Recording = Mapping[tuple[str, str, int | None], Recorded]
+"""Lines by task, sample and repeat; those without a repeat stand under None."""
+
+
+def replay(recorded: Recording) -> Answer:
+    """Answer reply number `call`; past the end the last one repeats.
+
+    A line with the call's repeat is taken before one that names none.
+    """
+
+    async def answer(asked: Asked) -> str:
+        key = asked.key
+        where = f"task {key.task} sample {key.sample}"
+        found = recorded.get((key.task, key.sample, key.repeat)) or recorded.get((key.task, key.sample, None))
+        if found is None or not (found.replies or asked.role):
+            raise NoReply(f"the replay file has no replies for {where} repeat {key.repeat}")
+        if asked.role:
+            named = f"{asked.role}/{asked.part}"
+            if named not in found.roles:
+                raise NoReply(f"the replay file has no {named} for {where} repeat {key.repeat}")
+            return found.roles[named]
+        return found.replies[min(key.call, len(found.replies) - 1)]
+
+    return answer
+
+
+def read_replay(path: Path) -> Recording:
+    """Read lines of `{"task", "sample", "replies": [...]}`.
+
+    Optional are `"repeat": N`, for which alone the line then stands, and
+    `"roles": {"ROLE/KEY": text or list of vectors}`.
+
+    Raises:
+        MissingPart: no such file.
+        DataError: a line of another form, or two for the same repeat of a sample.
+    """
+    if not path.is_file():
+        raise MissingPart(f"replay file {path} is not there; it is JSONL with task, sample and replies")
+    found: dict[tuple[str, str, int | None], Recorded] = {}
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                name, said = _line(line, number)
+            except (ValueError, KeyError, RecursionError, msgspec.ValidationError) as error:
+                raise DataError(f"{path}:{number}: not a replay line ({error})") from error
+            if (first := found.get(name)) is not None:
+                task, sample, repeat = name
+                which = "" if repeat is None else f" repeat {repeat}"
+                raise DataError(
+                    f"{path}: lines {first.line} and {number} both record {task} {sample}{which}; "
+                    'keep one, or tell them apart with "repeat"'
+                )
+            found[name] = said
+    return found
+
+
+def _line(line: bytes, number: int) -> tuple[tuple[str, str, int | None], Recorded]:
+    row = record(json.loads(line))  # which takes the lone surrogates a hostile reply may hold
+    roles = msgspec.convert(row.get("roles", {}), dict[str, str | list[Any]])
+    texts = {name: said if isinstance(said, str) else json.dumps(said) for name, said in roles.items()}
+    repeat = msgspec.convert(row.get("repeat"), int | None)
+    if repeat is not None and repeat < 0:
+        raise ValueError(f"repeat {repeat}: repeats count from 0")
+    said = Recorded(msgspec.convert(row["replies"], list[str]), texts, number)
+    return (str(row["task"]), str(row["sample"]), repeat), said

@@ -1,0 +1,34 @@
+"""What is known of a server: who it is and what it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an endpoint can do.
+
+    Attributes:
+        version: of TGI; empty for other servers.
+        server: `tgi`, `openai` or `generic` (no /info: nothing is known, nothing is assumed missing).
+        methods: ways to rank choices that its version has.
+        max_input: most prompt tokens, 0 unknown; `max_total` with the generated ones.
+        model_id, model_sha: what it serves; all endpoints of a model must agree.
+        info: /info as received.
+    """
+
+    server: str = "generic"
+    version: str = ""
+    model_id: str = ""
+    model_sha: str = ""
+    tokenize: bool = True
+    chat: bool = False
+    methods: tuple[str, ...] = ("G", "P", "T", "O", "F")
+    max_input: int = 0
+    max_total: int = 0
+    max_concurrent: int = 0
+    max_stops: int = 4
+    info: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -1,0 +1,52 @@
+"""Says in a run's store that its process is alive and how far it is, for whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from harness.errors import StoreError
+from harness.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 10.0
+"""Seconds between two beats; a watcher may take a run without one for several times that as dead."""
+
+
+@asynccontextmanager
+async def heartbeat(
+    store: Store, facts: Callable[[], Mapping[str, Any]], every_s: float = EVERY_S
+) -> AsyncGenerator[None]:
+    """Beat at the start, every `every_s` seconds and, with `state` ended, at the end of the block.
+
+    Args:
+        store: the run's, open for writing.
+        facts: what is so at the moment, as plain JSON; asked before each beat.
+        every_s: seconds between two beats.
+    """
+    beating = asyncio.create_task(_beat(store, facts, every_s))
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+        _say(store, {**facts(), "state": "ended"})
+
+
+async def _beat(store: Store, facts: Callable[[], Mapping[str, Any]], every_s: float) -> None:
+    while True:
+        _say(store, {**facts(), "state": "playing"})
+        await asyncio.sleep(every_s)
+
+
+def _say(store: Store, facts: Mapping[str, Any]) -> None:
+    """A beat that cannot be written ends nothing: the next attempt's commit will tell."""
+    try:
+        store.beat(facts)
+    except StoreError as error:
+        log.warning("no heartbeat: %s", error)

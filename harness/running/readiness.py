@@ -1,0 +1,152 @@
+"""Whether a task can run as asked: the one answer that `doctor`, `run` and `judge` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness import data
+from harness.catalog import registry
+from harness.episode import Task
+from harness.errors import DataError, HarnessError, MissingPart, UsageError
+from harness.running import selection
+from harness.types import Profile, Sample, Stage, TaskConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked, and how to mend it when it is missing.
+
+    Attributes:
+        level: `fail` stops a run, `warn` may spoil a number.
+        name: the part, the endpoint or the model.
+        state: what was found.
+        fix: what to do; empty when nothing is wrong.
+    """
+
+    level: Literal["ok", "warn", "fail"]
+    name: str
+    state: str
+    fix: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether a run can go ahead."""
+        return self.level != "fail"
+
+    def __str__(self) -> str:
+        subject = self.state if self.name == "data" else f"{self.name} {self.state}"
+        return f"{subject}: {self.fix}" if self.fix else subject
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """A task under one configuration, and what was found of its parts.
+
+    Attributes:
+        samples: all samples of the split; empty when they cannot be read.
+        digest: hash over the data's hashes, for the manifest.
+    """
+
+    task: Task
+    cfg: TaskConfig
+    samples: Sequence[Sample]
+    digest: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def missing(self) -> list[str]:
+        """One line for each missing part, with its fix."""
+        return [str(finding) for finding in self.findings if finding.level == "fail"]
+
+    def demand(self) -> None:
+        """Refuse when a part is missing.
+
+        Raises:
+            MissingPart: with one line for each.
+        """
+        if self.missing:
+            raise MissingPart("\n".join(self.missing))
+
+
+def check(
+    name: str,
+    *,
+    profile: Profile = "paper",
+    settings: Mapping[str, str] | None = None,
+    mirror: str | None = None,
+    split: str | None = None,
+    roles: frozenset[str] = frozenset(),
+) -> Readiness:
+    """Find a task's data, ask it what it needs, and read its samples.
+
+    Args:
+        name: of the task.
+        settings: options the user set, by name, as typed.
+        profile: whose values the other options have.
+        mirror: a mirror's folder, `fixture`, or None (see `harness.data.resolve`).
+        split: None takes the task's first.
+        roles: names of the bound auxiliary models.
+
+    Raises:
+        UsageError: an unknown name or a wrong value: nothing could be meant by it.
+    """
+    task = registry.load(name)
+    spec = task.spec
+    options = selection.options(name, task.Options, profile, settings)
+    split = split or spec.splits[0]
+    if split not in spec.splits:
+        raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")
+    found = _resolved(name, mirror, split)
+    cfg = TaskConfig(found.path, options, profile, found.source, split, roles)
+    return examine(task, cfg, found)
+
+
+def examine(task: Task, cfg: TaskConfig, found: data.Resolved, stage: Stage = "play") -> Readiness:
+    """Check the parts of a task whose configuration is known already, for playing or for judging it."""
+    findings = [*_data(task.spec.name, found, cfg.split), *_needs(task, cfg, stage)]
+    samples: Sequence[Sample] = ()
+    if not found.findings:
+        try:
+            samples = task.samples(cfg)
+        except HarnessError as error:
+            findings.append(Finding("fail", "data", str(error)))
+        except (OSError, ValueError, KeyError) as error:
+            fix = f"harness data verify {task.spec.name}"
+            findings.append(Finding("fail", "data", f"it cannot be read ({error!r})", fix))
+    return Readiness(task, cfg, samples, found.digest, tuple(findings))
+
+
+def _resolved(name: str, mirror: str | None, split: str) -> data.Resolved:
+    """Find the data; pins that cannot be read are one more thing that is missing."""
+    try:
+        return data.resolve(name, mirror, split)
+    except DataError as error:
+        problem = data.Problem(str(error), "reinstall the package it comes from")
+        return data.Resolved(Path(), "cache", (problem,), "")
+
+
+def _needs(task: Task, cfg: TaskConfig, stage: Stage) -> list[Finding]:
+    findings: list[Finding] = []
+    for need in task.needs(cfg):
+        if need.stage != stage:
+            continue
+        wrong = need.missing()
+        level = "fail" if wrong else "ok"
+        findings.append(Finding(level, need.name, wrong or "there", need.fix if wrong else ""))
+    return findings
+
+
+def _data(name: str, found: data.Resolved, split: str) -> list[Finding]:
+    if found.findings:
+        return [Finding("fail", "data", problem.what, problem.fix) for problem in found.findings]
+    if found.source == "fixture":
+        return [Finding("ok", "data", f"the fixture in {found.path}")]
+    wanted = data.pins(name).of(split)
+    lines = [Finding("ok", "data", f"{len(wanted.required)} required files verified in {found.path}")]
+    for pin in wanted.files:
+        if pin.optional and not wanted.place(found.path, pin).is_file():
+            lines.append(Finding("warn", "data", f"{pin.path} is not there (optional)", pin.fix(name)))
+    return lines

@@ -1,0 +1,43 @@
+"""The auxiliary models of one attempt: every exchange is logged with it, and answered once per key."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from harness.models.api import Model
+from harness.models.roles import RoleCall, RoleSession
+from harness.storage.records import Attempt, CallRecord
+from harness.types import CallKey, Chat
+
+
+class EpisodeRoles:
+    """The roles an episode may ask, for all rebuilds of one attempt.
+
+    Args:
+        attempt: every exchange is appended to its `calls`, numbered by role.
+        models: the bound models by role.
+        seed: of this attempt's roles; each key derives its own.
+        suite: chooses among a model's templates.
+        deadline_s: of each request with its retries.
+    """
+
+    def __init__(
+        self, attempt: Attempt, models: Mapping[str, Model], seed: int, suite: str, deadline_s: float
+    ) -> None:
+        key = CallKey(attempt.task, attempt.sample, attempt.repeat, 0)
+        self._attempt = attempt
+        self._asked: Counter[str] = Counter()
+        self.chats: Mapping[str, Chat] = {
+            role: RoleSession(role, model, key, log=self._log, seed=seed, suite=suite, deadline_s=deadline_s)
+            for role, model in models.items()
+        }
+        """What `World.episode` is given: a chat for each bound role."""
+
+    def _log(self, call: RoleCall) -> None:
+        facts = {"prompt_tokens": call.reply.prompt_tokens, "output_tokens": call.reply.output_tokens}
+        record = CallRecord(
+            self._asked[call.role], call.prompt, call.reply.text, facts, role=call.role, key=call.key
+        )
+        self._asked[call.role] += 1
+        self._attempt.calls.append(record)

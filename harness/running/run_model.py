@@ -1,0 +1,40 @@
+"""Opens the model that a run measures, and bounds the episodes that share it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from harness.errors import MissingPart
+from harness.models.api import LiveEpisodes, Model
+from harness.models.connect import open_model
+from harness.models.pool.limits import PER_ENDPOINT
+from harness.running.plan import RunRequest
+
+PREFETCH = 1.25
+"""Live episodes per request in flight: environments reset while the model is busy with others."""
+
+
+async def check_model(request: RunRequest) -> list[str]:
+    """Lines for what is missing on the model's side; nothing but `/info` is asked."""
+    try:
+        async with open_tested(request, LiveEpisodes()):
+            return []
+    except MissingPart as error:
+        return str(error).splitlines()
+
+
+def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:
+    """Open the model that a run measures."""
+    return open_model(
+        request.model,
+        endpoints=request.endpoints,
+        live=live,
+        concurrency=request.concurrency,
+        profile=request.profile,
+    )
+
+
+def live_bound(request: RunRequest) -> int:
+    """Most episodes of a run that are under way at once."""
+    flights = request.concurrency or PER_ENDPOINT * max(len(request.endpoints), 1)
+    return max(1, int(flights * PREFETCH))

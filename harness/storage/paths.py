@@ -1,0 +1,86 @@
+"""The folder of one run: how `--new` makes one, and how one process at a time uses it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import StoreError, UsageError
+
+IN_A_SECOND = 1000
+"""Folders that `--new` may make within one second."""
+
+
+def new(base: Path) -> Path:
+    """Make a folder that nobody has, named `base` and the time, however many ask at once.
+
+    Raises:
+        UsageError: too many were made within this second.
+        StoreError: it cannot be made.
+    """
+    stamped = f"{base.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    try:
+        base.parent.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", *(f"-{n}" for n in range(2, IN_A_SECOND))):
+            with contextlib.suppress(FileExistsError):
+                directory = base.with_name(f"{stamped}{suffix}")
+                directory.mkdir()
+                return directory
+    except OSError as error:
+        raise StoreError(f"cannot make a run directory under {base.parent}: {error}") from error
+    raise UsageError(f"{base.parent} has too many folders {stamped}-*: repeat the command")
+
+
+@contextmanager
+def hold(directory: Path) -> Generator[None]:
+    """Be the only process that writes to a run directory; a dead process's hold is void.
+
+    Raises:
+        UsageError: another process is at it; the message names it.
+        StoreError: the directory cannot be made or written.
+    """
+    from filelock import FileLock, Timeout
+
+    told = directory / "run.holder"
+    lock = FileLock(directory / "run.lock", timeout=0)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        who = holder(told) or "another process"
+        raise UsageError(
+            f"{directory} is in use by {who}: wait for it to end or stop it, or give another --out or --name"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"cannot open the run's store {directory}: {error}") from error
+    try:
+        with contextlib.suppress(OSError):
+            told.write_text(note(str(directory.resolve())), encoding="utf-8")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            told.unlink()
+        lock.release()
+
+
+def note(directory: str) -> str:
+    """What a holder leaves for those who wait: this process, its host, the time and its run directory."""
+    told = {"pid": os.getpid(), "host": socket.gethostname(), "directory": directory}
+    return json.dumps(told | {"since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"})
+
+
+def holder(path: Path) -> str:
+    """Who left a note, in words; empty when it cannot be read."""
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        where = f", run directory {told['directory']}" if told["directory"] else ""
+        return f"process {told['pid']} on {told['host']} since {told['since']}{where}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

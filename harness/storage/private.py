@@ -1,0 +1,68 @@
+"""Takes the texts out of an attempt whose data must not spread: each is replaced by its hash and length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from harness.storage import plain
+from harness.storage.records import Attempt, CallRecord, Turn
+from harness.types import Ask, Message
+
+
+def without_texts(attempt: Attempt) -> Attempt:
+    """Copy of an attempt that keeps no prompt, reply, message, log, answer or target.
+
+    Value, metrics, facts, labels, note and error stay, and so does `pending`: without what its judge is to
+    read, a judged episode would never get its value.
+    """
+    return replace(
+        attempt,
+        calls=[_call(call) for call in attempt.calls],
+        answer=digest(attempt.answer),
+        target=digest(attempt.target),
+        last=_turn(attempt.last),
+    )
+
+
+def digest(text: str) -> str:
+    """What is kept of a private text: its SHA-256 and how many characters it had; empty stays empty."""
+    if not text:
+        return ""
+    return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()} length:{len(text)}"
+
+
+def _call(call: CallRecord) -> CallRecord:
+    return replace(
+        call,
+        prompt=digest(call.prompt),
+        reply=digest(call.reply),
+        info=_info(call.info),
+        turn=_turn(call.turn),
+    )
+
+
+def _turn(turn: Turn | None) -> Turn | None:
+    if turn is None:
+        return None
+    return replace(
+        turn,
+        messages=tuple(Message(m.role, digest(m.content), m.pin) for m in turn.messages),
+        said=None if turn.said is None else digest(turn.said),
+        raw=None if turn.raw is None else digest(turn.raw),
+        ask=_ask(turn.ask),
+        changed=tuple((index, kept, digest(text)) for index, kept, text in turn.changed),
+        info=_info(turn.info),
+    )
+
+
+def _ask(ask: Ask | None) -> Ask | None:
+    if ask is None:
+        return None
+    return replace(ask, choices=tuple(map(digest, ask.choices)), prefix=digest(ask.prefix))
+
+
+def _info(info: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"private": digest(plain.encode(info).decode("utf-8", "surrogatepass"))} if info else {}

@@ -1,0 +1,209 @@
+"""One SQLite file per run: every attempt is a row, exactly one attempt per item may be final."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.storage import plain
+from harness.storage.codec import Bodies
+from harness.storage.private import without_texts
+from harness.storage.records import Attempt, CallRecord, EpisodeKey, StoredAttempt, Turn
+from harness.storage.run_record import RunRecord
+from harness.types import Pending
+
+__all__ = ["Attempt", "CallRecord", "EpisodeKey", "Store", "StoredAttempt", "Turn"]
+
+ANSWER_CHARACTERS = 2_000
+"""How much is kept of `Score.answer` and `Score.target`."""
+
+_INSERT = (
+    "INSERT INTO episode(task, version, sample, repeat, final, outcome, value, metrics, note, error,"
+    " calls, prompt_tokens, output_tokens, rebuilds, started, seconds, pending, labels, cluster, answer,"
+    " target, last)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+_ATTEMPT = (
+    "EXISTS(SELECT 1 FROM episode WHERE final = {} AND task = plan.task AND version = plan.version"
+    " AND sample = plan.sample AND repeat = plan.repeat)"
+)
+_PROGRESS = (
+    "SELECT task, COUNT(*), SUM(ended), SUM(failed AND NOT ended) FROM"
+    f" (SELECT task, {_ATTEMPT.format(1)} AS ended, {_ATTEMPT.format(0)} AS failed FROM plan) GROUP BY task"
+)
+_TURN = "episode, role, n, key, parent, prefix, body"
+
+
+class Store(RunRecord):
+    """The run's file. All methods are synchronous and short; writers call from one thread.
+
+    A file of version 1 is upgraded when opened for writing; opened read-only it reads as it is.
+
+    Raises:
+        StoreError: the file cannot be opened, read or written (no store, newer version, disk full); nothing
+            committed is lost.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        super().__init__(path, readonly=readonly)
+        self._bodies = Bodies()
+
+    # -- attempts
+
+    def add(self, attempt: Attempt, *, private: bool = False) -> bool:
+        """Commit an attempt with its calls in one transaction.
+
+        A value that is no finite number makes it an `infra_error`; metrics that are none go to its note.
+
+        Args:
+            attempt: what was played; what the store must say about it is added to its note.
+            private: keep hashes and lengths in place of texts (`TaskSpec.private`).
+
+        Returns:
+            Whether it became the item's final attempt; a late second one is kept, but not final.
+        """
+        _refuse_odd_numbers(attempt)
+        final = attempt.outcome != "infra_error"
+        try:
+            self._insert(attempt, final=final, private=private)
+        except sqlite3.IntegrityError:
+            _note(attempt, "late: another attempt was final already", " ")
+            self._insert(attempt, final=False, private=private)
+            return False
+        return final
+
+    def _insert(self, attempt: Attempt, *, final: bool, private: bool) -> None:
+        a = without_texts(attempt) if private else attempt
+        row = self._episode_row(a, final)
+        with self._writing() as db:
+            episode = db.execute(_INSERT, row).lastrowid
+            db.executemany(
+                f"INSERT INTO turn({_TURN}) VALUES(?,?,?,?,?,?,?)", self._bodies.rows(episode, a.calls)
+            )
+
+    def _episode_row(self, a: Attempt, final: bool) -> tuple[Any, ...]:
+        text, integer, real = plain.text, plain.integer, plain.real
+        pending = self._bodies.pack_json(_pending_json(a.pending)) if a.pending is not None else None
+        last = self._bodies.pack_last(a.last, a.calls) if a.last is not None else None
+        return (
+            text(a.task), integer(a.version), text(a.sample), integer(a.repeat), int(final), a.outcome,
+            a.value, plain.column(a.metrics), text(a.note), text(a.error),
+            sum(not call.role for call in a.calls), integer(a.prompt_tokens), integer(a.output_tokens),
+            integer(a.rebuilds), real(a.started), real(a.seconds), pending,
+            plain.column(a.labels) if a.labels else "{}", text(a.cluster),
+            text(a.answer[:ANSWER_CHARACTERS]), text(a.target[:ANSWER_CHARACTERS]), last,
+        )  # fmt: skip
+
+    def attempts(self, *, final_only: bool = False) -> Iterator[StoredAttempt]:
+        """Stored attempts in the order they were committed."""
+        where = " WHERE final = 1" if final_only else ""
+        added = "labels, cluster, answer, target" if self.version > 1 else "'{}', '', '', ''"
+        query = (
+            "SELECT id, task, version, sample, repeat, final, outcome, value, metrics, note, error, pending,"
+            f" calls, prompt_tokens, output_tokens, seconds, {added} FROM episode{where} ORDER BY id"
+        )
+        for r in self._rows(query):
+            pending = _pending(self._bodies.unpack_json(r[11])) if r[11] is not None else None
+            labels: dict[str, str] = {} if r[16] == "{}" else json.loads(r[16])
+            yield StoredAttempt(
+                r[0], EpisodeKey(*r[1:5]), bool(r[5]), r[6], r[7], json.loads(r[8]), r[9], r[10], pending,
+                r[12], r[13], r[14], r[15], labels, r[17], r[18], r[19],
+            )  # fmt: skip
+
+    def progress(self) -> dict[str, tuple[int, int, int]]:
+        """How many items of each task are planned, have their final attempt, and have only failed."""
+        return {row[0]: row[1:] for row in self._rows(_PROGRESS)}
+
+    def final_items(self) -> set[EpisodeKey]:
+        """Items that have their final attempt."""
+        query = "SELECT task, version, sample, repeat FROM episode WHERE final = 1"
+        return {EpisodeKey(*row) for row in self._rows(query)}
+
+    def calls(self, episode: int, role: str = "") -> list[CallRecord]:
+        """Calls of one attempt with their prompts put together again; those of version 1 have no turns."""
+        values = (episode, plain.text(role))
+        if "turn" in self.tables:
+            query = f"SELECT {_TURN} FROM turn WHERE episode = ? AND role = ? ORDER BY n"
+            if found := self._bodies.records(self._rows(query, values)):
+                return found
+        if "call" not in self.tables:
+            return []
+        query = "SELECT * FROM call WHERE episode = ? AND role = ? ORDER BY n"
+        return self._bodies.records_1(self._rows(query, values))
+
+    def last(self, episode: int) -> Turn | None:
+        """What an attempt's environment showed after the last reply; None when that is not known."""
+        if self.version < 2:
+            return None
+        found = self._first("SELECT last FROM episode WHERE id = ?", (episode,))
+        if not found or found[0] is None:
+            return None
+        calls = self.calls(episode)
+        return self._bodies.unpack_last(found[0], calls[-1] if calls else None)
+
+    def value_pending(self, episode: int, value: float, metrics: Mapping[str, float], note: str) -> None:
+        """Give a judged episode its value; its verdicts stay as rows."""
+        kept, lost = plain.numbers(metrics)
+        note = "; ".join(part for part in (note, lost) if part)
+        with self._writing() as db:
+            db.execute(
+                "UPDATE episode SET value = ?, metrics = ?, note = ? WHERE id = ?",
+                (value, plain.column(kept), plain.text(note), episode),
+            )
+
+    # -- verdicts
+
+    def put_verdict(self, episode: int, key: str, k: int, judge: str, prompt: str, text: str) -> None:
+        """Commit one verdict; `prompt` is the hash it is cached under."""
+        names = plain.text(key), k, plain.text(judge), plain.text(prompt)
+        with self._writing() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO verdict VALUES(?,?,?,?,?,?)",
+                (episode, *names, self._bodies.pack(text)),
+            )
+
+    def verdicts(self, episode: int, judge: str) -> dict[tuple[str, int], str]:
+        """A judge's verdicts on one episode by (key, k)."""
+        query = "SELECT key, k, text FROM verdict WHERE episode = ? AND judge = ? ORDER BY key, k"
+        rows = self._rows(query, (episode, plain.text(judge)))
+        return {(key, k): self._bodies.unpack(blob) for key, k, blob in rows}
+
+    def cached_verdict(self, judge: str, prompt: str, k: int) -> str | None:
+        """The text the same judge gave to the same prompt as its k-th answer, if any."""
+        query = "SELECT text FROM verdict WHERE judge = ? AND prompt = ? AND k = ? LIMIT 1"
+        found = self._first(query, (plain.text(judge), plain.text(prompt), k))
+        return self._bodies.unpack(found[0]) if found else None
+
+
+def _refuse_odd_numbers(attempt: Attempt) -> None:
+    """Keep what is no number out of every mean: SQLite would take NaN for "waits for a judge"."""
+    if attempt.value is not None and not plain.is_number(attempt.value):
+        attempt.error = f"{attempt.error}\nthe episode's value is no number: {attempt.value!r:.100}".strip()
+        attempt.outcome, attempt.value = "infra_error", None
+    attempt.metrics, lost = plain.numbers(attempt.metrics)
+    _note(attempt, lost, "; ")
+
+
+def _note(attempt: Attempt, words: str, between: str) -> None:
+    attempt.note = between.join(part for part in (attempt.note, words) if part)
+
+
+def _pending_json(pending: Pending) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    data = asdict(pending)
+    for item in data["items"]:
+        item["key"] = plain.text(item["key"])  # verdicts are found by it
+    if data["partial"] is not None:
+        data["partial"]["metrics"], lost = plain.numbers(data["partial"]["metrics"])
+        data["partial"]["note"] = "; ".join(part for part in (data["partial"]["note"], lost) if part)
+    return data
+
+
+def _pending(data: dict[str, Any]) -> Pending:
+    from msgspec import convert
+
+    return convert(data, Pending)

@@ -1,0 +1,212 @@
+"""The SQLite file of a run: opening, committing in groups, and one clear line for everything that fails."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from harness.errors import StoreError
+from harness.storage import schema
+
+FIXES = {
+    "SQLITE_NOTADB": "it is no run's store; move it away, or restore it from a copy",
+    "SQLITE_CORRUPT": "it is damaged or cut off; restore it from a copy, or move it away and run again",
+    "SQLITE_BUSY": "another process holds it; wait for that one to end",
+    "SQLITE_LOCKED": "another process holds it; wait for that one to end",
+    "SQLITE_READONLY": "make the file and its folder writable",
+    "SQLITE_CANTOPEN": "make the file and its folder readable and writable for this user",
+    "SQLITE_PERM": "make the file and its folder readable and writable for this user",
+    "SQLITE_FULL": "make room on the disk",
+    "SQLITE_IOERR": "check the disk, and that it has room",
+}
+"""What to do about an error, by the start of SQLite's name for it."""
+
+WAIT_S = 30
+FOLD_WAIT_MS = 2_000
+"""Closing waits no longer than this for readers; the WAL is then folded in by whoever closes last."""
+
+
+_STEP = 4096
+"""Pages copied at a time: 16 MB, after which the copying process may be interrupted."""
+
+
+class StoreFile:
+    """One connection to a run's file. All methods are synchronous and short; writers call from one thread.
+
+    Attributes:
+        version: of the file as it is now; a file of version 1 keeps it when opened read-only.
+
+    Raises:
+        StoreError: the file cannot be opened, read or written; nothing committed is lost.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        self.path = path
+        self._readonly = readonly
+        self._schedule: Callable[[Callable[[], None]], object] | None = None
+        self._due = False
+        self._failed: sqlite3.Error | None = None
+        try:
+            self._db = _open_to_read(path) if readonly else _open_to_write(path)
+            self.version = schema.version_of(self._db)
+            self.tables = schema.table_names(self._db)
+        except (sqlite3.Error, OSError, StoreError) as error:
+            raise StoreError(f"cannot open the run's store {path}: {_told(error)}") from error
+
+    def close(self) -> None:
+        """Commit what is due, fold the WAL in and close: the one file is then the whole run."""
+        self._commit()
+        if not self._readonly:
+            with suppress(sqlite3.Error):  # what is not folded in stays in the WAL, and is read from there
+                self._db.execute(f"PRAGMA busy_timeout = {FOLD_WAIT_MS}")
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._db.close()
+
+    def commit_later(self, schedule: Callable[[Callable[[], None]], object]) -> None:
+        """Commit together what is written in one turn of an event loop, at its end.
+
+        `schedule` is the loop's `call_soon`. Episodes that end in the same instant then share a commit, which
+        costs more than everything else about storing them; each is still stored whole or not at all.
+        """
+        self._schedule = schedule
+
+    def flush(self) -> None:
+        """Commit what is due.
+
+        Raises:
+            StoreError: this or an earlier commit failed; what it held is played again by the next command.
+        """
+        self._commit()
+        if self._failed is not None:
+            raise self._error(self._failed) from self._failed
+
+    def _commit(self) -> None:
+        self._due = False
+        try:
+            self._db.commit()
+        except sqlite3.Error as error:
+            self._failed = error
+            self._db.rollback()
+
+    def _error(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(
+            f"cannot write the run's store {self.path}: {error}; make room or make it writable, "
+            "then repeat the same command"
+        )
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the run as it is at this moment to a new file, while another process may write on.
+
+        Raises:
+            StoreError: this file cannot be read, or that one not written; what is there is then no copy.
+        """
+        busy_until = time.monotonic() + WAIT_S
+
+        def wait(status: int, remaining: int, total: int) -> None:
+            del remaining, total
+            if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > busy_until:
+                raise StoreError(f"cannot read the run's store {self.path}: {FIXES['SQLITE_BUSY']}")
+
+        try:
+            self._db.execute("BEGIN")  # one moment for all steps: a write in between would begin them anew
+            schema.table_names(self._db)
+            with closing(sqlite3.connect(path)) as copy:
+                self._db.backup(copy, pages=_STEP, progress=wait)
+                copy.execute("PRAGMA journal_mode=DELETE")  # one file, also while it is read
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot copy the run's store {self.path}: {_told(error)}") from error
+        finally:
+            self._db.rollback()
+
+    @contextmanager
+    def _writing(self) -> Generator[sqlite3.Connection]:
+        if self._failed is not None:
+            raise self._error(self._failed) from self._failed
+        try:
+            yield self._db
+        except sqlite3.IntegrityError:
+            raise  # only this statement is undone
+        except sqlite3.Error as error:
+            self._failed = error
+            self._db.rollback()
+            raise self._error(error) from error
+        if self._schedule is None:
+            self.flush()
+        elif not self._due:
+            self._due = True
+            self._schedule(self._commit)
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """Rows of a query, with SQLite's errors told as one line."""
+        try:
+            yield from self._db.execute(query, values)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the run's store {self.path}: {_told(error)}") from error
+
+    def _first(self, query: str, values: Sequence[Any] = ()) -> Any:
+        """First row of a query, or None."""
+        return next(self._rows(query, values), None)
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise StoreError(_no_file(path))
+    if path.stat().st_size == 0:
+        raise StoreError("it is empty: no run was stored in it; repeat the run's command")
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        db = _connected(address)
+    except sqlite3.OperationalError:
+        if _has_wal(path):
+            raise
+        db = _connected(f"{address}&immutable=1")  # a finished run in a folder that cannot be written
+    if not schema.version_of(db):
+        raise StoreError("it holds no tables: no run was stored in it; repeat the run's command")
+    return db
+
+
+def _connected(address: str) -> sqlite3.Connection:
+    db = sqlite3.connect(address, uri=True, timeout=WAIT_S)
+    schema.table_names(db)  # SQLite opens the file at the first read
+    return db
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    if path.exists() and not path.is_file():
+        raise StoreError(_no_file(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, timeout=WAIT_S)
+    version = schema.version_of(db)  # before anything is changed: the file may be another program's
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint=8000")  # 32 MB: folding in costs more than commits
+    if version < schema.VERSION:
+        schema.bring_up(db)
+    return db
+
+
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return "it is a folder; move it away, or give the folder that holds the run's file"
+    if path.exists():
+        return "it is no regular file; move it away"
+    return "there is no such file; give the folder of a run"
+
+
+def _told(error: Exception) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    fix = next((fix for start, fix in FIXES.items() if name.startswith(start)), "")
+    if isinstance(error, PermissionError):
+        fix = FIXES["SQLITE_PERM"]
+    elif isinstance(error, OSError):
+        fix = "give a place where a folder can be made"
+    return f"{error}; {fix}" if fix else str(error)

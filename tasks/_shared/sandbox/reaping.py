@@ -1,0 +1,23 @@
+"""Waiting, within bounds, for a process that was killed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tasks._shared.sandbox.spec import SandboxFault
+
+REAPED_S = 10.0
+
+
+async def reaped(process: asyncio.subprocess.Process, what: str) -> None:
+    """Wait for a process that was sent SIGKILL.
+
+    Raises:
+        SandboxFault: it is still there after 10 s, stuck in the kernel.
+    """
+    try:
+        await asyncio.wait_for(process.wait(), REAPED_S)
+    except TimeoutError as error:
+        raise SandboxFault(
+            f"{what} (process {process.pid}) is still there {REAPED_S:g} s after SIGKILL"
+        ) from error

@@ -1,0 +1,179 @@
+"""Every parser of model text takes time in proportion to the text, whatever the text is."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import linear_regression
+
+import pytest
+from hostile_texts import COMMON, WORST, Worst, built
+
+from harness.catalog import registry
+from harness.types import Reply
+from tasks._shared import answers, reading
+from tasks._shared.sandbox import keys
+from tasks.alfworld import action as alfworld
+from tasks.dbbench import score as dbbench
+from tasks.dbbench import sql, wording
+from tasks.gsm8k import score as gsm8k
+from tasks.hotpotqa import action as hotpotqa
+from tasks.hotpotqa import score as hotpotqa_score
+from tasks.humaneval import score as humaneval
+from tasks.miniwob import actions as miniwob
+from tasks.miniwob.prompts import Prompts
+from tasks.mmlu import score as mmlu
+from tasks.mt_bench import score as mt_bench
+from tasks.os import score as os_score
+from tasks.rewoo import execute, plan
+from tasks.rewoo import score as rewoo
+from tasks.rewoo.tools import algebra, base, calculator, speech
+from tasks.sciworld import match as sciworld
+
+SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
+"""Characters of a text; the loop cuts every reply at the last."""
+
+INSTANT_S = 0.002
+"""A parser this quick at the largest size is not looked at further: its clock is mostly noise."""
+
+LONG_S = 0.5
+"""After a size that takes as long the larger ones need not be tried; no linear parser is near it."""
+
+STEEP = 1.5
+"""Least slope of log time over log size that counts as more than linear."""
+
+PATTERNS = Prompts(Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture").patterns
+COMMANDS = [
+    f"{verb} {thing} {n}" for verb in ("go to", "take apple from") for thing in "abc" for n in range(9)
+]
+PROBLEM = {"prompt": "def half(x):\n", "entry_point": "half", "test": ""}
+MASS = "Can be one of ['59 N', '5 m', '5 kg m']"
+SPEECH = speech.Speech("We meet today. " * 200)
+TOOLS = ("LLM", "Calculator")
+
+
+def instruction(text: str) -> object:
+    found = miniwob.cut(text)
+    return miniwob.accepted(found, PATTERNS), miniwob.parse(found), miniwob.steps(text, 30)
+
+
+def worked(grammar: plan.Grammar) -> Callable[[str], object]:
+    """Read a plan, run it with a tool that says nothing, and write what the solver reads."""
+
+    async def use(call: plan.Call, text: str) -> base.Evidence:
+        return base.Evidence("", "live")
+
+    def work(text: str) -> object:
+        try:
+            found = plan.read(text, grammar, TOOLS)
+        except plan.PlanError:
+            return None
+        rules = execute.Rules(grammar, frozenset(TOOLS), 16, parallel=False)
+        return plan.worker_log(found, asyncio.run(execute.execute(found, use, rules)).evidence)
+
+    return work
+
+
+def quiet(parse: Callable[[str], object], *errors: type[Exception]) -> Callable[[str], object]:
+    def parsed(text: str) -> object:
+        try:
+            return parse(text)
+        except errors:
+            return None
+
+    return parsed
+
+
+PARSERS: dict[str, Callable[[str], object]] = {
+    "alfworld": lambda text: alfworld.nearest(alfworld.parse(text), COMMANDS),
+    "dbbench.action": dbbench.action,
+    "dbbench.statement": dbbench.statement,
+    "dbbench.final": dbbench.final,
+    "dbbench.judge": lambda text: dbbench.judge(text, ["a"]),
+    "dbbench.statements": sql.statements,
+    "dbbench.reserved": sql.reserved,
+    "dbbench.position": lambda text: wording.error(1055, "'t.z' isn't in GROUP BY", None, text),
+    "dbbench.ungrouped": lambda text: wording.error(1140, "mixing", None, text),
+    "gsm8k": lambda text: gsm8k.judge(text, "#### 5"),
+    "hotpotqa.action": lambda text: hotpotqa.read_lenient(hotpotqa.one_line(text)),
+    "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),
+    "humaneval.completion": lambda text: humaneval.completion_program(PROBLEM, text, pad_indent=True),
+    "humaneval.chat": lambda text: humaneval.chat_program(PROBLEM, text),
+    "miniwob": instruction,
+    "mmlu": lambda text: (mmlu.chosen(Reply(text)), mmlu.first_letter(Reply(text))),
+    "mt_bench.paper": mt_bench.paper_rating,
+    "mt_bench.fixed": mt_bench.fixed_rating,
+    "os.action": os_score.parse,
+    "os.graders": lambda text: [os_score.grade(name, [text, "5"]) for name in os_score.GRADERS],
+    "rewoo.paper": worked("paper"),
+    "rewoo.fixed": worked("fixed"),
+    "rewoo.quantity": lambda text: rewoo.rule("physics_question", text, MASS),
+    "rewoo.number": lambda text: rewoo.rule("gsm8k", text, "5"),
+    "rewoo.names": lambda text: rewoo.rule("trivia_qa", text, "a", ("b", "c")),
+    "rewoo.words": lambda text: rewoo.rule("hotpot_qa", text, "a b"),
+    "rewoo.verdict": rewoo.verdict_fixed,
+    "rewoo.calculator": quiet(calculator.answer, base.ToolError),
+    "rewoo.algebra": quiet(algebra.solve, algebra.CannotSolve),
+    "rewoo.speech": SPEECH.best,
+    "sciworld": lambda text: sciworld.match(text, COMMANDS),
+    "_shared.balanced": lambda text: reading.balanced(text, 0),
+    "_shared.normalize": answers.normalize,
+    "_shared.clean": keys.clean,
+    "_shared.command_lines": keys.command_lines,
+}
+
+
+def seconds(parse: Callable[[str], object], text: str) -> float:
+    """CPU time of one call; of quick ones the best of three."""
+    best = math.inf
+    for _ in range(3):
+        start = time.process_time()
+        parse(text)
+        best = min(best, time.process_time() - start)
+        if best > 2 * INSTANT_S:
+            break
+    return best
+
+
+def slope(parse: Callable[[str], object], worst: Worst) -> float:
+    """How fast the time grows: 1 where it is in proportion to the text, 2 where it is to its square."""
+    best: dict[int, float] = {}
+    steep = 0.0
+    for _ in range(4):  # other processes may disturb one measurement
+        for size in SIZES:
+            best[size] = min(best.get(size, math.inf), seconds(parse, built(worst, size)))
+            if best[size] > LONG_S and len(best) > 1:
+                break
+        if best.get(SIZES[-1], math.inf) < INSTANT_S:
+            return 0.0
+        times = list(best.items())[-3:]
+        steep = linear_regression([math.log(n) for n, _ in times], [math.log(t) for _, t in times]).slope
+        if steep < STEEP:
+            break
+    return steep
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_time_grows_with_the_text_and_not_with_its_square(name: str):
+    gc.disable()
+    try:
+        slopes = {
+            worst if isinstance(worst, str | tuple) else built(worst, 60): slope(PARSERS[name], worst)
+            for worst in (*COMMON, *WORST[name])
+        }
+    finally:
+        gc.enable()
+    assert {worst: steep for worst, steep in slopes.items() if steep >= STEEP} == {}
+
+
+def test_every_task_is_measured():
+    assert set(registry.names()) <= {name.partition(".")[0] for name in PARSERS}
+
+
+def test_a_square_is_found():
+    assert slope(lambda text: [text[at:] for at in range(0, len(text), 8)], "a") > STEEP
+    assert slope(lambda text: [char for char in text], "a") < STEEP
