@@ -194,3 +194,24 @@ def test_a_chat_template_that_cannot_be_read_is_named_with_the_fix(tmp_path: Pat
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "tokenizer_config.json" in done.stderr
     assert "get it again" in done.stderr or "name one of" in done.stderr
+
+
+PASSWORD = "hunter2secret"
+ADDRESSES = ["http://[x", "http://x:99999", f"http://u:{PASSWORD}@x", f"http://x/?api_key={PASSWORD}"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("option", ["--endpoint", "--role", "--judge"])
+def test_an_address_that_is_none_or_holds_a_key_is_refused_before_it_is_stored(
+    tmp_path: Path, option: str, address: str
+):
+    words = {
+        "--endpoint": ("--model", "agentlm-7b", "--endpoint", address),
+        "--role": ("--model", "oracle", "--role", f"judge=x@{address}"),
+        "--judge": ("--model", "oracle", "--judge", f"x@{address}"),
+    }[option]
+    done = harness(tmp_path, "run", *words, "--task", "mt_bench", "--mirror", "fixture", "--out", "mine")
+    one_line(done, "harness: ")
+    assert "write http://host:port" in done.stderr or "put the token in a variable" in done.stderr
+    assert PASSWORD not in done.stderr
+    assert not (tmp_path / "mine").exists()
