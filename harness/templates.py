@@ -135,7 +135,7 @@ def from_file(path: Path) -> Template:
         text = path.read_text(encoding="utf-8")
         found: Any = {} if path.suffix == ".jinja" else json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"chat template {path} cannot be read, get it again: {error}") from error
+        raise DataError(f"chat template {path} is not JSON or not readable, get it again: {error}") from error
     if path.suffix == ".jinja":
         return Template(str(path), text, strict=False)
     config = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
