@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 
 class HarnessError(Exception):
     """Base of everything the harness raises on purpose."""
+
+
+def cause(error: BaseException) -> BaseException:
+    """Take what a task group wraps: what the harness raised on purpose before anything else."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        known = [one for one in map(cause, group.exceptions) if isinstance(one, HarnessError)]
+        error = (known or group.exceptions)[0]
+    return error
 
 
 class UsageError(HarnessError):

@@ -131,13 +131,14 @@ def from_file(path: Path) -> Template:
         raise MissingPart(
             f"chat template {path} is not there; give the path of the model's tokenizer_config.json"
         )
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+        found: Any = {} if path.suffix == ".jinja" else json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"chat template {path} is not JSON or not readable, get it again: {error}") from error
     if path.suffix == ".jinja":
         return Template(str(path), text, strict=False)
-    try:
-        config: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    config = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     source: Any = config.get("chat_template")
     if isinstance(source, list):  # several named templates
         named = cast("list[dict[str, str]]", source)

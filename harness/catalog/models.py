@@ -127,8 +127,10 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
 
     try:
         tables: dict[str, Any] = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
-        raise DataError(f"{where}: not readable as TOML: {error}") from None
+    except RecursionError:
+        raise DataError(f"{where}: nested too deeply to be read as TOML; correct the file") from None
+    except ValueError as error:  # also numbers of thousands of digits
+        raise DataError(f"{where}: not readable as TOML; correct the file: {error}") from None
     known = {f.name for f in fields(Entry)} - {"name"}
     entries: dict[str, Entry] = {}
     for name, table in tables.items():

@@ -51,6 +51,7 @@ def group(*, verbose: bool, quiet: bool) -> None:
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_plain_formatter())
+    logging.captureWarnings(True)  # a library's warning may quote a server
     for noisy in ("asyncio", "aiohttp", "urllib3", "py4j", "textworld", "pooch"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
 

@@ -10,6 +10,7 @@ import click
 
 from harness import data
 from harness.catalog import registry
+from harness.cli.screen import echo
 from harness.errors import HarnessError, UsageError
 
 MIRROR = click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data instead of the cache.")
@@ -43,14 +44,14 @@ def list_files(tasks: tuple[str, ...], split: str | None, mirror: str | None) ->
     """Show the pinned files of TASKS (all when none is named) and whether they are there."""
     for task in _all(tasks, split):
         found = data.resolve(task, mirror, split)
-        click.echo(f"{task}: {found.path}")
+        echo(f"{task}: {found.path}")
         wanted = data.pins(task).of(split)
         for pin in wanted.files:
             there = wanted.place(found.path, pin).is_file()
             state = "ok" if there else "optional" if pin.optional else "MISSING"
             only = f"  ({', '.join(pin.splits)} only)" if pin.splits else ""
             how = f"  -> {pin.fix(task)}" if state == "MISSING" else ""
-            click.echo(f"  {state:<9}{pin.kind:<8}{pin.size:>10}  {pin.name}  [{pin.licence}]{only}{how}")
+            echo(f"  {state:<9}{pin.kind:<8}{pin.size:>10}  {pin.name}  [{pin.licence}]{only}{how}")
 
 
 @command.command("pull")
@@ -66,11 +67,11 @@ def pull(tasks: tuple[str, ...], split: str | None) -> int:
             lines = fetch(task, split)
         except HarnessError as error:
             failed += 1
-            click.echo(f"{task}: {error}", err=True)
+            echo(f"{task}: {error}", err=True)
             continue
-        click.echo(f"{task}: {'complete' if not lines else 'still missing:'}")
+        echo(f"{task}: {'complete' if not lines else 'still missing:'}")
         for line in lines:
-            click.echo(f"  {line}")
+            echo(f"  {line}")
     return 2 if failed else 0
 
 
@@ -85,7 +86,7 @@ def prepare(task: str, source: Path, *, resume: bool) -> None:
     with _progress() as tell:
         made = make(task, source, tell, resume=resume)
     for path in made:
-        click.echo(str(path))
+        echo(str(path))
 
 
 @contextmanager
@@ -115,7 +116,7 @@ def verify(tasks: tuple[str, ...], split: str | None, mirror: str | None) -> int
     for task in _all(tasks, split):
         found = data.resolve(task, mirror, split)
         bad += bool(found.problems)
-        click.echo(f"{task}: {'ok' if not found.problems else f'{len(found.problems)} problems'}")
+        echo(f"{task}: {'ok' if not found.problems else f'{len(found.problems)} problems'}")
         for line in found.problems:
-            click.echo(f"  {line}")
+            echo(f"  {line}")
     return 2 if bad else 0

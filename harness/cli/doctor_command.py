@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.catalog import registry
+from harness.cli.screen import echo
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def _title(task: str, split: str, found: Mapping[str, object]) -> str:
 
 def _show(title: str, findings: Sequence[Finding]) -> bool:
     good = all(finding.level != "fail" for finding in findings)
-    click.echo(f"{title}: {'ready' if good else 'not ready'}")
+    echo(f"{title}: {'ready' if good else 'not ready'}")
     for finding in findings:
-        click.echo(f"  {finding.level:<5}{finding.name}: {finding.state}")
+        echo(f"  {finding.level:<5}{finding.name}: {finding.state}")
         if finding.fix:
-            click.echo(f"       fix: {finding.fix}")
+            echo(f"       fix: {finding.fix}")
     return good

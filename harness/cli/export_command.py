@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.screen import echo
+
 
 @click.command("export")
 @click.argument("run")
@@ -24,4 +26,4 @@ def command(run: str, out: Path, form: str, results: Path) -> None:
     from harness.storage.store_copy import copy
 
     ended, planned = copy(find_store(run, results), out)
-    click.echo(f"{out} holds {ended} of {planned} episodes: harness report {out}")
+    echo(f"{out} holds {ended} of {planned} episodes: harness report {out}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import cast
+from typing import TextIO
 
 import click
 
-from harness.errors import HarnessError, StoreError
+from harness.errors import HarnessError, StoreError, cause
 from harness.models import outside
 
 _FIXES = {
@@ -25,18 +25,26 @@ def hold_descriptors() -> bool:
 
     A file or a socket would take the free number otherwise, and get what is printed.
     """
-    closed = sys.stdout is None  # pyright: ignore[reportUnnecessaryComparison]
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    closed = _is_none(sys.stdout)
+    for name in ("stdout", "stderr"):
+        if _is_none(getattr(sys, name)):
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     return closed
+
+
+def _is_none(stream: TextIO | None) -> bool:
+    """Whether the interpreter found a standard descriptor closed; libraries ask for `isatty` all the same."""
+    return stream is None
 
 
 def exit_code(error: BaseException) -> int:
     """Say what ended the command, in one message, and give its exit code."""
-    error = _cause(error)
+    error = cause(error)
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, BrokenPipeError):
@@ -59,27 +67,18 @@ def exit_code(error: BaseException) -> int:
         _quiet()
         return 3 if error.errno == errno.ENOSPC else 2
     if isinstance(error, RecursionError):
-        _say("harness: a file is nested too deeply to be read; give one that is not")
+        _say("harness: a file is nested too deeply to be read; give one that is not")  # no loader named it
         return 2
     _say(f"harness: unexpected {type(error).__name__}: {error}; please report it with the output of -v")
     _trace(error)
     return 1
 
 
-def _cause(error: BaseException) -> BaseException:
-    """Take what a task group wraps: what the harness raised on purpose before anything else."""
-    while isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        known = [one for one in group.exceptions if isinstance(one, HarnessError)]
-        error = (known or group.exceptions)[0]
-    return error
-
-
 def _say(text: str, usage: click.ClickException | None = None) -> None:
-    if isinstance(usage, click.UsageError) and usage.ctx is not None:
-        click.echo(usage.ctx.get_usage(), err=True)
     prefix = "Error: " if usage is not None else ""
     try:
+        if isinstance(usage, click.UsageError) and usage.ctx is not None:
+            click.echo(usage.ctx.get_usage(), err=True)
         click.echo(prefix + outside.shown(text), err=True)
     except (OSError, ValueError):
         _quiet()  # nobody can be told

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness.catalog import registry, suites
+from harness.cli.screen import echo
 from harness.errors import UsageError
 from harness.running.selection import shown
 from harness.types import Option, TaskSpec
@@ -26,17 +27,17 @@ def tasks(name: str | None) -> None:
     if name is not None:
         task = registry.load(name)
         for line in _one(task.spec, declared(task.Options)):
-            click.echo(line)
+            echo(line)
         return
     for known in registry.names():
         try:
             spec = registry.load(known).spec
         except UsageError as error:
-            click.echo(f"{known:<16}{error}")
+            echo(f"{known:<16}{error}")
             continue
-        click.echo(f"{spec.name:<16}{spec.suite:<10}v{spec.version}  {spec.metric} ({spec.unit})")
+        echo(f"{spec.name:<16}{spec.suite:<10}v{spec.version}  {spec.metric} ({spec.unit})")
     for absent in sorted(suites.all_members() - set(registry.names())):
-        click.echo(f"{absent:<16}not part of this version")
+        echo(f"{absent:<16}not part of this version")
 
 
 def _one(spec: TaskSpec, options: Sequence[Option]) -> list[str]:
@@ -65,7 +66,7 @@ def _option(task: str, option: Option) -> str:
 def list_suites() -> None:
     """Show all suites with their tasks."""
     for suite in suites.load().values():
-        click.echo(f"{suite.name:<18}{' '.join(suite.tasks)}{' (fixtures)' if suite.fixture else ''}")
+        echo(f"{suite.name:<18}{' '.join(suite.tasks)}{' (fixtures)' if suite.fixture else ''}")
 
 
 @command.command("models")
@@ -74,7 +75,7 @@ def models() -> None:
     from harness.catalog import models as catalog
 
     for name, entry in catalog.load().items():
-        click.echo(f"{name:<22}{entry.kind:<8}{entry.template:<16}{' '.join(entry.endpoints)}")
+        echo(f"{name:<22}{entry.kind:<8}{entry.template:<16}{' '.join(entry.endpoints)}")
 
 
 @command.command("runs")
@@ -88,8 +89,8 @@ def runs(results: Path) -> None:
         store = Store(path, readonly=True)
         try:
             ended, planned = store.counts()
-            click.echo(f"{path.parent.name:<60} {ended}/{planned}")
+            echo(f"{path.parent.name:<60} {ended}/{planned}")
         finally:
             store.close()
     if not found:
-        click.echo(f"no runs under {results}")
+        echo(f"no runs under {results}")

@@ -89,5 +89,5 @@ def _own(path: Path) -> Notice | None:
                 return Notice(before, after)
             case _:
                 raise ValueError("not two strings")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} must be a JSON list of two strings: {error}") from error

@@ -35,8 +35,8 @@ def literals(path: Path) -> Mapping[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; `harness doctor` says how to get it") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a readable JSON file: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a readable JSON file, get it again: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} is not a JSON object of literals")
     found: dict[str, Any] = {}

@@ -96,8 +96,8 @@ def pins(task: str, splits: Sequence[str] | None = None) -> Pins:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         found = tuple(_pin(entry) for entry in cast("list[dict[str, Any]]", table.get("file", [])))
         wanted = Pins(task, str(table["folder"]), found)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is not a list of pinned files: {error!r}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a list of pinned files, correct it: {error!r}") from error
     if splits is not None:
         _check_splits(path, wanted, splits)
     return wanted

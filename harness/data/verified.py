@@ -21,7 +21,7 @@ class Verified:
         self._known: dict[str, Any] = {}
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return
         if isinstance(found, dict):
             self._known = cast("dict[str, Any]", found)

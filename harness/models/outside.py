@@ -25,6 +25,7 @@ _NAMED = re.compile(
 
 # Of the process, not of one client: the logger and the command line know no client, and tracebacks cross all.
 _secrets: dict[str, bytes] = {}
+_escaped: dict[str, re.Pattern[str]] = {}
 
 
 def register(secret: str) -> None:
@@ -32,6 +33,13 @@ def register(secret: str) -> None:
     if len(secret) >= _SHORTEST:
         for form in (secret, quote(secret, safe="")):
             _secrets[form] = form.encode("utf-8", "surrogatepass")
+        _escaped[secret] = re.compile("".join(map(_any_form, secret)))
+
+
+def _any_form(character: str) -> str:
+    """Match a character as it is, or as JSON and URLs may write it; servers quote bodies as they came."""
+    code = ord(character)
+    return rf"(?:\\?{re.escape(character)}|(?i:\\u{code:04x}|%{code:02x}))"
 
 
 def received(body: B) -> B:
@@ -56,7 +64,9 @@ def paired(value: str) -> str:
 
 
 def message(value: str) -> str:
-    """Clean a text about a failure, which may hold URLs and headers with keys that are not ours."""
+    """Clean a text about a failure, which may hold escaped keys, and URLs and headers with others' keys."""
+    for pattern in _escaped.values():
+        value = pattern.sub(KEY, value)
     value = _USER.sub("[password]@", text(value))
     return _NAMED.sub(lambda found: f"{found[1] or found[2]}{KEY}", value)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from harness.catalog import models as catalog
 from harness.errors import ContextOverflow, HarnessError, InfraError, UsageError
+from harness.models.address import check_address
 from harness.models.api import DEADLINE_S, Call, LiveEpisodes, Model, Vectors
 from harness.models.connect import open_model
 from harness.seeds import derive
@@ -55,12 +56,14 @@ def parse_role(text: str) -> RoleSpec:
     """Read `tool_llm=NAME@URL` (several URLs: comma-separated), `judge=NAME` or `judge=self`.
 
     Raises:
-        UsageError: another form.
+        UsageError: another form, or an address that is no URL or holds a password.
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"--role {text!r}: write ROLE=NAME@URL, ROLE=NAME or ROLE=self")
     urls = tuple(url for url in (match["url"] or "").split(",") if url)
+    for url in urls:
+        check_address(url)
     return RoleSpec(match["role"], match["selector"], urls)
 
 

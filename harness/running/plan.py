@@ -13,6 +13,7 @@ from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
 from harness.running import readiness
 from harness.running import selection as config
+from harness.running.judging import judge_role
 from harness.running.results import Decoding
 from harness.storage.manifest import config_hash, directory_name
 from harness.storage.store import EpisodeKey
@@ -164,6 +165,8 @@ def make(request: RunRequest) -> Plan:
     settings = config.settings(request.settings, members)
     mirror = "fixture" if fixture else request.mirror
     asked = [parse_role(role).role for role in request.roles]
+    if request.judge is not None:
+        judge_role(request.judge)  # before anything is played, or an address with a password is stored
     plan = Plan(request, [], {name: list(names) for name, names in chosen.items()})
     for name in members:
         if name not in known:

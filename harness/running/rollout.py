@@ -14,6 +14,7 @@ from harness import seeds
 from harness.data import Notice
 from harness.episode import Episode, Oracle, World
 from harness.errors import ContextOverflow, EnvironmentFault, InfraError
+from harness.models import outside
 from harness.models.api import Call, LiveEpisodes, Model
 from harness.running.activity import Activity
 from harness.running.conversation import Conversation
@@ -73,10 +74,10 @@ async def run_episode(setup: TaskRun, sample: Sample, repeat: int, activity: Act
         await player.run()
     except InfraError as error:
         attempt.outcome, attempt.value = "infra_error", None
-        attempt.error = f"{type(error).__name__}: {error}"
+        attempt.error = outside.message(f"{type(error).__name__}: {error}")
     except Exception:
         attempt.outcome, attempt.value = "infra_error", None
-        attempt.error = traceback.format_exc(limit=8)
+        attempt.error = outside.message(traceback.format_exc(limit=8))
     finally:
         setup.live.drop(spec.name, sample.id, repeat)
         await player.close()

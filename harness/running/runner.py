@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.episode import World
-from harness.errors import StoreError
+from harness.errors import StoreError, cause
 from harness.models.api import LiveEpisodes, Model
 from harness.models.roles import open_role, parse_role
 from harness.needs import window_notice
@@ -106,7 +106,7 @@ class Runner:
                     await self.scheduler.run(lanes, until=self._ends)
             self.store.flush()
         except* StoreError as errors:
-            self.summary.stopped = str(errors.exceptions[0])
+            self.summary.stopped = str(cause(errors))
         finally:
             self.progress.stop()
         if self.scheduler.expired and not self.summary.stopped:

@@ -298,6 +298,7 @@ def test_a_task_without_prepare_says_what_to_do(bench):
     ("broken", "words"),
     [
         ("folder = ", "is not a list"),
+        pytest.param(f"folder = {'[' * 100_000}{']' * 100_000}", "is not a list", id="deep"),
         ("[[file]]\npath = 'a'\nkind = 'url'\nurl = 'u'\n", "folder"),
         ("folder = 'x'\n[[file]]\npath = 'a'\nkind = 'ftp'\n", "kind must be one of"),
         ("folder = 'x'\n[[file]]\npath = '../a'\nkind = 'manual'\n", "leaves the data folder"),

@@ -66,6 +66,8 @@ def test_another_package_adds_a_task_to_a_suite_and_a_suite_of_its_own(other):
         ("[general]\ntasks = ['riddles']\noverall = 'mean'\n", "not overall"),
         ("[puzzles]\ntasks = ['riddles']\nids = ['gsm8k']\n", "gsm8k.txt"),
         ("puzzles", "suites.toml"),
+        pytest.param(f"[puzzles]\ntasks = {'[' * 100_000}{']' * 100_000}", "recursion", id="deep"),
+        pytest.param(f"[puzzles]\nlimit = {'9' * 5000}", "4300 digits", id="digits"),
     ],
 )
 def test_suites_that_cannot_be_read_are_named_and_left_out(other, caplog, text, words):

@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from harness.catalog.models import Entry
 from harness.errors import MissingPart, UsageError
+from harness.models.address import check_address
 from harness.models.api import ORACLE_S, Call, Model, Options
 from harness.models.clients.openai import ChatModel, CompletionsModel
 from harness.models.clients.probe import alive, describe, survey
@@ -124,15 +124,7 @@ _KINDS: Mapping[str, type[TgiModel] | type[CompletionsModel]] = {
 
 def base_url(entry: Entry, url: str) -> str:
     """Normalise an endpoint's address; OpenAI's are often written with their /v1."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"endpoint {url!r} is not a URL; write http://host:port")
-    if parts.username or parts.password:
-        raise UsageError(
-            f"the endpoint at {parts.hostname} has a password in its URL; put the token in a variable"
-        )
-    if parts.query or parts.fragment:
-        raise UsageError(f"the endpoint at {parts.hostname} has more than a path; write http://host:port")
+    check_address(url)
     url = url.rstrip("/")
     return url.removesuffix("/v1") if entry.kind in ("openai", "chat") else url
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,14 +18,14 @@ from harness.models.api import ORACLE_S, Call, Model, Vectors
 from harness.models.clients import wire
 from harness.models.clients.base import BaseModel
 from harness.models.clients.build import base_url, mismatches
-from harness.models.clients.embed_wire import BATCH, OpenAI, Speech, Tei, check_size, whole
+from harness.models.clients.embed_wire import BATCH, OpenAI, Speech, Tei
 from harness.models.clients.probe import alive, describe, survey
 from harness.models.clients.transport import Transport
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.pool import Pool
-from harness.models.untrusted import record
+from harness.models.untrusted import count, record
 from harness.types import CallKey, Message, Reply
 
 log = logging.getLogger(__name__)
@@ -68,7 +66,7 @@ class Embedder:
         """Turn texts into vectors.
 
         Raises:
-            InfraError: no endpoint answered, or what it answered are no vectors for these texts.
+            InfraError: no endpoint answered with vectors of these texts before the deadline.
         """
         raise NotImplementedError
 
@@ -101,8 +99,7 @@ async def embed(model: Model, call: Embed) -> Embedded:
     if isinstance(model, BaseModel) and model.entry.kind in ("oracle", "replay"):
         longest = max(call.deadline_s, ORACLE_S) if model.entry.kind == "oracle" else call.deadline_s
         # One request: a recording has the vectors of a key in one piece.
-        asking = _Asking(model.pool, model.transport, Tei(len(call.texts)), InfraError)
-        return await asking.embed(call, longest)
+        return await _Batches(model.pool, model.transport, Tei(len(call.texts))).embed(call, longest)
     bind = f"--role {call.role}"
     raise InfraError(f"{model.name} does not embed; bind {bind}=NAME@URL or {bind}=st:FOLDER")
 
@@ -116,85 +113,50 @@ class _Batch:
     queue_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    """How endpoints are asked for vectors.
+class _Batches:
+    """Sends texts in batches; all vectors that come back are as long as the first."""
 
-    Attributes:
-        wrong: what to raise about an answer that is no vectors: a `Fault` sends the request to another
-            endpoint; a recording would only say the same again.
-    """
-
-    pool: Pool
-    transport: Transport
-    speech: Speech
-    wrong: Callable[[str], Exception]
+    def __init__(self, pool: Pool, transport: Transport, speech: Speech) -> None:
+        self._pool = pool
+        self._transport = transport
+        self._speech = speech
+        self._length = 0
 
     async def embed(self, call: Embed, deadline_s: float) -> Embedded:
-        """Send the texts in batches, one after the other."""
+        """Send one batch after the other; the deadline is for each with its retries."""
         found: list[tuple[float, ...]] = []
         tokens = 0
-        episode = f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
-        headers = wire.headers(call.key, call.role, call.part)
-        for start in range(0, len(call.texts), self.speech.most):
-            texts = [outside.paired(text) for text in call.texts[start : start + self.speech.most]]
-            body = msgspec.json.encode(self.speech.request(texts))
-            attempt = partial(self._attempt, body, headers, len(texts), found[:1])
-            batch, _, _ = await self.pool.run(episode, attempt, deadline_s=deadline_s)
+        for start in range(0, len(call.texts), self._speech.most):
+            texts = [outside.paired(text) for text in call.texts[start : start + self._speech.most]]
+            batch = await self._send(call, texts, deadline_s)
             found += batch.vectors
             tokens += batch.output_tokens
         return Embedded(tuple(found), tokens)
 
-    async def _attempt(
-        self,
-        body: bytes,
-        headers: Mapping[str, str],
-        texts: int,
-        before: Sequence[Sequence[float]],
-        endpoint: Endpoint,
-    ) -> _Batch:
-        url = endpoint.url + self.speech.path
-        data, said = await self.transport.post(url, body, headers)
-        try:
-            check_size(data, texts)
-            raw, used = self.speech.read(data, said)
-        except ValueError as error:
-            raise self.wrong(f"{url} answered 200 with no vectors ({error})") from error
-        try:
-            read = vectors(raw, texts, where=url)
-            _same_length([*before, *read], where=url)
-        except InfraError as error:
-            raise self.wrong(str(error)) from error
-        return _Batch(read, used, wire.queue_s(said))
+    async def _send(self, call: Embed, texts: Sequence[str], deadline_s: float) -> _Batch:
+        headers = wire.headers(call.key, call.role, call.part)
+        body = msgspec.json.encode(self._speech.request(texts))
 
+        async def attempt(endpoint: Endpoint) -> _Batch:
+            url = endpoint.url + self._speech.path
+            data, said = await self._transport.post(url, body, headers)
+            try:
+                vectors, tokens = self._speech.read(data, said, len(texts))
+                self._measure(vectors)
+            except ValueError as error:
+                text = f"{url} answered 200 without {len(texts)} vectors of one length ({error})"
+                raise Fault("no-vectors", text) from error
+            return _Batch(vectors, tokens, wire.queue_s(said))
 
-def _no_vectors(message: str) -> Fault:
-    return Fault("no-vectors", message)
+        episode = f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
+        batch, _, _ = await self._pool.run(episode, attempt, deadline_s=deadline_s)
+        return batch
 
-
-def vectors(raw: Any, count: int, *, where: str) -> Vectors:
-    """Read one finite vector for each of `count` texts, all of one length.
-
-    Raises:
-        InfraError: they are not that; the message names `where` they came from.
-    """
-    try:
-        found = msgspec.convert(raw, tuple[tuple[float, ...], ...])
-    except msgspec.ValidationError as error:
-        raise InfraError(f"{where} did not give lists of numbers ({error})") from error
-    if len(found) != count:
-        raise InfraError(f"{where} gave {len(found)} vectors for {count} texts")
-    for index, vector in enumerate(found):
-        if not vector or not all(map(math.isfinite, vector)):
-            raise InfraError(f"{where}: vector {index} is empty or holds a number that is not finite")
-    _same_length(found, where=where)
-    return found
-
-
-def _same_length(found: Sequence[Sequence[float]], *, where: str) -> None:
-    lengths = sorted({len(vector) for vector in found})
-    if len(lengths) > 1:
-        raise InfraError(f"{where} gave vectors of different lengths: {', '.join(map(str, lengths))}")
+    def _measure(self, vectors: Vectors) -> None:
+        length = len(vectors[0])
+        self._length = self._length or length
+        if length != self._length:
+            raise ValueError(f"vectors of different lengths: {self._length} before, {length} now")
 
 
 class RemoteEmbedder(Embedder):
@@ -207,12 +169,11 @@ class RemoteEmbedder(Embedder):
         self.info = info
         self._pool = pool
         self._transport = transport
-        self._speech = speech
+        self._batches = _Batches(pool, transport, speech)
 
     async def embed(self, call: Embed) -> Embedded:
         """Turn texts into vectors, retrying each request until its deadline."""
-        asking = _Asking(self._pool, self._transport, self._speech, _no_vectors)
-        return await asking.embed(call, call.deadline_s)
+        return await self._batches.embed(call, call.deadline_s)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -265,7 +226,7 @@ async def _found(
             )
     infos = [known.info for _, known in able]
     if all(_is_tei(info) for info in infos):
-        most = min(whole(info.get("max_client_batch_size")) or BATCH for info in infos)
+        most = min(count(info.get("max_client_batch_size")) or BATCH for info in infos)
         return found, Tei(min(BATCH, most))
     if any(_is_tei(info) for info in infos):
         raise UsageError(f"{', '.join(urls)}: only some are TEI servers; give endpoints of one kind")

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from functools import lru_cache
+from types import GenericAlias
+from typing import Any, Protocol, TypeVar, cast
 
-from harness.models.untrusted import Body, decode, record, rows
+from msgspec import Raw, Struct
+
+from harness.models.api import Vectors
+from harness.models.untrusted import ABSENT, Body, count, field, part, read
 
 BATCH = 64
 """Most texts in a request."""
 
-LONGEST = 16_384
-"""Most numbers in a vector; the longest known have 8,192."""
+MOST_NUMBERS = 1 << 14
+"""Most numbers in a vector; the largest models give 8,192."""
 
-_SPARE = 1_000
-"""Lists and commas that an answer may hold beside its vectors."""
-
-
-def check_size(body: bytes | bytearray, texts: int) -> None:
-    """Refuse a body with more lists or values than vectors of so many texts have, before it is decoded.
-
-    Decoded, a list of nothing takes thirty times its two bytes.
-
-    Raises:
-        ValueError: it has more.
-    """
-    lists = max(body.count(b"["), body.count(b"{"))
-    if lists > 2 * texts + _SPARE or body.count(b",") > texts * LONGEST + _SPARE:
-        raise ValueError(f"more lists or numbers than vectors of {texts} texts have")
+T = TypeVar("T")
 
 
 class Speech(Protocol):
@@ -41,11 +33,11 @@ class Speech(Protocol):
         """Write a request's body."""
         ...
 
-    def read(self, body: Body, headers: Mapping[str, str]) -> tuple[Any, int]:
-        """Take vectors, not yet looked at, and the number of tokens out of an answer.
+    def read(self, body: Body, headers: Mapping[str, str], texts: int) -> tuple[Vectors, int]:
+        """Read the vectors of `texts` texts, in their order, and the number of tokens, 0 when not told.
 
         Raises:
-            ValueError: it is no answer of this protocol.
+            ValueError: the body is anything else than one vector for each text, all of one length.
         """
         ...
 
@@ -65,9 +57,23 @@ class Tei:
         """Write a request's body."""
         return {"inputs": list(texts), "truncate": True}
 
-    def read(self, body: Body, headers: Mapping[str, str]) -> tuple[Any, int]:
+    def read(self, body: Body, headers: Mapping[str, str], texts: int) -> tuple[Vectors, int]:
         """The body is the list of vectors; the headers count."""
-        return decode(body), whole(headers.get("x-compute-tokens"))
+        return _vectors(_listed(body, Raw, texts)), count(headers.get("x-compute-tokens")) or 0
+
+
+class _Said(Struct):
+    data: Raw
+    usage: Raw = ABSENT
+
+
+class _Row(Struct):
+    embedding: Raw
+    index: Raw = ABSENT
+
+
+class _Usage(Struct):
+    prompt_tokens: Raw = ABSENT
 
 
 class OpenAI:
@@ -83,22 +89,54 @@ class OpenAI:
         """Write a request's body."""
         return {"model": self._model, "input": list(texts), "encoding_format": "float"}
 
-    def read(self, body: Body, headers: Mapping[str, str]) -> tuple[Any, int]:
+    def read(self, body: Body, headers: Mapping[str, str], texts: int) -> tuple[Vectors, int]:
         """The vectors stand in `data` with the place of their text in `index`."""
         del headers
-        told = decode(body)
-        data = [record(row) for row in rows(record(told).get("data"))]
-        places = [row.get("index") for row in data]
-        if all(isinstance(place, int) for place in places):
-            data.sort(key=lambda row: row["index"])
-        usage = record(record(told).get("usage"))
-        return [row.get("embedding") for row in data], whole(usage.get("prompt_tokens"))
+        said = read(body, _Said)
+        found = _vectors(_in_order(_listed(said.data, _Row, texts)))
+        return found, count(field(part(said.usage, _Usage).prompt_tokens)) or 0
 
 
-def whole(value: Any) -> int:
-    """Read a count a server may have sent as text; 0 when it is none."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return 0
-    return int(found) if 0 < found < 1 << 31 else 0
+def _in_order(rows: Sequence[_Row]) -> list[Raw]:
+    """Take the vectors in the order of their texts; rows that tell no place stand in it."""
+    places = [count(field(row.index)) for row in rows]
+    if all(place is None for place in places):
+        return [row.embedding for row in rows]
+    placed = dict(zip(places, rows, strict=True))
+    if placed.keys() != set(range(len(rows))):
+        raise ValueError("each `index` from 0 on must stand there once")
+    return [placed[place].embedding for place in range(len(rows))]
+
+
+def _listed(body: Body, item: type[T], number: int) -> Sequence[T]:
+    """Read a list of exactly `number` items; what is beyond them is refused before it is built."""
+    return read(body, cast("type[tuple[T, ...]]", _exactly(item, number)))
+
+
+@lru_cache(maxsize=256)
+def _exactly(item: type[Any], number: int) -> GenericAlias:
+    return GenericAlias(tuple, (item,) * number)
+
+
+def _vectors(items: Sequence[Raw]) -> Vectors:
+    return checked(tuple(map(_vector, items)))
+
+
+def _vector(item: Raw) -> tuple[float, ...]:
+    if bytes(item).count(b",") >= MOST_NUMBERS:  # before they are built: a number takes many times its bytes
+        raise ValueError(f"a vector has more than {MOST_NUMBERS:,} numbers")
+    return read(item, tuple[float, ...])
+
+
+def checked(vectors: Vectors) -> Vectors:
+    """Pass on vectors of one length that hold finite numbers.
+
+    Raises:
+        ValueError: they are not that.
+    """
+    for index, vector in enumerate(vectors):
+        if not vector or not all(map(math.isfinite, vector)):
+            raise ValueError(f"vector {index} is empty or holds a number that is not finite")
+        if len(vector) != len(vectors[0]):
+            raise ValueError(f"vectors of different lengths: {len(vectors[0])}, {len(vector)}")
+    return vectors

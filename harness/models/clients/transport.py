@@ -188,6 +188,9 @@ class _faults:
             return Fault("files", text, ejects=False)
         if isinstance(error, aiohttp.ClientConnectorError):
             return Fault("connection", f"{self._url}: cannot connect to {error.host}:{error.port}")
+        if isinstance(error, aiohttp.ClientResponseError):  # what it quotes may be half of a key
+            said = error.message.partition(":")[0]
+            return Fault("connection", f"{self._url} sent no valid HTTP: {type(error).__name__}: {said}")
         if isinstance(error, aiohttp.ClientError | OSError):
             return Fault("connection", f"{self._url}: {type(error).__name__}: {error}")
         return Fault("protocol", f"{self._url}: {type(error).__name__}: {error}")

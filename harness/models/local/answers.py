@@ -135,7 +135,10 @@ def read_replay(path: Path) -> Recording:
             try:
                 name, said = _line(line, number)
             except (ValueError, KeyError, RecursionError, msgspec.ValidationError) as error:
-                raise DataError(f"{path}:{number}: not a replay line ({error})") from error
+                raise DataError(
+                    f"{path}:{number}: not a replay line ({error}); "
+                    'write one {"task", "sample", "replies": [...]} a line'
+                ) from error
             if (first := found.get(name)) is not None:
                 task, sample, repeat = name
                 which = "" if repeat is None else f" repeat {repeat}"

@@ -13,8 +13,8 @@ from typing import Any
 
 from harness.errors import InfraError, MissingPart
 from harness.models import outside
-from harness.models.clients.embed import Embed, Embedded, Embedder, vectors
-from harness.models.clients.embed_wire import BATCH
+from harness.models.clients.embed import Embed, Embedded, Embedder
+from harness.models.clients.embed_wire import BATCH, checked
 
 PACKAGE = "sentence_transformers"
 MARK = "modules.json"
@@ -32,21 +32,22 @@ class LocalEmbedder(Embedder):
 
     async def embed(self, call: Embed) -> Embedded:
         """Turn texts into vectors; texts that are too long are cut, as the model's own settings say."""
-        found: list[list[float]] = []
+        found: list[tuple[float, ...]] = []
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(call.deadline_s):
                 for start in range(0, len(call.texts), BATCH):
                     texts = [outside.paired(text) for text in call.texts[start : start + BATCH]]
                     found += await loop.run_in_executor(self._thread, self._encode, texts)
+            return Embedded(checked(tuple(found)))
         except TimeoutError as error:
             raise InfraError(f"{self.name} took over {call.deadline_s:g} s") from error
-        except (RuntimeError, ValueError) as error:  # out of memory, say
+        except (RuntimeError, ValueError) as error:  # out of memory, or no finite numbers
             raise InfraError(f"{self.name}: {error}") from error
-        return Embedded(vectors(found, len(call.texts), where=self.name))
 
-    def _encode(self, texts: list[str]) -> list[list[float]]:
-        return self._model.encode(texts, batch_size=BATCH, show_progress_bar=False).tolist()
+    def _encode(self, texts: list[str]) -> list[tuple[float, ...]]:
+        found = self._model.encode(texts, batch_size=BATCH, show_progress_bar=False)
+        return [tuple(vector) for vector in found.tolist()]
 
 
 @asynccontextmanager

@@ -15,7 +15,8 @@ import msgspec
 from aiohttp import web
 
 from harness.catalog.models import Entry
-from harness.models.api import LiveEpisodes
+from harness.models.api import LiveEpisodes, Vectors
+from harness.models.clients.embed_wire import Tei
 from harness.models.local.answers import Answer, Asked, NoReply, oracle, read_replay, replay
 from harness.models.outside import paired
 from harness.models.untrusted import decode, record, rows
@@ -67,8 +68,9 @@ def application(answer: Answer, name: str) -> web.Application:
         return _json([body], headers=headers)  # a list of one, as TGI's / has it
 
     async def embed(request: web.Request) -> web.StreamResponse:
-        prompt = json.dumps(rows(record(decode(await request.read())).get("inputs")), ensure_ascii=False)
-        return _json(json.loads(await answer(_key(request, prompt))))
+        texts = rows(record(decode(await request.read())).get("inputs"))
+        said = await answer(_key(request, json.dumps(texts, ensure_ascii=False)))
+        return _json(_vectors(said, len(texts)))
 
     async def tokenize(request: web.Request) -> web.StreamResponse:
         text, _ = await _asked(request)
@@ -170,6 +172,14 @@ def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> tuple[dict[str, An
         "x-queue-time": "0",
     }
     return {"generated_text": text, "details": details}, headers
+
+
+def _vectors(said: str, texts: int) -> Vectors:
+    """Read an answer that is to be vectors; one that is not is refused here, as no retry mends it."""
+    try:
+        return Tei().read(said.encode(), {}, texts)[0]
+    except ValueError as error:
+        raise NoReply(f"the answer is no {texts} vectors of one length ({error})") from error
 
 
 def _choices(grammar: Mapping[str, Any]) -> list[str]:

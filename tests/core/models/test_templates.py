@@ -274,7 +274,7 @@ def test_bad_template_files_say_what_to_do(tmp_path):
         template(str(tmp_path / "none.json"))
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    with pytest.raises(DataError, match="not JSON"):
+    with pytest.raises(DataError, match="not JSON or not readable, get it again"):
         template(str(broken))
     broken.with_name("bare.json").write_text("{}")
     with pytest.raises(DataError, match="no chat_template"):
