@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -29,6 +32,8 @@ WAIT_S = 30
 FOLD_WAIT_MS = 2_000
 """Closing waits no longer than this for readers; the WAL is then folded in by whoever closes last."""
 
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 _STEP = 4096
 """Pages copied at a time: 16 MB, after which the copying process may be interrupted."""
@@ -152,11 +157,25 @@ class StoreFile:
         return next(self._rows(query, values), None)
 
 
+def _check_locks(folder: Path) -> None:
+    """Refuse a file system without locks, where SQLite takes the file for another's until its wait is over."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise StoreError(
+                f"the file system of {folder} has no file locks; put the run on a local disk"
+            ) from error
+        # What else is wrong with the folder is told by opening the file.
+
+
 def _open_to_read(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise StoreError(_no_file(path))
     if path.stat().st_size == 0:
         raise StoreError("it is empty: no run was stored in it; repeat the run's command")
+    _check_locks(path.parent)
     address = f"{path.resolve().as_uri()}?mode=ro"
     try:
         db = _connected(address)
@@ -184,6 +203,7 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
     if path.exists() and not path.is_file():
         raise StoreError(_no_file(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_locks(path.parent)
     db = sqlite3.connect(path, timeout=WAIT_S)
     version = schema.version_of(db)  # before anything is changed: the file may be another program's
     db.execute("PRAGMA journal_mode=WAL")

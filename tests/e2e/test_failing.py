@@ -214,3 +214,22 @@ def test_an_address_that_is_none_or_holds_a_key_is_refused_before_it_is_stored(
     assert "write http://host:port" in done.stderr or "put the token in a variable" in done.stderr
     assert PASSWORD not in done.stderr
     assert not (tmp_path / "mine").exists()
+
+
+def without_locks(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).parent.parent / "support" / "no_locks.py"
+    return subprocess.run(
+        [sys.executable, script, *words],
+        cwd=folder, capture_output=True, text=True, timeout=25, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [(*RUN, "--out", "other"), ("report", "mine")])
+def test_a_file_system_without_locks_is_one_line_at_once(played: Path, words: tuple[str, ...]):
+    done = without_locks(played, *words)
+    folder = "other" if words[0] == "run" else "mine"
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"harness: cannot open the run's store {folder}/run.sqlite: the file system of {folder} has no file "
+        "locks; put the run on a local disk\n"
+    )
