@@ -158,7 +158,7 @@ class StoreFile:
 
 
 def _check_locks(folder: Path) -> None:
-    """Refuse a file system without locks, where SQLite takes the file for another's until its wait is over."""
+    """Refuse a file system without locks, where SQLite waits in vain and then calls the file locked."""
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
