@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
@@ -14,9 +15,14 @@ from harness.errors import MissingPart, UsageError
 GROUP = "harness.tasks"
 
 
-@cache
-def _entries() -> dict[str, EntryPoint]:
+@lru_cache(maxsize=4)
+def _installed(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    del path  # where packages are looked for; another path may hold others
     return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return _installed(tuple(sys.path))
 
 
 def names() -> tuple[str, ...]:

@@ -122,9 +122,7 @@ def bench(tmp_path, monkeypatch, server):
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HARNESS_MIRROR", raising=False)
-    registry._entries.cache_clear()
     yield package
-    registry._entries.cache_clear()
     for name in [name for name in sys.modules if name.startswith("addition_bench")]:
         del sys.modules[name]
 

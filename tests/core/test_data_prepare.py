@@ -11,7 +11,6 @@ from filelock import FileLock
 from packages import install
 
 from harness import data
-from harness.catalog import registry
 from harness.data.prepare import prepare
 from harness.errors import DataError, UsageError
 
@@ -40,13 +39,11 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HARNESS_MIRROR", raising=False)
-    registry._entries.cache_clear()
     folder = tmp_path / "source"
     folder.mkdir()
     for name in "ab":
         (folder / f"{name}.txt").write_text(name)
     yield folder
-    registry._entries.cache_clear()
     for name in ("copy_bench", "copy_bench.prepare"):
         sys.modules.pop(name, None)
 

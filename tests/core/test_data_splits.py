@@ -55,9 +55,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HARNESS_MIRROR", raising=False)
-    registry._entries.cache_clear()
     yield folder
-    registry._entries.cache_clear()
     sys.modules.pop("shops_bench", None)
 
 

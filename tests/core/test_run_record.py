@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,18 +75,36 @@ def test_a_failed_attempt_counts_as_begun_and_a_good_one_does_not(store: Store):
     assert not store.begun(EpisodeKey(ITEM.task, ITEM.version, ITEM.sample, 1))
 
 
-def test_asking_whether_an_item_has_begun_reads_no_other_rows(store: Store):
+@pytest.fixture
+def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, sqlite3.Connection]]:
+    """A store, and the connection that it opened."""
+    made: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def kept(*words: Any, **more: Any) -> sqlite3.Connection:
+        made.append(connect(*words, **more))
+        return made[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", kept)
+    with closing(Store(tmp_path / "kept.sqlite")) as store:
+        (db,) = made
+        yield store, db
+
+
+def test_asking_whether_an_item_has_begun_reads_no_other_rows(connection: tuple[Store, sqlite3.Connection]):
     """It is asked before every attempt: a scan of all attempts would make a run quadratic."""
+    store, db = connection
     seen: list[str] = []
-    store._db.set_trace_callback(seen.append)
+    db.set_trace_callback(seen.append)
     store.begun(ITEM)
-    store._db.set_trace_callback(None)
-    plans = [row[3] for query in seen for row in store._db.execute(f"EXPLAIN QUERY PLAN {query}")]
+    db.set_trace_callback(None)
+    plans = [row[3] for query in seen for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
     assert len(plans) == 2
     assert all(plan.startswith("SEARCH") for plan in plans), plans
 
 
-def test_a_failed_write_is_told_by_begin(store: Store):
-    store._db.execute("PRAGMA query_only = 1")
+def test_a_failed_write_is_told_by_begin(connection: tuple[Store, sqlite3.Connection]):
+    store, db = connection
+    db.execute("PRAGMA query_only = 1")
     with pytest.raises(StoreError, match="cannot write the run's store"):
         store.begin(ITEM)

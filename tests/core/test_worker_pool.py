@@ -10,16 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import gone, until_gone
 
 from harness.errors import EnvironmentFault
 from harness.worker import Launch, Lease, PoolSpec, WorkerPool
 
 PATH = os.pathsep.join([str(Path(__file__).parent / "worker_parts"), *sys.path])
 LAUNCH = Launch("worker_under_test", env={"PYTHONPATH": PATH})
-
-
-def exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 async def test_leases_spread_over_workers_and_never_share_a_slot() -> None:
@@ -39,7 +36,7 @@ async def test_leases_spread_over_workers_and_never_share_a_slot() -> None:
         seventh = await asyncio.wait_for(waiter, 10)
         assert (seventh.worker, seventh.slot) == (leases[3].worker, leases[3].slot)
         pids = [worker.pid for worker in pool.workers]
-    assert not any(exists(pid) for pid in pids)
+    assert all(map(gone, pids))
 
 
 async def test_workers_start_only_when_needed() -> None:
@@ -62,7 +59,7 @@ async def test_a_dead_worker_is_replaced_and_its_leases_fault() -> None:
             lease.release()
         again = await pool.acquire()
         assert await again.call("pid", timeout=10) not in (dead, 0)
-    assert not exists(dead)
+    assert gone(dead)
 
 
 async def test_a_worn_worker_serves_its_leases_to_the_end() -> None:
@@ -74,8 +71,7 @@ async def test_a_worn_worker_serves_its_leases_to_the_end() -> None:
         assert three.worker is not old
         assert await two.call("pid", timeout=10) == old.pid
         two.release()
-        await asyncio.wait_for(asyncio.gather(*pool._closing), 20)
-        assert not exists(old.pid)
+        await until_gone(old.pid)
         assert await three.call("pid", timeout=10) == three.worker.pid
 
 
@@ -149,4 +145,4 @@ async def test_any_sequence_keeps_the_books(seed: int) -> None:
         full = [await asyncio.wait_for(pool.acquire(), 60) for _ in range(spec.size * spec.slots)]
         assert len(full) == 4
         seen |= {worker.pid for worker in pool.workers}
-    assert not any(exists(pid) for pid in seen)
+    assert all(map(gone, seen))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import gone, until_gone
 
 from harness.errors import EnvironmentFault
 from harness.worker import FrameError, Launch, RemoteError, Worker, frames
@@ -30,30 +31,6 @@ async def worker():
     await one.start()
     yield one
     await one.close()
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended; a zombie nobody reaps has."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state == "Z"
-
-
-async def until_gone(pid: int) -> None:
-    """Wait for the end of a process that need not be our child."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(handle, ended.set)
-    try:
-        await asyncio.wait_for(ended.wait(), 20)
-    finally:
-        asyncio.get_running_loop().remove_reader(handle)
-        os.close(handle)
 
 
 plain = st.recursive(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import sys
 import unicodedata
 from contextlib import closing
@@ -60,7 +61,8 @@ def texts(path: Path) -> list[str]:
         found = [repr(attempt) for attempt in store.attempts()]
         found += [repr(call) for attempt in store.attempts() for call in store.calls(attempt.id)]
         tables = [name for name in store.tables if name not in ("episode", "turn")]
-        found += [repr(row) for name in tables for row in store._rows(f"SELECT * FROM {name}")]
+    with closing(sqlite3.connect(path)) as db:
+        found += [repr(row) for name in tables for row in db.execute(f"SELECT * FROM {name}")]
     return found
 
 
