@@ -48,8 +48,8 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
     import json
 
     from harness.running import plan as planning
-    from harness.running.plan import RunRequest
     from harness.running.progress import PlainProgress
+    from harness.running.request import Execution, ModelChoice, RunRequest, Workload
     from harness.running.resume import open_store
     from harness.running.runner import Runner
 
@@ -61,11 +61,8 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
         def stop(self) -> None:
             self.wall = time.perf_counter() - self.wall
 
-    plan = planning.make(
-        RunRequest(
-            model="agentlm-7b", tasks=("mmlu",), endpoints=(url,), concurrency=IN_FLIGHT, out=directory
-        )
-    )
+    models = ModelChoice(model="agentlm-7b", endpoints=(url,), concurrency=IN_FLIGHT)
+    plan = planning.make(RunRequest(Workload(tasks=("mmlu",)), models, Execution(out=directory)))
     store = open_store(plan, directory)
     clock = Clock()
     summary = asyncio.run(Runner(plan, store, directory, clock).run())

@@ -60,8 +60,8 @@ def bare(url: str, prompts: list[str]) -> tuple[float, float]:
 def harness(url: str, directory: Path, requests: int) -> tuple[float, float, list[str]]:
     """CPU and wall of a whole run from its first episode on, and the prompts it sent."""
     from harness.running import plan as planning
-    from harness.running.plan import RunRequest
     from harness.running.progress import PlainProgress
+    from harness.running.request import Execution, ModelChoice, RunRequest, Workload
     from harness.running.resume import open_store
     from harness.running.runner import Runner
 
@@ -73,19 +73,13 @@ def harness(url: str, directory: Path, requests: int) -> tuple[float, float, lis
         def stop(self) -> None:
             self.cpu, self.wall = cpu_s() - self.cpu, time.perf_counter() - self.wall
 
-    request = RunRequest(
-        model="agentlm-7b",
-        tasks=("gsm8k",),
-        endpoints=(url,),
-        mirror="fixture",
-        concurrency=IN_FLIGHT,
-        out=directory,
-    )
-    samples = len(planning.make(request).items())
-    repeats = math.ceil(requests / samples)
-    from dataclasses import replace
+    models = ModelChoice(model="agentlm-7b", endpoints=(url,), concurrency=IN_FLIGHT)
 
-    plan = planning.make(replace(request, repeats=repeats))
+    def planned(repeats: int) -> planning.Plan:
+        work = Workload(tasks=("gsm8k",), mirror="fixture", repeats=repeats)
+        return planning.make(RunRequest(work, models, Execution(out=directory)))
+
+    plan = planned(math.ceil(requests / len(planned(1).items())))
     store = open_store(plan, directory)
     clock = Clock()
     summary = asyncio.run(Runner(plan, store, directory, clock).run())

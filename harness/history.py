@@ -59,6 +59,11 @@ def policy(name: str, notice: Notice | None = None) -> tuple[Policy, str]:
     return pairs(int(found["pairs"])), found["counter"] or "cl100k"
 
 
+def counter_of(name: str) -> str:
+    """The token counter of a policy, by its name in `harness.tokens`."""
+    return policy(name, None)[1]
+
+
 def takes_notice(name: str) -> bool:
     """Whether a policy of this name says in the first message how many others it left out."""
     return name.startswith("segments-")

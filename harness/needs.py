@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
-from harness.history import takes_notice
+from harness.history import counter_of, takes_notice
+from harness.tokens import CL100K_FILE
 from harness.types import Need as Need
 from harness.types import TaskConfig
 
@@ -71,7 +72,7 @@ def core_path(name: str, cfg: TaskConfig) -> Path:
     """
     from harness.data import core_file
 
-    return core_file(name, str(cfg.data.parent) if cfg.source == "mirror" else None)
+    return core_file(name, cfg.mirror or (str(cfg.data.parent) if cfg.source == "mirror" else None))
 
 
 def notice(cfg: TaskConfig) -> Need:
@@ -79,7 +80,9 @@ def notice(cfg: TaskConfig) -> Need:
     from harness import data
 
     fix = "harness data prepare core --from AGENTTUNING"
-    return Need("the window's notice", lambda: _lack(lambda: data.notice(cfg.data, cfg.source)), fix)
+    return Need(
+        "the window's notice", lambda: _lack(lambda: data.notice(cfg.data, cfg.source, cfg.mirror)), fix
+    )
 
 
 def window_notice(policy: str, cfg: TaskConfig) -> Notice | None:
@@ -91,7 +94,16 @@ def window_notice(policy: str, cfg: TaskConfig) -> Notice | None:
     """
     from harness import data
 
-    return data.notice(cfg.data, cfg.source) if takes_notice(policy) else None
+    return data.notice(cfg.data, cfg.source, cfg.mirror) if takes_notice(policy) else None
+
+
+def vocabulary(policy: str, cfg: TaskConfig) -> Path | None:
+    """The file a history policy counts tokens with; None when it needs none.
+
+    Raises:
+        MissingPart: it is not there, with the fix.
+    """
+    return core_path(CL100K_FILE, cfg) if counter_of(policy) == "cl100k" else None
 
 
 def _lack(find: Callable[[], object]) -> str | None:

@@ -44,10 +44,10 @@ def doctor_task(
         return {"": [Finding("fail", task, str(error), "reinstall the package it comes from")]}
     found: dict[str, list[Finding]] = {}
     for name in (split,) if split else splits:
-        ready = readiness.check(
-            task, profile=profile, settings=settings, mirror=mirror, split=name, roles=roles
+        chosen = readiness.TaskChoices(
+            settings=settings or {}, profile=profile, mirror=mirror, split=name, roles=roles
         )
-        found[name] = list(ready.findings)
+        found[name] = list(readiness.check(task, chosen).findings)
     if mirror != data.FIXTURE and not data.resolve(task, data.FIXTURE).problems:
         hint = Finding("ok", "fixture", "there (--mirror fixture runs without any data)")
         next(iter(found.values())).append(hint)

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from harness.catalog import registry
+from harness.cli.grouping import grouped
 from harness.cli.screen import echo
 from harness.errors import UsageError
+from harness.types import Profile
 
 if TYPE_CHECKING:
     from harness.running.readiness import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedModel:
+    """The model whose endpoints are checked."""
+
+    model: str | None
+    endpoints: tuple[str, ...]
+    client: Literal["tgi", "text-generation"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorOptions:
+    """The options of a run under which tasks are checked, as typed."""
+
+    mirror: str | None
+    split: str | None
+    profile: Profile
+    settings: tuple[str, ...]
+    roles: tuple[str, ...]
 
 
 @click.command("doctor")
@@ -25,42 +48,43 @@ if TYPE_CHECKING:
 @click.option("--profile", type=click.Choice(["paper", "fixed"]), default="paper", show_default=True)
 @click.option("--set", "settings", multiple=True, help="TASK.KEY=VALUE, as for run.")
 @click.option("--role", "roles", multiple=True, help="ROLE=NAME@URL, as for run.")
-def command(
-    tasks: tuple[str, ...],
-    model: str | None,
-    endpoints: tuple[str, ...],
-    client: Any,
-    mirror: str | None,
-    split: str | None,
-    profile: Any,
-    settings: tuple[str, ...],
-    roles: tuple[str, ...],
-) -> int:
+@grouped(models=CheckedModel, choices=DoctorOptions)
+def command(tasks: tuple[str, ...], models: CheckedModel, choices: DoctorOptions) -> int:
     """Check TASKS (all when neither a task nor a model is named) under the options of a run.
 
     Exit code: 0 when everything is there for the split that would run, 2 otherwise.
     """
-    if endpoints and not model:
+    if models.endpoints and not models.model:
         raise UsageError("--endpoint goes with --model")
     good = True
-    if model is not None:
+    if models.model is not None:
         from harness.checks.models import doctor_model
 
-        good &= _show(f"model {model}", doctor_model(model, endpoints, client=client))
+        findings = doctor_model(models.model, models.endpoints, client=models.client)
+        good &= _show(f"model {models.model}", findings)
+    names = tasks or (() if models.model else registry.names())
+    return 0 if all([good, *_checked(names, choices)]) else 2
+
+
+def _checked(names: Sequence[str], options: DoctorOptions) -> Iterator[bool]:
+    """Check and show tasks one by one; whether each is ready for the split that would run."""
     from harness.checks.tasks import doctor_task
     from harness.models.roles import parse_role
     from harness.running import selection
 
-    names = tasks or (() if model else registry.names())
-    chosen = selection.settings(settings, names)
-    bound = frozenset(parse_role(text).role for text in roles)
+    settings = selection.settings(options.settings, names)
+    roles = frozenset(parse_role(text).role for text in options.roles)
     for task in names:
         found = doctor_task(
-            task, mirror=mirror, split=split, profile=profile, settings=chosen[task], roles=bound
+            task,
+            mirror=options.mirror,
+            split=options.split,
+            profile=options.profile,
+            settings=settings[task],
+            roles=roles,
         )
-        verdicts = [_show(_title(task, name, found), findings) for name, findings in found.items()]
-        good &= verdicts[0]
-    return 0 if good else 2
+        ready = [_show(_title(task, name, found), findings) for name, findings in found.items()]
+        yield ready[0]
 
 
 def _title(task: str, split: str, found: Mapping[str, object]) -> str:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import click
 
+from harness.cli.grouping import grouped
 from harness.errors import UsageError
 
+if TYPE_CHECKING:
+    from harness.report.build import Rules
+    from harness.report.model import Normalize, Report
+    from harness.report.render import Format
+
 NORMALIZE = "none, gpt4, agenttuning, or model:RUN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratios:
+    """Against what scores are divided, and how strictly, as typed."""
+
+    normalize: str
+    force: bool
+    allow_partial: bool
 
 
 @click.command("report")
@@ -22,22 +39,15 @@ NORMALIZE = "none, gpt4, agenttuning, or model:RUN"
 @click.option("--allow-partial", is_flag=True, help="Take an Overall over the tasks that are there.")
 @click.option("--strict", is_flag=True, help="Exit 3 when a suite is partial.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True)
+@grouped(ratios=Ratios)
 def command(
-    runs: tuple[str, ...],
-    form: Any,
-    normalize: str,
-    results: Path,
-    *,
-    episodes: bool,
-    force: bool,
-    allow_partial: bool,
-    strict: bool,
+    runs: tuple[str, ...], form: Format, results: Path, *, ratios: Ratios, episodes: bool, strict: bool
 ) -> int:
     """Show RUNS (directories, names, copied stores or reference:NAME); the newest run when none is given.
 
     Exit code: 0 complete, 3 when a run is incomplete.
     """
-    rules = _rules(normalize, results, force=force, allow_partial=allow_partial)
+    rules = _rules(ratios, results)
     reports = [_build(name, results, rules) for name in runs or (None,)]
     _print(reports, form, episodes=episodes)
     partial = any(suite.partial for report in reports for suite in report.suites.values())
@@ -52,7 +62,7 @@ def show_run(directory: Path) -> None:
     _print([build(load(str(directory)))], "table", episodes=False)
 
 
-def _print(reports: list[Any], form: Any, *, episodes: bool) -> None:
+def _print(reports: Sequence[Report], form: Format, *, episodes: bool) -> None:
     from harness.report.document import pieces
     from harness.report.render import render, show
 
@@ -66,20 +76,20 @@ def _print(reports: list[Any], form: Any, *, episodes: bool) -> None:
         click.echo(render(reports, form, episodes=episodes))
 
 
-def _build(name: str | None, results: Path, rules: Any) -> Any:
+def _build(name: str | None, results: Path, rules: Rules) -> Report:
     from harness.report.build import build
     from harness.report.load import load
 
     return build(load(name, results), rules)
 
 
-def _rules(normalize: str, results: Path, *, force: bool, allow_partial: bool) -> Any:
+def _rules(ratios: Ratios, results: Path) -> Rules:
     from harness.report.build import Rules
 
-    kind, colon, other = normalize.partition(":")
+    kind, colon, other = ratios.normalize.partition(":")
+    against = None
     if kind == "model" and colon and other:
         against = _build(other, results, Rules()).tasks
-        return Rules("model", against, force=force, allow_partial=allow_partial)
-    if normalize not in ("none", "gpt4", "agenttuning"):
-        raise UsageError(f"--normalize {normalize}: choose {NORMALIZE}")
-    return Rules(normalize, force=force, allow_partial=allow_partial)
+    elif ratios.normalize not in ("none", "gpt4", "agenttuning"):
+        raise UsageError(f"--normalize {ratios.normalize}: choose {NORMALIZE}")
+    return Rules(cast("Normalize", kind), against, force=ratios.force, allow_partial=ratios.allow_partial)

@@ -157,6 +157,7 @@ class Options:
         time_scale: seconds of the pool that pass in one real one; tests only.
         read_s: seconds without a byte after which an attempt failed; None goes by the tokens asked for.
         seed: of the backoff's jitter.
+        token: bearer token; empty takes the environment variable the entry names.
     """
 
     stream: bool = False
@@ -166,3 +167,4 @@ class Options:
     time_scale: float = 1.0
     read_s: float | None = None
     seed: int = 0
+    token: str = field(default="", repr=False)

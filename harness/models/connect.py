@@ -19,7 +19,6 @@ async def open_model(
     concurrency: int | None = None,
     profile: Profile = "paper",
     options: Options | None = None,
-    token: str = "",
 ) -> AsyncGenerator[Model, None]:
     """Open the model a selector names, and close it on leaving.
 
@@ -31,7 +30,6 @@ async def open_model(
         concurrency: most requests in flight over all endpoints.
         profile: `paper` renders with FastChat's empty-message quirk.
         options: rarely needed settings.
-        token: bearer token; empty takes the environment variable the entry names.
 
     Raises:
         UsageError: unknown name, or endpoints that serve different models.
@@ -52,8 +50,9 @@ async def open_model(
             endpoints = entry.endpoints
         from harness.models.clients.build import connect
 
+        options = options or Options()
         model = await connect(
-            entry, endpoints, concurrency=concurrency, profile=profile, options=options, token=token
+            entry, endpoints, concurrency=concurrency, profile=profile, options=options, token=options.token
         )
         try:
             yield model

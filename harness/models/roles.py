@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from harness.catalog import models as catalog
 from harness.errors import ContextOverflow, HarnessError, InfraError, UsageError
 from harness.models.address import check_address
-from harness.models.api import DEADLINE_S, Call, LiveEpisodes, Model, Vectors
+from harness.models.api import DEADLINE_S, Call, LiveEpisodes, Model, Options, Vectors
 from harness.models.connect import open_model
 from harness.seeds import derive
 from harness.types import Ask, CallKey, Message, Profile, Reply
@@ -95,7 +95,7 @@ async def open_role(
         live=live,
         concurrency=concurrency,
         profile=profile,
-        token=_token(spec),
+        options=Options(token=_token(spec)),
     ) as model:
         yield model
 
@@ -129,6 +129,21 @@ def _token(spec: RoleSpec) -> str:
     return os.environ.get("OPENAI_API_KEY", "") if hosts == {"api.openai.com"} else ""
 
 
+@dataclass(frozen=True, slots=True)
+class RoleOptions:
+    """How an episode's roles are asked.
+
+    Attributes:
+        seed: the episode's; each key derives its own.
+        suite: chooses among a model's templates.
+        deadline_s: of each request with its retries.
+    """
+
+    seed: int = 0
+    suite: str = ""
+    deadline_s: float = DEADLINE_S
+
+
 class RoleSession:
     """A role within one episode: implements `harness.types.Chat`.
 
@@ -136,7 +151,6 @@ class RoleSession:
 
     Args:
         log: called with every exchange that was really made.
-        seed: the episode's; each key derives its own.
     """
 
     def __init__(
@@ -145,10 +159,8 @@ class RoleSession:
         model: Model,
         episode: CallKey,
         *,
+        options: RoleOptions | None = None,
         log: Callable[[RoleCall], None] | None = None,
-        seed: int = 0,
-        suite: str = "",
-        deadline_s: float = DEADLINE_S,
     ) -> None:
         self._role = role
         self._model = model
@@ -157,9 +169,7 @@ class RoleSession:
         self._vectors: dict[str, Vectors] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._log = log
-        self._seed = seed
-        self._suite = suite
-        self._deadline_s = deadline_s
+        self._options = options or RoleOptions()
 
     async def ask(self, key: str, messages: tuple[Message, ...] | str, ask: Ask) -> Reply:
         """Answer a conversation, or a raw prompt.
@@ -179,9 +189,9 @@ class RoleSession:
             talk,
             raw,
             ask,
-            seed=derive(self._seed, self._role, key),
-            deadline_s=self._deadline_s,
-            suite=self._suite,
+            seed=derive(self._options.seed, self._role, key),
+            deadline_s=self._options.deadline_s,
+            suite=self._options.suite,
             role=self._role,
             part=key,
         )
@@ -195,7 +205,7 @@ class RoleSession:
             raise InfraError(f"role {self._role}, {key}: {error}") from error
         self._recorded[key] = reply.text
         if self._log is not None:
-            prompt = raw if raw is not None else self._model.render(talk, self._suite)
+            prompt = raw if raw is not None else self._model.render(talk, self._options.suite)
             self._log(RoleCall(self._role, key, prompt, reply))
         return reply
 
@@ -216,7 +226,9 @@ class RoleSession:
         from harness.models.clients.embed import Embed, embed
 
         try:
-            found = await embed(self._model, Embed(self._episode, self._role, key, texts, self._deadline_s))
+            found = await embed(
+                self._model, Embed(self._episode, self._role, key, texts, self._options.deadline_s)
+            )
         except HarnessError as error:
             raise InfraError(f"role {self._role}, {key}: {error}") from error
         if self._log is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from harness import history
 from harness.data import Notice
@@ -17,11 +18,17 @@ Change = tuple[int, int, str]
 class Conversation:
     """What has been said since the context began, as the next prompt needs it."""
 
-    def __init__(self, policy: str, render: history.Render, notice: Notice | None = None) -> None:
+    def __init__(
+        self,
+        policy: str,
+        render: history.Render,
+        notice: Notice | None = None,
+        vocabulary: Path | None = None,
+    ) -> None:
         from harness import tokens
 
         self._policy, counter = history.policy(policy, notice)
-        self._count = tokens.counter(counter)
+        self._count = tokens.counter(counter, vocabulary)
         self._render = render
         self._messages: list[Message] = []
         self._shown: tuple[Message, ...] | None = None

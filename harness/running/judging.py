@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from harness.catalog import registry
 from harness.episode import Task
 from harness.errors import MissingPart, UsageError
 from harness.models.roles import RoleSession, RoleSpec, open_role, parse_role
-from harness.running import readiness
-from harness.running import selection as config
-from harness.running.judge import CONCURRENCY, Judged, judge_run
+from harness.running import readiness, selection
+from harness.running.judge import Judged, judge_run
+from harness.running.verdicts import CONCURRENCY, Judge
 from harness.storage.store import Store
 from harness.types import Context, TaskConfig
 
@@ -65,14 +65,10 @@ async def judge_stage(store: Store, request: JudgeRequest, work: Path) -> Judged
     role = judge_role(request.judge)
     tasks = judged_tasks(store, request.mirror, work)
     async with open_role(role, concurrency=request.concurrency) as model:
-        done = await judge_run(
-            store,
-            tasks,
-            lambda key: RoleSession("judge", model, key),
-            judge=role.selector,
-            k=request.k,
-            concurrency=request.concurrency,
+        judge = Judge(
+            role.selector, lambda key: RoleSession("judge", model, key), request.k, request.concurrency
         )
+        done = await judge_run(store, tasks, judge)
     log.info("%d calls to %s, %d verdicts were there", done.tally.asked, role.selector, done.tally.stored)
     if done.tally.stopped:
         log.error("stopped: %s", done.tally.stopped)
@@ -95,7 +91,7 @@ def judged_tasks(store: Store, mirror: str | None, work: Path) -> dict[str, tupl
         task = registry.load(name)
         source = data.FIXTURE if chosen["tasks"][name]["source"] == "fixture" else mirror
         found = data.resolve(name, source, _split(task, chosen))
-        cfg = stored_config(task, chosen, found)
+        cfg = stored_config(task, chosen, found, None if mirror == data.FIXTURE else mirror)
         missing += [f"{name}: {line}" for line in readiness.examine(task, cfg, found, stage="judge").missing]
         tasks[name] = (task, context(cfg, work / name))
     if missing:
@@ -103,22 +99,26 @@ def judged_tasks(store: Store, mirror: str | None, work: Path) -> dict[str, tupl
     return tasks
 
 
-def stored_config(task: Task, chosen: Mapping[str, Any], found: data.Resolved) -> TaskConfig:
+def stored_config(
+    task: Task, chosen: Mapping[str, Any], found: data.Resolved, mirror: str | None
+) -> TaskConfig:
     """The configuration a run's store holds for one of its tasks.
 
     Args:
         task: the installed task.
         chosen: the run's configuration, as stored.
         found: where the task's data is now.
+        mirror: where files that several tasks use are looked for first.
     """
     name = task.spec.name
     return TaskConfig(
         found.path,
-        config.stored_options(name, task.Options, chosen["tasks"][name]["options"]),
+        selection.stored_options(name, task.Options, chosen["tasks"][name]["options"]),
         chosen["profile"],
         found.source,
         _split(task, chosen),
         frozenset(parse_role(text).role for text in chosen.get("roles") or ()),
+        mirror,
     )
 
 
@@ -129,4 +129,4 @@ def _split(task: Task, chosen: Mapping[str, Any]) -> str:
 def context(cfg: TaskConfig, work: Path) -> Context:
     """A task's configuration with a scratch folder, which is made."""
     work.mkdir(parents=True)
-    return Context(cfg.data, cfg.options, cfg.profile, cfg.source, cfg.split, cfg.roles, work=work)
+    return Context(**{field.name: getattr(cfg, field.name) for field in fields(cfg)}, work=work)

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness.catalog import registry, suites
 from harness.episode import Task
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
-from harness.running import readiness
-from harness.running import selection as config
+from harness.running import readiness, selection
 from harness.running.judging import judge_role
-from harness.running.results import Decoding
+from harness.running.readiness import Readiness, TaskChoices
+from harness.running.request import RunRequest, Workload
 from harness.storage.manifest import config_hash, directory_name
 from harness.storage.store import EpisodeKey
-from harness.types import Profile, Sample, TaskConfig, TaskSpec
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What the user asked `harness run` to do.
-
-    Attributes:
-        settings: `TASK.KEY=VALUE` strings.
-        roles: `ROLE=NAME@URL` strings.
-        shard: (i, n) runs the i-th of n parts, counted from 1.
-        deadline_s: how long one request may be retried.
-        time_limit_s: start no episode later than this after the run began; moves no number.
-    """
-
-    model: str
-    suites: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()
-    split: str | None = None
-    limit: int | None = None
-    samples: tuple[str, ...] | None = None
-    repeats: int = 1
-    endpoints: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ()
-    judge: str | None = None
-    out: Path | None = None
-    name: str | None = None
-    new: bool = False
-    profile: Profile = "paper"
-    decoding: Decoding = "protocol"
-    settings: tuple[str, ...] = ()
-    concurrency: int | None = None
-    executor: Literal["local", "ray"] = "local"
-    shard: tuple[int, int] | None = None
-    ready_only: bool = False
-    retry: Literal["", "infra"] = ""
-    seed: int = 0
-    mirror: str | None = None
-    results: Path = Path("results/runs")
-    deadline_s: float = 900.0
-    time_limit_s: float | None = None
+from harness.types import Sample, TaskConfig, TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +49,7 @@ class TaskPlan:
         """What of this task moves its numbers."""
         return {
             "version": self.spec.version,
-            "options": dict(sorted(config.plain(self.cfg.options).items())),
+            "options": dict(sorted(selection.plain(self.cfg.options).items())),
             "source": self.cfg.source,
             "data": self.data_digest,
             "samples": config_hash({"ids": [sample.id for sample in self.samples]}),
@@ -114,17 +74,17 @@ class Plan:
 
     def config(self) -> dict[str, Any]:
         """The choices that move numbers; their hash names the run directory."""
-        request = self.request
+        work, models = self.request.workload, self.request.models
         return {
-            "model": request.model,
-            "profile": request.profile,
-            "decoding": request.decoding,
-            "repeats": request.repeats,
-            "seed": request.seed,
-            "split": request.split,
-            "shard": list(request.shard) if request.shard else None,
-            "roles": sorted(request.roles),
-            "judge": request.judge,
+            "model": models.model,
+            "profile": work.profile,
+            "decoding": models.decoding,
+            "repeats": work.repeats,
+            "seed": work.seed,
+            "split": work.split,
+            "shard": list(work.shard) if work.shard else None,
+            "roles": sorted(models.roles),
+            "judge": models.judge,
             "suites": {name: list(members) for name, members in sorted(self.suites.items())},
             "tasks": {plan.spec.name: plan.config() for plan in self.tasks},
             **self.extra,
@@ -132,19 +92,19 @@ class Plan:
 
     def directory(self) -> Path:
         """Where the run lives."""
-        request = self.request
-        if request.out is not None:
-            return request.out
-        what = "+".join(request.suites) or _tasks_slug([plan.spec.name for plan in self.tasks])
-        return request.results / directory_name(request.model, what, config_hash(self.config()), request.name)
+        execution, model = self.request.execution, self.request.models.model
+        if execution.out is not None:
+            return execution.out
+        what = "+".join(self.request.workload.suites) or _tasks_slug([plan.spec.name for plan in self.tasks])
+        return execution.results / directory_name(model, what, config_hash(self.config()), execution.name)
 
     def begun(self) -> bool:
         """Whether an earlier command began this run."""
-        return not self.request.new and (self.directory() / "run.sqlite").is_file()
+        return not self.request.execution.new and (self.directory() / "run.sqlite").is_file()
 
     def items(self) -> list[EpisodeKey]:
         """Identities of all planned episodes."""
-        return [item for plan in self.tasks for item in plan.items(self.request.repeats)]
+        return [item for plan in self.tasks for item in plan.items(self.request.workload.repeats)]
 
 
 def _tasks_slug(names: list[str]) -> str:
@@ -157,75 +117,77 @@ def make(request: RunRequest) -> Plan:
     Raises:
         UsageError: an unknown name or a wrong value: nothing could be meant by it.
     """
-    chosen, wanted_ids, fixture = _members(request)
-    members = _unique([name for names in chosen.values() for name in names] + list(request.tasks))
+    work, models = request.workload, request.models
+    asked = [suites.find(name) for name in work.suites]
+    members = list(dict.fromkeys([*(name for suite in asked for name in suite.tasks), *work.tasks]))
     if not members:
         raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
-    known = registry.names()
-    settings = config.settings(request.settings, members)
-    mirror = "fixture" if fixture else request.mirror
-    asked = [parse_role(role).role for role in request.roles]
-    if request.judge is not None:
-        judge_role(request.judge)  # before anything is played, or an address with a password is stored
-    plan = Plan(request, [], {name: list(names) for name, names in chosen.items()})
+    settings = selection.settings(work.settings, members)
+    roles = [parse_role(role).role for role in models.roles]
+    if models.judge is not None:
+        judge_role(models.judge)  # before anything is played, or an address with a password is stored
+    choices = TaskChoices(
+        profile=work.profile,
+        mirror=work.mirror,
+        fixture=any(suite.fixture for suite in asked),
+        split=work.split,
+        roles=frozenset(roles),
+    )
+    subsets = {task: subset for suite in asked for task, subset in suite.samples.items()}
+    plan = Plan(request, [], {suite.name: list(suite.tasks) for suite in asked})
     for name in members:
-        if name not in known:
-            if name not in suites.all_members():
-                raise registry.nearest(name, known, "task")
+        if not _is_installed(name):
             plan.missing[name] = [f"{name}: not part of this version; --ready-only runs the others"]
             continue
         try:
-            plan.tasks.append(_task(request, name, settings[name], wanted_ids.get(name), mirror))
+            ready = readiness.check(name, replace(choices, settings=settings[name]))
+            ready.demand()
+            plan.tasks.append(_task_plan(ready, work, subsets.get(name)))
         except (MissingPart, DataError) as error:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
-    _known_roles(asked, plan)
+    _refuse_unknown_roles(roles, plan)
     return plan
 
 
-def _known_roles(asked: list[str], plan: Plan) -> None:
-    """Refuse a role that no installed task asks for: it is a slip of the pen.
+def _is_installed(name: str) -> bool:
+    """Whether a task is there; one that only a suite names is not.
+
+    Raises:
+        UsageError: no task has such a name, with the nearest ones.
+    """
+    known = registry.names()
+    if name not in known and name not in suites.all_members():
+        raise registry.nearest(name, known, "task")
+    return name in known
+
+
+def _refuse_unknown_roles(roles: Sequence[str], plan: Plan) -> None:
+    """Refuse a role that no installed task asks for: it is a typing error.
 
     Raises:
         UsageError: with the nearest roles.
     """
     known = {role for task in plan.tasks for role in task.spec.roles}
-    if set(asked) <= known:
+    if set(roles) <= known:
         return
     for name in registry.names():
         try:
             known |= set(registry.load(name).spec.roles)
         except UsageError:  # a plug-in that does not load names no role
             continue
-    for role in asked:
+    for role in roles:
         if role not in known:
             raise registry.nearest(role, known, "role")
 
 
-def _members(request: RunRequest) -> tuple[dict[str, tuple[str, ...]], dict[str, suites.Choice], bool]:
-    found = {name: suites.find(name) for name in request.suites}
-    choices = {task: choice for suite in found.values() for task, choice in suite.samples.items()}
-    fixture = any(suite.fixture for suite in found.values())
-    return {name: suite.tasks for name, suite in found.items()}, choices, fixture
-
-
-def _task(
-    request: RunRequest, name: str, settings: dict[str, str], choice: suites.Choice | None, mirror: str | None
-) -> TaskPlan:
-    ready = readiness.check(
-        name,
-        profile=request.profile,
-        settings=settings,
-        mirror=mirror,
-        split=request.split,
-        roles=frozenset(parse_role(text).role for text in request.roles),
-    )
-    ready.demand()
-    ids, limit = request.samples, request.limit
-    if ids is None and choice is not None:
-        ids, limit = choice.ids, choice.limit if limit is None else min(limit, choice.limit or limit)
-    whole = config.select(ready.samples, ids, limit, name)
-    ids_of_all = tuple(sample.id for sample in whole)
-    return TaskPlan(ready.task, ready.cfg, tuple(_shard(whole, request.shard)), ready.digest, ids_of_all)
+def _task_plan(ready: Readiness, work: Workload, subset: suites.Choice | None) -> TaskPlan:
+    """Choose the samples of a task that is ready; the user's choice goes before the suite's."""
+    ids, limit = work.samples, work.limit
+    if ids is None and subset is not None:
+        ids, limit = subset.ids, subset.limit if limit is None else min(limit, subset.limit or limit)
+    whole = selection.select(ready.samples, ids, limit, ready.task.spec.name)
+    mine = tuple(_shard(whole, work.shard))
+    return TaskPlan(ready.task, ready.cfg, mine, ready.digest, tuple(sample.id for sample in whole))
 
 
 def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
@@ -235,23 +197,15 @@ def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]
     return samples[index - 1 :: count]
 
 
-def _unique(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(names))
-
-
 def describe(plan: Plan) -> list[str]:
     """The plan as lines for the person who started it."""
-    repeats = plan.request.repeats
+    work = plan.request.workload
     lines: list[str] = []
-    turns = 0
+    total = requests = 0
     for task in plan.tasks:
-        episodes = len(task.samples) * repeats
-        turns += episodes * task.spec.expected_turns
+        episodes, turns = len(task.samples) * work.repeats, task.spec.expected_turns
+        total, requests = total + episodes, requests + episodes * turns
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
-        lines.append(
-            f"  {task.spec.name}: {episodes} episodes, ~{task.spec.expected_turns} turns each{source}"
-        )
-    total = sum(len(task.samples) for task in plan.tasks) * repeats
-    what = f"{len(plan.tasks)} tasks, {total} episodes, about {turns} requests"
-    head = f"plan: {what}, profile {plan.request.profile}"
-    return [head, *lines]
+        lines.append(f"  {task.spec.name}: {episodes} episodes, ~{turns} turns each{source}")
+    what = f"{len(plan.tasks)} tasks, {total} episodes, about {requests} requests"
+    return [f"plan: {what}, profile {work.profile}", *lines]

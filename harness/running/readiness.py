@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -71,36 +71,42 @@ class Readiness:
             raise MissingPart("\n".join(self.missing))
 
 
-def check(
-    name: str,
-    *,
-    profile: Profile = "paper",
-    settings: Mapping[str, str] | None = None,
-    mirror: str | None = None,
-    split: str | None = None,
-    roles: frozenset[str] = frozenset(),
-) -> Readiness:
-    """Find a task's data, ask it what it needs, and read its samples.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskChoices:
+    """What the user chose for a task.
 
-    Args:
-        name: of the task.
+    Attributes:
         settings: options the user set, by name, as typed.
         profile: whose values the other options have.
         mirror: a mirror's folder, `fixture`, or None (see `harness.data.resolve`).
+        fixture: play the shipped fixture; the mirror is then only for files that several tasks use.
         split: None takes the task's first.
         roles: names of the bound auxiliary models.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    profile: Profile = "paper"
+    mirror: str | None = None
+    fixture: bool = False
+    split: str | None = None
+    roles: frozenset[str] = frozenset()
+
+
+def check(name: str, chosen: TaskChoices) -> Readiness:
+    """Find a task's data, ask it what it needs, and read its samples.
 
     Raises:
         UsageError: an unknown name or a wrong value: nothing could be meant by it.
     """
     task = registry.load(name)
     spec = task.spec
-    options = selection.options(name, task.Options, profile, settings)
-    split = split or spec.splits[0]
+    options = selection.options(name, task.Options, chosen.profile, chosen.settings)
+    split = chosen.split or spec.splits[0]
     if split not in spec.splits:
         raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")
-    found = _resolved(name, mirror, split)
-    cfg = TaskConfig(found.path, options, profile, found.source, split, roles)
+    found = _resolved(name, data.FIXTURE if chosen.fixture else chosen.mirror, split)
+    mirror = None if chosen.mirror == data.FIXTURE else chosen.mirror
+    cfg = TaskConfig(found.path, options, chosen.profile, found.source, split, chosen.roles, mirror)
     return examine(task, cfg, found)
 
 

@@ -24,7 +24,7 @@ def remaining_items(plan: Plan, store: Store) -> set[EpisodeKey]:
     final = store.final_items()
     open_items = {item for item in plan.items() if item not in final}
     failed = {a.item for a in store.attempts() if a.outcome == "infra_error"} & open_items
-    if plan.request.retry == "infra":
+    if plan.request.execution.retry == "infra":
         return failed
     if failed == open_items and not incomplete_tasks(store):
         return set()
@@ -49,7 +49,7 @@ def open_store(plan: Plan, directory: Path) -> Store:
         store.set_meta("missing", plan.missing)
         store.set_meta("specs", {plan.spec.name: _spec_facts(plan) for plan in plan.tasks})
         store.plan(plan.items())
-        if plan.request.shard is not None:
+        if plan.request.workload.shard is not None:
             store.set_meta("whole", {task.spec.name: list(task.whole) for task in plan.tasks})
     store.set_meta("labels", {task.spec.name: labels_digest(task.samples) for task in plan.tasks})
     store.add_command({"argv": sys.argv, "environment": manifest.environment()})

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from harness.models.api import Model
-from harness.models.roles import RoleCall, RoleSession
+from harness.models.roles import RoleCall, RoleOptions, RoleSession
 from harness.storage.records import Attempt, CallRecord
 from harness.types import CallKey, Chat
 
@@ -17,19 +17,15 @@ class EpisodeRoles:
     Args:
         attempt: every exchange is appended to its `calls`, numbered by role.
         models: the bound models by role.
-        seed: of this attempt's roles; each key derives its own.
-        suite: chooses among a model's templates.
-        deadline_s: of each request with its retries.
+        options: how they are asked.
     """
 
-    def __init__(
-        self, attempt: Attempt, models: Mapping[str, Model], seed: int, suite: str, deadline_s: float
-    ) -> None:
+    def __init__(self, attempt: Attempt, models: Mapping[str, Model], options: RoleOptions) -> None:
         key = CallKey(attempt.task, attempt.sample, attempt.repeat, 0)
         self._attempt = attempt
         self._asked: Counter[str] = Counter()
         self.chats: Mapping[str, Chat] = {
-            role: RoleSession(role, model, key, log=self._log, seed=seed, suite=suite, deadline_s=deadline_s)
+            role: RoleSession(role, model, key, options=options, log=self._log)
             for role, model in models.items()
         }
         """What `World.episode` is given: a chat for each bound role."""

@@ -8,7 +8,7 @@ from harness.errors import MissingPart
 from harness.models.api import LiveEpisodes, Model
 from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
-from harness.running.plan import RunRequest
+from harness.running.request import RunRequest
 
 PREFETCH = 1.25
 """Live episodes per request in flight: environments reset while the model is busy with others."""
@@ -26,15 +26,15 @@ async def check_model(request: RunRequest) -> list[str]:
 def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:
     """Open the model that a run measures."""
     return open_model(
-        request.model,
-        endpoints=request.endpoints,
+        request.models.model,
+        endpoints=request.models.endpoints,
         live=live,
-        concurrency=request.concurrency,
-        profile=request.profile,
+        concurrency=request.models.concurrency,
+        profile=request.workload.profile,
     )
 
 
 def live_bound(request: RunRequest) -> int:
     """Most episodes of a run that are under way at once."""
-    flights = request.concurrency or PER_ENDPOINT * max(len(request.endpoints), 1)
+    flights = request.models.concurrency or PER_ENDPOINT * max(len(request.models.endpoints), 1)
     return max(1, int(flights * PREFETCH))

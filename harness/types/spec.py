@@ -94,6 +94,7 @@ class TaskConfig:
         source: where `data` came from; a fixture marks every table.
         split: which of the spec's splits is played.
         roles: names of the auxiliary models that are bound.
+        mirror: the mirror the run was given, where files that several tasks use are looked for first.
     """
 
     data: Path
@@ -102,6 +103,7 @@ class TaskConfig:
     source: Source = "mirror"
     split: str = "test"
     roles: frozenset[str] = frozenset()
+    mirror: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from loopback_server import judging
 
 from harness.episode import BaseTask
 from harness.errors import StoreError
-from harness.running import judge
+from harness.running.judge import Judged, judge_run
+from harness.running.verdicts import DEAD_AFTER, Judge, Waiting, collect
 from harness.storage.records import metric_name
 from harness.storage.store import Attempt, EpisodeKey, Store
 from harness.types import Ask, CallKey, Context, JudgeAsk, Message, Pending, Score
@@ -78,9 +79,9 @@ def number(text: str) -> str:
     return str(sum(int(part) for part in text.split()))
 
 
-async def run(store: Store, script: Script, **kwargs) -> judge.Judged:
+async def run(store: Store, script: Script, name: str = "scripted", **how: int) -> Judged:
     async with judging(script.handle) as chat:
-        return await judge.judge_run(store, TASKS, chat, judge=kwargs.pop("name", "scripted"), **kwargs)  # type: ignore[arg-type]
+        return await judge_run(store, TASKS, Judge(name, chat, **how))  # type: ignore[arg-type]
 
 
 def values(store: Store) -> list[float | None]:
@@ -154,7 +155,7 @@ async def test_a_dead_judge_stops_the_stage(tmp_path: Path) -> None:
     script = Script(lambda text: 400)
     done = await run(store, script, concurrency=1)
     store.close()
-    assert len(script.asked) == judge.DEAD_AFTER
+    assert len(script.asked) == DEAD_AFTER
     assert "in a row" in done.tally.stopped
     assert (done.resolved, done.waiting) == (0, 40)
 
@@ -182,7 +183,7 @@ async def test_a_verdict_that_cannot_be_used_is_asked_for_once_more(store: Store
     script = Script(say)
     async with judging(script.handle) as chat:
         tasks = {"judged": (Picky(), TASKS["judged"][1])}
-        done = await judge.judge_run(store, tasks, chat, judge="scripted")  # type: ignore[arg-type]
+        done = await judge_run(store, tasks, Judge("scripted", chat))  # type: ignore[arg-type]
     assert (done.tally.wanted, done.tally.asked) == (12, 14)
     assert values(store) == [n + 1.5 for n in range(6)]
 
@@ -220,9 +221,9 @@ async def test_a_store_that_cannot_be_written_ends_the_stage(store: Store) -> No
             raise StoreError("disk full")
 
     async with judging(Script(number).handle) as chat:
-        waiting = [judge.Waiting(1, CallKey("judged", "0", 0, 0), pending("0"))]
+        waiting = [Waiting(1, CallKey("judged", "0", 0, 0), pending("0"))]
         with pytest.raises(StoreError, match="disk full"):
-            await judge.collect(waiting, chat, Full(), judge="scripted")
+            await collect(waiting, Full(), Judge("scripted", chat))
 
 
 async def test_hostile_answers_are_judged_as_they_are(tmp_path: Path) -> None:

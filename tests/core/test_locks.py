@@ -17,8 +17,9 @@ import pytest
 
 from harness.errors import UsageError
 from harness.running.activity import Activity
-from harness.running.queue import PlannedEpisode, PlannedEpisodes
-from harness.running.scheduler import Budget, Scheduler, TaskQueue
+from harness.running.admission import Budget
+from harness.running.queue import EpisodeQueue, PlannedEpisode
+from harness.running.scheduler import Scheduler, TaskQueue
 from harness.running.scratch import scratch
 from harness.running.site_locks import SiteLocks
 from harness.storage import paths
@@ -94,7 +95,7 @@ def lane(
         seen.set()
         return False
 
-    return TaskQueue(name, PlannedEpisodes(jobs), 1, world, play, lambda error: lost.append(str(error)))
+    return TaskQueue(name, EpisodeQueue(jobs), 1, world, play, lambda error: lost.append(str(error)))
 
 
 def at_site(count: int) -> list[PlannedEpisode]:

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from harness.running.activity import Activity
-from harness.running.queue import PlannedEpisode, PlannedEpisodes, ordered
-from harness.running.scheduler import Budget, Scheduler, TaskQueue
+from harness.running.admission import Budget
+from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
+from harness.running.scheduler import Scheduler, TaskQueue
 from harness.types import Capacity, Sample
 
 
@@ -27,10 +28,10 @@ def ids(jobs: Sequence[PlannedEpisode]) -> list[str]:
     return [each.sample.id for each in jobs]
 
 
-def everything(jobs: PlannedEpisodes) -> list[str]:
+def everything(jobs: EpisodeQueue) -> list[str]:
     taken: list[str] = []
     while entry := jobs.take(lambda _: True):
-        taken.append(entry.job.sample.id)
+        taken.append(entry.planned.sample.id)
     return taken
 
 
@@ -51,25 +52,25 @@ def test_jobs_with_locks_keep_their_order_among_themselves():
 
 
 def test_a_refused_job_holds_back_only_what_shares_a_name_with_it():
-    jobs = PlannedEpisodes(
+    jobs = EpisodeQueue(
         [job("a", ["x", "y"]), job("b", ["y"]), job("c", [], ["x"]), job("d", ["z"]), job("e")]
     )
     asked: list[str] = []
 
     def grab(entry) -> bool:
-        asked.append(entry.job.sample.id)
+        asked.append(entry.planned.sample.id)
         return "x" not in entry.names
 
     first, second = jobs.take(grab), jobs.take(grab)
     assert first and second
-    assert ids([first.job, second.job]) == ["d", "e"]
+    assert ids([first.planned, second.planned]) == ["d", "e"]
     assert jobs.take(grab) is None
     assert set(asked) == {"a", "d"}
     assert everything(jobs) == ["a", "b", "c"]
 
 
 def test_dropping_a_name_keeps_the_rest_in_order():
-    jobs = PlannedEpisodes(
+    jobs = EpisodeQueue(
         [job("a", ["x"]), job("b", ["x", "y"]), job("c", ["y"]), job("d"), job("e", [], ["y"])]
     )
     assert jobs.drop("x") == 2
@@ -78,7 +79,7 @@ def test_dropping_a_name_keeps_the_rest_in_order():
 
 def test_looking_for_a_job_does_not_walk_the_queue():
     """20,000 jobs behind one lock that is never free: each look asks for one of them."""
-    jobs = PlannedEpisodes(job(str(n), ["x"]) for n in range(20_000))
+    jobs = EpisodeQueue(job(str(n), ["x"]) for n in range(20_000))
     asked: list[object] = []
     for _ in range(100):
         assert jobs.take(lambda entry: bool(asked.append(entry))) is None
@@ -109,7 +110,7 @@ class Stage:
             self.live.remove(each)
             return False
 
-        return TaskQueue(name, PlannedEpisodes(jobs), 1, world, play, lambda error: pytest.fail(str(error)))
+        return TaskQueue(name, EpisodeQueue(jobs), 1, world, play, lambda error: pytest.fail(str(error)))
 
     def _start(self, lane: str, each: PlannedEpisode) -> None:
         assert not [other for other in self.live if clash(each, other)], "two holders"

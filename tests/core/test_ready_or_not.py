@@ -11,6 +11,7 @@ from harness.catalog import registry
 from harness.checks import tasks as doctor
 from harness.running import plan
 from harness.running.readiness import Finding
+from harness.running.request import ModelChoice, RunRequest, Workload
 
 NAMES = registry.names()
 PLACES = ("mirror", "fixture", "empty")
@@ -27,10 +28,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return {"fixture": "fixture", "empty": str(tmp_path / "empty")}[request.param]
 
 
-def asked(task: str, place: str, split: str, **more: tuple[str, ...]) -> list[str]:
+def asked(task: str, place: str, split: str, roles: tuple[str, ...] = ()) -> list[str]:
     """What `run` says is missing."""
-    request = plan.RunRequest(model="oracle", tasks=(task,), split=split, mirror=place, **more)
-    found = plan.make(request)
+    work = Workload(tasks=(task,), split=split, mirror=place)
+    found = plan.make(RunRequest(work, ModelChoice(model="oracle", roles=roles)))
     assert bool(found.missing) != bool(found.tasks)
     return [line.removeprefix(f"{task}: ") for line in found.missing.get(task, [])]
 

@@ -12,8 +12,8 @@ import pytest
 from harness.episode import BaseWorld
 from harness.errors import ContextOverflow, EndpointError, EnvironmentFault
 from harness.models.api import Call, LiveEpisodes
-from harness.running import rollout
 from harness.running.activity import Activity
+from harness.running.environment import REBUILDS
 from harness.running.rollout import TaskRun, run_episode
 from harness.types import Ask, Chat, Limits, Message, Observation, Reply, Sample, Score, TaskSpec
 
@@ -163,8 +163,8 @@ async def test_a_crash_at_reset_is_rebuilt_too():
 async def test_an_environment_that_keeps_crashing_is_an_infra_error():
     worlds = Worlds([Scripted([say("one"), crash]) for _ in range(9)])
     attempt, _ = await run(worlds)
-    assert (attempt.outcome, attempt.value, attempt.rebuilds) == ("infra_error", None, rollout.REBUILDS)
-    assert len(worlds.built) == 1 + rollout.REBUILDS
+    assert (attempt.outcome, attempt.value, attempt.rebuilds) == ("infra_error", None, REBUILDS)
+    assert len(worlds.built) == 1 + REBUILDS
 
 
 async def test_a_rebuilt_environment_that_differs_is_not_scored():
@@ -191,7 +191,7 @@ class Hangs(Scripted):
 
 async def test_a_step_that_never_returns_is_cut_from_outside():
     limits = Limits(turns=3, step_s=0.05)
-    worlds = Worlds([Hangs([say("one")]) for _ in range(1 + rollout.REBUILDS)])
+    worlds = Worlds([Hangs([say("one")]) for _ in range(1 + REBUILDS)])
     attempt, _ = await run(worlds, spec=spec(limits=limits))
     assert attempt.outcome == "infra_error"
     assert "step took over 0.05 s" in attempt.error or "replay took over" in attempt.error

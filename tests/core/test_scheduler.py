@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from harness.running.activity import Activity
-from harness.running.queue import PlannedEpisode, PlannedEpisodes
-from harness.running.scheduler import Admission, Budget, Scheduler, TaskQueue
+from harness.running.admission import Admission, Budget
+from harness.running.queue import EpisodeQueue, PlannedEpisode
+from harness.running.scheduler import Scheduler, TaskQueue
 from harness.types import Capacity, Sample
 
 TICKS = 5
@@ -21,8 +22,8 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def jobs(count: int) -> PlannedEpisodes:
-    return PlannedEpisodes(PlannedEpisode(Sample(str(n)), 0) for n in range(count))
+def jobs(count: int) -> EpisodeQueue:
+    return EpisodeQueue(PlannedEpisode(Sample(str(n)), 0) for n in range(count))
 
 
 def lane(name: str, count: int, capacity: Capacity, play, priority: int = 1, lost=None) -> TaskQueue:
@@ -81,7 +82,7 @@ async def test_a_lane_given_up_while_it_waits_for_a_place_ends_alone():
 
     async def give_up(world, job: PlannedEpisode, activity: Activity) -> bool:
         await settle()
-        lanes["bad"].jobs.clear()
+        lanes["bad"].episodes.clear()
         return False
 
     async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
@@ -111,7 +112,7 @@ async def test_after_its_time_it_starts_nothing_and_says_that_jobs_are_left():
     async with asyncio.timeout(10):
         await scheduler.run(lanes, until=over)
     assert scheduler.expired
-    assert len(ended) + len(lanes[0].jobs) == 3
+    assert len(ended) + len(lanes[0].episodes) == 3
     assert len(ended) <= 1
 
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from harness.models.roles import RoleSession, RoleSpec, open_role
-from harness.running import judge
+from harness.models.roles import RoleOptions, RoleSession, RoleSpec, open_role
+from harness.running.verdicts import ChatOf
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 @asynccontextmanager
 async def judging(
     handle: Callable[[web.Request], Awaitable[web.StreamResponse]],
-) -> AsyncIterator[judge.ChatOf]:
+) -> AsyncIterator[ChatOf]:
     """Serve a scripted judge and give chats that reach it."""
     app = web.Application(client_max_size=1 << 26)
     app.router.add_post("/v1/chat/completions", handle)
@@ -35,4 +35,4 @@ async def judging(
         serving(app) as url,
         open_role(RoleSpec("judge", "scripted", (url,))) as model,
     ):
-        yield lambda key: RoleSession("judge", model, key, deadline_s=30.0)
+        yield lambda key: RoleSession("judge", model, key, options=RoleOptions(deadline_s=30.0))

@@ -18,9 +18,10 @@ from loopback_server import judging
 
 from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
-from harness.running import judge
 from harness.running.activity import Activity
+from harness.running.judge import judge_run
 from harness.running.rollout import TaskRun, run_episode
+from harness.running.verdicts import Judge
 from harness.storage.store import Store
 from harness.types import Context, Pending, Profile, Reply, Sample, Verdict
 from tasks.mt_bench import TASK
@@ -67,9 +68,7 @@ async def answered(ctx: Context, store: Store, samples: Sequence[Sample], width:
 
 async def judged(ctx: Context, store: Store, script: ScriptedJudge, *, width: int = 16, k: int = 1):
     async with judging(script.handle) as chat:
-        return await judge.judge_run(
-            store, {"mt_bench": (TASK, ctx)}, chat, judge="scripted", k=k, concurrency=width
-        )
+        return await judge_run(store, {"mt_bench": (TASK, ctx)}, Judge("scripted", chat, k, width))
 
 
 def numbers(store: Store) -> dict[str, float]:

@@ -15,7 +15,7 @@ from harness.episode import BaseOracle
 from harness.errors import InfraError, MissingPart, UsageError
 from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
-from harness.models.roles import RoleSession, open_role, parse_role
+from harness.models.roles import RoleOptions, RoleSession, open_role, parse_role
 from harness.running.role_chats import EpisodeRoles
 from harness.storage.records import Attempt
 from harness.types import Ask, CallKey, Message, Observation
@@ -79,7 +79,7 @@ async def test_texts_go_out_in_batches_and_come_back_in_order(info):
     texts = tuple("x" * n for n in range(150))
     attempt = Attempt("teval", 1, "plan/0", 2)
     async with embedding(server) as model:
-        chat = EpisodeRoles(attempt, {"embedder": model}, 0, "", 30.0).chats["embedder"]
+        chat = EpisodeRoles(attempt, {"embedder": model}, RoleOptions(deadline_s=30.0)).chats["embedder"]
         found = await chat.embed("names", texts)
         assert await chat.embed("names", texts) == found
         assert await chat.embed("none", ()) == ()

@@ -10,7 +10,7 @@ from fault_server import Behaviour, FaultServer
 
 from harness.errors import InfraError
 from harness.models.clients.embed_wire import MOST_NUMBERS
-from harness.models.roles import RoleSession, open_role, parse_role
+from harness.models.roles import RoleOptions, RoleSession, open_role, parse_role
 from harness.types import CallKey
 
 TEI = {"model_id": "mpnet", "model_type": {"embedding": {"pooling": "mean"}}, "version": "1.7.0"}
@@ -45,7 +45,7 @@ async def open_at(*servers):
 
 def chat(model, number=0, deadline_s=60.0):
     key = CallKey("teval", f"plan/{number}", 0, 0)
-    return RoleSession("embedder", model, key, deadline_s=deadline_s)
+    return RoleSession("embedder", model, key, options=RoleOptions(deadline_s=deadline_s))
 
 
 LISTS = {

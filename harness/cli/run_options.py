@@ -1,0 +1,94 @@
+"""The options of `harness run`, and how what was typed is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def _names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Accept repeated options and comma-separated lists alike."""
+    return tuple(dict.fromkeys(name.strip() for part in value for name in part.split(",") if name.strip()))
+
+
+def _ids(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else None
+
+
+def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    index, slash, count = value.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise click.BadParameter(f"{value!r}: write i/n with 1 <= i <= n, e.g. 2/8")
+    return int(index), int(count)
+
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)", value.strip(), re.ASCII)
+    seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if not seconds:
+        raise click.BadParameter(f"{value!r}: write a time above 0 such as 90, 90s, 30m, 5h or 1d")
+    return seconds
+
+
+OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--model", required=True, help="Entry of models.toml, oracle, replay:FILE, hf:PATH, NAME@openai."
+    ),
+    click.option(
+        "--suite", "suites", multiple=True, callback=_names, help="Suite (repeatable; harness list suites)."
+    ),
+    click.option(
+        "--task", "tasks", multiple=True, callback=_names, help="Task (repeatable or comma-separated)."
+    ),
+    click.option("--split", help="Split of the tasks; each task's own default otherwise."),
+    click.option("--limit", type=click.IntRange(1), help="Only the first N samples of each task."),
+    click.option("--samples", callback=_ids, help="Only these sample ids, comma-separated."),
+    click.option(
+        "--repeats", type=click.IntRange(1), default=1, show_default=True, help="Episodes per sample."
+    ),
+    click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable)."),
+    click.option("--role", "roles", multiple=True, help="Auxiliary model as ROLE=NAME@URL, or ROLE=self."),
+    click.option("--judge", help="Judge inline with this model (NAME@URL)."),
+    click.option("--out", type=click.Path(path_type=Path), help="Run directory."),
+    click.option("--name", help="Keep this run apart from others of the same configuration."),
+    click.option("--new", is_flag=True, help="Start another run of the same configuration."),
+    click.option("--profile", type=click.Choice(["paper", "fixed"]), default="paper", show_default=True),
+    click.option("--decoding", type=click.Choice(["protocol", "greedy", "released"]), default="protocol"),
+    click.option(
+        "--set", "settings", multiple=True, help="TASK.KEY=VALUE (harness list tasks NAME shows them)."
+    ),
+    click.option("--concurrency", type=click.IntRange(1), help="Most requests in flight."),
+    click.option("--executor", type=click.Choice(["local", "ray"]), default="local"),
+    click.option("--shard", callback=_shard, help="i/n: only the i-th of n parts of the plan."),
+    click.option("--ready-only", is_flag=True, help="Run what is ready; the suite is then partial."),
+    click.option("--retry", type=click.Choice(["infra"]), help="Retry only the infrastructure failures."),
+    click.option("--seed", type=int, default=0, show_default=True),
+    click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data, or 'fixture'."),
+    click.option(
+        "--request-deadline", "deadline_s", type=click.FloatRange(1), default=900.0, show_default=True
+    ),
+    click.option(
+        "--time-limit",
+        "time_limit_s",
+        callback=_seconds,
+        help="Start nothing later than this (90s, 30m, 5h, 1d); the same command resumes.",
+    ),
+)
+
+
+def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a command with the options of a run."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function

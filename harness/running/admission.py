@@ -1,0 +1,153 @@
+"""Admits episodes under one budget of memory, cores and live episodes that all tasks of a run share."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.running.lock_table import LockTable
+from harness.running.queue import EpisodeQueue, QueuedEpisode
+from harness.running.site_locks import SiteLocks
+from harness.types import Capacity
+
+MEMORY_SHARE = 0.7
+"""Part of the free memory that live episodes may take; worlds, page cache and this process have the rest."""
+
+UNKNOWN_MB = 4096.0
+"""Taken for the free memory where the system does not tell it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What all live episodes together may take."""
+
+    live: int
+    memory_mb: float
+    cpu: float
+
+    @staticmethod
+    def of_machine(live: int) -> Budget:
+        """Measure this machine; `live` bounds the number of live episodes."""
+        return Budget(live, _free_mb() * MEMORY_SHARE, float(os.cpu_count() or 1))
+
+
+def _free_mb() -> float:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return UNKNOWN_MB
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A task that waits for an episode it may start."""
+
+    task: str
+    capacity: Capacity
+    queue: EpisodeQueue
+    granted: asyncio.Future[QueuedEpisode | None]
+
+
+class Admission:
+    """Admits episodes in order of priority among those that fit; never more than the budget."""
+
+    def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
+        self._budget = budget
+        self._live = 0
+        self._memory = self._cpu = 0.0
+        self._locks = LockTable(sites or SiteLocks())
+        self._per_task: dict[str, int] = {}
+        self._waiting: list[tuple[int, int, _Waiter]] = []
+        self._order = itertools.count()
+        self._stopped = False
+
+    async def acquire(
+        self, task: str, capacity: Capacity, priority: int, queue: EpisodeQueue
+    ) -> QueuedEpisode | None:
+        """Wait until an episode may start whose locks are free; a higher priority is served first.
+
+        The episode is chosen when it is admitted: what was queued, dropped or locked in between counts.
+
+        Returns:
+            The episode taken out of `queue`; None when none is left and none can come back, or `stop` was
+            called.
+        """
+        if self._stopped:
+            return None
+        granted: asyncio.Future[QueuedEpisode | None] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(task, capacity, queue, granted)
+        heapq.heappush(self._waiting, (-priority, next(self._order), waiter))
+        self.grant()
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled() and (entry := granted.result()):
+                self.release(task, capacity, entry)
+            raise
+
+    def stop(self) -> None:
+        """Admit nothing from now on; whoever waits gets None."""
+        self._stopped = True
+        for *_, waiter in self._waiting:
+            if not waiter.granted.done():
+                waiter.granted.set_result(None)
+        self._waiting.clear()
+
+    def release(self, task: str, capacity: Capacity, entry: QueuedEpisode) -> None:
+        """Give back what an admitted episode took, and its locks."""
+        self._live -= 1
+        self._memory -= capacity.memory_mb
+        self._cpu -= capacity.cpu
+        self._locks.give(entry)
+        self._per_task[task] -= 1
+        self.grant()
+
+    def grant(self) -> None:
+        """Admit every waiting episode that fits."""
+        waiting, self._waiting = sorted(self._waiting), []
+        for key in waiting:
+            waiter = key[2]
+            if waiter.granted.done():
+                continue
+            if waiter.queue.over:
+                waiter.granted.set_result(None)
+            elif self._fits(waiter.task, waiter.capacity) and (entry := self._next(waiter, waiting)):
+                self._take(waiter.task, waiter.capacity)
+                waiter.granted.set_result(entry)
+            else:
+                self._waiting.append(key)
+        heapq.heapify(self._waiting)
+
+    def _next(self, waiter: _Waiter, waiting: list[tuple[int, int, _Waiter]]) -> QueuedEpisode | None:
+        def startable(task: str) -> bool:
+            return any(
+                other.task == task and not other.granted.done() and self._fits(task, other.capacity)
+                for *_, other in waiting
+            )
+
+        return waiter.queue.take(lambda entry: self._locks.take(entry, waiter.task, startable))
+
+    def _fits(self, task: str, capacity: Capacity) -> bool:
+        here = self._per_task.get(task, 0)
+        if capacity.live is not None and here >= capacity.live:
+            return False
+        if here == 0 and self._live < self._budget.live:
+            return True  # one episode of every task always fits, or a small machine would never start
+        return (
+            self._live < self._budget.live
+            and self._memory + capacity.memory_mb <= self._budget.memory_mb
+            and self._cpu + capacity.cpu <= self._budget.cpu
+        )
+
+    def _take(self, task: str, capacity: Capacity) -> None:
+        self._live += 1
+        self._memory += capacity.memory_mb
+        self._cpu += capacity.cpu
+        self._per_task[task] = self._per_task.get(task, 0) + 1
