@@ -57,7 +57,7 @@ def group(*, verbose: bool, quiet: bool) -> None:
 
 
 def _plain_formatter() -> Any:
-    """Format records so that nothing from outside steers the terminal or holds a key, tracebacks included."""
+    """Format records, tracebacks included, without control characters and API keys from outside."""
     import logging
 
     from harness.models import outside

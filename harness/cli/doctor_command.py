@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from harness.catalog import registry
+from harness.cli.common_options import MIRROR, PROFILE
 from harness.cli.grouping import grouped
 from harness.cli.screen import echo
 from harness.errors import UsageError
@@ -43,9 +44,9 @@ class DoctorOptions:
 @click.option("--model", help="Check this model's endpoints.")
 @click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable).")
 @click.option("--client", type=click.Choice(["tgi", "text-generation"]), default="tgi", show_default=True)
-@click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data, or 'fixture'.")
+@MIRROR
 @click.option("--split", help="Only this split; all of them otherwise.")
-@click.option("--profile", type=click.Choice(["paper", "fixed"]), default="paper", show_default=True)
+@PROFILE
 @click.option("--set", "settings", multiple=True, help="TASK.KEY=VALUE, as for run.")
 @click.option("--role", "roles", multiple=True, help="ROLE=NAME@URL, as for run.")
 @grouped(models=CheckedModel, choices=DoctorOptions)
@@ -92,7 +93,7 @@ def _title(task: str, split: str, found: Mapping[str, object]) -> str:
 
 
 def _show(title: str, findings: Sequence[Finding]) -> bool:
-    good = all(finding.level != "fail" for finding in findings)
+    good = all(finding.good for finding in findings)
     echo(f"{title}: {'ready' if good else 'not ready'}")
     for finding in findings:
         echo(f"  {finding.level:<5}{finding.name}: {finding.state}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.common_options import RESULTS
 from harness.cli.screen import echo
 
 
@@ -15,7 +16,7 @@ from harness.cli.screen import echo
 @click.option(
     "--format", "form", type=click.Choice(["store"]), required=True, help="store: a copy of the run's store."
 )
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True)
+@RESULTS
 def command(run: str, out: Path, form: str, results: Path) -> None:
     """Write RUN (a directory or its name) to the new file OUT.
 

@@ -1,4 +1,4 @@
-"""One line and an exit code for everything that can end a command."""
+"""Turns everything that can end a command into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         return _quiet()
     if isinstance(error, SystemExit):
-        # How click leaves when nobody reads any more.
+        # Click exits so when the reader of stdout has closed it.
         if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
             return _quiet()
         return error.code if isinstance(error.code, int) else 1
@@ -81,7 +81,7 @@ def _say(text: str, usage: click.ClickException | None = None) -> None:
             click.echo(usage.ctx.get_usage(), err=True)
         click.echo(prefix + outside.shown(text), err=True)
     except (OSError, ValueError):
-        _quiet()  # nobody can be told
+        _quiet()  # stderr is closed as well
 
 
 def _trace(error: BaseException) -> None:
@@ -91,7 +91,7 @@ def _trace(error: BaseException) -> None:
 
 
 def _quiet() -> int:
-    """Send what is still to be written nowhere: the interpreter flushes once more on its way out."""
+    """Discard what is still to be written: the interpreter flushes once more when it exits."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

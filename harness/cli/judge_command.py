@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.common_options import MIRROR, RESULTS
+
 if TYPE_CHECKING:
     from harness.running.judging import JudgeRequest
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 )
 @click.option("--k", type=click.IntRange(1), default=1, show_default=True, help="Judgings of each answer.")
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)
-@click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data, or 'fixture'.")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True)
+@MIRROR
+@RESULTS
 def command(run: str | None, judge: str, k: int, concurrency: int, mirror: str | None, results: Path) -> int:
     """Judge RUN (the newest when none is given); the same command resumes and asks only what is missing.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from harness.catalog import registry, suites
+from harness.cli.common_options import RESULTS
 from harness.cli.screen import echo
 from harness.errors import UsageError
 from harness.running.selection import shown
@@ -79,18 +81,15 @@ def models() -> None:
 
 
 @command.command("runs")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True)
+@RESULTS
 def runs(results: Path) -> None:
     """Show run directories, newest first, with how far they are."""
     from harness.storage.store import Store
 
     found = sorted(results.glob("*/run.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
-        store = Store(path, readonly=True)
-        try:
+        with closing(Store(path, readonly=True)) as store:
             ended, planned = store.counts()
-            echo(f"{path.parent.name:<60} {ended}/{planned}")
-        finally:
-            store.close()
+        echo(f"{path.parent.name:<60} {ended}/{planned}")
     if not found:
         echo(f"no runs under {results}")

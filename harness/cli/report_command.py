@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from harness.cli.common_options import RESULTS
 from harness.cli.grouping import grouped
 from harness.errors import UsageError
 
@@ -38,7 +39,7 @@ class Ratios:
 @click.option("--force", is_flag=True, help="Show ratios between unlike scores, marked as approximate.")
 @click.option("--allow-partial", is_flag=True, help="Take an Overall over the tasks that are there.")
 @click.option("--strict", is_flag=True, help="Exit 3 when a suite is partial.")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results/runs"), show_default=True)
+@RESULTS
 @grouped(ratios=Ratios)
 def command(
     runs: tuple[str, ...], form: Format, results: Path, *, ratios: Ratios, episodes: bool, strict: bool

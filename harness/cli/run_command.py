@@ -1,9 +1,10 @@
-"""`harness run`: from what was typed to a finished run and its report."""
+"""`harness run`: plans, checks and plays a run, and prints its report."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -74,14 +75,11 @@ def _played(plan: Plan, directory: Path) -> Summary:
     from harness.running.resume import open_store
     from harness.running.runner import Runner
 
-    store = open_store(plan, directory)
-    try:
+    with closing(open_store(plan, directory)) as store:
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
         return asyncio.run(Runner(plan, store, directory, for_terminal()).run())
-    finally:
-        store.close()
 
 
 def _ready_hint(plan: Plan) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from harness.cli.common_options import MIRROR, PROFILE
+
 
 def _names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """Accept repeated options and comma-separated lists alike."""
@@ -63,7 +65,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--out", type=click.Path(path_type=Path), help="Run directory."),
     click.option("--name", help="Keep this run apart from others of the same configuration."),
     click.option("--new", is_flag=True, help="Start another run of the same configuration."),
-    click.option("--profile", type=click.Choice(["paper", "fixed"]), default="paper", show_default=True),
+    PROFILE,
     click.option("--decoding", type=click.Choice(["protocol", "greedy", "released"]), default="protocol"),
     click.option(
         "--set", "settings", multiple=True, help="TASK.KEY=VALUE (harness list tasks NAME shows them)."
@@ -74,7 +76,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--ready-only", is_flag=True, help="Run what is ready; the suite is then partial."),
     click.option("--retry", type=click.Choice(["infra"]), help="Retry only the infrastructure failures."),
     click.option("--seed", type=int, default=0, show_default=True),
-    click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data, or 'fixture'."),
+    MIRROR,
     click.option(
         "--request-deadline", "deadline_s", type=click.FloatRange(1), default=900.0, show_default=True
     ),

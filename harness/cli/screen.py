@@ -1,4 +1,4 @@
-"""The one way from a command to the screen: nothing printed steers the terminal or holds a key."""
+"""Prints for all commands: control characters and API keys are taken out."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from harness.errors import HarnessError, UsageError
 
 log = logging.getLogger("harness.setup")
 
-TaskRun = Callable[[Path, Callable[[str], None]], None]
+Build = Callable[[Path, Callable[[str], None]], None]
 
 
 @click.command("setup")
@@ -43,8 +43,8 @@ def command(tasks: tuple[str, ...], *, ready_only: bool) -> int:
     return 0
 
 
-def _builder(name: str) -> TaskRun | None:
+def _builder(name: str) -> Build | None:
     module = f"{registry.package(name)}.setup"
     if importlib.util.find_spec(module) is None:
         return None
-    return cast(TaskRun, importlib.import_module(module).setup)
+    return cast(Build, importlib.import_module(module).setup)

@@ -83,9 +83,9 @@ def _difference(
     changed: list[Change] = []
     at = 0
     for message in shown:
-        index = _same(messages, message, at)
+        index = _index_of(messages, message, at)
         if index is None:
-            index = _alike(messages, message, at)
+            index = _index_of_rewritten(messages, message, at)
             changed.append(_change(index, messages[index].content, message.content))
         if ranges and ranges[-1][1] == index:
             ranges[-1] = (ranges[-1][0], index + 1)
@@ -95,12 +95,12 @@ def _difference(
     return tuple(ranges), tuple(changed)
 
 
-def _same(messages: Sequence[Message], message: Message, at: int) -> int | None:
+def _index_of(messages: Sequence[Message], message: Message, at: int) -> int | None:
     """Find what a policy let through: it is the very object."""
     return next((i for i in range(at, len(messages)) if messages[i] is message), None)
 
 
-def _alike(messages: Sequence[Message], message: Message, at: int) -> int:
+def _index_of_rewritten(messages: Sequence[Message], message: Message, at: int) -> int:
     """Find what a policy rewrote: the next message of the same role and pin."""
     for index in range(at, len(messages)):
         if (messages[index].role, messages[index].pin) == (message.role, message.pin):

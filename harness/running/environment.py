@@ -24,7 +24,7 @@ REBUILDS = 2
 """How often a crashed environment is built anew within one attempt."""
 
 CLOSE_S = 30.0
-"""An episode that takes longer to close is abandoned; its world still owns the processes."""
+"""An episode that takes longer to close is abandoned; its world ends the processes later."""
 
 
 class Environment:

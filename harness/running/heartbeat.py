@@ -1,4 +1,4 @@
-"""Says in a run's store that its process is alive and how far it is, for whoever watches."""
+"""Writes into a run's store that its process is alive and how far it is, for programs that watch it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.storage.store import Store
 log = logging.getLogger(__name__)
 
 EVERY_S = 10.0
-"""Seconds between two beats; a watcher may take a run without one for several times that as dead."""
+"""Seconds between two beats; without one for several times that, the process may be taken for ended."""
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def heartbeat(
 
     Args:
         store: the run's, open for writing.
-        facts: what is so at the moment, as plain JSON; asked before each beat.
+        facts: gives how far the run is, as plain JSON; called before each beat.
         every_s: seconds between two beats.
     """
     beating = asyncio.create_task(_beat(store, facts, every_s))
@@ -35,17 +35,17 @@ async def heartbeat(
         beating.cancel()
         with suppress(asyncio.CancelledError):
             await beating
-        _say(store, {**facts(), "state": "ended"})
+        _write(store, {**facts(), "state": "ended"})
 
 
 async def _beat(store: Store, facts: Callable[[], Mapping[str, Any]], every_s: float) -> None:
     while True:
-        _say(store, {**facts(), "state": "playing"})
+        _write(store, {**facts(), "state": "playing"})
         await asyncio.sleep(every_s)
 
 
-def _say(store: Store, facts: Mapping[str, Any]) -> None:
-    """A beat that cannot be written ends nothing: the next attempt's commit will tell."""
+def _write(store: Store, facts: Mapping[str, Any]) -> None:
+    """Write one beat; a failure is only logged, since the next attempt's commit would fail as well."""
     try:
         store.beat(facts)
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""Judging as a stage of a run: opens the judge, rebuilds the judged tasks' contexts, values what waits."""
+"""Judging as a stage of a run: opens the judge and the judged tasks' contexts, and values what waits."""
 
 from __future__ import annotations
 

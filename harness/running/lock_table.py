@@ -27,7 +27,7 @@ class LockTable:
         Args:
             entry: the episode.
             task: its task.
-            startable: whether a task could start an episode now; one that could not makes no other wait.
+            startable: whether a task could start an episode now; one that could not keeps no other waiting.
         """
         if not self._free(entry) or self._is_behind(entry, task, startable):
             self._claim(entry, task)

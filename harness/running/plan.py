@@ -40,10 +40,13 @@ class TaskPlan:
         """The task's spec."""
         return self.task.spec
 
+    def key(self, sample: Sample, repeat: int) -> EpisodeKey:
+        """Identity of one of this task's episodes."""
+        return EpisodeKey(self.spec.name, self.spec.version, sample.id, repeat)
+
     def items(self, repeats: int) -> list[EpisodeKey]:
         """Identities of this task's episodes, repeat by repeat within a sample."""
-        spec = self.spec
-        return [EpisodeKey(spec.name, spec.version, s.id, r) for s in self.samples for r in range(repeats)]
+        return [self.key(sample, repeat) for sample in self.samples for repeat in range(repeats)]
 
     def config(self) -> dict[str, Any]:
         """What of this task moves its numbers."""

@@ -1,4 +1,4 @@
-"""Tells the person at the terminal, or the CI log, how far a run is."""
+"""Shows on a terminal, or in a log, how far a run is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_S = 10.0
 
 
 class Progress(Protocol):
-    """Told what happens in a run."""
+    """Is called as a run goes on."""
 
     def start(self, planned: dict[str, int], done: dict[str, int]) -> None:
         """Called once before the first episode, with counts by task."""
@@ -152,5 +152,5 @@ class RichProgress:
 
 
 def for_terminal() -> Progress:
-    """Bars when a person watches stderr, plain lines otherwise."""
+    """Bars when stderr is a terminal, plain lines otherwise."""
     return RichProgress() if sys.stderr.isatty() else PlainProgress()

@@ -1,4 +1,4 @@
-"""Whether a task can run as asked: the one answer that `doctor`, `run` and `judge` share."""
+"""Checks whether a task can run as asked, for `doctor`, `run` and `judge`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.types import Profile, Sample, Stage, TaskConfig
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked, and how to mend it when it is missing.
+    """One part that was checked, and how to get it when it is missing.
 
     Attributes:
         level: `fail` stops a run, `warn` may spoil a number.
@@ -59,7 +59,7 @@ class Readiness:
     @property
     def missing(self) -> list[str]:
         """One line for each missing part, with its fix."""
-        return [str(finding) for finding in self.findings if finding.level == "fail"]
+        return [str(finding) for finding in self.findings if not finding.good]
 
     def demand(self) -> None:
         """Refuse when a part is missing.

@@ -16,7 +16,7 @@ Decoding = Literal["protocol", "greedy", "released"]
 REPLY_CHARS = 1 << 16
 """Characters of a reply that an episode, the history and the store see; 4,096 tokens give fewer."""
 
-READ_CHARS = 2000
+EXCERPT_CHARS = 2000
 """Characters kept of what was read out of the replies, and of what was wanted."""
 
 
@@ -58,7 +58,9 @@ def facts(reply: Reply) -> dict[str, Value | list[float] | list[str]]:
     return {key: value for key, value in facts.items() if value or (key in counted and value is not None)}
 
 
-def take(score: Score | Pending, attempt: Attempt, stopped: Literal["limit"] | None, spec: TaskSpec) -> None:
+def enter_score(
+    score: Score | Pending, attempt: Attempt, stopped: Literal["limit"] | None, spec: TaskSpec
+) -> None:
     """Write a score, or what is known before the judge, into the attempt.
 
     Raises:
@@ -69,7 +71,7 @@ def take(score: Score | Pending, attempt: Attempt, stopped: Literal["limit"] | N
     known = score.partial if isinstance(score, Pending) else score
     if known is not None:
         _check_range(known, spec)
-        attempt.answer, attempt.target = _read(known.answer), _read(known.target)
+        attempt.answer, attempt.target = _excerpt(known.answer), _excerpt(known.target)
     if isinstance(score, Pending):
         attempt.pending = score
         return
@@ -82,5 +84,5 @@ def _check_range(score: Score, spec: TaskSpec) -> None:
         raise InfraError(f"{spec.name} scored {score.value!r}, outside [0, {top:g}]")
 
 
-def _read(text: str) -> str:
-    return paired(text[:READ_CHARS])
+def _excerpt(text: str) -> str:
+    return paired(text[:EXCERPT_CHARS])

@@ -1,4 +1,4 @@
-"""Goes on with a run: opens its store for a plan, refuses another run's, and says what is left to play."""
+"""Resumes a run: opens its store for a plan, refuses another run's, and says what is left to play."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def remaining_items(plan: Plan, store: Store) -> set[EpisodeKey]:
 
 
 def open_store(plan: Plan, directory: Path) -> Store:
-    """Open the run directory of a plan, which the caller holds, and refuse another run's.
+    """Open the store of a plan in a directory that the caller has locked, and refuse another run's.
 
     Raises:
         UsageError: the directory holds a run of another configuration, or of samples that were labelled

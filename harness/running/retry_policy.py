@@ -10,47 +10,47 @@ from harness.storage.store import Attempt
 
 log = logging.getLogger(__name__)
 
-Decision = Literal["again", "leave", "task is dead", "endpoint is dead"]
+Decision = Literal["retry", "give up", "end the task", "end the run"]
 
 TRIES = 2
 """Attempts one command makes at an episode whose environment failed."""
 
-DEAD_ENDPOINT = 10
-"""So many episodes in a row lost to the endpoint end the run; the same command resumes it."""
+ENDPOINT_FAILURES = 10
+"""So many episodes in a row that the endpoint failed end the run; the same command resumes it."""
 
-DEAD_TASK = 40
+TASK_FAILURES = 40
 """So many failures of a task without one success in between end the task for this command."""
 
 SHOWN = 3
 """Times one and the same failure of a task is logged; the store has every one."""
 
 
-class Failures:
-    """Counts failures as they come in and decides what follows."""
+class RetryPolicy:
+    """Counts failures as they come in and decides what follows each."""
 
     def __init__(self) -> None:
         self._endpoint = 0
-        self._row: Counter[str] = Counter()
+        self._in_a_row: Counter[str] = Counter()
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def success(self, task: str) -> None:
         """An episode came to its end."""
         self._endpoint = 0
-        self._row[task] = 0
+        self._in_a_row[task] = 0
 
     def failed(self, attempt: Attempt, tries: int) -> Decision:
-        """An attempt ended as `infra_error`; `tries` counts this command's attempts at it."""
+        """An attempt ended as `infra_error`; `tries` counts this command's attempts at the episode."""
         self._log(attempt)
-        self._row[attempt.task] += 1
+        self._in_a_row[attempt.task] += 1
         if attempt.error.startswith("EndpointError"):
             self._endpoint += 1
-            return "endpoint is dead" if self._endpoint >= DEAD_ENDPOINT else "leave"
+            return "end the run" if self._endpoint >= ENDPOINT_FAILURES else "give up"
         if attempt.error.startswith("MissingRecord"):
-            self._row[attempt.task] = 0  # nothing is broken: the recording is what it is
-            return "leave"
-        if self._row[attempt.task] >= DEAD_TASK:
-            return "task is dead"
-        return "again" if tries < TRIES else "leave"
+            self._in_a_row[attempt.task] = 0  # nothing is broken: the recording lacks the answer
+            return "give up"
+        if self._in_a_row[attempt.task] >= TASK_FAILURES:
+            return "end the task"
+        return "retry" if tries < TRIES else "give up"
 
     def _log(self, attempt: Attempt) -> None:
         reason = attempt.error.strip().splitlines()[-1]

@@ -16,7 +16,7 @@ from harness.models.roles import RoleOptions
 from harness.running.activity import Activity
 from harness.running.conversation import Conversation
 from harness.running.environment import Environment
-from harness.running.results import as_sent, bounded, facts, take
+from harness.running.results import as_sent, bounded, enter_score, facts
 from harness.running.role_chats import EpisodeRoles
 from harness.running.task_run import TaskRun
 from harness.storage.records import Attempt, CallRecord, Turn
@@ -65,7 +65,7 @@ class _Rollout:
     async def play(self) -> None:
         """Play to the end and write the score into the attempt."""
         stopped = await self._turns()
-        take(await self.environment.score(), self.attempt, stopped, self.run.spec)
+        enter_score(await self.environment.score(), self.attempt, stopped, self.run.spec)
 
     async def _turns(self) -> Literal["limit"] | None:
         """Take turns; returns `limit` when the loop, not the episode, ended it."""
@@ -123,13 +123,13 @@ class _Rollout:
         return self.run.model.render(messages, spec.suite, spec.name)
 
     def _show_oracle(self, observation: Observation) -> None:
-        """Leave the oracle what it is to answer, for the server that speaks for it."""
+        """Leave the oracle what it is to answer, for the server that answers in its place."""
         if self.oracle is not None:
             attempt = self.attempt
             self.run.live.put(attempt.task, attempt.sample, attempt.repeat, self.oracle, observation)
 
     def _log_info(self, observation: Observation) -> None:
-        """Keep the episode's own log beside the call it belongs to; roles may have called since."""
+        """Keep the episode's own log with its call, which calls of roles may have followed."""
         self.attempt.last = Turn(
             observation.messages,
             said=observation.said,

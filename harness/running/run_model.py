@@ -1,4 +1,4 @@
-"""Opens the model that a run measures, and bounds the episodes that share it."""
+"""Opens the model under test, and says how many episodes may be live at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREFETCH = 1.25
 
 
 async def check_model(request: RunRequest) -> list[str]:
-    """Lines for what is missing on the model's side; nothing but `/info` is asked."""
+    """Lines for what the model under test lacks; only `/info` is requested."""
     try:
         async with open_tested(request, LiveEpisodes()):
             return []
@@ -24,7 +24,7 @@ async def check_model(request: RunRequest) -> list[str]:
 
 
 def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:
-    """Open the model that a run measures."""
+    """Open the model under test."""
     return open_model(
         request.models.model,
         endpoints=request.models.endpoints,

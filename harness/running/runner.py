@@ -22,7 +22,7 @@ from harness.running.plan import Plan, TaskPlan
 from harness.running.progress import Progress
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
 from harness.running.resume import plain_json, remaining_items
-from harness.running.retry_policy import Failures
+from harness.running.retry_policy import RetryPolicy
 from harness.running.run_model import live_bound, open_tested
 from harness.running.scheduler import Scheduler, TaskQueue
 from harness.running.scratch import scratch
@@ -45,7 +45,7 @@ class Runner:
         self.plan, self.store, self.progress = plan, store, progress
         self.summary = Summary(directory)
         self.scheduler: Scheduler | None = None
-        self._failures = Failures()
+        self._retries = RetryPolicy()
         self._traits = Traits(store)
         self._queues: dict[str, TaskQueue] = {}
         self._private = {task.spec.name: task.spec.private for task in plan.tasks}
@@ -132,7 +132,7 @@ class Runner:
             PlannedEpisode(sample, repeat)
             for sample in plan.samples
             for repeat in range(request.workload.repeats)
-            if EpisodeKey(spec.name, spec.version, sample.id, repeat) in remaining
+            if plan.key(sample, repeat) in remaining
         )
 
         async def play(world: World, planned: PlannedEpisode, activity: Activity) -> bool:
@@ -153,16 +153,16 @@ class Runner:
         self.summary.played += 1
         planned.tries += 1
         if attempt.outcome != "infra_error":
-            self._failures.success(attempt.task)
+            self._retries.success(attempt.task)
             return False
-        decision = self._failures.failed(attempt, planned.tries)
-        if decision == "endpoint is dead" and self.scheduler and not self.summary.stopped:
+        decision = self._retries.failed(attempt, planned.tries)
+        if decision == "end the run" and self.scheduler and not self.summary.stopped:
             self.summary.stopped = "the endpoint answers no more; the same command resumes when it is back"
             self.scheduler.stop()
-        if decision == "task is dead":
+        if decision == "end the task":
             self.summary.lost[attempt.task] = attempt.error.strip().splitlines()[-1]
             self._queues[attempt.task].episodes.clear()
-        return decision == "again"
+        return decision == "retry"
 
 
 def _collect_garbage_less_often() -> None:

@@ -29,7 +29,7 @@ class TaskQueue:
     Attributes:
         priority: tasks with a higher one are served first.
         play: plays one episode in the open world; returns whether it is to be queued once more.
-        lost: told why episodes cannot be played: the world does not open, or a site stays locked.
+        lost: called with why episodes cannot be played: the world does not open, or a site stays locked.
         live: what each live episode does at the moment, by name.
     """
 

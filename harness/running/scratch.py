@@ -1,4 +1,4 @@
-"""Scratch folders that outlive nobody: what a killed process left is removed by the next one that starts."""
+"""Scratch folders of running processes; the next process removes those that a killed one left."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ GUARD_S = 30.0
 
 @contextmanager
 def scratch(prefix: str) -> Generator[Path]:
-    """A folder of one's own in the system's temporary folder, removed at the end.
+    """A new folder in the system's temporary folder, removed at the end.
 
-    Folders with the same prefix whose process is dead are removed first. That a process lives is told by its
-    lock: a process id that is used anew, or that counts in another container, does not mislead.
+    Folders with the same prefix whose process has ended are removed first. A process runs as long as it holds
+    the lock in its folder; process ids would mislead, as they are used again and differ between containers.
 
     Args:
-        prefix: begins the folder's name and should say whose it is, such as `harness-run-`.
+        prefix: begins the folder's name and should name its user, such as `harness-run-`.
 
     Raises:
         UsageError: the temporary folder cannot be used.

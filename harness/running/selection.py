@@ -1,4 +1,4 @@
-"""Turns what the user typed into typed choices: options by task, sample selections, suites."""
+"""Turns what the user typed into typed values: options by task and samples."""
 
 from __future__ import annotations
 

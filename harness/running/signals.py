@@ -11,7 +11,7 @@ class Signals:
     """Routes SIGINT and SIGTERM to `interrupt` while it is entered.
 
     Args:
-        interrupt: told of each signal; returns whether it was the first. Later ones cancel the task.
+        interrupt: called at each signal; returns whether it was the first. Later ones cancel the task.
     """
 
     def __init__(self, interrupt: Callable[[], bool]) -> None:

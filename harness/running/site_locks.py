@@ -1,4 +1,4 @@
-"""Locks on sites that also hold between processes, and name their holder to those who wait."""
+"""Locks on sites between processes; a process that waits can say which other one holds the site."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SITE = "site:"
-"""Names that begin so also hold between processes."""
+"""Names that begin so are locked between processes as well."""
 
 POLL_S = 0.25
 """How often a site that another process holds is tried again."""
@@ -40,8 +40,8 @@ WAIT_S = 3600.0
 class _Site:
     """One site's lock as this process has it.
 
-    Whoever wants the site first takes its turn, and keeps it until the site is had: a process that gives the
-    site back and wants it again queues behind those that wait, and sharers let nobody wait forever.
+    A process first locks `turn`, and holds it until it has the site. So a process that gives the site back
+    and wants it again queues behind those that wait, and sharers cannot keep others out forever.
     """
 
     name: str
@@ -55,7 +55,7 @@ class _Site:
     told: float = 0.0
 
     def take(self, *, shared: bool, directory: str) -> bool:
-        """Try to get the site; never waits."""
+        """Try to lock the site; never waits."""
         from filelock import Timeout
 
         now = time.monotonic()
@@ -78,7 +78,7 @@ class _Site:
         return True
 
     def give(self) -> None:
-        """One user less; the last gives the site back."""
+        """End one use; the last unlocks the site."""
         self.users -= 1
         if not self.users:
             with contextlib.suppress(OSError):
@@ -86,7 +86,7 @@ class _Site:
             self.access.release()
 
     def leave(self) -> None:
-        """Give up the turn, for now."""
+        """Stop waiting, for now."""
         if self.turn.is_locked:
             self.turn.release()
 
@@ -101,7 +101,7 @@ class _Site:
             self.access.acquire_read(blocking=False)  # pyright: ignore[reportUnknownMemberType]
             return
         self.access.acquire_write(blocking=False)  # pyright: ignore[reportUnknownMemberType]
-        for path in self.holders.glob("*.json"):  # of processes that died: nobody else holds it now
+        for path in self.holders.glob("*.json"):  # left by processes that ended: no other holds the site now
             path.unlink(missing_ok=True)
 
     def _own(self) -> Path:
@@ -115,7 +115,7 @@ def _host() -> str:
 def _alive(path: Path) -> bool:
     host, _, pid = path.stem.rpartition("@")
     if host != _host() or not pid.isdecimal():
-        return True  # not to be known from here
+        return True  # on another host that cannot be found out
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -130,7 +130,7 @@ class SiteLocks:
     """The sites that a run's episodes hold or wait for.
 
     Attributes:
-        directory: the run directory, told to those who wait.
+        directory: the run directory, named to processes that wait.
         folder: of the lock files; None takes the one in the cache.
         wait_s: longest wait for a site.
     """
@@ -166,7 +166,7 @@ class SiteLocks:
 
     @property
     def waiting(self) -> bool:
-        """Whether another process holds up a site that is wanted here."""
+        """Whether another process holds a site that is wanted here."""
         return bool(self._broken) or any(site.since for site in self._sites.values())
 
     def review(self) -> dict[str, str]:
@@ -177,7 +177,7 @@ class SiteLocks:
             if not site.since:
                 continue
             if now - site.tried > 4 * POLL_S:
-                site.leave()  # no place for an episode that needs it: others may go first
+                site.leave()  # no episode that needs it can start now: other processes may go first
             waited = now - site.since
             if waited >= self.wait_s:
                 lost[site.name] = f"{site.name} was not free for {waited:.0f} s; held by {site.holder()}"

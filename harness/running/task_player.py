@@ -18,7 +18,7 @@ from harness.running.queue import PlannedEpisode
 from harness.running.request import RunRequest
 from harness.running.rollout import run_episode
 from harness.running.task_run import TaskRun
-from harness.storage.store import Attempt, EpisodeKey, Store
+from harness.storage.store import Attempt, Store
 
 RESTORE_S = 1800.0
 """Longest a world may take to undo what a broken attempt left."""
@@ -30,7 +30,7 @@ class OpenModels:
 
     Attributes:
         tested: the model under test.
-        live: where the oracles of live episodes are left for the server that speaks for them.
+        live: where the oracles of live episodes are left for the server that answers in their place.
         roles: the bound auxiliary models.
     """
 
@@ -107,7 +107,7 @@ class TaskPlayer:
             What was done, or the attempt that could not be made because it failed.
         """
         spec = run.spec
-        key = EpisodeKey(spec.name, spec.version, planned.sample.id, planned.repeat)
+        key = self._plan.key(planned.sample, planned.repeat)
         if not self._store.begun(key):
             self._store.begin(key)
             return ""

@@ -18,7 +18,7 @@ class TaskRun:
     """One task in one run: its open world, the models, and how prompts are made and sent.
 
     Attributes:
-        live: where the oracles of live episodes are left for the server that speaks for them.
+        live: where the oracles of live episodes are left for the server that answers in their place.
         oracle: makes a sample's oracle; None unless the oracle is the model under test.
         roles: the bound auxiliary models.
         history: name of the history policy.

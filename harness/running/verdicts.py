@@ -16,7 +16,7 @@ from harness.types import CallKey, Chat, JudgeAsk, Pending
 log = logging.getLogger("harness.running.judge")
 
 CONCURRENCY = 16
-DEAD_AFTER = 10
+JUDGE_FAILURES = 10
 """So many failed calls in a row end the stage; the same command resumes it."""
 
 Accepts = Callable[[JudgeAsk, str], bool]
@@ -169,7 +169,7 @@ class _Stage:
         self.tally.failed[name] = str(error)
         self._failures += 1
         log.warning("judge %s: %s: %s", self._judge.name, name, error)
-        if self._failures >= DEAD_AFTER:
+        if self._failures >= JUDGE_FAILURES:
             self.tally.stopped = f"{self._failures} calls in a row failed; the same command resumes"
 
     async def _one(self, episode: Waiting, item: JudgeAsk, number: int) -> None:

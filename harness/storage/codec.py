@@ -20,7 +20,7 @@ SMALL = 64
 _LENGTHS = struct.Struct("<II")
 
 
-class Bodies:
+class Codec:
     """Packs and unpacks texts and JSON values for the store; not thread-safe."""
 
     def __init__(self) -> None:
@@ -58,8 +58,8 @@ class Bodies:
     def rows(self, episode: int | None, calls: Sequence[CallRecord]) -> Iterator[tuple[Any, ...]]:
         """Rows for the `turn` table, each prompt relative to the call before it in its role.
 
-        A body is one frame of the prompt's tail, the reply, and JSON for the rest: two frames, of which each
-        begins without knowing the other's words, take twice the bytes.
+        A body is one frame of the prompt's tail, the reply, and JSON for the rest: two frames,
+        of which neither can refer to the other's words, take twice the bytes.
         """
         last: dict[str, CallRecord] = {}
         for call in calls:
@@ -103,7 +103,7 @@ class Bodies:
             )
         return list(found.values())
 
-    def records_1(self, rows: Iterable[tuple[Any, ...]]) -> list[CallRecord]:
+    def records_of_version_1(self, rows: Iterable[tuple[Any, ...]]) -> list[CallRecord]:
         """Calls of one role from rows of version 1's table `call`."""
         prompts: dict[int, str] = {}
         found: list[CallRecord] = []

@@ -1,4 +1,4 @@
-"""Whether a task's rows make a number: the one rule for infrastructure errors."""
+"""Whether a task's episodes suffice for a score: the rule for infrastructure errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TOLERATED = 0.01
 
 
 def tolerated(planned: int) -> int:
-    """Most infrastructure errors a task of this size bears: 1 %, or one item when n <= 100."""
+    """Most infrastructure errors that leave a task its score: 1 %, or one episode when n <= 100."""
     return 1 if planned <= 100 else int(planned * TOLERATED)
 
 

@@ -1,4 +1,4 @@
-"""What a run is: the choices that move its numbers, hashed, and the circumstances worth knowing."""
+"""A run's identity: a hash of the choices that move its numbers, and the environment it ran in."""
 
 from __future__ import annotations
 

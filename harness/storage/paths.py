@@ -14,12 +14,12 @@ from typing import Any
 
 from harness.errors import StoreError, UsageError
 
-IN_A_SECOND = 1000
+MOST_PER_SECOND = 1000
 """Folders that `--new` may make within one second."""
 
 
 def new(base: Path) -> Path:
-    """Make a folder that nobody has, named `base` and the time, however many ask at once.
+    """Make a new folder named `base` and the time, also when several processes ask at once.
 
     Raises:
         UsageError: too many were made within this second.
@@ -28,7 +28,7 @@ def new(base: Path) -> Path:
     stamped = f"{base.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
-        for suffix in ("", *(f"-{n}" for n in range(2, IN_A_SECOND))):
+        for suffix in ("", *(f"-{n}" for n in range(2, MOST_PER_SECOND))):
             with contextlib.suppress(FileExistsError):
                 directory = base.with_name(f"{stamped}{suffix}")
                 directory.mkdir()
@@ -40,10 +40,10 @@ def new(base: Path) -> Path:
 
 @contextmanager
 def hold(directory: Path) -> Generator[None]:
-    """Be the only process that writes to a run directory; a dead process's hold is void.
+    """Be the only process that writes to a run directory; the lock of a process that ended does not count.
 
     Raises:
-        UsageError: another process is at it; the message names it.
+        UsageError: another process uses it; the message names it.
         StoreError: the directory cannot be made or written.
     """
     from filelock import FileLock, Timeout
@@ -71,13 +71,13 @@ def hold(directory: Path) -> Generator[None]:
 
 
 def note(directory: str) -> str:
-    """What a holder leaves for those who wait: this process, its host, the time and its run directory."""
+    """JSON that tells waiting processes who holds a lock: process, host, time and run directory."""
     told = {"pid": os.getpid(), "host": socket.gethostname(), "directory": directory}
     return json.dumps(told | {"since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"})
 
 
 def holder(path: Path) -> str:
-    """Who left a note, in words; empty when it cannot be read."""
+    """Who wrote a file of `note`, in words; empty when it cannot be read."""
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         where = f", run directory {told['directory']}" if told["directory"] else ""

@@ -1,4 +1,4 @@
-"""What SQLite or JSON would refuse, made storable: the one place where values are clamped and escaped."""
+"""Makes values storable that SQLite or JSON would refuse: clamps numbers and escapes texts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def encode(value: Any) -> bytes:
     """
     try:
         return msgspec.json.encode(value, enc_hook=_known)
-    except Exception:  # whatever a repr or a key raises: an episode's log must not lose the episode
+    except Exception:  # whatever a repr or a key raises: an odd value in a log must not cost the episode
         return json.dumps(_simple(value, 0), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 

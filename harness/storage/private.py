@@ -1,4 +1,4 @@
-"""Takes the texts out of an attempt whose data must not spread: each is replaced by its hash and length."""
+"""Replaces the texts of an attempt whose data must not spread by their hashes and lengths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the episodes of a run page by page, for everything that looks at a run without playing it."""
+"""Reads the episodes of a run page by page, for commands that show a run without playing it."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class RunRecord(StoreFile):
     # -- heartbeat
 
     def beat(self, facts: Mapping[str, Any]) -> None:
-        """Say that the run is alive and how far it is, in the one row for it.
+        """Record that the run is alive and how far it is, in the table's only row.
 
         `pid`, `host`, `started` (when this store was opened) and `now` (both Unix seconds) are added to the
         facts, which replace those of the beat before.
@@ -100,7 +100,7 @@ class RunRecord(StoreFile):
         self.flush()
 
     def begun(self, item: EpisodeKey) -> bool:
-        """Whether an attempt at the item has begun, or failed: its environment may not be as it was."""
+        """Whether an attempt at the item has begun or failed, so that its environment may have changed."""
         failed = f"SELECT 1 FROM episode WHERE {_ITEM} AND final = 0 AND outcome = 'infra_error' LIMIT 1"
         if self._first(failed, row_of(item)):
             return True

@@ -10,8 +10,8 @@ from harness.errors import StoreError
 VERSION = 2
 """Kept in the file as `PRAGMA user_version`; version 1 left it at 0."""
 
-OURS = frozenset({"meta", "plan", "episode"})
-"""Tables that every version has; a file with other tables and without these is not a run's."""
+EVERY_VERSION = frozenset({"meta", "plan", "episode"})
+"""Tables that every version has; a file with other tables and without these is another program's."""
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -64,7 +64,7 @@ def version_of(db: sqlite3.Connection) -> int:
     tables = table_names(db)
     if not tables:
         return 0
-    if not tables >= OURS:
+    if not tables >= EVERY_VERSION:
         raise StoreError("it is another program's SQLite file; give the folder of a run")
     if stamped > VERSION:
         raise StoreError(
@@ -79,10 +79,10 @@ def table_names(db: sqlite3.Connection) -> set[str]:
     return {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def bring_up(db: sqlite3.Connection) -> None:
+def create_or_upgrade(db: sqlite3.Connection) -> None:
     """Make the tables, or upgrade them, in one transaction; a crash in between leaves the file as it was."""
     db.execute("BEGIN IMMEDIATE")
-    version = version_of(db)  # again, as another process may have been faster
+    version = version_of(db)  # again: another process may have done it meanwhile
     if version < VERSION:
         _execute(db, UPGRADE if version == 1 else ())
         _execute(db, TABLES)

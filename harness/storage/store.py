@@ -1,4 +1,4 @@
-"""One SQLite file per run: every attempt is a row, exactly one attempt per item may be final."""
+"""One SQLite file per run: every attempt is a row, and at most one attempt per item is final."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.storage import plain
-from harness.storage.codec import Bodies
+from harness.storage.codec import Codec
 from harness.storage.private import without_texts
 from harness.storage.records import Attempt, CallRecord, EpisodeKey, StoredAttempt, Turn
 from harness.storage.run_record import RunRecord
@@ -49,7 +49,7 @@ class Store(RunRecord):
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         super().__init__(path, readonly=readonly)
-        self._bodies = Bodies()
+        self._codec = Codec()
 
     # -- attempts
 
@@ -59,13 +59,13 @@ class Store(RunRecord):
         A value that is no finite number makes it an `infra_error`; metrics that are none go to its note.
 
         Args:
-            attempt: what was played; what the store must say about it is added to its note.
+            attempt: what was played; its note gets what was changed to store it.
             private: keep hashes and lengths in place of texts (`TaskSpec.private`).
 
         Returns:
             Whether it became the item's final attempt; a late second one is kept, but not final.
         """
-        _refuse_odd_numbers(attempt)
+        _refuse_non_numbers(attempt)
         final = attempt.outcome != "infra_error"
         try:
             self._insert(attempt, final=final, private=private)
@@ -81,13 +81,13 @@ class Store(RunRecord):
         with self._writing() as db:
             episode = db.execute(_INSERT, row).lastrowid
             db.executemany(
-                f"INSERT INTO turn({_TURN}) VALUES(?,?,?,?,?,?,?)", self._bodies.rows(episode, a.calls)
+                f"INSERT INTO turn({_TURN}) VALUES(?,?,?,?,?,?,?)", self._codec.rows(episode, a.calls)
             )
 
     def _episode_row(self, a: Attempt, final: bool) -> tuple[Any, ...]:
         text, integer, real = plain.text, plain.integer, plain.real
-        pending = self._bodies.pack_json(_pending_json(a.pending)) if a.pending is not None else None
-        last = self._bodies.pack_last(a.last, a.calls) if a.last is not None else None
+        pending = self._codec.pack_json(_pending_json(a.pending)) if a.pending is not None else None
+        last = self._codec.pack_last(a.last, a.calls) if a.last is not None else None
         return (
             text(a.task), integer(a.version), text(a.sample), integer(a.repeat), int(final), a.outcome,
             a.value, plain.column(a.metrics), text(a.note), text(a.error),
@@ -106,7 +106,7 @@ class Store(RunRecord):
             f" calls, prompt_tokens, output_tokens, seconds, {added} FROM episode{where} ORDER BY id"
         )
         for r in self._rows(query):
-            pending = _pending(self._bodies.unpack_json(r[11])) if r[11] is not None else None
+            pending = _pending(self._codec.unpack_json(r[11])) if r[11] is not None else None
             labels: dict[str, str] = {} if r[16] == "{}" else json.loads(r[16])
             yield StoredAttempt(
                 r[0], EpisodeKey(*r[1:5]), bool(r[5]), r[6], r[7], json.loads(r[8]), r[9], r[10], pending,
@@ -133,12 +133,12 @@ class Store(RunRecord):
         values = (episode, plain.text(role))
         if "turn" in self.tables:
             query = f"SELECT {_TURN} FROM turn WHERE episode = ? AND role = ? ORDER BY n"
-            if found := self._bodies.records(self._rows(query, values)):
+            if found := self._codec.records(self._rows(query, values)):
                 return found
         if "call" not in self.tables:
             return []
         query = "SELECT * FROM call WHERE episode = ? AND role = ? ORDER BY n"
-        return self._bodies.records_1(self._rows(query, values))
+        return self._codec.records_of_version_1(self._rows(query, values))
 
     def last(self, episode: int) -> Turn | None:
         """What an attempt's environment showed after the last reply; None when that is not known."""
@@ -148,7 +148,7 @@ class Store(RunRecord):
         if not found or found[0] is None:
             return None
         calls = self.calls(episode)
-        return self._bodies.unpack_last(found[0], calls[-1] if calls else None)
+        return self._codec.unpack_last(found[0], calls[-1] if calls else None)
 
     def value_pending(self, episode: int, value: float, metrics: Mapping[str, float], note: str) -> None:
         """Give a judged episode its value; its verdicts stay as rows."""
@@ -168,24 +168,24 @@ class Store(RunRecord):
         with self._writing() as db:
             db.execute(
                 "INSERT OR IGNORE INTO verdict VALUES(?,?,?,?,?,?)",
-                (episode, *names, self._bodies.pack(text)),
+                (episode, *names, self._codec.pack(text)),
             )
 
     def verdicts(self, episode: int, judge: str) -> dict[tuple[str, int], str]:
         """A judge's verdicts on one episode by (key, k)."""
         query = "SELECT key, k, text FROM verdict WHERE episode = ? AND judge = ? ORDER BY key, k"
         rows = self._rows(query, (episode, plain.text(judge)))
-        return {(key, k): self._bodies.unpack(blob) for key, k, blob in rows}
+        return {(key, k): self._codec.unpack(blob) for key, k, blob in rows}
 
     def cached_verdict(self, judge: str, prompt: str, k: int) -> str | None:
         """The text the same judge gave to the same prompt as its k-th answer, if any."""
         query = "SELECT text FROM verdict WHERE judge = ? AND prompt = ? AND k = ? LIMIT 1"
         found = self._first(query, (plain.text(judge), plain.text(prompt), k))
-        return self._bodies.unpack(found[0]) if found else None
+        return self._codec.unpack(found[0]) if found else None
 
 
-def _refuse_odd_numbers(attempt: Attempt) -> None:
-    """Keep what is no number out of every mean: SQLite would take NaN for "waits for a judge"."""
+def _refuse_non_numbers(attempt: Attempt) -> None:
+    """Turn a value that is no number into a failure: SQLite stores NaN as NULL, which means "waits"."""
     if attempt.value is not None and not plain.is_number(attempt.value):
         attempt.error = f"{attempt.error}\nthe episode's value is no number: {attempt.value!r:.100}".strip()
         attempt.outcome, attempt.value = "infra_error", None

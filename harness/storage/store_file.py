@@ -30,8 +30,7 @@ FIXES = {
 
 WAIT_S = 30
 FOLD_WAIT_MS = 2_000
-"""Closing waits no longer than this for readers; the WAL is then folded in by whoever closes last."""
-
+"""Closing waits no longer than this for readers; the last process that closes then folds the WAL in."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -60,7 +59,7 @@ class StoreFile:
             self.version = schema.version_of(self._db)
             self.tables = schema.table_names(self._db)
         except (sqlite3.Error, OSError, StoreError) as error:
-            raise StoreError(f"cannot open the run's store {path}: {_told(error)}") from error
+            raise StoreError(f"cannot open the run's store {path}: {_with_fix(error)}") from error
 
     def close(self) -> None:
         """Commit what is due, fold the WAL in and close: the one file is then the whole run."""
@@ -117,13 +116,13 @@ class StoreFile:
                 raise StoreError(f"cannot read the run's store {self.path}: {FIXES['SQLITE_BUSY']}")
 
         try:
-            self._db.execute("BEGIN")  # one moment for all steps: a write in between would begin them anew
+            self._db.execute("BEGIN")  # one snapshot for all steps: a write in between would restart the copy
             schema.table_names(self._db)
             with closing(sqlite3.connect(path)) as copy:
                 self._db.backup(copy, pages=_STEP, progress=wait)
                 copy.execute("PRAGMA journal_mode=DELETE")  # one file, also while it is read
         except sqlite3.Error as error:
-            raise StoreError(f"cannot copy the run's store {self.path}: {_told(error)}") from error
+            raise StoreError(f"cannot copy the run's store {self.path}: {_with_fix(error)}") from error
         finally:
             self._db.rollback()
 
@@ -146,11 +145,11 @@ class StoreFile:
             self._schedule(self._commit)
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Rows of a query, with SQLite's errors told as one line."""
+        """Rows of a query, with SQLite's errors as one line."""
         try:
             yield from self._db.execute(query, values)
         except sqlite3.Error as error:
-            raise StoreError(f"cannot read the run's store {self.path}: {_told(error)}") from error
+            raise StoreError(f"cannot read the run's store {self.path}: {_with_fix(error)}") from error
 
     def _first(self, query: str, values: Sequence[Any] = ()) -> Any:
         """First row of a query, or None."""
@@ -210,7 +209,7 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("PRAGMA wal_autocheckpoint=8000")  # 32 MB: folding in costs more than commits
     if version < schema.VERSION:
-        schema.bring_up(db)
+        schema.create_or_upgrade(db)
     return db
 
 
@@ -222,7 +221,7 @@ def _no_file(path: Path) -> str:
     return "there is no such file; give the folder of a run"
 
 
-def _told(error: Exception) -> str:
+def _with_fix(error: Exception) -> str:
     name = getattr(error, "sqlite_errorname", "")
     fix = next((fix for start, fix in FIXES.items() if name.startswith(start)), "")
     if isinstance(error, PermissionError):

@@ -1,4 +1,4 @@
-"""A turn as the store keeps it: texts that stand in the prompt are kept as where they stand."""
+"""A turn as the store keeps it: texts that the prompt holds are stored as their places in it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from harness.storage.records import CallRecord, Turn
 from harness.types import Ask, Message
 
 SHORT = 32
-"""A text of fewer characters is written out: where it stands would take as much."""
+"""A text of fewer characters is written out: its place would take as much."""
 
 Text = str | list[int]
 """Written out, or [start, length] in the prompt, with the text around as [start, length, before, after]."""
 
 
 def packed(turn: Turn, prompt: str, before: CallRecord | None, start: int) -> dict[str, Any]:
-    """JSON-like form of a turn; what is as usual is left out.
+    """JSON-like form of a turn; what the call before tells as well is left out.
 
     Args:
         turn: what the observation brought.

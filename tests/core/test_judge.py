@@ -13,7 +13,7 @@ from loopback_server import judging
 from harness.episode import BaseTask
 from harness.errors import StoreError
 from harness.running.judge import Judged, judge_run
-from harness.running.verdicts import DEAD_AFTER, Judge, Waiting, collect
+from harness.running.verdicts import JUDGE_FAILURES, Judge, Waiting, collect
 from harness.storage.records import metric_name
 from harness.storage.store import Attempt, EpisodeKey, Store
 from harness.types import Ask, CallKey, Context, JudgeAsk, Message, Pending, Score
@@ -155,7 +155,7 @@ async def test_a_dead_judge_stops_the_stage(tmp_path: Path) -> None:
     script = Script(lambda text: 400)
     done = await run(store, script, concurrency=1)
     store.close()
-    assert len(script.asked) == DEAD_AFTER
+    assert len(script.asked) == JUDGE_FAILURES
     assert "in a row" in done.tally.stopped
     assert (done.resolved, done.waiting) == (0, 40)
 

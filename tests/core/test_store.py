@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StoreError
-from harness.storage.codec import Bodies, shared_prefix
+from harness.storage.codec import Codec, shared_prefix
 from harness.storage.records import Turn
 from harness.storage.store import Attempt, CallRecord, EpisodeKey, Store
 from harness.types import Ask, JudgeAsk, Message, Pending, Score
@@ -62,11 +62,11 @@ def test_another_task_version_is_another_item(store: Store):
     )
 )
 def test_prompts_and_replies_come_back_exact(pairs: list[tuple[str, str]]):
-    bodies = Bodies()
+    codec = Codec()
     calls = [
         CallRecord(n, prompt, reply, {"n": n}, {"raw": reply}) for n, (prompt, reply) in enumerate(pairs)
     ]
-    found = bodies.records(list(bodies.rows(1, calls)))
+    found = codec.records(list(codec.rows(1, calls)))
     assert [(c.prompt, c.reply) for c in found] == pairs
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.storage.codec import Bodies, shared_prefix
+from harness.storage.codec import Codec, shared_prefix
 from harness.storage.records import Attempt, CallRecord, Turn
 from harness.storage.store import Store
 from harness.types import Ask, Message
@@ -93,11 +93,11 @@ def raw(turns: int, seed: int = 0) -> list[CallRecord]:
 
 def as_version_1(calls: list[CallRecord]) -> list[tuple[object, ...]]:
     """The rows that version 1 made of the same calls: four frames each, and no turns."""
-    bodies, rows, before = Bodies(), list[tuple[object, ...]](), None
+    codec, rows, before = Codec(), list[tuple[object, ...]](), None
     for c in calls:
         prefix = shared_prefix(before.prompt, c.prompt) if before else 0
-        texts = bodies.pack(c.prompt[prefix:]), bodies.pack(c.reply)
-        logs = bodies.pack_json(c.facts), bodies.pack_json(c.info)
+        texts = codec.pack(c.prompt[prefix:]), codec.pack(c.reply)
+        logs = codec.pack_json(c.facts), codec.pack_json(c.info)
         rows.append((1, c.role, c.n, c.key, before.n if before else None, prefix, *texts, *logs))
         before = c
     return rows
@@ -113,14 +113,14 @@ SHAPES = [conversation, fresh, raw]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_forty_turns_take_at_most_a_quarter_more_than_version_1(shape: Callable[..., list[CallRecord]]):
     calls = shape(40)
-    before, now = blobs(as_version_1(calls)), blobs(list(Bodies().rows(1, calls)))
+    before, now = blobs(as_version_1(calls)), blobs(list(Codec().rows(1, calls)))
     assert now <= 1.25 * before, f"{now} bytes, version 1 {before}: {now / before:.2f}"
-    assert Bodies().records(Bodies().rows(1, calls)) == calls
+    assert Codec().records(Codec().rows(1, calls)) == calls
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bytes_grow_linearly_with_turns(shape: Callable[..., list[CallRecord]]):
-    few, many = (blobs(list(Bodies().rows(1, shape(turns)))) for turns in (20, 160))
+    few, many = (blobs(list(Codec().rows(1, shape(turns)))) for turns in (20, 160))
     assert many <= 8.5 * few
 
 
@@ -145,9 +145,9 @@ def test_the_same_log_and_the_same_ask_are_kept_once():
     log = {"page": "x" * 20 + json.dumps(list(range(400)))}
     first = CallRecord(0, "p", "r", info=log, turn=Turn(ask=ASK))
     second = CallRecord(1, "p", "r", turn=Turn(ask=ASK, info=log))
-    bodies = Bodies()
-    rows = list(bodies.rows(1, [first, second]))
+    codec = Codec()
+    rows = list(codec.rows(1, [first, second]))
     assert len(rows[1][-1]) < 40
-    assert bodies.records(rows) == [first, second]
-    assert len(bodies.pack_last(Turn(info=log), [first])) < 40
-    assert bodies.unpack_last(bodies.pack_last(Turn(info=log), [first]), first) == Turn(info=log)
+    assert codec.records(rows) == [first, second]
+    assert len(codec.pack_last(Turn(info=log), [first])) < 40
+    assert codec.unpack_last(codec.pack_last(Turn(info=log), [first]), first) == Turn(info=log)
