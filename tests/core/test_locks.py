@@ -83,19 +83,19 @@ def line(running: subprocess.Popen[str]) -> str:
     return running.stdout.readline().strip()
 
 
-def lane(
-    name: str, jobs: list[PlannedEpisode], played: list[str], lost: list[str], seen: asyncio.Event
+def task(
+    name: str, episodes: list[PlannedEpisode], played: list[str], lost: list[str], seen: asyncio.Event
 ) -> TaskQueue:
     @asynccontextmanager
     async def world():
         yield SimpleNamespace(capacity=Capacity(), fingerprint={})
 
-    async def play(world, job: PlannedEpisode, activity: Activity) -> bool:
-        played.append(job.sample.id)
+    async def play(world, episode: PlannedEpisode, activity: Activity) -> bool:
+        played.append(episode.sample.id)
         seen.set()
         return False
 
-    return TaskQueue(name, EpisodeQueue(jobs), 1, world, play, lambda error: lost.append(str(error)))
+    return TaskQueue(name, EpisodeQueue(episodes), 1, world, play, lambda error: lost.append(str(error)))
 
 
 def at_site(count: int) -> list[PlannedEpisode]:
@@ -107,9 +107,9 @@ async def test_the_second_process_names_the_first_and_goes_on_when_it_is_killed(
     played, lost, seen = list[str](), list[str](), asyncio.Event()
     with process(HOLD_SITE, str(tmp_path), SITE, "alone") as first:
         assert line(first) == "held"
-        jobs = [*at_site(3), PlannedEpisode(Sample("free"), 0)]
+        episodes = [*at_site(3), PlannedEpisode(Sample("free"), 0)]
         scheduler = Scheduler(Budget(4, 1e6, 8), SiteLocks("second-run", tmp_path))
-        running = asyncio.create_task(scheduler.run([lane("a", jobs, played, lost, seen)]))
+        running = asyncio.create_task(scheduler.run([task("a", episodes, played, lost, seen)]))
         async with asyncio.timeout(60):
             await seen.wait()
             while not caplog.messages:  # noqa: ASYNC110 - the log tells nobody
@@ -133,7 +133,7 @@ async def test_a_site_that_stays_locked_loses_what_needs_it(tmp_path: Path):
         scheduler = Scheduler(Budget(4, 1e6, 8), SiteLocks("", tmp_path, wait_s=0.5))
         async with asyncio.timeout(60):
             await scheduler.run(
-                [lane("a", [*at_site(3), PlannedEpisode(Sample("free"), 0)], played, lost, seen)]
+                [task("a", [*at_site(3), PlannedEpisode(Sample("free"), 0)], played, lost, seen)]
             )
         assert played == ["free"]
         assert len(lost) == 1

@@ -90,8 +90,8 @@ def spec(**more: Any) -> TaskSpec:
 
 async def run(worlds: Worlds, model: EchoModel | None = None, **more: Any):
     model, sample = model or EchoModel(), more.pop("sample", Sample("s"))
-    setup = TaskRun(more.pop("spec", spec()), worlds, model, LiveEpisodes(), **more)  # type: ignore[arg-type]
-    return await run_episode(setup, sample, 0, Activity()), model
+    task_run = TaskRun(more.pop("spec", spec()), worlds, model, LiveEpisodes(), **more)  # type: ignore[arg-type]
+    return await run_episode(task_run, sample, 0, Activity()), model
 
 
 async def test_an_episode_that_ends_itself_is_scored():
@@ -215,8 +215,8 @@ async def test_a_score_out_of_range_is_refused(value: float):
 async def test_cancellation_closes_the_episode():
     episode = Hangs([say("one")])
     episode.entered = asyncio.Event()
-    setup = TaskRun(spec(), Worlds([episode]), EchoModel(), LiveEpisodes())  # type: ignore[arg-type]
-    task = asyncio.create_task(run_episode(setup, Sample("s"), 0, Activity()))
+    task_run = TaskRun(spec(), Worlds([episode]), EchoModel(), LiveEpisodes())  # type: ignore[arg-type]
+    task = asyncio.create_task(run_episode(task_run, Sample("s"), 0, Activity()))
     async with asyncio.timeout(5):
         await episode.entered.wait()
     task.cancel()

@@ -44,7 +44,7 @@ async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[
     policy = task.history(ctx)
     model = ScriptedModel(answer)
     async with task.world(ctx) as world:
-        setup = TaskRun(
+        task_run = TaskRun(
             spec=task.spec,
             world=world,
             model=model,
@@ -53,7 +53,7 @@ async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[
             history=policy,
             notice=window_notice(policy, ctx),
         )
-        attempt = await run_episode(setup, samples_of(task, ctx)[0], 0, Activity())
+        attempt = await run_episode(task_run, samples_of(task, ctx)[0], 0, Activity())
     assert attempt.outcome != "infra_error", attempt.error
     return attempt, model
 
