@@ -10,10 +10,11 @@ from typing import Any, Literal
 from harness.catalog import models as catalog
 from harness.errors import HarnessError, MissingPart
 from harness.models import outside
-from harness.models.clients import wire
+from harness.models.clients.alternatives import grammar, read_alternatives
+from harness.models.clients.answer import read_generate
 from harness.models.clients.build import api_key, base_url
-from harness.models.clients.choices import grammar, read_alternatives
 from harness.models.clients.probe import from_info
+from harness.models.clients.request import call_headers, parameters
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.faults import Fault, classify
 from harness.models.untrusted import decode, record, rows, short
@@ -115,7 +116,7 @@ def _second_opinion(url: str, prompt: str, ours: str, token: str) -> Finding:
             package: Any = importlib.import_module("text_generation")
     except ImportError as error:
         raise MissingPart("pip install 'agenttuning-harness[tgi-client]'") from error
-    sent = wire.headers(_KEY) | ({"Authorization": f"Bearer {token}"} if token else {})
+    sent = call_headers(_KEY) | ({"Authorization": f"Bearer {token}"} if token else {})
     other = package.Client(url, headers=sent, timeout=int(_TIMEOUT_S[1]))
     try:
         theirs = str(other.generate(prompt, max_new_tokens=8).generated_text)
@@ -141,7 +142,7 @@ class _Probe:
         outside.register(token)
         self._session = requests.Session()
         self._session.trust_env = False  # as a run does: no proxy, and no other credentials than ours
-        self._session.headers.update(wire.headers(_KEY))
+        self._session.headers.update(call_headers(_KEY))
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -180,10 +181,10 @@ class _Probe:
         return from_info(told) if known else Capabilities()
 
     def generate(self, prompt: str) -> tuple[str, Finding]:
-        sent = wire.parameters(Ask(8), seed=None)
+        sent = parameters(Ask(8), seed=None)
         started = time.monotonic()
         body = self.post("/generate", {"inputs": prompt, "parameters": sent})
-        answer = wire.read_generate(body, {}, where=self.url)
+        answer = read_generate(body, {}, where=self.url)
         took = time.monotonic() - started
         if not answer.detailed:
             return answer.text, Finding(
@@ -205,12 +206,12 @@ class _Probe:
 
     def choices(self, prompt: str) -> Finding:
         letters = ("A", "B", "C", "D")
-        sent = wire.parameters(Ask(1), seed=None) | {"grammar": grammar(letters), "top_n_tokens": 5}
+        sent = parameters(Ask(1), seed=None) | {"grammar": grammar(letters), "top_n_tokens": 5}
         try:
             body = self.post("/generate", {"inputs": prompt, "parameters": sent})
         except HarnessError as error:
             return Finding("warn", self.url, f"no grammars: {error}", "MMLU uses method P or T instead")
-        answer = wire.read_generate(body, {}, where=self.url)
+        answer = read_generate(body, {}, where=self.url)
         scores = read_alternatives(answer.top_tokens, letters)
         if scores is None or answer.text.strip() not in ("", *letters):
             return Finding("warn", self.url, "ignores grammars", "MMLU uses method P or T instead")

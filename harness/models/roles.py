@@ -113,7 +113,7 @@ async def _open_embedder(spec: RoleSpec, concurrency: int | None) -> AsyncGenera
             f"--role {spec.role}={spec.selector}: write {spec.role}=NAME@URL of an embeddings server, "
             f"or {spec.role}=st:FOLDER"
         )
-    from harness.models.clients.embed import open_embedder
+    from harness.models.clients.embed_remote import open_embedder
 
     async with open_embedder(
         spec.selector, spec.endpoints, token=_token(spec), concurrency=concurrency
@@ -220,6 +220,6 @@ class RoleSession:
         except HarnessError as error:
             raise InfraError(f"role {self._role}, {key}: {error}") from error
         if self._log is not None:
-            prompt, said = json.dumps(texts, ensure_ascii=False), json.dumps(found.vectors)
-            self._log(RoleCall(self._role, key, prompt, Reply(said, prompt_tokens=found.tokens)))
+            prompt, answer = json.dumps(texts, ensure_ascii=False), json.dumps(found.vectors)
+            self._log(RoleCall(self._role, key, prompt, Reply(answer, prompt_tokens=found.output_tokens)))
         return found.vectors

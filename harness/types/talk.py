@@ -216,6 +216,11 @@ class CallKey:
     repeat: int
     call: int
 
+    @property
+    def episode(self) -> str:
+        """Name the episode; its requests go to one endpoint."""
+        return f"{self.task}/{self.sample}/{self.repeat}"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -13,7 +13,7 @@ PER_ENDPOINT = 64
 """Requests in flight per endpoint unless `--concurrency` says otherwise."""
 
 MOST = 4096
-"""No server is believed to take more at a time, whatever it says."""
+"""A server that says it takes more at a time is sent no more than this."""
 
 _QUEUE_FLOOR_S = 0.5
 _SLOW, _LESS = 4.0, 0.5
