@@ -74,7 +74,7 @@ def _build(name: str | None, results: Path, rules: Any) -> Any:
 
 
 def _rules(normalize: str, results: Path, *, force: bool, allow_partial: bool) -> Any:
-    from harness.report.build import Rules
+    from harness.report.rules import Rules
 
     kind, colon, other = normalize.partition(":")
     if kind == "model" and colon and other:
