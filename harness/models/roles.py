@@ -21,7 +21,7 @@ from harness.seeds import derive
 from harness.types import Ask, CallKey, Message, Profile, Reply
 
 EMBEDDER = "embedder"
-"""The role whose model embeds: its name says so, since nothing else about `NAME@URL` does."""
+"""The role whose model embeds; `NAME@URL` itself does not show that it does."""
 
 _LOCAL, _LOOPBACK = "st:", ("oracle", "replay:")
 _FORM = re.compile(r"(?P<role>[a-z][a-z0-9_]*)=(?P<selector>.+?)(?:@(?P<url>https?://\S+))?")
@@ -32,9 +32,9 @@ class RoleSpec:
     """What `--role ROLE=NAME@URL` says.
 
     Attributes:
-        selector: a model as after `--model`; a name no entry has speaks OpenAI's chat protocol;
+        selector: a model as after `--model`; a name without an entry uses OpenAI's chat protocol;
             `self` is the tested model.
-        endpoints: none takes the entry's own.
+        endpoints: base URLs; empty for the entry's own.
     """
 
     role: str
@@ -76,7 +76,7 @@ async def open_role(
     concurrency: int | None = None,
     profile: Profile = "paper",
 ) -> AsyncGenerator[Model, None]:
-    """Open the model a role names; `self` lends the tested one and does not close it."""
+    """Open the model a role names; `self` is the tested one, which stays open."""
     if spec.selector == "self":
         if tested is None:
             raise UsageError(f"--role {spec.role}=self: there is no tested model here")
@@ -132,10 +132,10 @@ def _token(spec: RoleSpec) -> str:
 class RoleSession:
     """A role within one episode: implements `harness.types.Chat`.
 
-    Each key is asked for once; asking again, in a rebuilt episode say, finds the recorded answer.
+    Each key is asked for once; asking again (in a rebuilt episode) gives the recorded answer.
 
     Args:
-        log: called with every exchange that was really made.
+        log: called with every exchange that was made.
         seed: the episode's; each key derives its own.
     """
 
@@ -165,7 +165,7 @@ class RoleSession:
         """Answer a conversation, or a raw prompt.
 
         Raises:
-            InfraError: the role failed; its context overflowing is no failure of the tested model.
+            InfraError: the role failed, also when its own context overflows.
         """
         async with self._asking[key]:
             if key in self._recorded:

@@ -26,9 +26,9 @@ def grammar(choices: Sequence[str]) -> dict[str, str]:
 
 
 def logprob(token: Token) -> float | None:
-    """Give a token's log-probability; None when the server did not tell one, or a number that is none."""
-    told = token.logprob
-    return min(told, 0.0) if told is not None and math.isfinite(told) and told < _ROUNDING else None
+    """Give a token's log-probability; None when the server sent none, or no log-probability."""
+    sent = token.logprob
+    return min(sent, 0.0) if sent is not None and math.isfinite(sent) and sent < _ROUNDING else None
 
 
 def read_alternatives(tokens: Iterable[Token], choices: Sequence[str]) -> list[float] | None:
@@ -36,23 +36,23 @@ def read_alternatives(tokens: Iterable[Token], choices: Sequence[str]) -> list[f
 
     `A` and ` A` are one choice unless all choices begin with a space.
     """
-    mass: dict[str, list[float]] = {}
+    logprobs: dict[str, list[float]] = {}
     some = False
     spaced = all(choice.startswith(" ") for choice in choices)
     for token in tokens:
         some = True
-        if (told := logprob(token)) is None:
+        if (found := logprob(token)) is None:
             continue
         text = token.text.replace("\u2581", " ")
-        mass.setdefault(text.strip(), []).append(told)
+        logprobs.setdefault(text.strip(), []).append(found)
         if text.startswith(" "):
-            mass.setdefault(text, []).append(told)
+            logprobs.setdefault(text, []).append(found)
     if not some:
         return None
     scores: list[float] = []
     for choice in choices:
-        # Some servers strip the space of a first token, so the bare text stands in when only it is there.
-        found = (mass.get(choice) if spaced else None) or mass.get(choice.strip())
+        # Some servers strip the space of a first token, so the text without it counts if it is alone.
+        found = (logprobs.get(choice) if spaced else None) or logprobs.get(choice.strip())
         scores.append(max(FLOOR, _logsumexp(found)) if found else FLOOR)
     return scores
 

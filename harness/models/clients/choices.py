@@ -1,4 +1,4 @@
-"""Ranking the strings of `Ask.choices` by log-likelihood, by the best method an endpoint has.
+"""Ranks the strings of `Ask.choices` by log-likelihood, by the best method an endpoint has.
 
 G masks the vocabulary to the choices, P reads each choice's own log-probability from the prefill,
 T looks for the choices among the likeliest tokens, O does so over the OpenAI protocol, F generates
@@ -22,6 +22,14 @@ from harness.models.pool.faults import Fault, Refused
 from harness.types import Reply
 
 log = logging.getLogger(__name__)
+_NAMES: Mapping[str, str] = {
+    "G": "a grammar",
+    "P": "the prompt's log-probabilities",
+    "T": "the likeliest tokens",
+    "O": "OpenAI's log-probabilities",
+    "F": "generated text",
+}
+
 _GREEDY: Mapping[str, Any] = {
     "do_sample": False,
     "temperature": None,
@@ -34,7 +42,7 @@ _GREEDY: Mapping[str, Any] = {
 
 
 class Ranker:
-    """Chooses the method once per model, by what the endpoints can and the first answers show."""
+    """Chooses the method once per model, by the endpoints' capabilities and the first answers."""
 
     def __init__(self, model: Generator, *, forced: str = "") -> None:
         if forced and forced not in ("G", "P", "T", "O", "F"):
@@ -59,7 +67,7 @@ class Ranker:
                 reply = await self._first(call, prompt)
                 self._settled = True
                 return reply
-        return await self._first(call, prompt)  # those that waited go on side by side
+        return await self._first(call, prompt)  # those that waited go on concurrently
 
     async def _first(self, call: Call, prompt: Prompt) -> Reply:
         if self._methods is None:
@@ -69,15 +77,15 @@ class Ranker:
             try:
                 return await self._by(method, call, prompt)
             except (RequestRejected, TokenBoundaryError) as error:
-                # Only a refusal of the method itself speaks against it, not one of this call.
+                # 400 and 422 refuse the method; other refusals concern this call only.
                 other = isinstance(error, Refused) and error.status not in (400, 422)
                 if len(self._methods) == 1 or self._settled or other:
                     raise
-                log.warning("choices: method %s does not work here: %s", method, error)
+                log.warning("choices cannot be ranked by %s here: %s", _NAMES[method], error)
                 del self._methods[0]
         raise RequestRejected(
-            f"{self._model.name}: no way to rank choices at this endpoint; "
-            "TGI >= 1.4.1 with grammars, or /v1/completions with logprobs, has one"
+            f"{self._model.name}: no way to rank choices at this endpoint; use one that has: "
+            "TGI >= 1.4.1 with grammars, or /v1/completions with logprobs"
         )
 
     def _able(self) -> list[str]:
@@ -156,7 +164,7 @@ class Ranker:
 
 
 async def _all(asked: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    """Await side by side; the first failure ends the others and is raised as it is, not in a group."""
+    """Await concurrently; the first failure cancels the others and is raised as it is, not in a group."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(coroutine) for coroutine in asked]

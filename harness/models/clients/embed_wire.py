@@ -123,7 +123,9 @@ def _vectors(items: Sequence[Raw]) -> Vectors:
 
 
 def _vector(item: Raw) -> tuple[float, ...]:
-    if bytes(item).count(b",") >= MOST_NUMBERS:  # before they are built: a number takes many times its bytes
+    if (
+        bytes(item).count(b",") >= MOST_NUMBERS
+    ):  # counted before they are built, as a number takes many times its bytes
         raise ValueError(f"a vector has more than {MOST_NUMBERS:,} numbers")
     return read(item, tuple[float, ...])
 

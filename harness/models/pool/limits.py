@@ -84,7 +84,7 @@ class Limit:
         self.epoch += 1
 
     def _worsened(self, per_token: float, in_flight: int) -> bool:
-        """Slower and getting less done: latency alone rises with every batch that is worth it."""
+        """Whether it is slower and serves less: latency alone also rises with a batch that serves more."""
         self._recent = per_token if not self._recent else 0.9 * self._recent + 0.1 * per_token
         self._busy = 0.9 * self._busy + 0.1 * in_flight
         self._best = min(self._best, self._recent)
