@@ -1,6 +1,6 @@
 """The one interface between a benchmark and the loop that runs it.
 
-An episode knows no model, the model knows no benchmark. A benchmark implements `Task`, `World`,
+An episode does not depend on a model, nor a model on a benchmark. A benchmark implements `Task`, `World`,
 `Episode` and `Oracle`; `docs/adding-a-task.md` walks through it.
 """
 
@@ -74,7 +74,7 @@ class World(Protocol):
 
     @property
     def stand_ins(self) -> tuple[str, ...]:
-        """What stands in for a real part; a score with any is not comparable with the published one."""
+        """What replaces a real part; a score with any is not comparable with the published one."""
         ...
 
     @property
@@ -159,9 +159,9 @@ class Task(Protocol):
     """A frozen dataclass whose fields are declared with `harness.types.option`."""
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
-        """What must be there for this configuration beside the data: programs, packages, keys, roles.
+        """What this configuration needs in addition to the data: programs, packages, keys, roles.
 
-        `harness doctor`, `run` and `judge` ask nothing else, so that they agree.
+        `harness doctor`, `run` and `judge` all ask this, so that they agree.
         """
         ...
 
@@ -205,7 +205,7 @@ class BaseTask:
     Options: type[Any] = NoOptions
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
-        """Nothing beside the data."""
+        """Nothing in addition to the data."""
         del cfg
         return ()
 

@@ -1,4 +1,4 @@
-"""The failures the harness tells apart; every message names the fix."""
+"""The kinds of failure that the harness distinguishes; every message names the fix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class HarnessError(Exception):
 
 
 def cause(error: BaseException) -> BaseException:
-    """Take what a task group wraps: what the harness raised on purpose before anything else."""
+    """Unwrap a task group's failure: the harness's own errors first, then any other."""
     while isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         known = [one for one in map(cause, group.exceptions) if isinstance(one, HarnessError)]
@@ -31,17 +31,17 @@ class DataError(UsageError):
 
 
 class InfraError(HarnessError):
-    """Endpoint, environment or role failed: retried, then out of the score and counted aloud."""
+    """Endpoint, environment or role failed: retried, then left out of the score; reports say how many."""
 
 
 class EnvironmentFault(InfraError):
-    """The environment crashed or hung; the loop rebuilds the episode and replays its replies."""
+    """The environment crashed or did not answer; the loop rebuilds the episode and replays its replies."""
 
 
 class MissingRecord(InfraError):
-    """A recording that is replayed holds no answer to a question: asking again would find none either.
+    """The replayed recording holds no answer to a question.
 
-    It is not retried. Where an episode goes on without the answer, its task counts it as coverage.
+    It is not retried. Where an episode goes on without the answer, the task reports the coverage.
     """
 
 
@@ -54,11 +54,11 @@ class TokenBoundaryError(InfraError):
 
 
 class RequestRejected(InfraError):
-    """The server refused the request for a reason that no retry mends (a 4xx that is not about length)."""
+    """The server refused the request for a reason that stays on a retry (a 4xx that is not about length)."""
 
 
 class ModelError(HarnessError):
-    """The model, not the machinery, is the reason the episode ended."""
+    """The model, not the infrastructure, is the reason the episode ended."""
 
 
 class ContextOverflow(ModelError):

@@ -2,8 +2,7 @@
 
 A policy is a pure function `(messages, render, count) -> messages`; it is named by a task's spec and applied
 by the loop before every call. `render` gives the prompt as it will be sent, `count` the policy's own tokens.
-The windows are those of AgentBench's client: it counts and rewrites messages as they were said, then strips
-them.
+The windows are those of AgentBench's client: it counts and rewrites messages unstripped, then strips them.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def counter_of(name: str) -> str:
 
 
 def takes_notice(name: str) -> bool:
-    """Whether a policy of this name says in the first message how many others it left out."""
+    """Whether a policy of this name appends to the first message how many others it left out."""
     return name.startswith("segments-")
 
 
@@ -102,7 +101,7 @@ def window(limit: int, notice: Notice | None) -> Policy:
 
 
 def _start(messages: Sequence[Message], first: int, limit: int, count: Count) -> int:
-    """Where the messages begin that a window shows behind the first one."""
+    """The index of the first message that a window shows after the head."""
     total = sum(count(message.content) for message in messages[: first + 1])
     start = len(messages)
     while start > first + 1:

@@ -1,4 +1,4 @@
-"""What a task needs beside its data, each part with the check that it works and the fix."""
+"""What a task needs in addition to its data: each thing with its check and its fix."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def core_path(name: str, cfg: TaskConfig) -> Path:
 
 
 def notice(cfg: TaskConfig) -> Need:
-    """Need what a window says of the messages it leaves out."""
+    """Need the text that a window appends about the messages it left out."""
     from harness import data
 
     fix = "harness data prepare core --from AGENTTUNING"
@@ -86,7 +86,7 @@ def notice(cfg: TaskConfig) -> Need:
 
 
 def window_notice(policy: str, cfg: TaskConfig) -> Notice | None:
-    """What a policy says in the first message of those it left out; None says nothing.
+    """The text that a policy appends about the messages it left out; None for none.
 
     Raises:
         MissingPart: neither mirror nor cache has the texts.

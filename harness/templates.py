@@ -31,9 +31,9 @@ _SHIPPED: Mapping[str, tuple[str, str]] = {
     "teval-llama2": ("teval-llama2", ""),
 }
 ASKS: tuple[Role, ...] = ("user", "function")
-"""Roles whose message is answered by the assistant's."""
+"""Roles whose message the assistant answers."""
 
-_QUIRKY = ("llama2-chat", "vicuna_v1.1", "teval-llama2")
+_WITH_UPSTREAM = ("llama2-chat", "vicuna_v1.1", "teval-llama2")
 _UPSTREAM = "-upstream"
 
 
@@ -67,7 +67,7 @@ class Template:
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
     def compile(self) -> None:
-        """Compile now what the first rendering would compile: start-up is the time for it."""
+        """Compile the template, so that the first rendering need not."""
         _compile(self.source)
 
     def render(self, messages: Sequence[Message]) -> str:
@@ -98,8 +98,8 @@ class Template:
 
 def names() -> list[str]:
     """List the ids of the shipped templates, variants included."""
-    quirky = [name + _UPSTREAM for name, (file, _) in _SHIPPED.items() if file in _QUIRKY]
-    return sorted([*_SHIPPED, *quirky])
+    variants = [name + _UPSTREAM for name, (file, _) in _SHIPPED.items() if file in _WITH_UPSTREAM]
+    return sorted([*_SHIPPED, *variants])
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +113,7 @@ def template(name: str) -> Template:
     if name.endswith((".json", ".jinja")) or "/" in name:
         return from_file(Path(name))
     base = name.removesuffix(_UPSTREAM)
-    if base not in _SHIPPED or (name != base and _SHIPPED[base][0] not in _QUIRKY):
+    if base not in _SHIPPED or (name != base and _SHIPPED[base][0] not in _WITH_UPSTREAM):
         raise UsageError(f"unknown chat template {name!r}; known: {', '.join(names())}")
     file, system = _SHIPPED[base]
     source = (files("harness") / "jinja" / f"{file}.jinja").read_text(encoding="utf-8")
@@ -158,7 +158,7 @@ def check_alternation(messages: Sequence[Message]) -> None:
     """Demand an optional system message, then user and assistant in turn, ending with the user.
 
     A function's result may stand wherever a user's turn may.
-    Two turns of one role in a row are an error: how to merge them is the task's to say.
+    Two turns of one role in a row are an error; the task has to merge them.
     """
     turns = messages[1:] if messages and messages[0].role == "system" else messages
     if not turns or turns[-1].role not in ASKS:
@@ -186,7 +186,7 @@ _CONTROL = re.compile(
 
 
 def sanitize(text: str) -> str:
-    """Defuse control tokens inside text that came from an environment, keeping it readable.
+    """Make control tokens in an environment's text harmless, keeping it readable.
 
     A space after the token's first character keeps the tokenizer from seeing it as special.
     Agent-FLAN's lone marks are replaced by U+FFFD.

@@ -1,4 +1,4 @@
-"""Counts the tokens of a prompt, the way the benchmark that asks counted them."""
+"""Counts the tokens of a prompt, each benchmark in its own way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CL100K_PIECES = (
 )
 
 LONG = 400_000
-"""Characters from which `cl100k` estimates: merging one endless word takes minutes, and no limit is near."""
+"""Characters from which `cl100k` estimates: one word of this length takes minutes, and is over any limit."""
 
 LONG_SEGMENTS, COUNTED = 20_000, 1024
 """Counts of texts at least this long are remembered, at most so many of them."""

@@ -25,15 +25,15 @@ class Entry:
         name: what the user types and reports print.
         kind: protocol: `tgi`, `openai` (completions, our template) or `chat` (the server's template).
         hf: model id on the hub, compared with what `/info` says.
-        aliases: other ids under which servers announce the same weights.
+        aliases: other ids that servers give for the same weights.
         template: chat template (harness/templates.py), or a path to a tokenizer_config.json.
         templates: another template for single suites or tasks, by name.
         stop: strings that end this model's turn, added to each request's own.
         endpoints: where it is expected when the command names none.
         context: tokens the model was made for.
         api_key_env: environment variable with the bearer token, never the token.
-        sanitize: defuse control tokens in what the environment wrote.
-        stream: use the streaming path, which hangs up at a stop string.
+        sanitize: put a space into control tokens in what the environment wrote.
+        stream: use the streaming path, which ends a request at a stop string.
         wire_name: `model` field of the OpenAI protocol.
         provenance: why this template, and what is not known.
     """

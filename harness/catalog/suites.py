@@ -41,7 +41,7 @@ class Suite:
         samples: tasks of which the suite takes only some samples.
         fixture: runs on the shipped fixtures.
         overall: the rule of its Overall.
-        reference: name of the table of published scores that stand beside it (`results/reference/NAME.csv`).
+        reference: name of the table of published scores to compare with (`results/reference/NAME.csv`).
     """
 
     name: str
@@ -66,7 +66,7 @@ class _Table:
 
 @cache
 def load() -> Mapping[str, Suite]:
-    """All suites by name: this package's, then those of others; what cannot be read is named and left out."""
+    """All suites by name: this package's, then others'; one that cannot be read is logged and left out."""
     suites = {
         name: _new(name, table, files("harness.catalog"))
         for name, table in _read(files("harness.catalog")).items()
@@ -124,7 +124,7 @@ def _new(name: str, table: _Table, folder: Traversable) -> Suite:
 
 
 def _joined(suite: Suite, table: _Table, folder: Traversable) -> Suite:
-    """A suite with the tasks that another package adds; how it is valued stays its own."""
+    """A suite with the tasks that another package adds; its fixture, Overall and reference are kept."""
     own = ("fixture", "overall", "reference")
     if refused := [key for key in own if getattr(table, key)]:
         raise ValueError(f"{suite.name} exists: tasks can be added to it, but not {', '.join(refused)}")

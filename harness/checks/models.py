@@ -10,10 +10,11 @@ from typing import Any, Literal
 from harness.catalog import models as catalog
 from harness.errors import HarnessError, MissingPart
 from harness.models import outside
-from harness.models.clients import wire
+from harness.models.clients.alternatives import grammar, read_alternatives
+from harness.models.clients.answer import read_generate
 from harness.models.clients.build import api_key, base_url
-from harness.models.clients.choices import grammar, read_alternatives
 from harness.models.clients.probe import from_info
+from harness.models.clients.request import call_headers, parameters
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.faults import Fault, classify
 from harness.models.untrusted import decode, record, rows, short
@@ -24,16 +25,16 @@ from harness.types import Ask, CallKey, Message
 Client = Literal["tgi", "text-generation"]
 _TIMEOUT_S = (5.0, 120.0)
 _KEY = CallKey("doctor", "probe", 0, 0)
-_TALK = (Message("user", "Say hello."),)
+_CONVERSATION = (Message("user", "Say hello."),)
 
 
 def doctor_model(selector: str, endpoints: Sequence[str] = (), client: Client = "tgi") -> list[Finding]:
-    """Check every endpoint of a model: alive, the right one, and able to answer a small request.
+    """Check every endpoint of a model: whether it answers, serves that model, and generates a few tokens.
 
     Args:
         selector: as after `--model`.
         endpoints: base URLs; none takes those of models.toml.
-        client: the package that sends the small request, for an opinion that is not ours.
+        client: `text-generation` sends a request through that package as well, to compare the answers.
     """
     entry = catalog.find(selector)
     if entry.kind in ("oracle", "replay", "hf"):
@@ -57,14 +58,14 @@ def _check(entry: catalog.Entry, url: str, client: Client) -> Iterator[Finding]:
             return
         yield probe.health()
         able = probe.info()
-        yield from _judge_info(entry, url, able)
-        prompt = template(entry.template_id("general")).render(_TALK)
+        yield from _compare_info(entry, url, able)
+        prompt = template(entry.template_id("general")).render(_CONVERSATION)
         text, finding = probe.generate(prompt)
         yield finding
-        yield from probe.beginning(prompt)
+        yield from probe.double_bos(prompt)
         yield probe.choices(prompt)
         if client == "text-generation":
-            yield _second_opinion(url, prompt, text, api_key(entry))
+            yield _compare_client(url, prompt, text, api_key(entry))
     except Fault as fault:
         fix = "start it (docker/README.md), or give another --endpoint"
         yield Finding("fail", url, str(fault).removeprefix(f"{url}: "), fix)
@@ -72,7 +73,7 @@ def _check(entry: catalog.Entry, url: str, client: Client) -> Iterator[Finding]:
         yield Finding("fail", url, str(error), "see the message")
 
 
-def _judge_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterator[Finding]:
+def _compare_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterator[Finding]:
     if able.server == "generic":
         fix = "check that this is a TGI endpoint; for others use NAME@openai or NAME@chat"
         yield Finding("warn", url, "no usable /info: nothing is known of the server", fix)
@@ -88,7 +89,9 @@ def _judge_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterator[
         yield Finding("warn", url, text, f"start it with MAX_TOTAL_TOKENS={entry.context} or more")
     if able.version and not able.tokenize:
         text = f"TGI {able.version} cannot tokenize or take grammars"
-        yield Finding("warn", url, text, "fine for the paper's image; MMLU then uses method P or T")
+        yield Finding(
+            "warn", url, text, "fine for the paper's image; MMLU then reads the log-probabilities instead"
+        )
 
 
 def _check_openai(entry: catalog.Entry, probe: _Probe) -> Iterator[Finding]:
@@ -104,7 +107,7 @@ def _check_openai(entry: catalog.Entry, probe: _Probe) -> Iterator[Finding]:
     )
 
 
-def _second_opinion(url: str, prompt: str, ours: str, token: str) -> Finding:
+def _compare_client(url: str, prompt: str, ours: str, token: str) -> Finding:
     """Ask the same through the text-generation package."""
     import importlib
     import warnings
@@ -115,7 +118,7 @@ def _second_opinion(url: str, prompt: str, ours: str, token: str) -> Finding:
             package: Any = importlib.import_module("text_generation")
     except ImportError as error:
         raise MissingPart("pip install 'agenttuning-harness[tgi-client]'") from error
-    sent = wire.headers(_KEY) | ({"Authorization": f"Bearer {token}"} if token else {})
+    sent = call_headers(_KEY) | ({"Authorization": f"Bearer {token}"} if token else {})
     other = package.Client(url, headers=sent, timeout=int(_TIMEOUT_S[1]))
     try:
         theirs = str(other.generate(prompt, max_new_tokens=8).generated_text)
@@ -124,7 +127,7 @@ def _second_opinion(url: str, prompt: str, ours: str, token: str) -> Finding:
             "fail", url, f"text-generation: {type(error).__name__}: {error}", "compare with --client tgi"
         )
     if theirs != ours:
-        text = f"text-generation got {theirs!r}, we got {ours!r}"
+        text = f"the text-generation package got {theirs!r}, the harness {ours!r}"
         return Finding(
             "warn", url, text, "greedy decoding is not bit-stable under load; try again when it is idle"
         )
@@ -141,7 +144,7 @@ class _Probe:
         outside.register(token)
         self._session = requests.Session()
         self._session.trust_env = False  # as a run does: no proxy, and no other credentials than ours
-        self._session.headers.update(wire.headers(_KEY))
+        self._session.headers.update(call_headers(_KEY))
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -175,15 +178,15 @@ class _Probe:
 
     def info(self) -> Capabilities:
         status, body = self.get("/info")
-        told = record(_parsed(body)) if status == 200 else {}
-        known = short(told.get("version")) and short(told.get("model_id"))
-        return from_info(told) if known else Capabilities()
+        info = record(_parsed(body)) if status == 200 else {}
+        known = short(info.get("version")) and short(info.get("model_id"))
+        return from_info(info) if known else Capabilities()
 
     def generate(self, prompt: str) -> tuple[str, Finding]:
-        sent = wire.parameters(Ask(8), seed=None)
+        sent = parameters(Ask(8), seed=None)
         started = time.monotonic()
         body = self.post("/generate", {"inputs": prompt, "parameters": sent})
-        answer = wire.read_generate(body, {}, where=self.url)
+        answer = read_generate(body, {}, where=self.url)
         took = time.monotonic() - started
         if not answer.detailed:
             return answer.text, Finding(
@@ -192,8 +195,8 @@ class _Probe:
         text = f"8 greedy tokens in {took:.2f} s: {answer.text[:40]!r}"
         return answer.text, Finding("ok", self.url, text)
 
-    def beginning(self, prompt: str) -> Iterator[Finding]:
-        """The server adds BOS; a second one would come from the template."""
+    def double_bos(self, prompt: str) -> Iterator[Finding]:
+        """Find a second BOS token: the server adds one, so that the template must not."""
         status, body = self._send(
             "POST", "/tokenize", {"inputs": prompt, "parameters": {"max_new_tokens": 1}}
         )
@@ -205,16 +208,18 @@ class _Probe:
 
     def choices(self, prompt: str) -> Finding:
         letters = ("A", "B", "C", "D")
-        sent = wire.parameters(Ask(1), seed=None) | {"grammar": grammar(letters), "top_n_tokens": 5}
+        sent = parameters(Ask(1), seed=None) | {"grammar": grammar(letters), "top_n_tokens": 5}
         try:
             body = self.post("/generate", {"inputs": prompt, "parameters": sent})
         except HarnessError as error:
-            return Finding("warn", self.url, f"no grammars: {error}", "MMLU uses method P or T instead")
-        answer = wire.read_generate(body, {}, where=self.url)
+            return Finding(
+                "warn", self.url, f"no grammars: {error}", "MMLU reads the log-probabilities instead"
+            )
+        answer = read_generate(body, {}, where=self.url)
         scores = read_alternatives(answer.top_tokens, letters)
         if scores is None or answer.text.strip() not in ("", *letters):
-            return Finding("warn", self.url, "ignores grammars", "MMLU uses method P or T instead")
-        return Finding("ok", self.url, "ranks choices by grammar (method G)")
+            return Finding("warn", self.url, "ignores grammars", "MMLU reads the log-probabilities instead")
+        return Finding("ok", self.url, "ranks MMLU's choices with a grammar")
 
 
 def _parsed(body: bytes) -> Any:

@@ -15,9 +15,9 @@ from harness.cli.grouping import grouped
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.report.build import Rules
-    from harness.report.model import Normalize, Report
     from harness.report.render import Format
+    from harness.report.result import Report
+    from harness.report.rules import Normalize, Rules
 
 NORMALIZE = "none, gpt4, agenttuning, or model:RUN"
 
@@ -85,7 +85,7 @@ def _build(name: str | None, results: Path, rules: Rules) -> Report:
 
 
 def _rules(ratios: Ratios, results: Path) -> Rules:
-    from harness.report.build import Rules
+    from harness.report.rules import Rules
 
     kind, colon, other = ratios.normalize.partition(":")
     against = None

@@ -30,7 +30,7 @@ def pull(task: str, split: str | None = None) -> list[str]:
 
     Raises:
         MissingPart: an address cannot be reached; what was fetched stays, and half a file is continued.
-        DataError: what came is not the pinned file; both hashes are named.
+        DataError: the file fetched is not the pinned one; both hashes are named.
     """
     wanted = pins(task).of(split)
     folder = data_folder(wanted)
@@ -59,7 +59,7 @@ def _fetch(pin: Pin, target: Path) -> None:
         cast(Any, pooch).retrieve(
             pin.url, known, fname=target.name, path=target.parent, downloader=_Resumed(target)
         )
-    except ValueError as error:  # pooch's word for a wrong hash; it names both and keeps nothing
+    except ValueError as error:  # pooch raises it for a wrong hash, with both hashes, and deletes the file
         raise DataError(f"{pin.url}: {error}") from error
     except OSError as error:  # includes everything `requests` raises
         raise MissingPart(

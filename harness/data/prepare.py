@@ -1,4 +1,4 @@
-"""Makes a task's derived files with its prepare.py; only what is right reaches the cache."""
+"""Makes a task's derived files with its prepare.py; only files with the pinned hashes reach the cache."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ interrupted. A function may take such a file over when it can tell that it is wh
 
 
 def quiet(done: int, total: int | None, what: str) -> None:
-    """Tell nobody."""
+    """Ignore progress."""
     del done, total, what
 
 
@@ -72,13 +72,13 @@ def _preparer(task: str) -> Prepare:
     except ModuleNotFoundError:  # the task is one module, not a package
         there = False
     if not there:
-        raise UsageError(f"{task} has nothing to prepare: harness data pull {task}")
+        raise UsageError(f"{task} has nothing to prepare; its files are fetched: harness data pull {task}")
     return cast(Prepare, importlib.import_module(module).prepare)
 
 
 @contextmanager
 def _stage(task: str, source: Path, *, resume: bool) -> Generator[Path]:
-    """A folder of this task and source, held alone; removed at the end unless something went wrong."""
+    """A locked folder for this task and source; removed at the end unless something went wrong."""
     from filelock import FileLock, Timeout
 
     named = str(source.resolve() if source.exists() else source)
@@ -100,7 +100,7 @@ def _stage(task: str, source: Path, *, resume: bool) -> Generator[Path]:
 
 
 def _keep(stage: Path) -> None:
-    """Leave what was made for `--resume`; a stage without a file is of no use."""
+    """Keep what was made, for `--resume`; remove a folder without files."""
     count = sum(path.is_file() for path in stage.rglob("*"))
     if not count:
         shutil.rmtree(stage, ignore_errors=True)
@@ -109,7 +109,7 @@ def _keep(stage: Path) -> None:
 
 
 def _wrong(wanted: Pins, stage: Path, made: Sequence[Path]) -> list[str]:
-    """Lines for files without their pinned hash; those are deleted, so that nobody resumes from them."""
+    """Lines for files without their pinned hash; those are deleted, so that `--resume` does not use them."""
     lines: list[str] = []
     seen = Verified(stage / "verified.json")
     by_path = {Path(pin.name): pin for pin in wanted.files}

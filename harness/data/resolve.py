@@ -73,8 +73,8 @@ def data_folder(wanted: Pins) -> Path:
 def resolve(task: str, mirror: str | None = None, split: str | None = None) -> Resolved:
     """Find a task's data.
 
-    A mirror that lacks files is passed over for a cache that has them all; a corrupt file is never
-    passed over.
+    Where the mirror lacks files and the cache has them all, the cache is taken; a corrupt file in the mirror
+    is always reported.
 
     Args:
         task: its name, or `core`.

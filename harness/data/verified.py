@@ -1,4 +1,4 @@
-"""Hashes of files, remembered by size and time: a preflight need not read gigabytes again."""
+"""Remembers files' hashes by size and time, so that a check need not read gigabytes again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, cast
 class Verified:
     """Files whose hash is known, kept in one JSON file of the cache.
 
-    A cache that cannot be read or written only costs time.
+    When the file cannot be read or written, hashes are computed again.
     """
 
     def __init__(self, path: Path) -> None:

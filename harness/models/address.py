@@ -1,4 +1,4 @@
-"""Which addresses of endpoints are taken: those that hold no key, as addresses are stored and shown."""
+"""Checks the addresses of endpoints: they are stored and shown, so that they must hold no key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def check_address(url: str) -> None:
     """Refuse what is not `http://host:port` with a path at most.
 
     Raises:
-        UsageError: it is no such URL, or holds a password or a query; neither stands in the message.
+        UsageError: it is no such URL, or holds a password or a query, which the message does not repeat.
     """
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:

@@ -1,4 +1,4 @@
-"""What the rollout loop knows of a model: a call goes in, a reply comes out."""
+"""The interface of a model: a call goes in, a reply comes out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Vectors = tuple[tuple[float, ...], ...]
 
 DEADLINE_S = 900.0
 ORACLE_S = 1800.0
-"""What an oracle's reply may take: SciWorld's is computed by a search in the game, over minutes."""
+"""Seconds an oracle's reply may take: SciWorld's is found by a search in the game, over minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ class Model(Protocol):
         """Answer a call, retrying until its deadline.
 
         Raises:
-            ContextOverflow: the prompt does not fit (the model's failure).
+            ContextOverflow: the prompt does not fit (counts as the model's failure).
             EndpointError: no endpoint answered before the deadline.
-            RequestRejected: a refusal that no retry mends.
+            RequestRejected: a refusal that a retry would not change.
             TokenBoundaryError: a choice cannot be scored at this endpoint.
             UsageError: the endpoint's kind cannot do what the call asks.
         """
@@ -90,44 +90,44 @@ CallName = tuple[int, str, str]
 
 @dataclass(slots=True)
 class LiveEpisode:
-    """What the oracle's server reads when a live episode's request arrives."""
+    """A running episode's oracle and last observation, from which its server answers."""
 
     oracle: Oracle
     observation: Observation
     answers: dict[CallName, asyncio.Task[str]] = field(default_factory=dict[CallName, asyncio.Task[str]])
-    """A repeated request gets the same answer, also while it is being made: the oracle moves once."""
+    """A repeated request gets the same answer, so that the oracle is asked once for each call."""
 
     def once(self, name: CallName, answer: Callable[[], Coroutine[Any, Any, str]]) -> asyncio.Task[str]:
-        """Begin to answer a call, or find the answer that was begun.
+        """Start to answer a call, or find the answer that was started.
 
-        The answer outlives the request that asked for it, so that a retry finds it.
+        The answer is kept when its request is given up, so that a retry finds it.
         """
         task = self.answers.get(name)
         if task is None:
             task = self.answers[name] = asyncio.get_running_loop().create_task(answer())
-            task.add_done_callback(_noticed)
+            task.add_done_callback(_mark_read)
         return task
 
     def cancel(self) -> None:
-        """Give up the answers that are still being made."""
+        """Cancel the answers that are not ready."""
         for task in self.answers.values():
             task.cancel()
 
 
-def _noticed(task: asyncio.Task[str]) -> None:
-    """Keep asyncio from reporting a failure that nobody waited for: its request was given up."""
+def _mark_read(task: asyncio.Task[str]) -> None:
+    """Keep asyncio from reporting a failure that nobody awaits: its request was given up."""
     if not task.cancelled():
         task.exception()
 
 
 class LiveEpisodes:
-    """Where the loop leaves each live episode's oracle and last observation, by (task, sample, repeat)."""
+    """The running episodes' oracles and last observations, by (task, sample, repeat)."""
 
     def __init__(self) -> None:
         self._live: dict[tuple[str, str, int], LiveEpisode] = {}
 
     def put(self, task: str, sample: str, repeat: int, oracle: Oracle, observation: Observation) -> None:
-        """Leave an episode's oracle and last observation; called before each `complete`."""
+        """Store an episode's oracle and last observation; called before each `complete`."""
         live = self._live.get((task, sample, repeat))
         if live is None or live.oracle is not oracle:
             self.drop(task, sample, repeat)
@@ -140,7 +140,7 @@ class LiveEpisodes:
         return self._live.get((task, sample, repeat))
 
     def drop(self, task: str, sample: str, repeat: int) -> None:
-        """Forget an episode that ended, with answers still being made; unknown ones are no error."""
+        """Remove an episode that ended and cancel its answers; an unknown one is no error."""
         if (live := self._live.pop((task, sample, repeat), None)) is not None:
             live.cancel()
 
@@ -151,8 +151,8 @@ class Options:
 
     Attributes:
         stream: use the streaming path, which cuts at stop strings early.
-        sanitize: defuse control tokens in what the environment wrote.
-        choice_method: force G, P, T, O or F instead of the best the endpoint can.
+        sanitize: put a space into control tokens in what the environment wrote.
+        choice_method: G, P, T, O or F (docs/protocols.md) instead of the best that the endpoint has.
         template: another template than the entry's.
         time_scale: seconds of the pool that pass in one real one; tests only.
         read_s: seconds without a byte after which an attempt failed; None goes by the tokens asked for.

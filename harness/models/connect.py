@@ -20,12 +20,12 @@ async def open_model(
     profile: Profile = "paper",
     options: Options | None = None,
 ) -> AsyncGenerator[Model, None]:
-    """Open the model a selector names, and close it on leaving.
+    """Open the model that a selector names, and close it on leaving.
 
     Args:
         selector: what stands after `--model`: `agentlm-70b`, `NAME@openai`, `NAME@chat`, `oracle`,
             `replay:FILE`, `hf:PATH_OR_ID` (harness/catalog/models.py).
-        endpoints: base URLs; none takes those of models.toml.
+        endpoints: base URLs; empty for those of models.toml.
         live: needed by `oracle`.
         concurrency: most requests in flight over all endpoints.
         profile: `paper` renders with FastChat's empty-message quirk.

@@ -1,4 +1,4 @@
-"""The one filter for what comes from outside: no API key is stored or shown, nothing steers a terminal."""
+"""Cleans texts from outside: removes API keys, and characters that could steer a terminal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import quote
 B = TypeVar("B", bytes, bytearray)
 
 KEY = "[API key]"
-"""Stands where an API key was."""
+"""Replaces an API key."""
 
 _SHORTEST = 8
-"""A shorter token (`EMPTY`, `none`) protects nothing, and taking it out would spoil ordinary words."""
+"""Shorter tokens (`EMPTY`, `none`) are no secrets, and removing them would spoil ordinary words."""
 
 _LINE = 500
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -23,13 +23,13 @@ _NAMED = re.compile(
     r"|(\b(?:bearer|basic) )[^&\s\"'<>]{16,}"
 )
 
-# Of the process, not of one client: the logger and the command line know no client, and tracebacks cross all.
+# Kept for the whole process: the logger and the command line clean texts without knowing the client.
 _secrets: dict[str, bytes] = {}
 _escaped: dict[str, re.Pattern[str]] = {}
 
 
 def register(secret: str) -> None:
-    """Take a token out of everything that passes from now on; called by whoever sends it."""
+    """Remove a token from all texts cleaned from now on; called before it is sent anywhere."""
     if len(secret) >= _SHORTEST:
         for form in (secret, quote(secret, safe="")):
             _secrets[form] = form.encode("utf-8", "surrogatepass")
@@ -37,7 +37,7 @@ def register(secret: str) -> None:
 
 
 def _any_form(character: str) -> str:
-    """Match a character as it is, or as JSON and URLs may write it; servers quote bodies as they came."""
+    """Match a character as it is, or as JSON and URLs may write it; servers quote bodies unchanged."""
     code = ord(character)
     return rf"(?:\\?{re.escape(character)}|(?i:\\u{code:04x}|%{code:02x}))"
 
@@ -77,7 +77,7 @@ def line(value: str, limit: int = _LINE) -> str:
 
 
 def shown(value: str) -> str:
-    r"""Clean a text for a screen or a log: what could steer a terminal is written out (`\x1b`).
+    r"""Clean a text for a screen or a log: characters that could steer a terminal are escaped (`\x1b`).
 
     Line ends and tabs stay.
     """

@@ -21,7 +21,7 @@ from harness.seeds import derive
 from harness.types import Ask, CallKey, Message, Profile, Reply
 
 EMBEDDER = "embedder"
-"""The role whose model embeds: its name says so, since nothing else about `NAME@URL` does."""
+"""The role whose model embeds; `NAME@URL` itself does not show that it does."""
 
 _LOCAL, _LOOPBACK = "st:", ("oracle", "replay:")
 _FORM = re.compile(r"(?P<role>[a-z][a-z0-9_]*)=(?P<selector>.+?)(?:@(?P<url>https?://\S+))?")
@@ -32,9 +32,9 @@ class RoleSpec:
     """What `--role ROLE=NAME@URL` says.
 
     Attributes:
-        selector: a model as after `--model`; a name no entry has speaks OpenAI's chat protocol;
+        selector: a model as after `--model`; a name without an entry uses OpenAI's chat protocol;
             `self` is the tested model.
-        endpoints: none takes the entry's own.
+        endpoints: base URLs; empty for the entry's own.
     """
 
     role: str
@@ -76,7 +76,7 @@ async def open_role(
     concurrency: int | None = None,
     profile: Profile = "paper",
 ) -> AsyncGenerator[Model, None]:
-    """Open the model a role names; `self` lends the tested one and does not close it."""
+    """Open the model a role names; `self` is the tested one, which stays open."""
     if spec.selector == "self":
         if tested is None:
             raise UsageError(f"--role {spec.role}=self: there is no tested model here")
@@ -113,7 +113,7 @@ async def _open_embedder(spec: RoleSpec, concurrency: int | None) -> AsyncGenera
             f"--role {spec.role}={spec.selector}: write {spec.role}=NAME@URL of an embeddings server, "
             f"or {spec.role}=st:FOLDER"
         )
-    from harness.models.clients.embed import open_embedder
+    from harness.models.clients.embed_remote import open_embedder
 
     async with open_embedder(
         spec.selector, spec.endpoints, token=_token(spec), concurrency=concurrency
@@ -147,10 +147,10 @@ class RoleOptions:
 class RoleSession:
     """A role within one episode: implements `harness.types.Chat`.
 
-    Each key is asked for once; asking again, in a rebuilt episode say, finds the recorded answer.
+    Each key is asked for once; asking again (in a rebuilt episode) gives the recorded answer.
 
     Args:
-        log: called with every exchange that was really made.
+        log: called with every exchange that was made.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class RoleSession:
         """Answer a conversation, or a raw prompt.
 
         Raises:
-            InfraError: the role failed; its context overflowing is no failure of the tested model.
+            InfraError: the role failed, also when its own context overflows.
         """
         async with self._asking[key]:
             if key in self._recorded:
@@ -232,6 +232,6 @@ class RoleSession:
         except HarnessError as error:
             raise InfraError(f"role {self._role}, {key}: {error}") from error
         if self._log is not None:
-            prompt, said = json.dumps(texts, ensure_ascii=False), json.dumps(found.vectors)
-            self._log(RoleCall(self._role, key, prompt, Reply(said, prompt_tokens=found.tokens)))
+            prompt, answer = json.dumps(texts, ensure_ascii=False), json.dumps(found.vectors)
+            self._log(RoleCall(self._role, key, prompt, Reply(answer, prompt_tokens=found.output_tokens)))
         return found.vectors

@@ -1,4 +1,4 @@
-"""JSON of unknown shape, read without trusting it: what is not told is None, never a value."""
+"""Reads JSON of unknown shape without trusting it: what is missing or malformed is None."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from harness.models import outside
 
 MOST = 1 << 31
-"""No count a server tells (tokens, requests) is as large as this."""
+"""Counts of tokens or requests as large as this are malformed."""
 
 REPAIRABLE, KEPT = 2 << 20, 4 << 20
 _DEPTH, _ITEMS, _CHARACTERS, _DIGITS = 8, 1000, 2000, 40
@@ -28,7 +28,7 @@ Body = bytes | bytearray | msgspec.Raw
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A token as servers list them; what one does not tell is None."""
+    """A token as servers list it; what is missing is None."""
 
     id: int | None = None
     text: str = ""
@@ -36,7 +36,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 def decode(body: Body) -> Any:
-    """Decode JSON whole; for short bodies only, as its values take many times the bytes.
+    """Decode all of a JSON text; for short bodies only, as its values take many times the bytes.
 
     Raises:
         ValueError: it is not JSON, or nested too deeply.
@@ -55,16 +55,16 @@ def read(body: Body, shape: type[S]) -> S:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except ValueError:
-        if len(body) > REPAIRABLE or (mended := repaired(bytes(body))) == bytes(body):
+        if len(body) > REPAIRABLE or (repaired_body := repaired(bytes(body))) == bytes(body):
             raise
     try:
-        return msgspec.json.decode(mended, type=shape)
+        return msgspec.json.decode(repaired_body, type=shape)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def repaired(body: bytes) -> bytes:
-    """Mend what some servers send and JSON does not allow: lone surrogates, infinities, a byte-order mark."""
+    """Replace what JSON does not allow but some servers send: lone surrogates, infinities, a BOM."""
     body = body.removeprefix(b"\xef\xbb\xbf")
     body = _ESCAPE.sub(lambda found: rb"\ufffd" if found[2] else found[0], body)
     return _LITERAL.sub(lambda found: b"null" if found[1] else found[0], body)
@@ -128,7 +128,7 @@ def real(value: Any) -> float | None:
 
 
 def count(value: Any, most: int = MOST) -> int | None:
-    """Read a count, also one sent as text; None when it is none or out of all proportion."""
+    """Read a count, also one sent as text; None when it is none or implausibly large."""
     found = real(value)
     return int(found) if found is not None and 0 <= found < most else None
 
@@ -139,7 +139,7 @@ def short(value: Any, limit: int = 200) -> str:
 
 
 def kept(value: Any, depth: int = _DEPTH) -> Any:
-    """Copy what a server said of itself so that it can be stored: plain values within bounds, cleaned."""
+    """Copy what a server says about itself so that it can be stored: plain values within bounds, cleaned."""
     if isinstance(value, str):
         return short(value, _CHARACTERS)
     if value is None or isinstance(value, bool):

@@ -1,1 +1,1 @@
-"""From a run's store to the numbers people publish: `load`, `build`, `render`."""
+"""From a run's store to publishable numbers: `load`, `build`, `render`."""

@@ -1,4 +1,4 @@
-"""Sorts a task's stored attempts into counted rows, answers that wait, failures, and what is damaged."""
+"""Sorts a task's stored attempts: counted, waiting for a judge, failed, or damaged."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NUMBERS = frozenset({float, int, bool})
 
 
 class Damaged(Exception):
-    """A stored attempt makes no sense; the message says why."""
+    """A stored attempt cannot be read; the message says why."""
 
 
 class Collector:
     """Takes in the attempts of one task, in the order of the file.
 
-    A damaged attempt is no reason to show nothing, and nothing to take a score from: it counts as an
-    infrastructure error, aloud. A metric that is no number is left out, aloud too.
+    A damaged attempt counts as an infrastructure error, and a metric that is no number is left out; the
+    report says how many there are of each.
 
     Attributes:
         columns: counted rows.
@@ -62,13 +62,13 @@ class Collector:
         return len(self._failed.difference(zip(*self._done, strict=True))) + len(self._damaged)
 
     def notes(self) -> list[str]:
-        """What a reader must know of what was left out."""
-        told = [
+        """How many attempts and metrics were left out, and the first of them."""
+        left_out = [
             (self._damaged, "stored episodes are damaged and count as infrastructure errors"),
             (self._odd, "stored metrics are no numbers and are left out"),
         ]
         return [
-            f"{len(found)} {what}; the first in {self._file}: {found[0]}" for found, what in told if found
+            f"{len(found)} {what}; the first in {self._file}: {found[0]}" for found, what in left_out if found
         ]
 
     def _count(self, attempt: StoredRow) -> None:
@@ -87,7 +87,7 @@ class Collector:
             attempt.sample, attempt.repeat, cast(Outcome, attempt.outcome), attempt.value, metrics, labels,
             str(attempt.cluster or ""),
         )  # fmt: skip
-        self.columns.add(row, id=attempt.id, told=bool(attempt.texts))
+        self.columns.add(row, id=attempt.id, has_texts=bool(attempt.texts))
 
     def _metrics(self, attempt: StoredRow) -> dict[str, float]:
         found = self._json(attempt.metrics, "metrics")
@@ -128,7 +128,7 @@ class Collector:
 
 
 def _lenient(text: str) -> Any:
-    """What only Python's own reader takes: NaN, infinities, lone surrogates."""
+    """Read what only Python's own reader accepts (NaN, infinities, lone surrogates); else None."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):
@@ -136,7 +136,7 @@ def _lenient(text: str) -> Any:
 
 
 def _is_number(value: object) -> bool:
-    """Whether a float can hold it; NaN and infinities are shown as missing, but they are numbers."""
+    """Whether a float can hold it; NaN and infinities count as numbers, and are shown as missing."""
     if type(value) not in NUMBERS:
         return False
     try:

@@ -62,15 +62,15 @@ class Columns(Table):
         self._parts: list[Shape] = []
         self._shape = array("i")
         self._index = array("i")
-        self._told = bytearray()
+        self._has_texts = bytearray()
 
-    def add(self, row: Row, *, id: int = 0, told: bool = False) -> None:
+    def add(self, row: Row, *, id: int = 0, has_texts: bool = False) -> None:
         """Add a row.
 
         Args:
             row: its labels are kept as they are: rows with equal labels should share one mapping.
             id: of its attempt.
-            told: whether an answer or a target is stored with it.
+            has_texts: whether an answer or a target is stored with it.
         """
         key = (tuple(row.metrics), tuple(map(type, row.metrics.values())))
         code = self._shapes.get(key)
@@ -86,7 +86,7 @@ class Columns(Table):
         self._values.append(row.value)
         self._labels.append(row.labels)
         self._clusters.append(row.cluster)
-        self._told.append(told)
+        self._has_texts.append(has_texts)
 
     def sort(self) -> None:
         """Order the rows by sample, then repeat, then as they were added."""
@@ -96,7 +96,7 @@ class Columns(Table):
         self._labels = list(map(self._labels.__getitem__, order))
         self._clusters = list(map(self._clusters.__getitem__, order))
         self._outcomes = bytearray(map(self._outcomes.__getitem__, order))
-        self._told = bytearray(map(self._told.__getitem__, order))
+        self._has_texts = bytearray(map(self._has_texts.__getitem__, order))
         self._ids = array("q", map(self._ids.__getitem__, order))
         self._repeats = array("q", map(self._repeats.__getitem__, order))
         self._values = array("d", map(self._values.__getitem__, order))
@@ -162,11 +162,11 @@ class Columns(Table):
             self._clusters[n],
         )
 
-    def told(self) -> Iterator[tuple[Row, Texts]]:
+    def with_texts(self) -> Iterator[tuple[Row, Texts]]:
         """Every row with its answer and target, empty texts where none are stored."""
         for start in range(0, len(self), PAGE):
             rows = range(start, min(start + PAGE, len(self)))
-            ids = [self._ids[n] for n in rows if self._told[n]]
+            ids = [self._ids[n] for n in rows if self._has_texts[n]]
             found: Mapping[int, Texts] = self.texts(ids) if ids and self.texts else {}
             for n in rows:
                 yield self._row(n), found.get(self._ids[n], NO_TEXTS)
@@ -177,9 +177,9 @@ def outcomes(rows: Sequence[Row]) -> Mapping[str, int]:
     return rows.outcomes() if isinstance(rows, Columns) else Counter(row.outcome for row in rows)
 
 
-def told(rows: Sequence[Row]) -> Iterator[tuple[Row, Texts]]:
+def with_texts(rows: Sequence[Row]) -> Iterator[tuple[Row, Texts]]:
     """Every row with its answer and target, where they are known."""
     if isinstance(rows, Columns):
-        yield from rows.told()
+        yield from rows.with_texts()
     else:
         yield from ((row, NO_TEXTS) for row in rows)

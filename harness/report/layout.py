@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.report.columns import told
-from harness.report.model import RULES, Report, SuiteLine, TaskLine
+from harness.report.columns import with_texts
+from harness.report.result import RULES, Report, SuiteResult, TaskResult
 
 NONE = "—"
 REFERENCE = {"gpt4": "GPT-4", "agenttuning": "mean of 5", "model": "other run"}
@@ -22,7 +22,7 @@ Kind = Literal["head", "task", "total"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row; a row shorter than the header lets its last cell run on."""
+    """One row; where it is shorter than the header, its last cell spans the rest."""
 
     kind: Kind
     cells: tuple[str, ...]
@@ -52,12 +52,12 @@ def layout(reports: Sequence[Report], *, episodes: bool = False) -> Table:
 
 
 def number(value: float | None, digits: int) -> str:
-    """Write a number the same under every locale; what is not there is a dash."""
+    """Write a number the same under every locale; a missing one is a dash."""
     return NONE if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def plain(text: str) -> str:
-    """Blank what could steer a terminal: names come from outside."""
+    """Replace characters that could steer a terminal; names come from outside."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
@@ -84,51 +84,51 @@ def _outside(report: Report) -> list[str]:
 
 
 def _task(name: str, report: Report, *, related: bool) -> Line:
-    line = report.tasks.get(name)
-    if line is None:
+    result = report.tasks.get(name)
+    if result is None:
         return Line("task", (f"  {name}", NONE, "", NONE, "", *(["", NONE] if related else [])))
-    cells = [f"  {name}{_mark(line)}", _counted(line), plain(line.metric), _score(line, report.run)]
-    if line.score is None:
+    cells = [f"  {name}{_mark(result)}", _counted(result), plain(result.metric), _score(result, report.run)]
+    if result.score is None:
         return Line("task", tuple(cells))
-    cells.append(_interval(line.ci, 2))
+    cells.append(_interval(result.ci, 2))
     if related:
-        rough = "≈" if line.rough and line.relative is not None else ""
-        ratio = f"{rough}{number(line.relative, 1)} {_interval(line.relative_ci, 1)}".rstrip()
-        cells += [number(line.reference, 2), ratio]
+        rough = "≈" if result.rough and result.relative is not None else ""
+        ratio = f"{rough}{number(result.relative, 1)} {_interval(result.relative_ci, 1)}".rstrip()
+        cells += [number(result.reference, 2), ratio]
     return Line("task", tuple(cells))
 
 
-def _mark(line: TaskLine) -> str:
-    return " (fixture)" if line.source == "fixture" else ""
+def _mark(result: TaskResult) -> str:
+    return " (fixture)" if result.data.source == "fixture" else ""
 
 
-def _counted(line: TaskLine) -> str:
-    if not line.planned:
+def _counted(result: TaskResult) -> str:
+    if not result.data.planned:
         return NONE
-    counted = line.scored + line.limit + line.model_error + line.pending
-    return f"{counted}/{line.planned}{'' if line.in_means else ' !'}"
+    counted = result.scored + result.limit + result.model_error + result.data.pending
+    return f"{counted}/{result.data.planned}{'' if result.in_means else ' !'}"
 
 
-def _score(line: TaskLine, run: str = "") -> str:
-    if not line.complete:
+def _score(result: TaskResult, run: str = "") -> str:
+    if not result.complete:
         return f"{NONE} (incomplete)"
-    if line.pending:
+    if result.data.pending:
         how = f": harness judge {plain(run)} --judge NAME" if run else ""
-        return f"{NONE} ({line.pending} to judge{how})"
-    return number(line.score, 2)
+        return f"{NONE} ({result.data.pending} to judge{how})"
+    return number(result.score, 2)
 
 
 def _interval(ci: tuple[float, float] | None, digits: int) -> str:
     return f"[{ci[0]:.{digits}f}, {ci[1]:.{digits}f}]" if ci else ""
 
 
-def _overall(suite: SuiteLine) -> str:
+def _overall(suite: SuiteResult) -> str:
     star = "*" if suite.overall is not None and suite.overall_of < len(suite.tasks) else ""
     rough = "≈" if suite.overall is not None and suite.approximate else ""
     return f"{rough}{number(suite.overall, 2)}{star}"
 
 
-def _totals(suite: SuiteLine, *, related: bool) -> list[Line]:
+def _totals(suite: SuiteResult, *, related: bool) -> list[Line]:
     partial = f" partial ({suite.partial})" if suite.partial else ""
     used = f"{suite.overall_of or len(suite.tasks) - len(suite.missing)}/{len(suite.tasks)}"
     cells = [f"  Overall{partial}", used, RULES[suite.rule], _overall(suite), ""]
@@ -162,52 +162,56 @@ def _compared(task: str, reports: Sequence[Report]) -> Line:
     return Line("task", (f"  {task}", *(_brief(report.tasks.get(task)) for report in reports)))
 
 
-def _brief(line: TaskLine | None) -> str:
-    if line is None:
+def _brief(result: TaskResult | None) -> str:
+    if result is None:
         return NONE
-    parts = [_score(line), _interval(line.ci, 2)]
-    if line.relative is not None:
-        parts.append(f"({'≈' if line.rough else ''}{number(line.relative, 1)} %)")
-    return " ".join(part for part in [*parts, _mark(line).strip()] if part)
+    parts = [_score(result), _interval(result.ci, 2)]
+    if result.relative is not None:
+        parts.append(f"({'≈' if result.rough else ''}{number(result.relative, 1)} %)")
+    return " ".join(part for part in [*parts, _mark(result).strip()] if part)
 
 
-# -- what stands below the table
+# -- what is printed below the table
 
 
 def _notes(report: Report) -> Iterator[str]:
     yield from report.notes
     shared: dict[str, list[str]] = {}
-    for line in report.tasks.values():
-        for note in line.notes:
-            shared.setdefault(note, []).append(line.name)
+    for result in report.tasks.values():
+        for note in result.notes:
+            shared.setdefault(note, []).append(result.data.name)
     for note, tasks in shared.items():
         yield f"{', '.join(tasks)}: {note}"
-    for line in report.tasks.values():
-        if line.score is not None and line.metrics:
-            yield f"{line.name}: {_further(line)}"
+    for result in report.tasks.values():
+        if result.score is not None and result.metrics:
+            yield f"{result.data.name}: {_further(result)}"
     for suite in report.suites.values():
         yield from (f"{suite.name}: {note}" for note in suite.notes)
-    sources = sorted({line.reference_source for line in report.tasks.values() if line.reference is not None})
+    sources = sorted(
+        {result.reference_source for result in report.tasks.values() if result.reference is not None}
+    )
     if sources:
         yield f"reference scores: {', '.join(sources)}"
 
 
-def _further(line: TaskLine) -> str:
+def _further(result: TaskResult) -> str:
     """The scores under both profiles in the unit of the headline, other metrics as they are."""
-    scale = 100.0 if line.unit == "percent" else 1.0
+    scale = 100.0 if result.data.unit == "percent" else 1.0
     both = [
-        f"{key} {number(line.metrics[key] * scale, 2)}" for key in ("paper", "fixed") if key in line.metrics
+        f"{key} {number(result.metrics[key] * scale, 2)}"
+        for key in ("paper", "fixed")
+        if key in result.metrics
     ]
-    rest = [key for key in line.metrics if key not in ("paper", "fixed") and "/" not in key]
-    other = [f"{key} {line.metrics[key]:.4g}" for key in rest[: SHOWN - len(both)]]
-    more = len(line.metrics) - len(both) - len(other)
+    rest = [key for key in result.metrics if key not in ("paper", "fixed") and "/" not in key]
+    other = [f"{key} {result.metrics[key]:.4g}" for key in rest[: SHOWN - len(both)]]
+    more = len(result.metrics) - len(both) - len(other)
     return ", ".join([*both, *other, *([f"{more} more metrics with --format json"] if more else [])])
 
 
 def _episodes(report: Report) -> list[str]:
     lines = ["", f"episodes of {report.run}"]
-    for line in report.tasks.values():
-        for row, texts in told(line.episodes):
-            said = f" {texts.answer[:TEXT]!r} for {texts.target[:TEXT]!r}" if any(texts) else ""
-            lines.append(f"  {line.name} {row.sample} #{row.repeat} {row.outcome} {row.value:g}{said}")
+    for result in report.tasks.values():
+        for row, texts in with_texts(result.data.rows):
+            read = f" {texts.answer[:TEXT]!r} for {texts.target[:TEXT]!r}" if any(texts) else ""
+            lines.append(f"  {result.data.name} {row.sample} #{row.repeat} {row.outcome} {row.value:g}{read}")
     return lines

@@ -12,7 +12,7 @@ from harness.episode import BaseTask, Task
 from harness.errors import StoreError, UsageError
 from harness.report import reference
 from harness.report.collect import Collector
-from harness.report.model import Aggregate, RunData, TaskData
+from harness.report.run_data import Aggregate, RunData, TaskData
 from harness.storage.reader import Reader, Texts
 from harness.types import Mean, Source, Unit
 from harness.types.options import declared
@@ -71,7 +71,7 @@ def load(name: str | None, results: Path = RESULTS) -> RunData:
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """What a task's world said of itself.
+    """What a task's world reported about itself.
 
     Attributes:
         notes: what a reader of the number must know.
@@ -83,17 +83,17 @@ class _World:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What a run's file says of the whole run and of one task of it.
+class _TaskRecord:
+    """What a run's file records of one task.
 
     Attributes:
         config: of the run.
-        chosen: what was chosen for the task.
+        chosen: the task's data source, options, version and number of samples in this run.
         facts: of the task's spec at the time of the run.
-        world: what the task's world said of itself.
-        judge: who judged, empty when nobody did.
-        traits: what was noticed while it ran.
-        unrecorded: its episodes that failed for an answer that the replayed recording lacks.
+        world: what the task's world reported about itself.
+        judge: name of the judge, empty when there was none.
+        traits: what the run noticed about the model or the endpoints.
+        unrecorded: its episodes that failed because the replayed recording lacks an answer.
     """
 
     config: Mapping[str, Any]
@@ -115,9 +115,9 @@ def _read(reader: Reader, run: str) -> RunData:
     planned = reader.counts()
     tasks: dict[str, TaskData] = {}
     for name, facts in specs.items():
-        said = _said(reader, name, config, facts)
+        record = _task_record(reader, name, config, facts)
         data = TaskData(name, str(facts["metric"]), cast(Unit, facts["unit"]), planned.get(name, 0))
-        _fill(data, collected[name], said, installed[name])
+        _fill(data, collected[name], record, installed[name])
         tasks[name] = data
     notes = [f"profile {config['profile']}, decoding {config['decoding']}, seed {config['seed']}"]
     if config["shard"]:
@@ -128,7 +128,7 @@ def _read(reader: Reader, run: str) -> RunData:
 
 
 def _collect(reader: Reader, installed: Mapping[str, Task | None]) -> dict[str, Collector]:
-    """Sort the file's attempts by task; those of a task that the run does not name are no part of it."""
+    """Sort the file's attempts by task; those of tasks that the run does not name are skipped."""
     file = str(reader.path)
     found = {
         name: Collector(file, task.old_labels if task else lambda sample, metrics: {})
@@ -149,9 +149,11 @@ def _texts(path: Path, ids: Sequence[int]) -> Mapping[int, Texts]:
         return reader.texts(ids)
 
 
-def _said(reader: Reader, name: str, config: Mapping[str, Any], facts: Mapping[str, Any]) -> _Said:
+def _task_record(
+    reader: Reader, name: str, config: Mapping[str, Any], facts: Mapping[str, Any]
+) -> _TaskRecord:
     judge = cast("Mapping[str, Any] | None", reader.meta(f"judge/{name}"))
-    return _Said(
+    return _TaskRecord(
         config,
         config["tasks"][name],
         facts,
@@ -162,23 +164,23 @@ def _said(reader: Reader, name: str, config: Mapping[str, Any], facts: Mapping[s
     )
 
 
-def _fill(data: TaskData, collected: Collector, said: _Said, task: Task | None) -> None:
-    data.source = cast(Source, said.chosen["source"])
+def _fill(data: TaskData, collected: Collector, record: _TaskRecord, task: Task | None) -> None:
+    data.source = cast(Source, record.chosen["source"])
     data.rows, data.pending = collected.columns, collected.pending
     data.infra_error = collected.infra_errors()
-    data.judge = said.judge
-    _installed(data, task, int(said.chosen["version"]))
-    data.not_comparable = (*_not_comparable(task, said), *said.world.not_comparable)
+    data.judge = record.judge
+    _installed(data, task, int(record.chosen["version"]))
+    data.not_comparable = (*_not_comparable(task, record), *record.world.not_comparable)
     published = task.spec.paper_judge if task else ""
     if data.judge and published and data.judge != published:
         data.not_comparable = (*data.not_comparable, f"judged by {data.judge}, published by {published}")
-    data.notes = (*data.notes, *_notes(said), *_coverage(data, said), *collected.notes())
+    data.notes = (*data.notes, *_notes(record), *_coverage(data, record), *collected.notes())
 
 
-def _coverage(data: TaskData, said: _Said) -> list[str]:
-    if not said.unrecorded:
+def _coverage(data: TaskData, record: _TaskRecord) -> list[str]:
+    if not record.unrecorded:
         return []
-    covered = f"{data.planned - said.unrecorded}/{data.planned}"
+    covered = f"{data.planned - record.unrecorded}/{data.planned}"
     return [f"the recording covers {covered} episodes: the others need an answer that it does not hold"]
 
 
@@ -188,17 +190,17 @@ def _world(reader: Reader, name: str) -> _World:
         reason = str(found.get("comparable") or "")
         not_comparable = [*map(str, found.get("stand_ins", ())), *([reason] if reason else [])]
         return _World(tuple(map(str, found.get("notes", ()))), tuple(not_comparable))
-    # Store version 1 kept them among the hashes: `note`, and under `comparable` `no (offline wiki)`.
+    # Store version 1 has them among the hashes: `note`, and under `comparable` `no (offline wiki)`.
     old = cast("Mapping[str, str]", reader.meta(f"fingerprint/{name}") or {})
-    said = old.get("comparable", "yes")
+    verdict = old.get("comparable", "yes")
     not_comparable = (
-        [said.removeprefix("no").strip(" ()") or "not comparable"] if said.startswith("no") else []
+        [verdict.removeprefix("no").strip(" ()") or "not comparable"] if verdict.startswith("no") else []
     )
     return _World((old["note"],) if old.get("note") else (), tuple(not_comparable))
 
 
 def _installed(data: TaskData, task: Task | None, version: int) -> None:
-    """Take the aggregate of the installed task; without it the plain mean, and say so."""
+    """Use the installed task's aggregate; without it the plain mean, with a note."""
     if task is None:
         fallback: Aggregate = lambda rows: {data.metric: sum(r.value for r in rows) / len(rows)}  # noqa: E731
         data.aggregate, data.headline = fallback, Mean()
@@ -210,9 +212,9 @@ def _installed(data: TaskData, task: Task | None, version: int) -> None:
     data.own_aggregate = type(task).aggregate is not BaseTask.aggregate
 
 
-def _not_comparable(task: Task | None, said: _Said) -> list[str]:
-    """Why a score does not stand beside the published one."""
-    chosen, profile = said.chosen, said.config["profile"]
+def _not_comparable(task: Task | None, record: _TaskRecord) -> list[str]:
+    """Why a score is not comparable with the published one."""
+    chosen, profile = record.chosen, record.config["profile"]
     reasons: list[str] = []
     if chosen["source"] == "fixture":
         reasons.append("fixture data")
@@ -228,10 +230,10 @@ def _not_comparable(task: Task | None, said: _Said) -> list[str]:
     return reasons
 
 
-def _notes(said: _Said) -> list[str]:
+def _notes(record: _TaskRecord) -> list[str]:
     notes: list[str] = []
-    if said.chosen["source"] == "fixture":
+    if record.chosen["source"] == "fixture":
         notes.append("FIXTURE: self-made samples, not the benchmark")
-    for line, reason in cast("Mapping[str, str]", said.facts["excepts"]).items():
-        notes.append(f"contract exception {line}: {reason}")
-    return [*notes, *said.world.notes, *said.traits]
+    for line, reason in cast("Mapping[str, str]", record.facts["excepts"]).items():
+        notes.append(f"the task's own tests make an exception ({line}): {reason}")
+    return [*notes, *record.world.notes, *record.traits]

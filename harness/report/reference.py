@@ -13,7 +13,7 @@ from statistics import fmean
 from harness.catalog import registry, suites
 from harness.catalog.suites import Rule
 from harness.errors import UsageError
-from harness.report.model import RunData, TaskData
+from harness.report.run_data import RunData, TaskData
 from harness.types import Unit
 
 PREFIX = "reference:"
@@ -104,7 +104,7 @@ def overall(scores: Mapping[str, float], rule: Rule = "agenttuning") -> float | 
 
 
 def gains(model: str) -> str:
-    """How an AgentLM's Overalls stand against the chat model of the same size; empty for other models."""
+    """An AgentLM's gain over the chat model of the same size, by suite; empty for other models."""
     size = model.removeprefix("agentlm-")
     base = f"llama-2-{size}-chat"
     if size == model or base not in scores():

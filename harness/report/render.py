@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.report.columns import told
+from harness.report.columns import with_texts
 from harness.report.document import pieces
 from harness.report.layout import Table, layout
-from harness.report.model import RULES, Report
+from harness.report.result import RULES, Report
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs]
@@ -24,7 +24,7 @@ def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -
 
     Args:
         reports: all built with the same rules.
-        form: `json` is a list when there are several reports (`document.pieces` writes it bit by bit).
+        form: `json` is a list when there are several reports (`document.pieces` gives it in pieces).
         episodes: add a line per episode (always there in JSON; `csv` becomes a row per episode).
     """
     if form == "json":
@@ -61,18 +61,18 @@ def show(reports: Sequence[Report], *, episodes: bool = False) -> None:
 
 
 def frame(reports: Sequence[Report]) -> DataFrame:
-    """All lines as a data frame, in full precision: a row per run and task, then one per Overall."""
+    """All results as a data frame, in full precision: a row for each run and task, then for each Overall."""
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     rows: list[dict[str, Any]] = []
     for report in reports:
         whose = {"run": report.run, "model": report.model}
-        for name, line in report.tasks.items():
-            facts = line.facts()
-            low, high = line.ci or (None, None)
+        for name, result in report.tasks.items():
+            facts = result.facts()
+            low, high = result.ci or (None, None)
             del facts["ci"], facts["metrics"]
-            facts |= {f"metric:{key}": value for key, value in line.metrics.items()}
-            source = "published" if line.published else line.source
+            facts |= {f"metric:{key}": value for key, value in result.metrics.items()}
+            source = result.data.source if result.data.published is None else "published"
             rows.append({**whose, "task": name, "source": source, "low": low, "high": high, **facts})
         for suite in report.suites.values():
             overall = {"task": f"overall:{suite.name}", "metric": RULES[suite.rule], "score": suite.overall}
@@ -89,7 +89,7 @@ def episode_frame(reports: Sequence[Report]) -> DataFrame:
         [
             {
                 "run": report.run,
-                "task": line.name,
+                "task": result.data.name,
                 "sample": row.sample,
                 "repeat": row.repeat,
                 "outcome": row.outcome,
@@ -98,17 +98,17 @@ def episode_frame(reports: Sequence[Report]) -> DataFrame:
                 **(texts._asdict() if any(texts) else {}),
             }
             for report in reports
-            for line in report.tasks.values()
-            for row, texts in told(line.episodes)
+            for result in report.tasks.values()
+            for row, texts in with_texts(result.data.rows)
         ],
-        columns=None if any(t.episodes for r in reports for t in r.tasks.values()) else ["run", "task"],
+        columns=None if any(t.data.rows for r in reports for t in r.tasks.values()) else ["run", "task"],
     )
 
 
 def _text(table: Table) -> list[str]:
     rows = [table.header, *(line.cells for line in table.lines)]
     full = [row for row in rows if len(row) == len(table.header)]
-    # The last cell of a short row runs on and widens nothing, but its other cells count.
+    # The last cell of a short row spans the columns to its right; only its other cells set widths.
     widths = [max((_width(row[i]) for row in full), default=0) for i in range(len(table.header))]
     for row in rows:
         for i, cell in enumerate(row[:-1]):

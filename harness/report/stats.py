@@ -20,7 +20,7 @@ VECTOR_WORK = 100_000_000
 """The same for a macro average that is drawn from sums."""
 FEWEST = 100
 LARGE = WORK // FEWEST
-"""Up to here a macro average is drawn row by row and statistics are compared with the mean."""
+"""Up to this many rows a macro average is drawn row by row, and statistics are compared with the mean."""
 PROBES = 5
 """Resamples on which a statistic must equal the plain mean to be drawn as one."""
 
@@ -97,7 +97,7 @@ def _labels(rows: Sequence[Row], label: str) -> Sequence[str]:
 
 
 def _is_mean(groups: list[list[Row]], statistic: Statistic, drawn: Generator) -> bool:
-    """Whether a statistic is the plain mean under another name, as far as a few resamples tell."""
+    """Whether a statistic gives the plain mean on each of a few resamples."""
     for probe in range(PROBES + 1):
         rows = _resample(groups, drawn) if probe else [row for group in groups for row in group]
         if not math.isclose(statistic(rows), fmean(row.value for row in rows), rel_tol=1e-9, abs_tol=1e-12):

@@ -1,4 +1,4 @@
-"""What the harness knows of a benchmark before it runs, and what it gives it to work with."""
+"""What a benchmark declares about itself, and what the harness gives it to work with."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """What the harness knows of a benchmark before it runs.
+    """What a benchmark declares about itself, known before it runs.
 
     Attributes:
         name: the task's name everywhere: folder, JSON keys, `--task`.

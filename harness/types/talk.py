@@ -1,4 +1,4 @@
-"""What passes between an episode, a model and a judge."""
+"""The messages, replies, scores and verdicts that pass between an episode, a model and a judge."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Observation:
         ask: how to answer; may be None only when `done`.
         done: the episode ended; also possible straight from `reset`.
         fresh: forget the conversation, `messages` start a new context.
-        said: how the last answer enters the history when not as received.
+        said: what the history keeps of the last answer instead of its text; None keeps it as received.
         raw: a raw completion prompt instead of a conversation; a chat-only endpoint gets it as one
             user message and the report says so.
         info: logged, never shown to the model.
@@ -215,6 +215,11 @@ class CallKey:
     sample: str
     repeat: int
     call: int
+
+    @property
+    def episode(self) -> str:
+        """Name the episode; its requests go to one endpoint."""
+        return f"{self.task}/{self.sample}/{self.repeat}"
 
 
 @dataclass(frozen=True, slots=True)

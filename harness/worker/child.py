@@ -1,4 +1,4 @@
-"""The child's side: moves stdio away from the environment, then serves calls one after another."""
+"""The child's side: keeps stdio from the environment, then serves calls one after another."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _listen(source: int, cap: int, calls: queue.SimpleQueue[frames.Request | Non
                 break
             calls.put(frames.request(body))
     finally:
-        # The parent is gone or done with us: end after the call in hand, or without it.
+        # The parent closed the pipe: end after the present call, or without it after LINGER_S.
         calls.put(None)
         threading.Event().wait(LINGER_S)
         os.killpg(0, signal.SIGKILL)
@@ -93,7 +93,7 @@ def _write(sink: int, frame: bytes) -> None:
 
 
 def _answered(handler: object, call: frames.Request, cap: int) -> bytes:
-    """Carry out one call; whatever it raises, SystemExit included, becomes its answer."""
+    """Carry out one call; whatever it raises, SystemExit included, is its answer."""
     try:
         if call.method.startswith("_"):
             raise AttributeError(f"{call.method} is private")

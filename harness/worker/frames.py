@@ -1,4 +1,4 @@
-"""Length-prefixed msgpack frames: what a worker and its parent say to each other."""
+"""Length-prefixed msgpack frames, in which a worker and its parent exchange calls and answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):
-    """What became of the call of the same number; the hello after the start is number 0.
+    """The result of the call of the same number; number 0 says that the handler is built.
 
     Attributes:
         kind: name of the exception's class when not `ok`.

@@ -1,29 +1,22 @@
-"""The parent's side of one worker: starts it, calls it, and kills it when it hangs, grows or goes mad."""
+"""A worker's process: starts it, carries frames, measures its memory, keeps its stderr, and ends it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
 
 from harness.errors import EnvironmentFault
 from harness.worker import frames
-
-log = logging.getLogger(__name__)
+from harness.worker.launch import Launch
 
 GRACE_S = 2.0
-"""How long the call of a caller who gave up, or a worker told to end, may take before it is killed."""
-
-WATCH_S = 0.25
-"""How often the memory of a worker is looked at while it works on a call."""
+"""How long a process that was told to end may take before it is killed."""
 
 TAIL = 8192
 """Bytes of stderr kept for error messages."""
@@ -31,225 +24,123 @@ TAIL = 8192
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-class RemoteError(EnvironmentFault):
-    """The handler's method raised; the worker itself is well.
+class ChildProcess:
+    """One child process and its process group.
 
     Attributes:
-        kind: the exception's class name in the child.
+        ended: it was told to end, or killed; it takes no further call.
     """
-
-    def __init__(self, message: str, *, kind: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """How a worker is started.
-
-    Attributes:
-        module: has a function `handler()` that returns the object whose methods are called.
-        env: further environment variables.
-        start_s: how long the start may take, imports included.
-        frame_cap: largest message in bytes, either way.
-        memory_mb: resident memory above which the worker is killed.
-    """
-
-    module: str
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
-    start_s: float = 120.0
-    frame_cap: int = frames.FRAME_CAP
-    memory_mb: float = 4096.0
-
-
-class Worker:
-    """A child process that answers one call at a time; callers queue in order of arrival."""
 
     def __init__(self, launch: Launch) -> None:
-        self.launch = launch
+        self.ended = False
+        self._launch = launch
         self._process: asyncio.subprocess.Process | None = None
         self._stderr: asyncio.Task[None] | None = None
         self._tail: deque[bytes] = deque()
-        self._turn = asyncio.Lock()
-        self._flying: asyncio.Task[Any] | None = None
-        self._number = 0
-        self._fault = ""
-        self._ended = False
+        self._reason = ""
         self._closed = False
 
     @property
     def pid(self) -> int:
-        """The child's process id and process group; 0 before the start."""
+        """Its process id and process group; 0 before the start."""
         return self._process.pid if self._process else 0
 
     @property
-    def alive(self) -> bool:
-        """Whether a call has a chance."""
-        return self._process is not None and self._process.returncode is None and not self._ended
+    def running(self) -> bool:
+        """Whether it has started and not ended."""
+        return self._process is not None and self._process.returncode is None and not self.ended
 
     def rss_mb(self) -> float:
-        """Resident memory of the child; 0 when it cannot be read."""
+        """Resident memory; 0 when it cannot be read."""
         try:
             return int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_MB
         except (OSError, IndexError, ValueError):
             return 0.0
 
     async def start(self) -> None:
-        """Start the child and wait until its handler is built.
-
-        Raises:
-            EnvironmentFault: it died or did not answer in time; the message carries its stderr.
-        """
+        """Start it; its handler is not built yet."""
         path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
         # -P: the current folder, which may hold a module named like a library's, is not searched.
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "harness.worker", self.launch.module, str(self.launch.frame_cap)),
+            *(sys.executable, "-P", "-m", "harness.worker", self._launch.module, str(self._launch.frame_cap)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            env={**env, **self.launch.env},
+            env={**env, **self._launch.env},
         )
-        self._stderr = asyncio.create_task(self._collect())
-        try:
-            async with self._turn:
-                await self._watched(self._receive(0), "start", self.launch.start_s)
-        except BaseException:
-            await self.close()
-            raise
+        self._stderr = asyncio.create_task(self._keep_tail())
 
-    async def call(self, method: str, *args: Any, timeout: float) -> Any:
-        """Call a method of the child's handler.
+    async def send(self, frame: bytes) -> None:
+        """Write a frame; that the process is gone shows when the answer is read."""
+        assert self._process is not None and self._process.stdin is not None
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(frame)
+            await self._process.stdin.drain()
 
-        A caller who is cancelled while queueing just leaves the queue. One who is cancelled while the
-        child works leaves it GRACE_S to finish for the sake of its other users, then it is killed.
-
-        Args:
-            method: name of the handler's method.
-            args: what msgpack can carry.
-            timeout: seconds the child may work on it; waiting for one's turn does not count.
+    async def receive(self) -> frames.Answer:
+        """Read one frame.
 
         Raises:
-            RemoteError: the method raised.
-            EnvironmentFault: the worker is dead, was killed for taking too long or too much memory, or
-                sent garbage.
+            EnvironmentFault: the process closed its pipe or died; the message has the end of its stderr.
+            FrameError: it sent something else than an answer.
         """
-        exchange = asyncio.create_task(self._exchange(method, args, timeout))
+        assert self._process is not None and self._process.stdout is not None
+        stream = self._process.stdout
         try:
-            return await asyncio.shield(exchange)
-        except asyncio.CancelledError:
-            self._abandon(exchange)
-            raise
+            size = frames.length(await stream.readexactly(frames.HEAD), self._launch.frame_cap)
+            return frames.answer(await stream.readexactly(size))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            await self.reap()
+            raise EnvironmentFault(self.failure_report()) from None
 
     def kill(self, reason: str) -> None:
-        """Kill the child and all of its process group at once."""
-        if not self._ended:
-            self._ended, self._fault = True, reason
+        """Kill it and all of its process group at once."""
+        if not self.ended:
+            self.ended, self._reason = True, reason
         if self._process is not None and self._process.returncode is None:
             _kill_group(self._process.pid)
 
-    async def close(self) -> None:
-        """End the child, by force when it does not end by itself; leaves no process. Idempotent."""
-        process, idle = self._process, self._flying is None
+    async def reap(self) -> None:
+        """Let the exit code and the end of stderr of a dying process arrive."""
+        assert self._process is not None and self._stderr is not None
+        await _within_grace(self._process.wait())
+        await asyncio.wait({self._stderr}, timeout=GRACE_S / 4)
+        self.kill("it closed its pipe")
+
+    async def close(self, *, idle: bool) -> None:
+        """End it, by force when it does not end by itself; leaves no process. Idempotent.
+
+        Args:
+            idle: it works on no call, so that it can be asked to end.
+        """
+        process = self._process
         if process is None or self._closed:
-            self._ended = True
+            self.ended = True
             return
         self._closed = True
         try:
-            if self.alive and idle and process.stdin is not None:
-                self._ended, self._fault = True, "it was closed"
+            if self.running and idle and process.stdin is not None:
+                self.ended, self._reason = True, "it was closed"
                 process.stdin.close()
                 await _within_grace(process.wait())
         finally:
-            self._ended, self._fault = True, self._fault or "it was closed"
+            self.ended, self._reason = True, self._reason or "it was closed"
             _kill_group(process.pid)  # with what the child itself had started
         await _within_grace(process.wait())
         if self._stderr is not None:
             await asyncio.wait({self._stderr}, timeout=GRACE_S)
             self._stderr.cancel()
 
-    # -- one call
+    def failure_report(self) -> str:
+        """Say why it ended, with its exit code and the end of its stderr."""
+        code = self._process.returncode if self._process else None
+        stderr = b"".join(self._tail)[-TAIL:].decode("utf-8", "replace").strip()
+        head = f"worker {self._launch.module} (pid {self.pid}, exit {code}): {self._reason or 'it died'}"
+        return f"{head}\n{stderr}" if stderr else head
 
-    async def _exchange(self, method: str, args: tuple[Any, ...], timeout: float) -> Any:
-        async with self._turn:
-            self._number += 1
-            frame = frames.encode(frames.Request(self._number, method, list(args)), self.launch.frame_cap)
-            if not self.alive:
-                raise EnvironmentFault(self._failure_report())
-            self._flying = asyncio.current_task()
-            try:
-                answer = await self._watched(self._roundtrip(frame), method, timeout)
-            finally:
-                self._flying = None
-        if not answer.ok:
-            raise RemoteError(f"{self.launch.module}.{method} raised {answer.text}", kind=answer.kind)
-        return answer.value
-
-    async def _roundtrip(self, frame: bytes) -> frames.Answer:
-        process = self._process
-        assert process is not None and process.stdin is not None
-        with contextlib.suppress(ConnectionError):  # a dead child is told by what cannot be read
-            process.stdin.write(frame)
-            await process.stdin.drain()
-        return await self._receive(self._number)
-
-    async def _receive(self, number: int) -> frames.Answer:
-        assert self._process is not None and self._process.stdout is not None
-        stream, cap = self._process.stdout, self.launch.frame_cap
-        try:
-            size = frames.length(await stream.readexactly(frames.HEAD), cap)
-            answer = frames.answer(await stream.readexactly(size))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            await self._reaped()
-            raise EnvironmentFault(self._failure_report()) from None
-        if answer.number != number:
-            raise frames.FrameError(f"answer {answer.number} came where {number} was due")
-        return answer
-
-    async def _watched(self, work: Any, what: str, timeout: float) -> frames.Answer:
-        """Await an answer; too late, too big or not understood costs the worker its life."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        task: asyncio.Task[frames.Answer] = asyncio.create_task(work)
-        try:
-            while not task.done():
-                left = deadline - loop.time()
-                if left <= 0:
-                    self.kill(f"{what} took over {timeout:g} s")
-                elif (rss := self.rss_mb()) > self.launch.memory_mb:
-                    self.kill(f"{what} took {rss:.0f} MB, the cap is {self.launch.memory_mb:g} MB")
-                await asyncio.wait({task}, timeout=GRACE_S if self._ended else min(left, WATCH_S))
-                if self._ended and not task.done():
-                    raise EnvironmentFault(self._failure_report())
-            return task.result()
-        except frames.FrameError as error:
-            self.kill(str(error))
-            await self._reaped()
-            raise EnvironmentFault(self._failure_report()) from error
-        except asyncio.CancelledError:
-            self.kill(f"{what} was cancelled")  # its answer would be taken for the next call's
-            raise
-        finally:
-            task.cancel()
-
-    def _abandon(self, exchange: asyncio.Task[Any]) -> None:
-        if exchange is not self._flying:
-            exchange.cancel()
-            return
-        loop = asyncio.get_running_loop()
-        end = loop.call_later(GRACE_S, self.kill, "its caller gave up and it went on")
-
-        def settle(done: asyncio.Task[Any]) -> None:
-            end.cancel()
-            if not done.cancelled() and (error := done.exception()) is not None:
-                log.debug("an abandoned call failed: %s", error)
-
-        exchange.add_done_callback(settle)
-
-    # -- what it leaves behind
-
-    async def _collect(self) -> None:
+    async def _keep_tail(self) -> None:
         """Keep the end of stderr, where the child's stdout goes too."""
         assert self._process is not None and self._process.stderr is not None
         held = 0
@@ -259,22 +150,9 @@ class Worker:
             while held - len(self._tail[0]) >= TAIL:
                 held -= len(self._tail.popleft())
 
-    async def _reaped(self) -> None:
-        """Let the exit code and the last words of a dying child arrive."""
-        assert self._process is not None and self._stderr is not None
-        await _within_grace(self._process.wait())
-        await asyncio.wait({self._stderr}, timeout=GRACE_S / 4)
-        self.kill("it closed its pipe")
-
-    def _failure_report(self) -> str:
-        code = self._process.returncode if self._process else None
-        said = b"".join(self._tail)[-TAIL:].decode("utf-8", "replace").strip()
-        head = f"worker {self.launch.module} (pid {self.pid}, exit {code}): {self._fault or 'it died'}"
-        return f"{head}\n{said}" if said else head
-
 
 async def _within_grace(wait: Awaitable[object]) -> None:
-    """Wait, but not for ever: a descendant that left the group may hold the pipes open."""
+    """Wait for at most GRACE_S: a descendant that left the process group may hold the pipes open."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GRACE_S):
             await wait

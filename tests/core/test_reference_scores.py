@@ -11,9 +11,10 @@ import pytest
 from harness.catalog.suites import all_members
 from harness.errors import UsageError
 from harness.report import reference
-from harness.report.build import Rules, build
+from harness.report.build import build
 from harness.report.load import load
 from harness.report.render import render
+from harness.report.rules import Rules
 
 MODELS = [
     "gpt-3.5-turbo", "gpt-4", "llama-2-7b-chat", "llama-2-13b-chat", "llama-2-70b-chat",
@@ -109,7 +110,7 @@ def test_against_the_baselines_mean_the_relative_mean_is_the_overall():
 
 def test_mt_bench_enters_on_its_own_scale():
     line = report("llama-2-7b-chat", Rules("gpt4")).tasks["mt_bench"]
-    assert line.unit == "points"
+    assert line.data.unit == "points"
     assert line.relative == pytest.approx(100 * 6.26 / 8.99)
 
 

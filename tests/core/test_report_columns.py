@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.episode import BaseTask
-from harness.report.columns import Columns, outcomes, told
+from harness.report.columns import Columns, outcomes, with_texts
 from harness.report.document import pieces
-from harness.report.model import Report, SuiteLine, TaskLine
+from harness.report.result import Report, SuiteResult, TaskResult
+from harness.report.run_data import TaskData
 from harness.storage.reader import Texts
 from harness.types import Macro, Row, TaskSpec, by, mean, metric_means
 
@@ -76,20 +77,37 @@ def test_infinities_of_both_signs_have_no_mean():
     assert math.isnan(metric_means(columns(rows))["odd"])
 
 
-def report(*lines, name="r"):
-    suite = SuiteLine("general", ["gsm8k"], overall=1 / 3)
-    return Report(name, 'a "model"', True, "none", {"general": suite}, {line.name: line for line in lines})
+def report(*results, name="r"):
+    suite = SuiteResult("general", ["gsm8k"], overall=1 / 3)
+    tasks = {result.data.name: result for result in results}
+    return Report(name, 'a "model"', True, "none", {"general": suite}, tasks)
+
+
+def episode(row, texts):
+    """An episode's part of the JSON report."""
+    metrics = {name: value if math.isfinite(value) else None for name, value in row.metrics.items()}
+    found = {"sample": row.sample, "repeat": row.repeat, "outcome": row.outcome, "value": row.value}
+    return found | {"metrics": metrics} | (texts._asdict() if any(texts) else {})
+
+
+def as_json(report):
+    """The whole JSON report as one value."""
+    tasks = {
+        name: {**result.facts(), "episodes": [episode(*pair) for pair in with_texts(result.data.rows)]}
+        for name, result in report.tasks.items()
+    }
+    return {**report.facts(), "tasks": tasks}
 
 
 @given(ROWS, st.booleans())
 @settings(deadline=None)
 def test_the_pieces_are_what_the_standard_library_writes(rows, together):
     small = [replace(row, metrics={k: float(v) for k, v in row.metrics.items()}) for row in rows]
-    line = TaskLine("gsm8k", "accuracy", "percent", ci=(0.1, 0.25), metrics={"x": math.nan})
-    line.episodes = columns(small)
-    empty = TaskLine('o"s', "success", "points", score=1e-7)
+    stored = TaskData("gsm8k", "accuracy", "percent", rows=columns(small))
+    line = TaskResult(stored, "accuracy", ci=(0.1, 0.25), metrics={"x": math.nan})
+    empty = TaskResult(TaskData('o"s', "success", "points"), "success", score=1e-7)
     made = [report(line, empty), report(name="é")] if together else [report(line, empty)]
-    data = [one.json() for one in made]
+    data = [as_json(one) for one in made]
     expected = json.dumps(data if together else data[0], ensure_ascii=False, indent=1, allow_nan=False)
     assert "".join(pieces(made)) == expected
 
@@ -103,15 +121,15 @@ def test_many_episodes_are_written_in_many_pieces_with_their_texts():
         return {id: Texts("read", f"wanted\n{id}") for id in ids}
 
     for n in range(0, 2500, 2):
-        table.add(Row(f"t{n}", 0, "limit", 0.0), id=10_000 + n, told=True)
+        table.add(Row(f"t{n}", 0, "limit", 0.0), id=10_000 + n, has_texts=True)
     table.texts = texts
-    line = TaskLine("gsm8k", "accuracy", "percent", episodes=table)
+    line = TaskResult(TaskData("gsm8k", "accuracy", "percent", rows=table), "accuracy")
     made = list(pieces([report(line)]))
     found = json.loads("".join(made))
-    assert "".join(made) == json.dumps(report(line).json(), ensure_ascii=False, indent=1)
+    assert "".join(made) == json.dumps(as_json(report(line)), ensure_ascii=False, indent=1)
     assert max(map(len, made)) < len("".join(made)) / 3
     assert max(asked) <= 1000
     episodes = found["tasks"]["gsm8k"]["episodes"]
     assert "answer" not in episodes[0]
     assert episodes[-1]["target"] == "wanted\n12498"
-    assert [texts for _, texts in told(table)][-1] == Texts("read", "wanted\n12498")
+    assert [texts for _, texts in with_texts(table)][-1] == Texts("read", "wanted\n12498")

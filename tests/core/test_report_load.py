@@ -152,8 +152,8 @@ def test_a_damaged_episode_is_out_of_the_score_and_told(tmp_path, change, told):
     damage(tmp_path / "r", f"UPDATE episode SET {change} WHERE sample = 's1'")
     report = build(load(str(tmp_path / "r")))
     line = report.tasks["absent_task"]
-    assert [row.sample for row in line.episodes] == ["s0", "s2", "s3"]
-    assert (line.infra_error, line.score) == (1, pytest.approx(100 * 1.25 / 3)), "one of four may fail"
+    assert [row.sample for row in line.data.rows] == ["s0", "s2", "s3"]
+    assert (line.data.infra_error, line.score) == (1, pytest.approx(100 * 1.25 / 3)), "one of four may fail"
     [note] = [note for note in line.notes if "damaged" in note]
     assert "1 stored episodes are damaged and count as infrastructure errors" in note
     assert f"{FILE}: sample 's1'" in note
@@ -248,7 +248,7 @@ def test_answers_and_targets_are_shown_where_they_are_stored(tmp_path):
         "\\n", " "
     )
     assert "43" in render([report], "csv", episodes=True)
-    row = report.tasks["absent_task"].episodes[0]
+    row = report.tasks["absent_task"].data.rows[0]
     assert (row.labels, row.cluster) == ({"kind": "x"}, "page")
 
 

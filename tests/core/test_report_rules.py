@@ -6,9 +6,10 @@ import pytest
 
 from harness.catalog.suites import find
 from harness.episode import BaseTask
-from harness.report.build import Rules, build
-from harness.report.model import RunData, TaskData
+from harness.report.build import build
 from harness.report.render import render
+from harness.report.rules import Rules
+from harness.report.run_data import RunData, TaskData
 from harness.types import Mean, Row, TaskSpec
 
 HELD_IN = list(find("held-in").tasks)
@@ -75,7 +76,7 @@ def test_more_than_one_percent_infrastructure_errors_take_the_headline_away(n, i
     assert report.complete is complete
     assert (line.score is not None) is complete
     assert (line.ci is not None) is complete
-    assert line.infra_error == infra
+    assert line.data.infra_error == infra
     assert any("infrastructure errors are not in the score" in note for note in line.notes)
 
 
@@ -221,7 +222,7 @@ def test_pending_episodes_are_complete_but_have_no_number():
     line = report.tasks["mt_bench"]
     assert line.complete
     assert line.score is None
-    assert line.pending == 80
+    assert line.data.pending == 80
     assert report.suites["general"].partial == "0/2"
 
 
@@ -248,7 +249,7 @@ def test_the_interval_is_of_the_tasks_own_statistic():
 def test_the_order_of_tasks_changes_nothing():
     forth, back = build(run(*full()), Rules("gpt4")), build(run(*reversed(full())), Rules("gpt4"))
     assert forth.suites == back.suites
-    assert forth.json()["tasks"] == back.json()["tasks"]
+    assert {n: r.facts() for n, r in forth.tasks.items()} == {n: r.facts() for n, r in back.tasks.items()}
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), KeyError("f1"), ZeroDivisionError()])

@@ -12,8 +12,8 @@ from packages import install
 from harness.catalog import suites
 from harness.report import reference
 from harness.report.build import build
-from harness.report.model import RunData, TaskData
 from harness.report.render import render
+from harness.report.run_data import RunData, TaskData
 from harness.types import Mean, Row
 
 OTHERS = """
@@ -95,7 +95,7 @@ def test_a_suites_rule_makes_its_overall(other):
     report = build(RunData("r", "m", tasks, members))
     assert report.suites["puzzles"].overall == 50.0
     assert report.suites["general"].overall == 75.0 / reference.weight_inverse()["gsm8k"]
-    facts = report.json()["suites"]
+    facts = report.facts()["suites"]
     assert [facts[name].get("rule") for name in members] == ["mean", None]
     table = render([report], "table")
     assert "mean" in table and "AgentTuning" in table

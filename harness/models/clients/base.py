@@ -1,20 +1,21 @@
-"""What every protocol shares: prompts, seeds, cutting, and the reply with its notes."""
+"""What the clients of all protocols share: prompts, cutting at stop strings, replies with their notes."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from harness.catalog.models import Entry
 from harness.models import outside
 from harness.models.api import Call, Options
-from harness.models.clients import wire
+from harness.models.clients.answer import Answer, cut
 from harness.models.clients.choices import Ranker
-from harness.models.clients.exchange import Check, Prompt, Result
+from harness.models.clients.exchange import Check, Prompt
 from harness.models.clients.transport import Transport
+from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.pool import Pool
 from harness.templates import Template, sanitize
 from harness.types import Message, Reply
@@ -77,45 +78,50 @@ class BaseModel:
             reply = await self._ranker.choose(call, prompt)
             notes = (*self._notes(call), *reply.notes)
             return replace(reply, latency_s=time.monotonic() - started, notes=notes)
-        result = await self.generate(call, prompt, {})
-        text, stopped = wire.cut(result.answer.text, (*call.ask.stop, *self.entry.stop))
-        finish = "stop_sequence" if stopped else result.answer.finish_reason
+        answer = await self.generate(call, prompt, {})
+        text, stopped = cut(answer.text, (*call.ask.stop, *self.entry.stop))
+        finish = "stop_sequence" if stopped else answer.finish_reason
         waited_s = time.monotonic() - started
-        return self.reply(result, text, finish_reason=finish, latency_s=waited_s, notes=self._notes(call))
+        return self.reply(answer, text, finish_reason=finish, latency_s=waited_s, notes=self._notes(call))
 
     def prompt(self, call: Call) -> Prompt:
-        """Assemble what is to be answered."""
+        """Write the prompt of a call, with the start of the assistant's turn."""
         text = call.raw
         if text is None:
             text = call.prompt or self.render(call.messages, call.suite, call.key.task)
         return Prompt(outside.paired(text + call.ask.prefix), call.messages)
 
-    def reply(self, result: Result, text: str, **more: Any) -> Reply:
-        """Build a reply with the facts of the request."""
-        answer = result.answer
+    def reply(self, answer: Answer, text: str, **more: Any) -> Reply:
+        """Build a reply from an answer; `more` sets further fields."""
         facts: dict[str, Any] = {
             "finish_reason": answer.finish_reason,
             "prompt_tokens": answer.prompt_tokens,
             "output_tokens": answer.output_tokens,
-            "seed": result.seed if answer.seed is None else answer.seed,
-            "endpoint": result.endpoint.url,
-            "attempts": result.tries,
+            "seed": answer.seed,
+            "endpoint": answer.endpoint,
+            "attempts": answer.attempts,
             "queue_s": answer.queue_s or 0.0,
         }
         return Reply(text, **(facts | more))
 
     async def generate(
         self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
-    ) -> Result:
+    ) -> Answer:
         """Send one prompt with the call's parameters, and `extra` ones over them.
 
-        `check` refuses answers that another endpoint may give better.
+        `check` refuses answers that cannot be used.
         """
         raise NotImplementedError
 
-    def episode(self, call: Call) -> str:
-        """Name the episode, by which requests keep to one endpoint."""
-        return f"{call.key.task}/{call.key.sample}/{call.key.repeat}"
+    async def _run(
+        self, call: Call, attempt: Callable[[Endpoint], Awaitable[Answer]], seed: int | None
+    ) -> Answer:
+        """Attempt at the endpoints until one answers; `seed` is the one sent, for servers that do not say."""
+        answer, endpoint, tries = await self.pool.run(call.key.episode, attempt, deadline_s=call.deadline_s)
+        answer.endpoint, answer.attempts = endpoint.url, tries
+        if answer.seed is None:
+            answer.seed = seed
+        return answer
 
     def _notes(self, call: Call) -> tuple[str, ...]:
         del call

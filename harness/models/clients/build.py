@@ -25,7 +25,7 @@ from harness.types import Profile, Reply
 
 log = logging.getLogger(__name__)
 _FILES = 48
-"""Open files that everything but connections takes."""
+"""Open files left for everything that is not a connection."""
 
 
 async def connect(
@@ -37,8 +37,8 @@ async def connect(
     options: Options | None,
     token: str,
 ) -> Model:
-    """Open the session, ask the endpoints who they are, and build the model."""
-    options = _patient(entry, options or Options())
+    """Open the session, ask the endpoints what they serve, and build the model."""
+    options = _with_oracle_timeout(entry, options or Options())
     if not endpoints:
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
@@ -75,8 +75,8 @@ async def connect(
     return model(entry, pool, transport, templates=chosen, info=info, options=options)
 
 
-def _patient(entry: Entry, options: Options) -> Options:
-    """An oracle's server says nothing until the reply is found."""
+def _with_oracle_timeout(entry: Entry, options: Options) -> Options:
+    """Let an oracle's server take longer: it sends nothing until the reply is found."""
     waits = entry.kind == "oracle" and options.read_s is None
     return replace(options, read_s=ORACLE_S) if waits else options
 
@@ -85,7 +85,7 @@ class OracleModel(TgiModel):
     """A task's own oracle, which may take longer to answer than an endpoint is given."""
 
     async def complete(self, call: Call) -> Reply:
-        """Answer a call as any model does, but wait for the oracle in any case."""
+        """Answer a call, with at least ORACLE_S until the deadline."""
         return await super().complete(replace(call, deadline_s=max(call.deadline_s, ORACLE_S)))
 
 
@@ -98,7 +98,9 @@ def open_files(concurrency: int | None, endpoints: int) -> int | None:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES + 2 * (concurrency or PER_ENDPOINT * endpoints)  # a loopback server holds the other end
+    wanted = _FILES + 2 * (
+        concurrency or PER_ENDPOINT * endpoints
+    )  # a loopback server has the other end open as well
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return concurrency
     allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
@@ -107,7 +109,9 @@ def open_files(concurrency: int | None, endpoints: int) -> int | None:
         return concurrency
     most = (max(soft, allowed) - _FILES) // 2
     if most < 1:
-        raise MissingPart(f"only {max(soft, allowed)} open files are allowed here: ulimit -n 4096")
+        raise MissingPart(
+            f"only {max(soft, allowed)} open files are allowed here; allow more: ulimit -n 4096"
+        )
     log.warning("only %d open files are allowed: %d requests at a time (ulimit -n %d)", soft, most, wanted)
     return most
 
@@ -130,7 +134,7 @@ def base_url(entry: Entry, url: str) -> str:
 
 
 def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
-    """Say where an endpoint announces another model than the entry; paths on a server's disk are common."""
+    """Say where an endpoint announces another model than the entry; many announce a path on their disk."""
     wanted = {name.lower() for name in (entry.hf, entry.wire_name, *entry.aliases) if name}
     found = [
         f"{e.url} serves {e.capabilities.model_id!r}, not {entry.hf or entry.wire_name!r}"
@@ -144,11 +148,11 @@ def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
 
 
 def templates(entry: Entry, profile: Profile, options: Options) -> Mapping[str, Template]:
-    """Choose the template of each suite; `paper` takes the one with upstream's quirk if there is one."""
+    """Choose the template of each suite; `paper` takes the variant with FastChat's quirk, if any."""
 
     def variant(name: str) -> Template:
-        quirky = f"{name}-upstream"
-        return template(quirky if profile == "paper" and quirky in names() else name)
+        upstream = f"{name}-upstream"
+        return template(upstream if profile == "paper" and upstream in names() else name)
 
     if entry.kind == "chat":
         return {}
@@ -158,7 +162,7 @@ def templates(entry: Entry, profile: Profile, options: Options) -> Mapping[str, 
 
 
 def api_key(entry: Entry) -> str:
-    """Read the bearer token from the environment variable the entry names; it is stored nowhere."""
+    """Read the bearer token from the environment variable the entry names; it is not stored."""
     if not entry.api_key_env:
         return ""
     if not (token := os.environ.get(entry.api_key_env)):

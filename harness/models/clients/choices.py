@@ -1,4 +1,4 @@
-"""Ranking the strings of `Ask.choices` by log-likelihood, by the best method an endpoint has.
+"""Ranks the strings of `Ask.choices` by log-likelihood, by the best method an endpoint has.
 
 G masks the vocabulary to the choices, P reads each choice's own log-probability from the prefill,
 T looks for the choices among the likeliest tokens, O does so over the OpenAI protocol, F generates
@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from harness.errors import RequestRejected, TokenBoundaryError, UsageError
 from harness.models.api import Call
-from harness.models.clients.exchange import Generator, Prompt, Result
-from harness.models.clients.wire import Answer
+from harness.models.clients.alternatives import FLOOR, first_choice, grammar, logprob, read_alternatives
+from harness.models.clients.answer import Answer
+from harness.models.clients.exchange import Generator, Prompt
 from harness.models.pool.faults import Fault, Refused
-from harness.models.untrusted import Token
 from harness.types import Reply
 
 log = logging.getLogger(__name__)
-FLOOR = -100.0
-"""Stands for a choice that is not among the alternatives, as in Hendrycks' code."""
-
-_ROUNDING = 1e-3
-"""A log-probability above 0 by no more than this is one of 0; a larger one is no log-probability."""
+_NAMES: Mapping[str, str] = {
+    "G": "a grammar",
+    "P": "the prompt's log-probabilities",
+    "T": "the likeliest tokens",
+    "O": "OpenAI's log-probabilities",
+    "F": "generated text",
+}
 
 _GREEDY: Mapping[str, Any] = {
     "do_sample": False,
@@ -42,7 +42,7 @@ _GREEDY: Mapping[str, Any] = {
 
 
 class Ranker:
-    """Chooses the method once per model, by what the endpoints can and the first answers show."""
+    """Chooses the method once per model, by the endpoints' capabilities and the first answers."""
 
     def __init__(self, model: Generator, *, forced: str = "") -> None:
         if forced and forced not in ("G", "P", "T", "O", "F"):
@@ -67,7 +67,7 @@ class Ranker:
                 reply = await self._first(call, prompt)
                 self._settled = True
                 return reply
-        return await self._first(call, prompt)  # those that waited go on side by side
+        return await self._first(call, prompt)  # those that waited go on concurrently
 
     async def _first(self, call: Call, prompt: Prompt) -> Reply:
         if self._methods is None:
@@ -77,15 +77,15 @@ class Ranker:
             try:
                 return await self._by(method, call, prompt)
             except (RequestRejected, TokenBoundaryError) as error:
-                # Only a refusal of the method itself speaks against it, not one of this call.
+                # 400 and 422 refuse the method; other refusals concern this call only.
                 other = isinstance(error, Refused) and error.status not in (400, 422)
                 if len(self._methods) == 1 or self._settled or other:
                     raise
-                log.warning("choices: method %s does not work here: %s", method, error)
+                log.warning("choices cannot be ranked by %s here: %s", _NAMES[method], error)
                 del self._methods[0]
         raise RequestRejected(
-            f"{self._model.name}: no way to rank choices at this endpoint; "
-            "TGI >= 1.4.1 with grammars, or /v1/completions with logprobs, has one"
+            f"{self._model.name}: no way to rank choices at this endpoint; use one that has: "
+            "TGI >= 1.4.1 with grammars, or /v1/completions with logprobs"
         )
 
     def _able(self) -> list[str]:
@@ -104,17 +104,17 @@ class Ranker:
 
         def check(answer: Answer, url: str) -> None:
             if method == "G" and answer.text.strip() not in allowed:
-                raise self._useless(f"{url} ignores grammars")
+                raise self._unusable(f"{url} ignores grammars")
             if read_alternatives(answer.top_tokens, call.ask.choices) is None:
-                raise self._useless(f"{url} sent no alternatives to the first token")
+                raise self._unusable(f"{url} sent no alternatives to the first token")
 
-        result = await self._model.generate(call, prompt, extra, check)
-        scores = read_alternatives(result.answer.top_tokens, call.ask.choices)
+        answer = await self._model.generate(call, prompt, extra, check)
+        scores = read_alternatives(answer.top_tokens, call.ask.choices)
         assert scores is not None, "check() let an answer without alternatives pass"
-        return self._ranked(result, call.ask.choices, scores, method)
+        return self._ranked(answer, call.ask.choices, scores, method)
 
-    def _useless(self, message: str) -> Exception:
-        """Refuse a method at first; once it is known to work here, the answer was a fault."""
+    def _unusable(self, message: str) -> Exception:
+        """The method does not work here; once it is known to work, the endpoint failed."""
         return Fault("useless", message) if self._settled else RequestRejected(message)
 
     async def _prefill(self, call: Call, prompt: Prompt) -> Reply:
@@ -122,20 +122,20 @@ class Ranker:
 
         def check(answer: Answer, url: str) -> None:
             if not answer.prefill:
-                raise self._useless(f"{url} sends no prefill (--enable-prefill-logprobs is off)")
+                raise self._unusable(f"{url} sends no prefill (--enable-prefill-logprobs is off)")
             if any(token.id is None for token in answer.prefill):
-                raise self._useless(f"{url} sends prefill without token ids")
+                raise self._unusable(f"{url} sends prefill without token ids")
             if len(answer.prefill) > 1 and logprob(answer.prefill[-1]) is None:  # the first one never has any
-                raise self._useless(f"{url} sends prefill without log-probabilities")
+                raise self._unusable(f"{url} sends prefill without log-probabilities")
 
         texts = [prompt.text, *(prompt.text + choice for choice in call.ask.choices)]
         asked = [self._model.generate(call, replace(prompt, text=text), extra, check) for text in texts]
-        base, *results = await _all(asked)
-        before = [token.id for token in base.answer.prefill]
+        base, *answers = await _all(asked)
+        before = [token.id for token in base.prefill]
         scores: list[float] = []
-        for choice, result in zip(call.ask.choices, results, strict=True):
-            after = [token.id for token in result.answer.prefill]
-            score = logprob(result.answer.prefill[-1])
+        for choice, answer in zip(call.ask.choices, answers, strict=True):
+            after = [token.id for token in answer.prefill]
+            score = logprob(answer.prefill[-1])
             if after[:-1] != before or score is None:
                 raise TokenBoundaryError(
                     f"{choice!r} is not one more token after this prompt ({len(before)}, then {len(after)});"
@@ -143,87 +143,31 @@ class Ranker:
                     " (TGI >= 1.4.1) or --profile fixed"
                 )
             scores.append(score)
-        spent = sum(result.answer.prompt_tokens for result in results)
+        spent = sum(answer.prompt_tokens for answer in (base, *answers))
         reply = self._ranked(base, call.ask.choices, scores, "P")
-        return replace(reply, prompt_tokens=base.answer.prompt_tokens + spent, output_tokens=len(texts))
+        return replace(reply, prompt_tokens=spent, output_tokens=len(texts))
 
     async def _generated(self, call: Call, prompt: Prompt) -> Reply:
-        result = await self._model.generate(call, prompt, {**_GREEDY, "max_new_tokens": 5})
-        found = first_choice(result.answer.text, call.ask.choices)
+        answer = await self._model.generate(call, prompt, {**_GREEDY, "max_new_tokens": 5})
+        found = first_choice(answer.text, call.ask.choices)
         if found is None:
-            return self._model.reply(result, result.answer.text, method="F", notes=("no choice in text",))
-        return self._model.reply(result, call.ask.choices[found], choice=found, method="F")
+            return self._model.reply(answer, answer.text, method="F", notes=("no choice in text",))
+        return self._model.reply(answer, call.ask.choices[found], choice=found, method="F")
 
-    def _ranked(self, result: Result, choices: Sequence[str], scores: Sequence[float], method: str) -> Reply:
+    def _ranked(self, answer: Answer, choices: Sequence[str], scores: Sequence[float], method: str) -> Reply:
         best = max(range(len(scores)), key=scores.__getitem__)  # ties go to the first
         missing = sum(score == FLOOR for score in scores)
         notes = (f"imputed:{missing}",) if missing else ()
         return self._model.reply(
-            result, choices[best], choice=best, logprobs=tuple(scores), method=method, notes=notes
+            answer, choices[best], choice=best, logprobs=tuple(scores), method=method, notes=notes
         )
 
 
-def grammar(choices: Sequence[str]) -> dict[str, str]:
-    """Allow the choices only; the leading space is demanded when all have one, else optional."""
-    if all(len(choice.strip()) == 1 and choice.strip().isalnum() for choice in choices):
-        body = "[" + "".join(choice.strip() for choice in choices) + "]"
-    else:
-        body = "(" + "|".join(re.escape(choice.strip()) for choice in choices) + ")"
-    space = " " if all(choice.startswith(" ") for choice in choices) else " ?"
-    return {"type": "regex", "value": space + body}
-
-
-def logprob(token: Token) -> float | None:
-    """Give a token's log-probability; None when the server did not tell one, or a number that is none."""
-    told = token.logprob
-    return min(told, 0.0) if told is not None and math.isfinite(told) and told < _ROUNDING else None
-
-
-def read_alternatives(tokens: Iterable[Token], choices: Sequence[str]) -> list[float] | None:
-    """Find each choice among a token's alternatives; None when there are no alternatives at all.
-
-    `A` and ` A` are one choice unless all choices begin with a space.
-    """
-    mass: dict[str, list[float]] = {}
-    some = False
-    spaced = all(choice.startswith(" ") for choice in choices)
-    for token in tokens:
-        some = True
-        if (told := logprob(token)) is None:
-            continue
-        text = token.text.replace("\u2581", " ")
-        mass.setdefault(text.strip(), []).append(told)
-        if text.startswith(" "):
-            mass.setdefault(text, []).append(told)
-    if not some:
-        return None
-    scores: list[float] = []
-    for choice in choices:
-        # Some servers strip the space of a first token, so the bare text stands in when only it is there.
-        found = (mass.get(choice) if spaced else None) or mass.get(choice.strip())
-        scores.append(max(FLOOR, _logsumexp(found)) if found else FLOOR)
-    return scores
-
-
-async def _all(asked: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Await side by side; the first failure ends the others and is raised as it is, not in a group."""
+async def _all(asked: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    """Await concurrently; the first failure cancels the others and is raised as it is, not in a group."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(coroutine) for coroutine in asked]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-def first_choice(text: str, choices: Sequence[str]) -> int | None:
-    """Find the choice that stands first in a text as a word of its own."""
-    found: list[tuple[int, int]] = []
-    for index, choice in enumerate(choices):
-        if match := re.search(rf"(?<!\w){re.escape(choice.strip())}(?!\w)", text):
-            found.append((match.start(), index))
-    return min(found)[1] if found else None
-
-
-def _logsumexp(values: Sequence[float]) -> float:
-    top = max(values)
-    return top + math.log(sum(math.exp(value - top) for value in values))

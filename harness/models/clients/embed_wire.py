@@ -1,4 +1,4 @@
-"""Embeddings protocols as bytes: OpenAI's `/v1/embeddings` and text-embeddings-inference's `/embed`."""
+"""The two embeddings protocols as bytes: OpenAI's `/v1/embeddings`, text-embeddings-inference's `/embed`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_NUMBERS = 1 << 14
 T = TypeVar("T")
 
 
-class Speech(Protocol):
+class EmbeddingsProtocol(Protocol):
     """An embeddings protocol."""
 
     path: str
@@ -34,7 +34,7 @@ class Speech(Protocol):
         ...
 
     def read(self, body: Body, headers: Mapping[str, str], texts: int) -> tuple[Vectors, int]:
-        """Read the vectors of `texts` texts, in their order, and the number of tokens, 0 when not told.
+        """Read the vectors of `texts` texts, in their order, and the number of tokens, 0 when it is not sent.
 
         Raises:
             ValueError: the body is anything else than one vector for each text, all of one length.
@@ -62,7 +62,7 @@ class Tei:
         return _vectors(_listed(body, Raw, texts)), count(headers.get("x-compute-tokens")) or 0
 
 
-class _Said(Struct):
+class _Response(Struct):
     data: Raw
     usage: Raw = ABSENT
 
@@ -90,21 +90,21 @@ class OpenAI:
         return {"model": self._model, "input": list(texts), "encoding_format": "float"}
 
     def read(self, body: Body, headers: Mapping[str, str], texts: int) -> tuple[Vectors, int]:
-        """The vectors stand in `data` with the place of their text in `index`."""
+        """The vectors are in `data`, the place of each one's text in `index`."""
         del headers
-        said = read(body, _Said)
-        found = _vectors(_in_order(_listed(said.data, _Row, texts)))
-        return found, count(field(part(said.usage, _Usage).prompt_tokens)) or 0
+        response = read(body, _Response)
+        found = _vectors(_in_order(_listed(response.data, _Row, texts)))
+        return found, count(field(part(response.usage, _Usage).prompt_tokens)) or 0
 
 
 def _in_order(rows: Sequence[_Row]) -> list[Raw]:
-    """Take the vectors in the order of their texts; rows that tell no place stand in it."""
+    """Take the vectors in the order of their texts; rows without a place come in that order."""
     places = [count(field(row.index)) for row in rows]
     if all(place is None for place in places):
         return [row.embedding for row in rows]
     placed = dict(zip(places, rows, strict=True))
     if placed.keys() != set(range(len(rows))):
-        raise ValueError("each `index` from 0 on must stand there once")
+        raise ValueError("each `index` from 0 on must be there once")
     return [placed[place].embedding for place in range(len(rows))]
 
 
@@ -123,7 +123,9 @@ def _vectors(items: Sequence[Raw]) -> Vectors:
 
 
 def _vector(item: Raw) -> tuple[float, ...]:
-    if bytes(item).count(b",") >= MOST_NUMBERS:  # before they are built: a number takes many times its bytes
+    if (
+        bytes(item).count(b",") >= MOST_NUMBERS
+    ):  # counted before they are built, as a number takes many times its bytes
         raise ValueError(f"a vector has more than {MOST_NUMBERS:,} numbers")
     return read(item, tuple[float, ...])
 

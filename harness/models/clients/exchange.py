@@ -1,4 +1,4 @@
-"""One prompt and its answer, as the clients hand them to each other."""
+"""What ranking choices needs of a protocol's client: a prompt goes in, an answer comes out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from harness.models.api import Call
-from harness.models.clients import wire
-from harness.models.pool.endpoint import Endpoint
+from harness.models.clients.answer import Answer
 from harness.models.pool.pool import Pool
 from harness.types import Message, Reply
 
-Check = Callable[[wire.Answer, str], None]
-"""Looks at an answer and the URL it came from; raises `Fault` or `RequestRejected` when it is of no use."""
+Check = Callable[[Answer, str], None]
+"""Checks an answer from a URL; raises `Fault` or `RequestRejected` when it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +28,6 @@ class Prompt:
     messages: tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A successful request: what came back, from where, at which attempt."""
-
-    answer: wire.Answer
-    endpoint: Endpoint
-    tries: int
-    seed: int | None = None
-    """The seed that was sent, for servers that do not repeat it."""
-
-
 class Generator(Protocol):
     """What ranking needs of a model's client."""
 
@@ -53,10 +41,10 @@ class Generator(Protocol):
 
     async def generate(
         self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
-    ) -> Result:
+    ) -> Answer:
         """Send one prompt with the call's parameters, and `extra` ones over them."""
         ...
 
-    def reply(self, result: Result, text: str, **more: Any) -> Reply:
-        """Build a reply with the facts of the request."""
+    def reply(self, answer: Answer, text: str, **more: Any) -> Reply:
+        """Build a reply from an answer; `more` sets further fields."""
         ...

@@ -1,4 +1,4 @@
-"""Who answers at an endpoint and what it can do, from /info."""
+"""Asks an endpoint which model it serves and what it can do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.models.untrusted import count, decode, kept, record, rows, short
 log = logging.getLogger(__name__)
 _TRIES, _PAUSE_S = 3, 0.2
 _MODELS = 1000
-"""Of a longer list of models only so many are looked at."""
+"""Models read from a server's list; the rest of a longer list is ignored."""
 
 
 def from_info(info: Mapping[str, Any]) -> Capabilities:
@@ -32,7 +32,7 @@ def from_info(info: Mapping[str, Any]) -> Capabilities:
     methods = ["F"]
     if version >= (1, 0, 3):
         methods.append("T")
-    # From 3.0 prefill needs a server flag that /info does not tell: a probe, P's first call, does.
+    # From 3.0 on prefill needs a server flag that /info does not show; the first call of method P does.
     methods.append("P")
     if version >= (1, 4, 1):
         methods.append("G")
@@ -53,16 +53,16 @@ def from_info(info: Mapping[str, Any]) -> Capabilities:
 
 
 async def probe(transport: Transport, url: str, *, openai: bool = False) -> Capabilities:
-    """Ask one endpoint; an absent or odd /info makes it a generic server.
+    """Ask one endpoint; one without a usable /info is a generic server.
 
     Raises:
         Fault: it does not answer at all, or says that it is not ready.
     """
-    info = await _told(transport, url + "/info")
+    info = await _get_object(transport, url + "/info")
     native = from_info(info) if short(info.get("version")) and short(info.get("model_id")) else None
     if not openai:
         return native or Capabilities(info=kept(info))
-    listed = await _told(transport, url + "/v1/models")
+    listed = await _get_object(transport, url + "/v1/models")
     ids = (short(record(row).get("id")) for row in rows(listed.get("data"))[:_MODELS])
     served = ",".join(sorted(filter(None, ids)))
     able = Capabilities("openai", model_id=served, chat=True, tokenize=False, info=kept(listed))
@@ -73,7 +73,7 @@ async def probe(transport: Transport, url: str, *, openai: bool = False) -> Capa
     )
 
 
-async def _told(transport: Transport, url: str) -> dict[str, Any]:
+async def _get_object(transport: Transport, url: str) -> dict[str, Any]:
     """Get an object; empty when the server has none there.
 
     Raises:
@@ -81,8 +81,8 @@ async def _told(transport: Transport, url: str) -> dict[str, Any]:
     """
     status, body = await transport.get(url)
     if status >= 500 or status == 429:
-        said = outside.line(body[:1000].decode("utf-8", "replace"), 200)
-        raise Fault(str(status), f"{url} answered {status}: {said}")
+        reason = outside.line(body[:1000].decode("utf-8", "replace"), 200)
+        raise Fault(str(status), f"{url} answered {status}: {reason}")
     try:
         return record(decode(body)) if status == 200 else {}
     except ValueError:
@@ -98,7 +98,7 @@ async def survey(
         MissingPart: none answers.
         UsageError: they serve different models.
     """
-    found = await asyncio.gather(*(_patient(transport, url.rstrip("/"), entry) for url in urls))
+    found = await asyncio.gather(*(_probe_repeatedly(transport, url.rstrip("/"), entry) for url in urls))
     endpoints: list[Endpoint] = []
     for url, known in zip(urls, found, strict=True):
         able = known if isinstance(known, Capabilities) else None
@@ -121,7 +121,7 @@ async def survey(
     return endpoints
 
 
-async def _patient(transport: Transport, url: str, entry: Entry) -> Capabilities | Fault:
+async def _probe_repeatedly(transport: Transport, url: str, entry: Entry) -> Capabilities | Fault:
     fault: Fault | None = None
     for attempt in range(_TRIES):
         await asyncio.sleep(_PAUSE_S * attempt)
@@ -134,7 +134,7 @@ async def _patient(transport: Transport, url: str, entry: Entry) -> Capabilities
 
 
 def differs(one: Endpoint, other: Endpoint) -> str:
-    """Say how two endpoints' models differ; empty when they do not, or when one does not tell."""
+    """Say how two endpoints' models differ; empty when they do not, or when one is unknown."""
     a, b = one.capabilities, other.capabilities
     if a is None or b is None:
         return ""
@@ -165,6 +165,6 @@ async def alive(transport: Transport, endpoint: Endpoint, all_endpoints: Sequenc
 
 
 def describe(endpoint: Endpoint) -> dict[str, Any]:
-    """Write an endpoint's capabilities down for the manifest."""
+    """List an endpoint's capabilities, for the manifest."""
     able = endpoint.capabilities
     return {"url": endpoint.url, "limit": endpoint.limit.cap} | (dataclasses.asdict(able) if able else {})

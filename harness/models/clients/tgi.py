@@ -10,9 +10,10 @@ import msgspec
 from harness.errors import RequestRejected
 from harness.models import outside
 from harness.models.api import Call
-from harness.models.clients import wire
+from harness.models.clients.answer import Answer, queue_s, read_generate
 from harness.models.clients.base import BaseModel
-from harness.models.clients.exchange import Check, Prompt, Result
+from harness.models.clients.exchange import Check, Prompt
+from harness.models.clients.request import call_headers, parameters
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.untrusted import tokens
@@ -25,41 +26,40 @@ class TgiModel(BaseModel):
 
     async def generate(
         self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
-    ) -> Result:
+    ) -> Answer:
         """Send one prompt with the call's parameters, and `extra` ones over them (None removes one)."""
-        sent = wire.parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
+        sent = parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
         sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
         body = msgspec.json.encode({"inputs": prompt.text, "parameters": sent})
-        headers = wire.headers(call.key, call.role, call.part)
+        headers = call_headers(call.key, call.role, call.part)
         room = int(sent["max_new_tokens"])
         stops = (*call.ask.stop, *self.entry.stop)
 
-        async def attempt(endpoint: Endpoint) -> wire.Answer:
+        async def attempt(endpoint: Endpoint) -> Answer:
             if (self.options.stream or self.entry.stream) and not extra:
                 url = endpoint.url + "/generate_stream"
                 return await self.transport.stream(url, body, headers, max_new_tokens=room, stops=stops)
             url = endpoint.url + "/generate"
-            data, said = await self.transport.post(url, body, headers, max_new_tokens=room)
-            answer = wire.read_generate(data, said, where=url)
+            data, received = await self.transport.post(url, body, headers, max_new_tokens=room)
+            answer = read_generate(data, received, where=url)
             if check is not None:
                 check(answer, url)
             return answer
 
-        answer, endpoint, tries = await self.pool.run(self.episode(call), attempt, deadline_s=call.deadline_s)
-        return Result(answer, endpoint, tries, sent.get("seed"))
+        return await self._run(call, attempt, sent.get("seed"))
 
     async def tokens(self, text: str, *, deadline_s: float = 60.0) -> list[int] | None:
-        """Token ids of a prompt with the special tokens the server adds; None when it cannot say."""
+        """Ids of a prompt's tokens, with those the server adds itself; None when it cannot tokenize."""
         sent = {"inputs": outside.paired(text), "parameters": {"max_new_tokens": 1, "do_sample": False}}
         body = msgspec.json.encode(sent)
 
-        async def attempt(endpoint: Endpoint) -> wire.Answer:
+        async def attempt(endpoint: Endpoint) -> Answer:
             url = endpoint.url + "/tokenize"
-            data, said = await self.transport.post(url, body, {})
+            data, received = await self.transport.post(url, body, {})
             found = tokens(data)
             if not found or any(token.id is None for token in found):
                 raise Fault("no-tokens", f"{url} answered 200 without token ids")
-            return wire.Answer("", prefill=found, queue_s=wire.queue_s(said))
+            return Answer("", prefill=found, queue_s=queue_s(received))
 
         try:
             answer, _, _ = await self.pool.run("tokenize", attempt, deadline_s=deadline_s)
@@ -68,7 +68,7 @@ class TgiModel(BaseModel):
         return [token.id for token in answer.prefill if token.id is not None]
 
     async def count(self, text: str) -> int | None:
-        """Count tokens at an endpoint; None when none can tokenize."""
+        """Count tokens at an endpoint; None when it cannot tokenize."""
         if not all(e.capabilities is None or e.capabilities.tokenize for e in self.pool.endpoints):
             return None
         found = await self.tokens(text)

@@ -1,4 +1,4 @@
-"""One pooled aiohttp session; what goes wrong on the way becomes a `Fault`."""
+"""Sends requests over one pooled aiohttp session; what fails on the way becomes a `Fault`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import aiohttp
 
 from harness.errors import HarnessError, UsageError
 from harness.models import outside
-from harness.models.clients.wire import Answer, Stream, read_generate
+from harness.models.clients.answer import Answer, read_generate
+from harness.models.clients.stream import Stream
 from harness.models.pool.faults import Fault, classify
 from harness.models.untrusted import Body
 
 _CONNECT_S = 5.0
 _QUEUE_ALLOWANCE_S = 30.0
 _ERROR_S = 5.0
-"""What a server gets to say why it refused; its status is known by then."""
+"""Seconds to read why a server refused; its status is known by then."""
 
 MOST_BODY, MOST_PAGE, MOST_ERROR = 32 << 20, 2 << 20, 64 << 10
 """Bytes read of an answer, of what a server says of itself, and of an error; all after decompression."""
@@ -137,15 +138,15 @@ class Transport:
             ) as response:
                 try:
                     if response.status != 200:
-                        raise classify(response.status, await _said(response), where=url)
+                        raise classify(response.status, await _reason(response), where=url)
                     yield response
                 except BaseException:
-                    response.close()  # nothing that follows on this connection is to be trusted
+                    response.close()  # what follows on this connection may belong to this answer
                     raise
 
 
-async def _said(response: aiohttp.ClientResponse) -> bytes:
-    """Read why a server refused, as far as it says so soon and shortly."""
+async def _reason(response: aiohttp.ClientResponse) -> bytes:
+    """Read why a server refused, within bounds of time and size."""
     body = bytearray()
     with suppress(TimeoutError, aiohttp.ClientError, OSError):
         async with asyncio.timeout(_ERROR_S):
@@ -178,7 +179,7 @@ class _faults:
         raise self._fault(error) from error
 
     def _fault(self, error: Exception) -> Fault:
-        """Name what went wrong; whatever aiohttp raises over an answer is a fault of who sent it."""
+        """Name what went wrong; whatever aiohttp raises over an answer is a fault of the server."""
         if isinstance(error, aiohttp.SocketTimeoutError):
             return Fault("timeout", f"{self._url} sent nothing for {self._waited_s:g} s")
         if isinstance(error, TimeoutError):
@@ -189,8 +190,8 @@ class _faults:
         if isinstance(error, aiohttp.ClientConnectorError):
             return Fault("connection", f"{self._url}: cannot connect to {error.host}:{error.port}")
         if isinstance(error, aiohttp.ClientResponseError):  # what it quotes may be half of a key
-            said = error.message.partition(":")[0]
-            return Fault("connection", f"{self._url} sent no valid HTTP: {type(error).__name__}: {said}")
+            reason = error.message.partition(":")[0]
+            return Fault("connection", f"{self._url} sent no valid HTTP: {type(error).__name__}: {reason}")
         if isinstance(error, aiohttp.ClientError | OSError):
             return Fault("connection", f"{self._url}: {type(error).__name__}: {error}")
         return Fault("protocol", f"{self._url}: {type(error).__name__}: {error}")

@@ -1,1 +1,1 @@
-"""Models that run in this process, and the servers on loopback that speak for oracles and recordings."""
+"""Models that run in this process, and the loopback servers that answer from oracles and recordings."""

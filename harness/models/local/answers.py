@@ -1,4 +1,4 @@
-"""Who answers on the loopback server: the oracle of a live episode, or a file of recorded replies."""
+"""Finds the loopback server's answers: from a running episode's oracle, or a file of recorded replies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: whose it is, the role and its key when an auxiliary role asks, and the prompt.
+    """A request: its episode, the role and its key when an auxiliary role asks, and the prompt.
 
     For embeddings the prompt is the JSON list of texts, and the answer that of their vectors.
     """
@@ -33,14 +33,14 @@ class Asked:
     prompt: str
 
 
-Answer = Callable[[Asked], Awaitable[str]]
+Answerer = Callable[[Asked], Awaitable[str]]
 
 
 class NoReply(Exception):
-    """Nothing is recorded for a call; answered as 404, which no retry mends."""
+    """There is no answer to a call; sent as 404, which is not retried."""
 
 
-def oracle(live: LiveEpisodes) -> Answer:
+def oracle(live: LiveEpisodes) -> Answerer:
     """Answer from the oracle of the live episode; a repeated call gets the same answer.
 
     For an auxiliary role the oracle's `role_reply(role, prompt)` answers.
@@ -53,23 +53,23 @@ def oracle(live: LiveEpisodes) -> Answer:
             raise NoReply(f"no live episode {key.task} {key.sample} #{key.repeat} was put for the oracle")
         observation = found.observation
         task = found.once(
-            (key.call, asked.role, asked.part), lambda: _played(found.oracle, observation, asked)
+            (key.call, asked.role, asked.part), lambda: _oracle_reply(found.oracle, observation, asked)
         )
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if task.cancelled():  # the answer was given up, not this request
+            if task.cancelled():  # the answer was cancelled, not this request
                 raise NoReply(f"the episode {key.task} {key.sample} #{key.repeat} ended") from None
             raise
 
     return answer
 
 
-async def _played(player: Oracle, observation: Observation, asked: Asked) -> str:
+async def _oracle_reply(task_oracle: Oracle, observation: Observation, asked: Asked) -> str:
     if not asked.role:
-        return await player.reply(observation)
+        return await task_oracle.reply(observation)
     try:
-        return await player.role_reply(asked.role, asked.prompt)
+        return await task_oracle.role_reply(asked.role, asked.prompt)
     except NotImplementedError as error:
         raise NoReply(f"the oracle of {asked.key.task} does not play the role {asked.role}") from error
 
@@ -93,7 +93,7 @@ Recording = Mapping[tuple[str, str, int | None], Recorded]
 """Lines by task, sample and repeat; those without a repeat stand under None."""
 
 
-def replay(recorded: Recording) -> Answer:
+def replay(recorded: Recording) -> Answerer:
     """Answer reply number `call`; past the end the last one repeats.
 
     A line with the call's repeat is taken before one that names none.
@@ -133,7 +133,7 @@ def read_replay(path: Path) -> Recording:
             if not line.strip():
                 continue
             try:
-                name, said = _line(line, number)
+                name, recorded = _line(line, number)
             except (ValueError, KeyError, RecursionError, msgspec.ValidationError) as error:
                 raise DataError(
                     f"{path}:{number}: not a replay line ({error}); "
@@ -146,16 +146,18 @@ def read_replay(path: Path) -> Recording:
                     f"{path}: lines {first.line} and {number} both record {task} {sample}{which}; "
                     'keep one, or tell them apart with "repeat"'
                 )
-            found[name] = said
+            found[name] = recorded
     return found
 
 
 def _line(line: bytes, number: int) -> tuple[tuple[str, str, int | None], Recorded]:
-    row = record(json.loads(line))  # which takes the lone surrogates a hostile reply may hold
+    row = record(
+        json.loads(line)
+    )  # unlike msgspec it accepts the lone surrogates that a hostile reply may hold
     roles = msgspec.convert(row.get("roles", {}), dict[str, str | list[Any]])
-    texts = {name: said if isinstance(said, str) else json.dumps(said) for name, said in roles.items()}
+    texts = {name: text if isinstance(text, str) else json.dumps(text) for name, text in roles.items()}
     repeat = msgspec.convert(row.get("repeat"), int | None)
     if repeat is not None and repeat < 0:
         raise ValueError(f"repeat {repeat}: repeats count from 0")
-    said = Recorded(msgspec.convert(row["replies"], list[str]), texts, number)
-    return (str(row["task"]), str(row["sample"]), repeat), said
+    recorded = Recorded(msgspec.convert(row["replies"], list[str]), texts, number)
+    return (str(row["task"]), str(row["sample"]), repeat), recorded

@@ -17,8 +17,8 @@ from harness.models.clients.embed import Embed, Embedded, Embedder
 from harness.models.clients.embed_wire import BATCH, checked
 
 PACKAGE = "sentence_transformers"
-MARK = "modules.json"
-"""Every folder that sentence-transformers saved has it; without it pooling would be guessed."""
+MODULES = "modules.json"
+"""Is in every folder that sentence-transformers saved; without it the pooling is unknown."""
 
 
 class LocalEmbedder(Embedder):
@@ -62,7 +62,7 @@ async def open_local(path: str) -> AsyncGenerator[LocalEmbedder, None]:
         loop = asyncio.get_running_loop()
         try:
             model = await loop.run_in_executor(thread, _load, folder)
-        except Exception as error:  # the package raises whatever its parts do over a broken folder
+        except Exception as error:  # a broken folder may raise anything
             raise MissingPart(f"st:{path} cannot be loaded: {error}") from error
         yield LocalEmbedder(f"st:{path}", model, thread)
 
@@ -71,11 +71,11 @@ def _checked(path: str) -> Path:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise MissingPart(f"st:{path}: no such folder; give that of a sentence-transformers model")
-    if not (folder / MARK).is_file():
-        raise MissingPart(f"st:{path} has no {MARK}: it is not the folder of a sentence-transformers model")
+    if not (folder / MODULES).is_file():
+        raise MissingPart(f"st:{path} has no {MODULES}; give the folder of a sentence-transformers model")
     try:
         there = importlib.util.find_spec(PACKAGE) is not None
-    except ValueError:  # how it says that the name is blocked
+    except ValueError:  # the name is blocked
         there = False
     if not there:
         raise MissingPart(f"st:{path} needs sentence-transformers: pip install 'agenttuning-harness[local]'")

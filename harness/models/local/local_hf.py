@@ -94,15 +94,15 @@ class _Server:
         self.app.router.add_get("/health", self.health)
 
     async def _run(self, request: web.Request) -> tuple[dict[str, Any], dict[str, str]]:
-        told = record(decode(await request.read()))
+        sent = record(decode(await request.read()))
         cancelled = threading.Event()
         work = asyncio.get_running_loop().run_in_executor(
-            self._thread, self._model.generate, str(told["inputs"]), record(told.get("parameters")), cancelled
+            self._thread, self._model.generate, str(sent["inputs"]), record(sent.get("parameters")), cancelled
         )
         try:
             body = await work
         except asyncio.CancelledError:
-            cancelled.set()  # the client hung up: stop at the next token
+            cancelled.set()  # the client closed the connection: stop at the next token
             raise
         sizes = {"x-prompt-tokens": str(body.pop("prompt_tokens"))}
         return body, sizes | {"x-generated-tokens": str(body["details"]["generated_tokens"])}

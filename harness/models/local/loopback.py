@@ -17,7 +17,7 @@ from aiohttp import web
 from harness.catalog.models import Entry
 from harness.models.api import LiveEpisodes, Vectors
 from harness.models.clients.embed_wire import Tei
-from harness.models.local.answers import Answer, Asked, NoReply, oracle, read_replay, replay
+from harness.models.local.answers import Answerer, Asked, NoReply, oracle, read_replay, replay
 from harness.models.outside import paired
 from harness.models.untrusted import decode, record, rows
 from harness.types import CallKey
@@ -42,7 +42,7 @@ async def serve(entry: Entry, live: LiveEpisodes) -> AsyncGenerator[str, None]:
         await runner.cleanup()
 
 
-def application(answer: Answer, name: str) -> web.Application:
+def application(answer: Answerer, name: str) -> web.Application:
     """Build the server around a function that answers calls."""
 
     async def generate(request: web.Request) -> web.StreamResponse:
@@ -69,8 +69,8 @@ def application(answer: Answer, name: str) -> web.Application:
 
     async def embed(request: web.Request) -> web.StreamResponse:
         texts = rows(record(decode(await request.read())).get("inputs"))
-        said = await answer(_key(request, json.dumps(texts, ensure_ascii=False)))
-        return _json(_vectors(said, len(texts)))
+        text = await answer(_key(request, json.dumps(texts, ensure_ascii=False)))
+        return _json(_vectors(text, len(texts)))
 
     async def tokenize(request: web.Request) -> web.StreamResponse:
         text, _ = await _asked(request)
@@ -121,14 +121,14 @@ async def _errors(
         raise
     except NoReply as error:
         return _json({"error": str(error), "error_type": "no_reply"}, 404)
-    except Exception as error:  # an oracle that fails is the harness's fault: say so, and do not retry
+    except Exception as error:  # a failing oracle is an error of the harness: no retry
         log.exception("the loopback server failed")
         return _json({"error": f"{type(error).__name__}: {error}", "error_type": "loopback"}, 400)
 
 
 async def _asked(request: web.Request) -> tuple[str, dict[str, Any]]:
-    told = record(decode(await request.read()))
-    return str(told["inputs"]), record(told.get("parameters"))
+    body = record(decode(await request.read()))
+    return str(body["inputs"]), record(body.get("parameters"))
 
 
 def _key(request: web.Request, prompt: str) -> Asked:
@@ -174,10 +174,10 @@ def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> tuple[dict[str, An
     return {"generated_text": text, "details": details}, headers
 
 
-def _vectors(said: str, texts: int) -> Vectors:
-    """Read an answer that is to be vectors; one that is not is refused here, as no retry mends it."""
+def _vectors(text: str, texts: int) -> Vectors:
+    """Read an answer as vectors; one that is none is refused here, as a retry would get it again."""
     try:
-        return Tei().read(said.encode(), {}, texts)[0]
+        return Tei().read(text.encode(), {}, texts)[0]
     except ValueError as error:
         raise NoReply(f"the answer is no {texts} vectors of one length ({error})") from error
 

@@ -1,1 +1,1 @@
-"""Which replica a request goes to, and what becomes of those that fail."""
+"""Spreads requests over a model's endpoints, retries those that fail, and watches the endpoints' health."""

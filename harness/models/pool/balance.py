@@ -14,13 +14,13 @@ _CROWDED = 0.25
 
 
 class Balance:
-    """Keeps episodes at home and homes evenly loaded."""
+    """Keeps an episode's requests at one endpoint, its home, and spreads the episodes evenly."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = endpoints
         self._homes: OrderedDict[str, Endpoint] = OrderedDict()
         self.moved = 0
-        """Turns that were not served by their episode's own, healthy endpoint."""
+        """Requests that were not served by their episode's own, healthy endpoint."""
 
     def choose(self, key: str, avoid: Set[Endpoint]) -> Endpoint | None:
         """Choose for one attempt; None when no endpoint is healthy.
@@ -46,7 +46,7 @@ class Balance:
         return self.settle(key, others)
 
     def settle(self, key: str, candidates: Sequence[Endpoint]) -> Endpoint:
-        """Give an episode a home among these, for this turn and those that follow."""
+        """Choose an episode's home among these, for this request and those that follow."""
         old, new = self._homes.get(key), self._best(key, candidates)
         if old is not None and old is not new and old.healthy:
             self.moved += 1
@@ -67,13 +67,13 @@ class Balance:
         mixed = int.from_bytes(blake2b(key.encode("utf-8", "replace"), digest_size=8).digest(), "big")
         return max(near, key=lambda e: ((mixed ^ e.salt) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
 
-    def steal(self, thief: Endpoint) -> Waiter | None:
-        """Take a waiter from the most crowded endpoint for one that has nothing to do."""
+    def take_over(self, idle: Endpoint) -> Waiter | None:
+        """Take a request from the longest queue for an endpoint with a free slot; None when none is long."""
         crowded = max(self._endpoints, key=lambda e: len(e.waiters) / e.limit.value)
-        if len(crowded.waiters) <= _CROWDED * crowded.limit.value or crowded is thief:
+        if len(crowded.waiters) <= _CROWDED * crowded.limit.value or crowded is idle:
             return None
         waiter = crowded.next_waiter()
         if waiter is not None:
             self.moved += 1
-            self._homes[waiter.key] = thief
+            self._homes[waiter.key] = idle
         return waiter

@@ -1,4 +1,4 @@
-"""What is known of a server: who it is and what it can do."""
+"""What is known of a server: which model it serves and what it can do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Capabilities:
 
     Attributes:
         version: of TGI; empty for other servers.
-        server: `tgi`, `openai` or `generic` (no /info: nothing is known, nothing is assumed missing).
+        server: `tgi`, `openai` or `generic` (no /info, so that everything is tried).
         methods: ways to rank choices that its version has.
         max_input: most prompt tokens, 0 unknown; `max_total` with the generated ones.
         model_id, model_sha: what it serves; all endpoints of a model must agree.

@@ -1,4 +1,4 @@
-"""The pool's sense of time, which tests may run faster."""
+"""The pool's clock, which tests may run faster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One replica as the pool sees it."""
+"""One endpoint: its limit, its requests in flight, its queue and its health."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ class Waiter:
 
 
 class Endpoint:
-    """One replica: its limit, what it has in flight, who waits for it, and its health."""
+    """One replica of the model.
+
+    Attributes:
+        outstanding: requests in flight.
+        waiters: requests that queue for a slot here.
+        failures: failures in a row, over all requests.
+        served: successful requests.
+        ejections: how often it was taken out of the pool.
+        faults: failures by kind.
+        salt: tells endpoints apart when episodes are spread by hash.
+    """
 
     __slots__ = (
         "capabilities",
@@ -46,7 +56,6 @@ class Endpoint:
         self.waiters: deque[Waiter] = deque()
         self.healthy = True
         self.failures = 0
-        """Failures in a row, over all requests."""
         self.served = 0
         self.ejections = 0
         self.faults: Counter[str] = Counter()
@@ -62,7 +71,7 @@ class Endpoint:
         return (self.outstanding + len(self.waiters)) / self.limit.value
 
     def next_waiter(self) -> Waiter | None:
-        """Take the first who still waits."""
+        """Take the first request of the queue that still waits."""
         while self.waiters:
             waiter = self.waiters.popleft()
             if not waiter.granted.done():
@@ -70,13 +79,13 @@ class Endpoint:
         return None
 
     def drain(self) -> list[Waiter]:
-        """Take all who still wait."""
+        """Take all requests of the queue that still wait."""
         waiting = [waiter for waiter in self.waiters if not waiter.granted.done()]
         self.waiters.clear()
         return waiting
 
     def stats(self) -> dict[str, Any]:
-        """Counters for the manifest and `doctor`."""
+        """Counters, for the log."""
         return {
             "url": self.url,
             "served": self.served,

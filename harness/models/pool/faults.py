@@ -1,4 +1,4 @@
-"""Which answer of a server is which failure: retry elsewhere, the model's own, or final."""
+"""Sorts failures of requests: to be retried elsewhere, the model's own, or final."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _LENGTH = (
 
 
 class Refused(RequestRejected):
-    """A refusal with what the server said of its reason.
+    """A refusal, with the reason that the server gave.
 
     Attributes:
         status: the HTTP status.
@@ -81,7 +81,7 @@ def classify(status: int, body: bytes, *, where: str = "") -> Exception:
 
 
 def from_error(status: int, message: str, error_type: str, *, where: str = "") -> Exception:
-    """Turn a status and what the body said into the exception to raise.
+    """Turn a status and the message in the body into the exception to raise.
 
     A 200 (an error inside a stream) takes its status from `error_type`.
     """

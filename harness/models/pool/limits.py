@@ -13,7 +13,7 @@ PER_ENDPOINT = 64
 """Requests in flight per endpoint unless `--concurrency` says otherwise."""
 
 MOST = 4096
-"""No server is believed to take more at a time, whatever it says."""
+"""A server that says it takes more at a time is sent no more than this."""
 
 _QUEUE_FLOOR_S = 0.5
 _SLOW, _LESS = 4.0, 0.5
@@ -84,7 +84,7 @@ class Limit:
         self.epoch += 1
 
     def _worsened(self, per_token: float, in_flight: int) -> bool:
-        """Slower and getting less done: latency alone rises with every batch that is worth it."""
+        """Whether it is slower and serves less: latency alone also rises with a batch that serves more."""
         self._recent = per_token if not self._recent else 0.9 * self._recent + 0.1 * per_token
         self._busy = 0.9 * self._busy + 0.1 * in_flight
         self._best = min(self._best, self._recent)

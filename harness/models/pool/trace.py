@@ -1,4 +1,4 @@
-"""What one request has been through, and how long it may still take."""
+"""The attempts of one request so far, and how long it may still take."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 
 _REFUSALS = 3
-"""A request that so many endpoints refuse is refused for good."""
+"""After this many endpoints refused a request, no other is asked."""
 
 
 class Deadline:
-    """The time a request has; it stands still while the request queues behind others.
+    """The time a request has; the clock stops while the request queues behind others.
 
-    Waiting for a slot is no failure: were it counted, a queue longer than the deadline would turn into
-    infrastructure errors. With no healthy endpoint left it counts.
+    Were the time in the queue counted, a queue longer than the deadline would turn into infrastructure
+    errors. With no healthy endpoint left it is counted.
     """
 
     def __init__(self, timeout: asyncio.Timeout) -> None:
@@ -26,14 +26,14 @@ class Deadline:
         self._left: float | None = None
 
     def pause(self) -> None:
-        """Stop the clock."""
+        """Stop the clock. Idempotent."""
         ends = self._timeout.when()
         if self._left is None and ends is not None:
             self._left = ends - asyncio.get_running_loop().time()
             self._timeout.reschedule(None)
 
     def resume(self) -> None:
-        """Let it run on."""
+        """Let the clock run on. Idempotent."""
         if self._left is not None:
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
             self._left = None
@@ -41,10 +41,19 @@ class Deadline:
 
 @dataclass(slots=True)
 class Trace:
-    """Attempts so far, and the endpoints that are not to be tried next."""
+    """Attempts so far, and the endpoints that are not to be tried next.
+
+    Attributes:
+        attempt_limit_s: what one attempt may take; None leaves it to the deadline.
+        tries: attempts so far.
+        last: why the last attempt failed.
+        endpoint: where the last attempt failed, `in_a_row` times.
+        barred: endpoints that used up this request's attempts in a row.
+        refused: endpoints that refused the request, with their words.
+    """
 
     deadline: Deadline
-    patience_s: float | None = None
+    attempt_limit_s: float | None = None
     tries: int = 0
     last: str = "no endpoint was free or healthy"
     endpoint: Endpoint | None = None
@@ -55,12 +64,12 @@ class Trace:
     """No further endpoint is to be asked after the last refusal."""
 
     def was_refused(self, endpoint: Endpoint, refusal: RequestRejected) -> None:
-        """Remember a refusal: one server's may be its own fault, several servers' are the request's."""
+        """Remember a refusal; a single server may be wrong, several that agree are not."""
         self.final = endpoint in self.refused or len(self.refused) + 1 >= _REFUSALS
         self.refused[endpoint] = refusal
 
     def failed(self, endpoint: Endpoint, fault: Fault) -> None:
-        """Remember a failed attempt; so many in a row bar the endpoint."""
+        """Remember a failed attempt; after several in a row this request avoids the endpoint."""
         self.last = str(fault)
         self.in_a_row = self.in_a_row + 1 if endpoint is self.endpoint else 1
         self.endpoint = endpoint
@@ -68,7 +77,7 @@ class Trace:
             self.barred.add(endpoint)
 
     def avoid(self, endpoints: Sequence[Endpoint]) -> Set[Endpoint]:
-        """Endpoints to pass over if another is healthy; those that refused, before all."""
+        """Endpoints to pass over where another is healthy; those that refused before all."""
         if not self.tries:
             return frozenset()
         passed = {*self.barred, *self.refused}

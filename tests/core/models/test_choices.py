@@ -9,7 +9,7 @@ from fault_server import INFO, Behaviour, FaultServer, error
 
 from harness.errors import RequestRejected, TokenBoundaryError, UsageError
 from harness.models.api import Call, Options
-from harness.models.clients.choices import first_choice, grammar, read_alternatives
+from harness.models.clients.alternatives import first_choice, grammar, read_alternatives
 from harness.models.connect import open_model
 from harness.models.untrusted import Token
 from harness.types import Ask, CallKey, Message

@@ -13,8 +13,9 @@ from fault_server import TEXT, Behaviour, FaultServer, error
 from harness.catalog import models as catalog
 from harness.errors import ContextOverflow, RequestRejected
 from harness.models.api import LiveEpisodes
+from harness.models.clients.answer import read_generate
+from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.transport import Transport
-from harness.models.clients.wire import headers, parameters, read_generate
 from harness.models.local import loopback
 from harness.models.pool.faults import Fault, classify
 from harness.types import Ask, CallKey, Observation
@@ -34,9 +35,11 @@ async def ours(url, *, stream=False):
     try:
         sent = json.dumps(BODY).encode()
         if stream:
-            answer = await transport.stream(url + "/generate_stream", sent, headers(KEY), max_new_tokens=16)
+            answer = await transport.stream(
+                url + "/generate_stream", sent, call_headers(KEY), max_new_tokens=16
+            )
         else:
-            data, said = await transport.post(url + "/generate", sent, headers(KEY), max_new_tokens=16)
+            data, said = await transport.post(url + "/generate", sent, call_headers(KEY), max_new_tokens=16)
             answer = read_generate(data, said)
         return "text", answer.text
     except Exception as fault:
@@ -65,7 +68,7 @@ def ours_class(fault):
 
 async def package(url):
     """The text-generation package's asynchronous client, whole."""
-    client = text_generation.AsyncClient(url, headers=headers(KEY), timeout=5)
+    client = text_generation.AsyncClient(url, headers=call_headers(KEY), timeout=5)
     try:
         return "text", (await client.generate(PROMPT, max_new_tokens=16)).generated_text
     except Exception as fault:
@@ -73,7 +76,7 @@ async def package(url):
 
 
 async def package_streamed(url):
-    client = text_generation.AsyncClient(url, headers=headers(KEY), timeout=5)
+    client = text_generation.AsyncClient(url, headers=call_headers(KEY), timeout=5)
     try:
         text = None
         async for event in client.generate_stream(PROMPT, max_new_tokens=16):
@@ -104,7 +107,7 @@ async def blocking(url):
 
     def probe():
         try:
-            answer = requests.post(url + "/generate", json=BODY, headers=headers(KEY), timeout=5)
+            answer = requests.post(url + "/generate", json=BODY, headers=call_headers(KEY), timeout=5)
             if answer.status_code != 200:
                 raise classify(answer.status_code, answer.content)
             return "text", read_generate(answer.content, answer.headers).text
@@ -254,10 +257,10 @@ async def test_loopback_answers_fit_tgis_own_schema(openapi):
     async with loopback.serve(catalog.find("oracle"), live) as url:
 
         def ask():
-            whole = requests.post(url + "/generate", json=BODY, headers=headers(KEY), timeout=5).json()
-            listed = requests.post(url + "/", json=BODY, headers=headers(KEY), timeout=5).json()
+            whole = requests.post(url + "/generate", json=BODY, headers=call_headers(KEY), timeout=5).json()
+            listed = requests.post(url + "/", json=BODY, headers=call_headers(KEY), timeout=5).json()
             stream = requests.post(
-                url + "/generate_stream", json=BODY, headers=headers(KEY), timeout=5
+                url + "/generate_stream", json=BODY, headers=call_headers(KEY), timeout=5
             ).content
             refused = requests.post(url + "/generate", json=BODY, timeout=5)
             tokens = requests.post(url + "/tokenize", json=BODY, timeout=5).json()

@@ -1,0 +1,104 @@
+"""Gives requests their slots at endpoints, and queues them where none is free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from harness.models.pool.balance import Balance
+from harness.models.pool.clock import Clock
+from harness.models.pool.endpoint import Endpoint, Waiter
+from harness.models.pool.trace import Deadline, Trace
+
+
+class Slots:
+    """The slots of all endpoints; as many at each as its adaptive limit allows."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], clock: Clock) -> None:
+        self._endpoints = endpoints
+        self._clock = clock
+        self._balance = Balance(endpoints)
+        self._unassigned: list[Waiter] = []
+        """Requests that came while no endpoint was healthy."""
+        self._queued: set[Deadline] = set()
+        self._outage_began: float | None = None
+        """Since when no endpoint is healthy."""
+
+    @property
+    def moved(self) -> int:
+        """Requests that were not served by their episode's own, healthy endpoint."""
+        return self._balance.moved
+
+    @property
+    def outage_s(self) -> float | None:
+        """For how long no endpoint has been healthy; None while one is."""
+        return None if self._outage_began is None else self._clock.now() - self._outage_began
+
+    async def acquire(self, key: str, trace: Trace) -> Endpoint:
+        """Take a slot, after queueing for one where none is free."""
+        endpoint = self._balance.choose(key, trace.avoid(self._endpoints))
+        if endpoint is not None and endpoint.free:
+            endpoint.outstanding += 1
+            return endpoint
+        waiter = Waiter(key, asyncio.get_running_loop().create_future())
+        (self._unassigned if endpoint is None else endpoint.waiters).append(waiter)
+        try:
+            with self.queueing(trace.deadline):
+                return await waiter.granted
+        except asyncio.CancelledError:
+            if waiter.granted.done() and not waiter.granted.cancelled():  # granted and cancelled at once
+                self.release(waiter.granted.result())
+            raise
+
+    def release(self, endpoint: Endpoint) -> None:
+        """Give a slot back; the next request in the queue gets it."""
+        endpoint.outstanding -= 1
+        self._grant(endpoint)
+
+    @contextmanager
+    def queueing(self, deadline: Deadline) -> Generator[None, None, None]:
+        """Stop a request's clock while it queues, unless no endpoint is healthy."""
+        self._queued.add(deadline)
+        if self._outage_began is None:
+            deadline.pause()
+        try:
+            yield
+        finally:
+            self._queued.discard(deadline)
+            deadline.resume()
+
+    def withdraw(self, endpoint: Endpoint) -> None:
+        """Move the requests that queue at an endpoint which is no longer healthy to the others."""
+        waiting, healthy = endpoint.drain(), [e for e in self._endpoints if e.healthy]
+        if not healthy:
+            self._outage_began = self._clock.now()
+            for deadline in self._queued:
+                deadline.resume()
+        for waiter in waiting:
+            target = self._balance.settle(waiter.key, healthy) if healthy else None
+            (self._unassigned if target is None else target.waiters).append(waiter)
+        for other in healthy:
+            self._grant(other)
+
+    def restore(self) -> None:
+        """Use an endpoint that has become healthy again."""
+        if self._outage_began is not None:
+            self._outage_began = None
+            for deadline in self._queued:
+                deadline.pause()
+        waiting, self._unassigned = self._unassigned, []
+        healthy = [e for e in self._endpoints if e.healthy]
+        for waiter in (one for one in waiting if not one.granted.done()):
+            self._balance.settle(waiter.key, healthy).waiters.append(waiter)
+        for endpoint in self._endpoints:
+            self._grant(endpoint)
+
+    def _grant(self, endpoint: Endpoint) -> None:
+        """Give an endpoint's free slots to waiting requests, first to those in its own queue."""
+        while endpoint.free:
+            waiter = endpoint.next_waiter() or self._balance.take_over(endpoint)
+            if waiter is None:
+                return
+            endpoint.outstanding += 1
+            waiter.granted.set_result(endpoint)

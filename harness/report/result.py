@@ -1,0 +1,137 @@
+"""What a report says of a run, its tasks and its suites, before any formatting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.catalog.suites import Rule
+from harness.report.run_data import TaskData
+
+
+@dataclass(slots=True)
+class TaskResult:
+    """The numbers of one task; `score`, `ci` and `reference` are in its unit, `relative` in percent.
+
+    Attributes:
+        data: what the numbers are made from.
+        metric: the metric's name, with the judge who gave the values.
+        ci: 95 % interval of the score.
+        scored, limit, model_error: counted episodes by outcome.
+        complete: whether it may have a headline.
+        reference_source: where the reference score comes from.
+        relative_ci: interval of `relative`, the reference taken as exact.
+        rough: `relative` is a ratio of scores that are not comparable, shown because of --force.
+        in_means: whether suite means include it.
+        metrics: its other metrics.
+    """
+
+    data: TaskData
+    metric: str
+    score: float | None = None
+    ci: tuple[float, float] | None = None
+    scored: int = 0
+    limit: int = 0
+    model_error: int = 0
+    complete: bool = True
+    reference: float | None = None
+    reference_source: str = ""
+    relative: float | None = None
+    relative_ci: tuple[float, float] | None = None
+    rough: bool = False
+    in_means: bool = True
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+    notes: list[str] = field(default_factory=list[str])
+
+    def facts(self) -> dict[str, Any]:
+        """The task's part of the JSON report (a published contract) without its episodes."""
+        return {
+            "metric": self.metric,
+            "unit": self.data.unit,
+            "score": self.score,
+            "ci": list(self.ci) if self.ci else None,
+            "planned": self.data.planned,
+            "scored": self.scored,
+            "limit": self.limit,
+            "model_error": self.model_error,
+            "infra_error": self.data.infra_error,
+            "reference": self.reference,
+            "relative": self.relative,
+            "metrics": _finite(self.metrics),
+        }
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON knows no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+
+
+RULES: Mapping[Rule, str] = {"agenttuning": "AgentTuning", "mean": "mean"}
+"""What tables print for a rule."""
+
+
+@dataclass(slots=True)
+class SuiteResult:
+    """The numbers of one suite.
+
+    Attributes:
+        overall: by the suite's rule; None unless every member has a comparable score, or --allow-partial.
+        overall_of: how many members the Overall is taken over.
+        overall_relative: the Overall in percent of the reference's Overall over the same members.
+        relative: mean of the members' relative scores.
+        relative_of: how many members that mean is taken over.
+        missing: members without a score.
+        approximate: scores that are not comparable are included, because of --force.
+        rule: how the Overall is made of scores.
+    """
+
+    name: str
+    tasks: list[str]
+    rule: Rule = "agenttuning"
+    overall: float | None = None
+    overall_of: int = 0
+    overall_relative: float | None = None
+    relative: float | None = None
+    relative_of: int = 0
+    missing: list[str] = field(default_factory=list[str])
+    approximate: bool = False
+    notes: list[str] = field(default_factory=list[str])
+
+    @property
+    def partial(self) -> str | None:
+        """`k/K`, members with a score of all members; None when none is missing."""
+        total = len(self.tasks)
+        return f"{total - len(self.missing)}/{total}" if self.missing else None
+
+
+@dataclass(slots=True)
+class Report:
+    """One run's report."""
+
+    run: str
+    model: str
+    complete: bool
+    normalize: str
+    suites: dict[str, SuiteResult]
+    tasks: dict[str, TaskResult]
+    notes: list[str] = field(default_factory=list[str])
+
+    def facts(self) -> dict[str, Any]:
+        """The JSON report (a published contract) without its tasks."""
+        return {
+            "run": self.run,
+            "model": self.model,
+            "complete": self.complete,
+            "suites": {
+                name: {
+                    "overall": suite.overall,
+                    "relative": suite.relative,
+                    "partial": suite.partial,
+                    "tasks": suite.tasks,
+                    **({} if suite.rule == "agenttuning" else {"rule": suite.rule}),
+                }
+                for name, suite in self.suites.items()
+            },
+        }
