@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import cast
 
 from harness.episode import Task
@@ -25,8 +26,18 @@ def names() -> tuple[str, ...]:
 
 
 def package(name: str) -> str:
-    """Dotted name of the package that holds the task."""
-    return _entry(name).module
+    """Dotted name of the package that holds the task: the entry point's module, or what that module lies in.
+
+    The module is looked for, not imported; one that lies in no package stands for itself.
+    """
+    module = _entry(name).module
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        return module
+    if spec is None or spec.submodule_search_locations is not None:
+        return module
+    return module.rpartition(".")[0] or module
 
 
 def load(name: str) -> Task:
