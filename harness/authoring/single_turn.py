@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from harness.authoring.world import plain_world
-from harness.episode import BaseOracle, BaseTask, Episode, World
+from harness.episode import BaseOracle, BaseTask, Episode, Oracle, World
 from harness.types import Context, Observation, Reply, Sample, Score
 
 
@@ -19,6 +19,9 @@ class SingleTurn(BaseTask, ABC):
     questions have in common (exemplars, texts, options) is read once by `shared`, of whatever type, and
     handed to the others.
     """
+
+    notes: tuple[str, ...] = ()
+    """What a reader of the number must know."""
 
     def shared(self, ctx: Context) -> Any:
         """Read what all questions of a run have in common; the context itself unless overridden."""
@@ -53,13 +56,13 @@ class SingleTurn(BaseTask, ABC):
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         """Read what is shared; there is nothing to open. A task with parts to open opens them here."""
         shared = self.shared(ctx)
-        return plain_world(lambda sample: self.episode(sample, shared), self.fingerprint(shared))
+        return plain_world(lambda sample: self.episode(sample, shared), self.fingerprint(shared), self.notes)
 
     def episode(self, sample: Sample, shared: Any) -> Episode:
         """One attempt at a sample."""
         return _SingleTurnEpisode(self, sample, shared)
 
-    def oracle(self, ctx: Context, sample: Sample) -> BaseOracle:
+    def oracle(self, ctx: Context, sample: Sample) -> Oracle:
         """An oracle that replies with `gold`."""
         return _GoldOracle(self, sample)
 

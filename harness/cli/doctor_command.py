@@ -50,7 +50,7 @@ def command(
     from harness.models.roles import parse_role
     from harness.running import selection
 
-    names = tasks or (() if model else registry.names())
+    names = tuple(map(registry.named, tasks)) or (() if model else registry.names())
     chosen = selection.settings(settings, names)
     bound = frozenset(parse_role(text).role for text in roles)
     for task in names:

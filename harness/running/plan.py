@@ -157,7 +157,10 @@ def make(request: RunRequest) -> Plan:
         UsageError: an unknown name or a wrong value: nothing could be meant by it.
     """
     chosen, wanted_ids, fixture = _members(request)
-    members = _unique([name for names in chosen.values() for name in names] + list(request.tasks))
+    members = _unique(
+        [name for names in chosen.values() for name in names]
+        + [registry.named(word) for word in request.tasks]
+    )
     if not members:
         raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
     known = registry.names()
