@@ -119,9 +119,12 @@ def _check_splits(path: Path, wanted: Pins, splits: Sequence[str]) -> None:
 def task_folder(task: str) -> Path:
     """The folder of a task's package, found without importing it."""
     spec = importlib.util.find_spec(registry.package(task))
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if folders:
+        return Path(folders[0])
     if spec is None or spec.origin is None:
         raise DataError(f"task {task}: its package {registry.package(task)} is not there, or has no folder")
-    return Path(spec.origin).parent
+    return Path(spec.origin).parent  # one module, in no package
 
 
 def _pin(entry: dict[str, Any]) -> Pin:

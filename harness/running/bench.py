@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from harness import data
 from harness.catalog import registry
-from harness.episode import BaseTask, Oracle, Task, World
+from harness.episode import BaseTask, Episode, Oracle, Task, World
 from harness.errors import MissingPart
 from harness.history import policy
 from harness.models.api import Call, LiveEpisodes, Model
@@ -20,7 +20,19 @@ from harness.running import selection
 from harness.running.activity import Activity
 from harness.running.rollout import TaskRun, run_episode
 from harness.storage.records import Attempt
-from harness.types import Context, Message, Profile, Reply, Row, Sample, Score, Source, TaskConfig, Verdict
+from harness.types import (
+    Ask,
+    Context,
+    Message,
+    Profile,
+    Reply,
+    Row,
+    Sample,
+    Score,
+    Source,
+    TaskConfig,
+    Verdict,
+)
 
 Answer = Callable[[Call], str | Awaitable[str]]
 
@@ -47,6 +59,24 @@ class ScriptedModel:
         choices = call.ask.choices
         choice = (choices.index(text) if text in choices else 0) if choices else None
         return Reply(text if choice is None else choices[choice], choice=choice)
+
+
+@dataclass(frozen=True, slots=True)
+class OracleChat:
+    """An auxiliary model that answers as the oracle does."""
+
+    role: str
+    oracle: Oracle
+
+    async def ask(self, key: str, messages: tuple[Message, ...] | str, ask: Ask) -> Reply:
+        """Answer a prompt; a conversation counts as its texts."""
+        del key, ask
+        text = messages if isinstance(messages, str) else "\n".join(message.content for message in messages)
+        return Reply(await self.oracle.role_reply(self.role, text))
+
+    async def embed(self, key: str, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+        """Refuse: an oracle gives no vectors."""
+        raise NotImplementedError(f"the oracle has no vectors for the role {self.role}")
 
 
 @dataclass
@@ -87,11 +117,22 @@ class Bench:
             cast(Model, ScriptedModel(answer)),
             live or LiveEpisodes(),
             oracle=(lambda _: oracle) if oracle else None,
+            roles={
+                name: _role_model(name, oracle or self.task.oracle(self.ctx, sample))
+                for name in self.ctx.roles
+            },
             history=policy,
             notice=window_notice(policy, self.ctx),
             profile=self.ctx.profile,
         )
         return await run_episode(setup, sample, 0, Activity())
+
+    async def build(self, sample: Sample) -> Episode:
+        """An episode outside any run, always of the same seed; the oracle answers for bound roles."""
+        oracle = self.task.oracle(self.ctx, sample)
+        return await self.world.episode(
+            sample, {name: OracleChat(name, oracle) for name in self.ctx.roles}, 5
+        )
 
     async def oracle(self, sample: Sample) -> Attempt:
         """Play with the oracle, which sees the observation the loop would leave for its server."""
@@ -134,6 +175,10 @@ class Bench:
         return number * 100 if self.task.spec.unit == "percent" else number
 
 
+def _role_model(name: str, oracle: Oracle) -> Model:
+    return cast(Model, ScriptedModel(lambda call: oracle.role_reply(name, call.prompt)))
+
+
 async def open_bench(name: str, profile: Profile, work: Path, stack: AsyncExitStack) -> Bench:
     """Open a task's world on its fixture; a question set has its own file in place of one.
 
@@ -151,6 +196,9 @@ async def open_bench(name: str, profile: Profile, work: Path, stack: AsyncExitSt
     found = data.resolve(name, data.FIXTURE)
     options = selection.options(name, task.Options, profile, {})
     ctx = Context(found.path, options, profile, found.source, task.spec.splits[0], work=work)
+    named_roles = [need.name for need in task.needs(ctx) if need.stage == "play" and need.missing()]
+    roles = (name.removeprefix("role ") for name in named_roles if name.startswith("role "))
+    ctx = replace(ctx, roles=frozenset(roles))  # the oracle plays them
     lacking = [*found.problems]
     for need in task.needs(ctx):
         if need.stage == "play" and (why := need.missing()):

@@ -81,7 +81,7 @@ class Played(Opened):
     @in_loop
     async def test_score_before_any_step(self, bench: Bench) -> None:
         unless_excepted(bench, "early")
-        episode = await bench.world.episode(bench.samples[0], {}, 5)
+        episode = await bench.build(bench.samples[0])
         try:
             observation: Observation = await episode.reset()
             score = await episode.score()
@@ -92,11 +92,11 @@ class Played(Opened):
     @in_loop
     async def test_close_twice(self, bench: Bench) -> None:
         unless_excepted(bench, "twice")
-        episode = await bench.world.episode(bench.samples[0], {}, 5)
+        episode = await bench.build(bench.samples[0])
         await episode.reset()
         await episode.close()
         await episode.close()
-        never_started = await bench.world.episode(bench.samples[0], {}, 5)
+        never_started = await bench.build(bench.samples[0])
         await never_started.close()
 
     @in_loop
@@ -114,7 +114,7 @@ class Played(Opened):
     async def test_cancellation_mid_step_leaves_the_world_usable(self, bench: Bench) -> None:
         unless_excepted(bench, "cancel")
         sample = bench.samples[0]
-        episode = await bench.world.episode(sample, {}, 5)
+        episode = await bench.build(sample)
         observation = await episode.reset()
         oracle = bench.task.oracle(bench.ctx, sample)
         stepping = asyncio.create_task(episode.step(Reply(await oracle.reply(observation))))
@@ -151,7 +151,7 @@ async def gathered(plays: Iterable[Awaitable[T]], width: int = 8) -> list[T]:
 
 async def first_observation(bench: Bench, sample: Sample) -> str:
     """What the model sees first, without what `TaskSpec.mask` blanks."""
-    episode = await bench.world.episode(sample, {}, 5)
+    episode = await bench.build(sample)
     try:
         observation = await episode.reset()
     finally:

@@ -30,6 +30,7 @@ FILES = {
 OTHER_WORDS = {
     "actions.py": "action.py",
     "prompt.py": "prompts.py",
+    "texts.py": "prompts.py",
     "questions.py": "rows.py",
     "problems.py": "rows.py",
     "row.py": "rows.py",
