@@ -24,8 +24,8 @@ from pathlib import Path
 
 from harness import data
 from harness.types import Context, Observation, Reply, Sample
-from tasks.sciworld import TASK
 from tasks.sciworld.oracle import SHIPPED
+from tasks.sciworld.task import TASK
 from tasks.sciworld.world import SciWorld
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))

@@ -48,7 +48,8 @@ def doctor_task(
             settings=settings or {}, profile=profile, mirror=mirror, split=name, roles=roles
         )
         found[name] = list(readiness.check(task, chosen).findings)
-    if mirror != data.FIXTURE and not data.resolve(task, data.FIXTURE).problems:
+    shipped = data.resolve(task, data.FIXTURE)
+    if mirror != data.FIXTURE and shipped.source == data.FIXTURE and not shipped.problems:
         hint = Finding("ok", "fixture", "there (--mirror fixture runs without any data)")
         next(iter(found.values())).append(hint)
     return found

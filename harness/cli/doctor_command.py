@@ -63,7 +63,7 @@ def command(tasks: tuple[str, ...], models: CheckedModel, choices: DoctorOptions
 
         findings = doctor_model(models.model, models.endpoints, client=models.client)
         good &= _show(f"model {models.model}", findings)
-    names = tasks or (() if models.model else registry.names())
+    names = tuple(map(registry.named, tasks)) or (() if models.model else registry.names())
     return 0 if all([good, *_checked(names, choices)]) else 2
 
 

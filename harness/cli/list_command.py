@@ -27,7 +27,7 @@ def command() -> None:
 def tasks(name: str | None) -> None:
     """Show all tasks, or one with its options under both profiles."""
     if name is not None:
-        task = registry.load(name)
+        task = registry.load(registry.named(name))
         for line in _one(task.spec, declared(task.Options)):
             echo(line)
         return

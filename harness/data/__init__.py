@@ -1,7 +1,7 @@
 """Where a benchmark's data comes from: literals, pinned files, mirror, cache and fixture."""
 
 from harness.data.core import Notice, notice
-from harness.data.literals import digest, extract_literals, literals, write_literals
+from harness.data.literals import checkout_literals, digest, extract_literals, literals, write_literals
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
 from harness.data.prepare import Tell, quiet
 from harness.data.resolve import FIXTURE, Problem, Resolved, cache_folder, check, core_file, resolve
@@ -17,6 +17,7 @@ __all__ = [
     "Tell",
     "cache_folder",
     "check",
+    "checkout_literals",
     "core_file",
     "digest",
     "extract_literals",

@@ -73,6 +73,23 @@ def write_literals(path: Path, values: Mapping[str, Any]) -> Path:
     return path
 
 
+def checkout_literals(checkout: Path, addresses: Sequence[str], hint: str = "") -> dict[str, Any]:
+    """Read literals out of one script of an AgentTuning checkout, for a task's `prepare.py`.
+
+    Args:
+        checkout: its top folder.
+        addresses: full keys of one script, `owner/repo:path:ADDRESS`.
+        hint: what else the user may give, for the message.
+
+    Raises:
+        DataError: the checkout does not hold the script, or the script not the literals.
+    """
+    script = checkout / addresses[0].split(":")[1]
+    if not script.is_file():
+        raise DataError(f"{script} is missing: give the top folder of an AgentTuning checkout{hint}")
+    return extract_literals(script, addresses)
+
+
 def extract_literals(source: str | Path, addresses: Iterable[str]) -> dict[str, Any]:
     """Read literals out of Python source without executing it.
 

@@ -82,6 +82,8 @@ class Pins:
 def pins(task: str, splits: Sequence[str] | None = None) -> Pins:
     """Read the pins of a task, or of `core`; a task without a `data.toml` has no files.
 
+    A question set has the files it is made of.
+
     Args:
         task: its name, or `core`.
         splits: the splits the task has, where the caller knows them: a file for any other is refused.
@@ -89,6 +91,10 @@ def pins(task: str, splits: Sequence[str] | None = None) -> Pins:
     Raises:
         DataError: the file is not of the documented form, or names a split that the task does not have.
     """
+    if task != CORE and (own := registry.question_set(task)) is not None:
+        fix = f"put it beside {own.path}, or correct `data` and `sha256` there"
+        questions = Pin(own.form.data, "manual", instructions=fix, sha256=own.form.sha256)
+        return Pins(task, own.path.parent.name, (Pin(own.path.name, "manual"), questions))
     path = Path(__file__).with_name("core.toml") if task == CORE else task_folder(task) / "data.toml"
     if not path.is_file():
         return Pins(task, task)
@@ -113,9 +119,12 @@ def _check_splits(path: Path, wanted: Pins, splits: Sequence[str]) -> None:
 def task_folder(task: str) -> Path:
     """The folder of a task's package, found without importing it."""
     spec = importlib.util.find_spec(registry.package(task))
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if folders:
+        return Path(folders[0])
     if spec is None or spec.origin is None:
         raise DataError(f"task {task}: its package {registry.package(task)} is not there, or has no folder")
-    return Path(spec.origin).parent
+    return Path(spec.origin).parent  # one module, in no package
 
 
 def _pin(entry: dict[str, Any]) -> Pin:

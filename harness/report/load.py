@@ -110,7 +110,7 @@ def _read(reader: Reader, run: str) -> RunData:
     specs = cast("Mapping[str, Mapping[str, Any]] | None", reader.meta("specs"))
     if config is None or specs is None:
         raise StoreError(f"{reader.path} holds no run: give the directory of one")
-    installed = {name: registry.load(name) if name in registry.names() else None for name in specs}
+    installed = {name: _task(name, facts.get("file")) for name, facts in specs.items()}
     collected = _collect(reader, installed)
     planned = reader.counts()
     tasks: dict[str, TaskData] = {}
@@ -125,6 +125,16 @@ def _read(reader: Reader, run: str) -> RunData:
     suites = cast("dict[str, list[str]]", config["suites"])
     missing = cast("Mapping[str, list[str]]", reader.meta("missing") or {})
     return RunData(run, str(config["model"]), tasks, suites, missing, tuple(notes))
+
+
+def _task(name: str, file: str | None) -> Task | None:
+    """The installed task, or the question set that was run if its file is still there."""
+    if name in registry.names():
+        return registry.load(name)
+    try:
+        return registry.load(registry.named(file)) if file else None
+    except UsageError:
+        return None
 
 
 def _collect(reader: Reader, installed: Mapping[str, Task | None]) -> dict[str, Collector]:

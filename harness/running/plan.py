@@ -122,7 +122,8 @@ def make(request: RunRequest) -> Plan:
     """
     work, models = request.workload, request.models
     asked = [suites.find(name) for name in work.suites]
-    members = list(dict.fromkeys([*(name for suite in asked for name in suite.tasks), *work.tasks]))
+    named = [registry.named(word) for word in work.tasks]
+    members = list(dict.fromkeys([*(name for suite in asked for name in suite.tasks), *named]))
     if not members:
         raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
     settings = selection.settings(work.settings, members)

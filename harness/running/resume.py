@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.catalog import registry
 from harness.errors import UsageError
 from harness.running.plan import Plan, TaskPlan
 from harness.storage import manifest
@@ -84,12 +85,14 @@ def _refuse_relabelled(plan: Plan, store: Store, directory: Path) -> None:
 
 def _spec_facts(plan: TaskPlan) -> dict[str, Any]:
     spec = plan.spec
+    own = registry.question_set(spec.name)
     return {
         "metric": spec.metric,
         "unit": spec.unit,
         "suite": spec.suite,
         "excepts": dict(spec.excepts),
         "turns": spec.expected_turns,
+        **({"file": str(own.path)} if own else {}),
     }
 
 

@@ -1,37 +1,10 @@
-"""Small readers that tasks share: lines of JSON, and arguments in brackets."""
+"""Reads arguments in brackets, which several tasks' actions have."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
-
-from harness.errors import DataError, MissingPart
 
 _BRACKET = re.compile(r"[\[\]]")
-
-
-def json_lines(path: Path, *, fix: str) -> Iterator[Mapping[str, Any]]:
-    """Read a file of one JSON object per line.
-
-    Raises:
-        MissingPart: the file is not there; the message ends in `fix`.
-        DataError: a line is no JSON; the message names it.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise MissingPart(f"{path} is missing: {fix}") from error
-    # Not splitlines: it would also cut at U+2028, which stands unescaped in JSON.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line:
-            continue
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number} is no JSON: {error}") from error
 
 
 def balanced(text: str, start: int) -> str:

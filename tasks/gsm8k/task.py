@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from harness.authoring import SingleTurn, jsonl
 from harness.data import literals
-from harness.episode import BaseTask, World
-from harness.errors import DataError
-from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec
-from tasks._shared.plain import plain_world
-from tasks.gsm8k.episode import Gsm8kEpisode, opening
-from tasks.gsm8k.oracle import Gsm8kOracle
+from harness.types import Ask, Context, Message, Observation, Reply, Sample, Score, TaskConfig, TaskSpec
+from tasks.gsm8k import score
+from tasks.gsm8k.prompts import opening
 
 FOLDER = Path("grade_school_math/data")
+ROW = {"question": str, "answer": str}
+MAX_NEW_TOKENS = 512
 
 
-class Gsm8k(BaseTask):
+@dataclass(frozen=True, slots=True)
+class Gsm8kShared:
+    """What stands before every question, and whose rules hold."""
+
+    opening: tuple[Message, ...]
+    profile: str
+
+
+class Gsm8k(SingleTurn):
     """Grade-school mathematics."""
 
     spec = TaskSpec(
@@ -27,7 +34,6 @@ class Gsm8k(BaseTask):
         version=1,
         suite="general",
         metric="accuracy",
-        limits=Limits(turns=1),
         # Two gold answers of the real test split are negative (one of the fixture's): the paper's rule
         # reads digits only and cannot find them.
         ceiling={
@@ -40,27 +46,29 @@ class Gsm8k(BaseTask):
     )
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
-        rows = _rows(cfg.data / FOLDER / f"{cfg.split}.jsonl")
+        rows = jsonl(cfg.data / FOLDER / f"{cfg.split}.jsonl", fields=ROW)
         return [Sample(f"{cfg.split}/{index}", row) for index, row in enumerate(rows)]
 
-    def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
-        start = opening(literals(ctx.data / "prompts.json"), _rows(ctx.data / FOLDER / "train.jsonl"))
-        shown = "\x1e".join(f"{message.role}\x1f{message.content}" for message in start)
-        return plain_world(
-            lambda sample: Gsm8kEpisode(sample.data, start, ctx.profile),
-            {"prompt": hashlib.sha256(shown.encode()).hexdigest()},
-        )
+    def shared(self, ctx: Context) -> Gsm8kShared:
+        train = list(jsonl(ctx.data / FOLDER / "train.jsonl", fields=ROW))
+        return Gsm8kShared(opening(literals(ctx.data / "prompts.json"), train), ctx.profile)
 
-    def oracle(self, ctx: Context, sample: Sample) -> Gsm8kOracle:
-        return Gsm8kOracle(sample.data)
+    def fingerprint(self, shared: Gsm8kShared) -> Mapping[str, str]:
+        shown = "\x1e".join(f"{message.role}\x1f{message.content}" for message in shared.opening)
+        return {"prompt": hashlib.sha256(shown.encode()).hexdigest()}
 
+    def question(self, sample: Sample, shared: Gsm8kShared) -> Observation:
+        # Upstream's newline before the question is part of the prompt; its exemplars have none.
+        asked = Message("user", f"\nQuestion: {sample.data['question']}", "task")
+        stop = (score.CUT,) if shared.profile == "fixed" else ()
+        return Observation((*shared.opening, asked), Ask(MAX_NEW_TOKENS, stop=stop))
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.split("\n") if line]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}; `harness doctor` says how to get it") from error
+    async def value(self, sample: Sample, reply: Reply, shared: Gsm8kShared) -> Score:
+        metrics = score.judge(reply.text, sample.data["answer"])
+        return Score(metrics[shared.profile], metrics)
+
+    def gold(self, sample: Sample, asked: Observation) -> str:
+        return f"The answer is {score.gold(sample.data['answer'])}"
 
 
 TASK = Gsm8k()

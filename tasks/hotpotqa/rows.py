@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.authoring import jsonl
 from harness.types import Sample
-from tasks._shared.reading import json_lines
 
 LEVELS = ("easy", "medium", "hard")
 
@@ -16,10 +16,9 @@ def rows(data: Path, level: str) -> Iterator[Mapping[str, Any]]:
     """Read one level's rows in their order.
 
     Raises:
-        MissingPart: the file is not there.
-        DataError: a line is no JSON object.
+        DataError: the file is not there, or a line is no JSON object.
     """
-    return json_lines(data / f"{level}.jsonl", fix="harness data prepare hotpotqa, or --mirror DIR")
+    return jsonl(data / f"{level}.jsonl", fix="harness data prepare hotpotqa, or --mirror DIR")
 
 
 def samples(data: Path) -> list[Sample]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks._shared.answers import exact_match, f1, normalize
+from harness.authoring.answers import exact_match, f1, normalize
 
 __all__ = ["exact_match", "f1", "normalize", "value"]
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.episode import BaseTask, Episode, World
-from harness.errors import DataError
+from harness.authoring import SingleTurn, jsonl, pass_at_1, pass_rates
+from harness.episode import Episode, World
 from harness.needs import Need
-from harness.types import Context, Limits, Row, Sample, TaskConfig, TaskSpec, option
+from harness.types import (
+    Context,
+    Limits,
+    Observation,
+    Reply,
+    Row,
+    Sample,
+    Score,
+    TaskConfig,
+    TaskSpec,
+    option,
+)
 from tasks._shared.sandbox.need import sandbox_need
-from tasks.humaneval import score
-from tasks.humaneval.episode import HumanEvalEpisode
-from tasks.humaneval.oracle import HumanEvalOracle
+from tasks.humaneval.action import chat_program, completion_program
+from tasks.humaneval.prompts import asked
 from tasks.humaneval.world import HumanEvalWorld, images, open_world
 
 SANDBOX_FIX = "apt-get install -y --no-install-recommends bubblewrap"
 
 FILE = Path("data/HumanEval.jsonl.gz")
+ROW = {"task_id": str, "prompt": str, "canonical_solution": str, "test": str, "entry_point": str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,15 @@ class HumanEvalOptions:
     )
 
 
-class HumanEval(BaseTask):
+@dataclass(frozen=True, slots=True)
+class HumanEvalShared:
+    """What programs are judged by, and how they are asked for."""
+
+    world: HumanEvalWorld
+    options: HumanEvalOptions
+
+
+class HumanEval(SingleTurn):
     """Functions from docstrings."""
 
     spec = TaskSpec(
@@ -46,8 +63,8 @@ class HumanEval(BaseTask):
         version=1,
         suite="general",
         metric="pass@1",
-        limits=Limits(turns=1, step_s=180.0),
-        headline=score.pass_at_1,
+        limits=Limits(step_s=180.0),
+        headline=pass_at_1,
         ceiling={
             ("paper", "mirror"): 100.0,
             ("fixed", "mirror"): 100.0,
@@ -60,37 +77,44 @@ class HumanEval(BaseTask):
     Options = HumanEvalOptions
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
-        return (
-            sandbox_need(
-                images, cfg.options.sandbox, "apt-get install -y --no-install-recommends bubblewrap"
-            ),
-        )
+        return (sandbox_need(images, cfg.options.sandbox, SANDBOX_FIX),)
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
-        return [Sample(row["task_id"], row) for row in _rows(cfg.data / FILE)]
+        return [Sample(row["task_id"], row) for row in jsonl(cfg.data / FILE, fields=ROW)]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         options: HumanEvalOptions = ctx.options
 
-        def build(problem: Mapping[str, str], world: HumanEvalWorld) -> Episode:
-            return HumanEvalEpisode(problem, world, mode=options.mode, pad_indent=options.pad_indent)
+        def build(sample: Sample, world: HumanEvalWorld) -> Episode:
+            return self.episode(sample, HumanEvalShared(world, options))
 
         return open_world(options.sandbox, options.timeout_s, build)
 
-    def oracle(self, ctx: Context, sample: Sample) -> HumanEvalOracle:
-        return HumanEvalOracle(sample.data)
+    def question(self, sample: Sample, shared: HumanEvalShared) -> Observation:
+        return asked(sample.data["prompt"], shared.options.mode)
+
+    async def value(self, sample: Sample, reply: Reply, shared: HumanEvalShared) -> Score:
+        if shared.options.mode == "chat":
+            program = chat_program(sample.data, reply.text)
+        else:
+            program = completion_program(sample.data, reply.text, pad_indent=shared.options.pad_indent)
+        verdict = await shared.world.judge(program)
+        return Score(float(verdict.passed), note=verdict.reason)
+
+    async def unanswered(self, sample: Sample, shared: HumanEvalShared) -> Score:
+        return Score(0.0, note="no reply")
+
+    def info(self, score: Score) -> Mapping[str, str]:
+        return {"reason": score.note}
+
+    def gold(self, sample: Sample, asked: Observation) -> str:
+        """The canonical body; in chat mode the whole function, fenced."""
+        solution = sample.data["canonical_solution"]
+        return solution if asked.raw is not None else f"```python\n{sample.data['prompt']}{solution}\n```"
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         """pass@k for every k that each problem has enough tries for; pass@1 is the headline."""
-        return score.pass_rates(rows)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}; `harness doctor` says how to get it") from error
+        return pass_rates(rows)
 
 
 TASK = HumanEval()

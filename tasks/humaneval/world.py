@@ -16,7 +16,7 @@ from harness.types import Capacity, Chat, Sample
 from tasks._shared.sandbox import Caps, Command, Sandbox, host_interpreter, host_python, open_sandbox
 from tasks._shared.sandbox.spec import Programs
 from tasks.humaneval import tester
-from tasks.humaneval.score import Program
+from tasks.humaneval.action import Program
 
 CONTAINER_IMAGE = "python:3.11-slim"
 _LIMITS = {
@@ -43,7 +43,9 @@ class Verdict:
 class HumanEvalWorld(BaseWorld):
     """Holds the sandbox backend that all programs run in."""
 
-    def __init__(self, sandbox: Sandbox, timeout_s: float, build: Callable[..., Episode]) -> None:
+    def __init__(
+        self, sandbox: Sandbox, timeout_s: float, build: Callable[[Sample, HumanEvalWorld], Episode]
+    ) -> None:
         self.capacity = Capacity(memory_mb=256, cpu=0.5)
         self._sandbox = sandbox
         self._timeout_s = timeout_s
@@ -59,7 +61,7 @@ class HumanEvalWorld(BaseWorld):
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
         """One problem; nothing runs before the reply is there."""
         del chats, seed
-        return self._build(sample.data, self)
+        return self._build(sample, self)
 
     async def judge(self, program: Program) -> Verdict:
         """Apply a program's tests; anything but the secret that follows the last one is a failure.
@@ -98,7 +100,7 @@ def images() -> dict[str, Path | Programs | str | Exception]:
 
 @asynccontextmanager
 async def open_world(
-    choice: str, timeout_s: float, build: Callable[..., Episode]
+    choice: str, timeout_s: float, build: Callable[[Sample, HumanEvalWorld], Episode]
 ) -> AsyncIterator[HumanEvalWorld]:
     """Find a sandbox, then judge in it; closes it at the end."""
     async with open_sandbox(images(), choice) as sandbox:

@@ -11,7 +11,8 @@ from typing import Any
 from harness.data import Tell, extract_literals, write_literals
 from harness.errors import DataError
 from tasks._shared import hub
-from tasks.mmlu.prompt import AFTER, BEFORE, LETTERS
+from tasks.mmlu.prompts import AFTER, BEFORE
+from tasks.mmlu.rows import LETTERS
 from tasks.mmlu.subjects import SUBJECTS
 
 HUB = "cais/mmlu"

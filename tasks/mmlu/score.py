@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.types import Reply, Row
-from tasks.mmlu.prompt import LETTERS
+from harness.authoring import wilson
+from harness.types import Reply, Row, Score
+from tasks.mmlu.action import chosen, first_letter
 from tasks.mmlu.subjects import HENDRYCKS, PAPER
 
-Z95 = 1.959963984540054
-MAX_GENERATED = 200
-"""Characters of a generated answer that are read; five tokens are shorter."""
-
-_ALONE = re.compile(r"(?<![^\W_])[ABCD](?![^\W_])")
 METHODS = ("G", "P", "T", "O", "F")
 """How a letter was chosen (README); F generated text, all others ranked by likelihood."""
 
 
-def chosen(reply: Reply) -> str | None:
-    """The letter of a reply, None when it named none."""
-    if reply.choice is not None:
-        return LETTERS[reply.choice] if 0 <= reply.choice < len(LETTERS) else None
-    text = reply.text.strip()
-    return text if text in LETTERS else None
+def value(reply: Reply, gold: str, *, ranked: bool, shots: int) -> Score:
+    """Value one reply.
 
-
-def first_letter(reply: Reply) -> str | None:
-    """The first letter A to D that stands alone in a generated answer."""
-    found = _ALONE.search(reply.text[:MAX_GENERATED])
-    return found.group() if found else None
-
-
-def wilson(hits: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927)."""
-    share, z2 = hits / n, Z95 * Z95
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    Args:
+        reply: a choice, or generated text.
+        gold: the right letter.
+        ranked: whether the letters were ranked, not generated.
+        shots: how many exemplars were shown.
+    """
+    letter = chosen(reply) if ranked else first_letter(reply)
+    right = float(letter == gold)
+    metrics = {"shots": float(shots)}
+    notes = [f"chose {letter or 'nothing'}", *reply.notes]
+    method = reply.method if ranked else "F"
+    if method in METHODS:
+        metrics[f"method_{method.lower()}"] = 1.0
+        notes.append(f"method {method}")
+    if method == "F":
+        metrics["mmlu_gen"] = right
+    return Score(right, metrics, "; ".join(notes), None if letter else "model_error")
 
 
 def aggregate(rows: Sequence[Row]) -> dict[str, float]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from harness.types import Ask, JudgeAsk, Message, Observation, Pending, Profile, Reply, Score
 from tasks.mt_bench import score as scoring
-from tasks.mt_bench.judging import judge_ask, template_name
-from tasks.mt_bench.questions import TEMPERATURES, TURNS, JudgePrompt, Question
+from tasks.mt_bench.prompts import judge_ask, template_name
+from tasks.mt_bench.rows import TEMPERATURES, TURNS, JudgePrompt, Question
 
 
 class MtBenchEpisode:

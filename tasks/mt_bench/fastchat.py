@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.types import JudgeAsk
-from tasks.mt_bench.questions import TURNS
+from tasks.mt_bench.rows import TURNS
 from tasks.mt_bench.score import paper_rating
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

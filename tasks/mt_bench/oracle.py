@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.episode import BaseOracle
 from harness.types import Observation
-from tasks.mt_bench.questions import TURNS, Question
+from tasks.mt_bench.rows import TURNS, Question
 
 
 class MtBenchOracle(BaseOracle):

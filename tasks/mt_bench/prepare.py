@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.data import Tell, extract_literals, write_literals
-from harness.errors import DataError
+from harness.data import Tell, checkout_literals, write_literals
 from tasks.mt_bench.task import SYSTEM
 
 
@@ -15,9 +14,6 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     Raises:
         DataError: the checkout does not hold the script.
     """
-    script = source / "eval_general/eval_mt_bench_tgi.py"
-    if not script.is_file():
-        raise DataError(f"{script} is missing: give the top folder of an AgentTuning checkout")
-    written = write_literals(target / "prompts.json", extract_literals(script, [SYSTEM]))
+    written = write_literals(target / "prompts.json", checkout_literals(source, [SYSTEM]))
     tell(1, 1, written.name)
     return [written]

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, pstdev, stdev
 
+from harness.authoring.answers import MAX_DIGITS, literal_int
 from harness.types import JudgeAsk, Profile, Row, Score, Verdict
 
 LOWEST, HIGHEST = 1.0, 10.0
-MAX_DIGITS = 4300
 
 # Repeats are possessive (`++`, `*+`): no shorter one of theirs could go on, and trying them all is quadratic.
 _PLAIN = r"(\d++(?:\.\d*+)?+)"
@@ -46,7 +46,7 @@ def _literal(digits: str) -> float | None:
     """What Python's literal reader makes of it; where it refuses (`08`, other alphabets) FastChat crashed."""
     if not digits.isascii() or len(digits) > MAX_DIGITS:
         return None
-    if "." not in digits and digits[0] == "0" and digits.strip("0"):
+    if "." not in digits and literal_int(digits) is None:
         return None
     value = float(digits)
     return value if math.isfinite(value) else None

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import cast
 
+from harness.authoring import plain_world
 from harness.data import literals
 from harness.episode import BaseTask, World
 from harness.types import (
@@ -23,11 +24,10 @@ from harness.types import (
     Verdict,
     option,
 )
-from tasks._shared.plain import plain_world
 from tasks.mt_bench import score
 from tasks.mt_bench.episode import MtBenchEpisode
 from tasks.mt_bench.oracle import MtBenchOracle
-from tasks.mt_bench.questions import Question, judge_prompts, questions
+from tasks.mt_bench.rows import Question, judge_prompts, questions
 
 SYSTEM = "THUDM/AgentTuning:eval_general/eval_mt_bench_tgi.py:query_model#1"
 """Address of the system text in prompts.json."""

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from harness.authoring.answers import exact_match, f1
 from harness.types import Ask, Chat, JudgeAsk, Message, Observation, Pending, Reply, Sample, Score
-from tasks._shared.answers import exact_match, f1
 from tasks.rewoo import execute
 from tasks.rewoo.plan import Call, Grammar, Plan, PlanError, read, worker_log
 from tasks.rewoo.prompts import Prompts, chat

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.authoring import jsonl
 from harness.types import Sample
-from tasks._shared.reading import json_lines
 
 FOLDER = "samples"
 
@@ -66,4 +66,4 @@ def _rows(data: Path, name: str) -> Iterator[Mapping[str, Any]]:
     path = data / FOLDER / f"{name}.jsonl"
     if DATASETS[name].optional and not path.is_file():
         return iter(())
-    return json_lines(path, fix="harness data prepare rewoo, or --mirror DIR")
+    return jsonl(path, fix="harness data prepare rewoo, or --mirror DIR")

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Sequence
 
-from tasks._shared.answers import exact_match, f1, normalize
+from harness.authoring.answers import exact_match, f1, normalize
 
 TOLERANCE = 1e-6
 PHYSICS_TOLERANCE = 0.02

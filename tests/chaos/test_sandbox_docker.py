@@ -20,8 +20,8 @@ import tasks.os
 from harness.data import cache_folder
 from harness.errors import MissingPart
 from harness.types import Reply, Sample, Score
-from tasks.os import TASK
 from tasks.os.image import CONTAINER_IMAGE, built_root
+from tasks.os.task import TASK
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
 

@@ -16,7 +16,7 @@ import tasks.os
 from harness.episode import World
 from harness.errors import MissingPart
 from harness.types import Context, Reply, Sample, Score
-from tasks.os import TASK
+from tasks.os.task import TASK
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
 

@@ -23,10 +23,10 @@ from harness.running.activity import Activity
 from harness.running.rollout import TaskRun, run_episode
 from harness.storage.store import Attempt
 from harness.types import Context, Observation, Reply, Sample
-from tasks.sciworld import TASK
 from tasks.sciworld.gateway import ENTRY
 from tasks.sciworld.oracle import SHIPPED, SPENT, SciWorldOracle
 from tasks.sciworld.pool import Pool
+from tasks.sciworld.task import TASK
 from tasks.sciworld.world import SciWorld, open_world
 
 GONE_S = 30.0

@@ -1,8 +1,11 @@
 """The page that shows how to add a benchmark is executed as it stands."""
 
 import json
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -16,7 +19,7 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     page = (root / "docs" / "adding-a-task.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:python|toml|json)\n# (\S+)\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 10
+    assert len(blocks) == 15
     for name, text in blocks:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,8 +28,8 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts = folder / "guess_bench-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n")
-    (found,) = project["entry-points"]["harness.tasks"].items()
-    (facts / "entry_points.txt").write_text(f"[harness.tasks]\n{found[0]} = {found[1]}\n")
+    lines = [f"{name} = {value}\n" for name, value in project["entry-points"]["harness.tasks"].items()]
+    (facts / "entry_points.txt").write_text("[harness.tasks]\n" + "".join(lines))
     return folder
 
 
@@ -40,6 +43,34 @@ def test_the_benchmark_of_the_page_runs(site, tmp_path):
     line = report["tasks"]["guess"]
     assert (line["score"], line["scored"]) == (100.0, 4)
     assert line["metrics"]["score_small"] == line["metrics"]["score_large"] == 1.0
+
+
+def test_the_single_turn_task_and_the_question_set_of_the_page_run(site, tmp_path):
+    tasks = f"sums,{site / 'capitals' / 'capitals.toml'}"
+    done = harness(
+        tmp_path, "run", "--model", "oracle", "--task", tasks, "--mirror", "fixture", "--out", "r", site=site
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(harness(tmp_path, "report", "r", "--format", "json", site=site).stdout)["tasks"]
+    assert {name: (line["score"], line["scored"]) for name, line in found.items()} == {
+        "sums": (100.0, 2),
+        "capitals": (100.0, 2),
+    }
+
+
+def test_the_contract_test_of_the_page_passes_without_a_plug_in(site):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider"]
+    paths = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH", ""))))
+    done = subprocess.run(
+        [*command, "tests/test_contract.py"],
+        cwd=site,
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\b75 passed", done.stdout), done.stdout
 
 
 def test_the_splits_roles_and_options_of_the_page(site, tmp_path):

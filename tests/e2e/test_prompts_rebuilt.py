@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from contexts import samples_of, task_context
-from scripted_model import ScriptedModel
 
 from harness.catalog import registry
 from harness.data import FIXTURE, resolve
 from harness.models.api import Call, LiveEpisodes
 from harness.needs import window_notice
 from harness.running.activity import Activity
+from harness.running.bench import ScriptedModel
 from harness.running.rollout import TaskRun, run_episode
 from harness.storage import transcript
 from harness.storage.records import Attempt

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from contexts import samples_of, task_context
-from scripted_model import ScriptedModel
 
 from harness import data, tokens
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
+from harness.running.bench import ScriptedModel
 from harness.running.rollout import TaskRun, run_episode
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample

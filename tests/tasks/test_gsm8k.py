@@ -11,12 +11,14 @@ from statistics import fmean
 import pytest
 from contexts import samples_of, task_context
 
+from harness.authoring import write_jsonl
 from harness.data import literals, quiet
 from harness.types import Context, Profile, Reply
-from tasks.gsm8k import TASK, episode
-from tasks.gsm8k.prepare import prepare, write_rows
+from tasks.gsm8k import task
+from tasks.gsm8k.prepare import prepare
+from tasks.gsm8k.task import TASK
 
-FIXTURE = Path(episode.__file__).parent / "fixture"
+FIXTURE = Path(task.__file__).parent / "fixture"
 # Of the eight exemplars joined as in `opening`, taken from the construction written out below.
 EXEMPLARS_SHA256 = "ac20b063aad3941ea9e35f462095b8d76aff498e31717342df9771a249183fa4"
 
@@ -124,7 +126,7 @@ async def test_no_reply_raises(text: str) -> None:
 def test_rows_are_written_as_upstream_has_them(mirror: Path, tmp_path: Path) -> None:
     upstream = mirror / "gsm8k/grade_school_math/data/test.jsonl"
     rows = [json.loads(line) for line in upstream.read_text().splitlines()]
-    assert write_rows(tmp_path / "test.jsonl", rows).read_bytes() == upstream.read_bytes()
+    assert write_jsonl(tmp_path / "test.jsonl", rows).read_bytes() == upstream.read_bytes()
 
 
 def test_prepare_reads_the_prompt_out_of_a_checkout(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from harness.running.activity import Activity
 from harness.running.rollout import TaskRun, run_episode
 from harness.storage.store import Attempt
 from harness.types import Context, Profile, Reply, Row, Score
-from tasks.gsm8k import TASK
+from tasks.gsm8k.task import TASK
 
 WIDTH = 64
 

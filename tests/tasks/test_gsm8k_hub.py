@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.gsm8k.prepare import write_rows
+from harness.data import quiet
+from tasks.gsm8k import prepare
 from tasks.mmlu.prepare import by_subject
 
 datasets = pytest.importorskip("datasets")
@@ -32,9 +33,10 @@ def test_an_unreachable_hub_is_one_line_with_a_way_out(task: str, tmp_path: Path
     assert not list((tmp_path / "cache").rglob("*.jsonl")) and not list((tmp_path / "cache").rglob("*.csv"))
 
 
-def test_rows_of_the_hubs_own_type(tmp_path: Path) -> None:
+def test_rows_of_the_hubs_own_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = datasets.Dataset.from_list([{"question": "1 + 1\u2019?", "answer": "2\n#### 2"}])
-    written = write_rows(tmp_path / "test.jsonl", rows).read_text()
+    monkeypatch.setattr(prepare.hub, "rows", lambda *_: rows)
+    written = prepare.prepare(Path("hub"), tmp_path, quiet)[1].read_text()
     assert written == '{"question": "1 + 1\\u2019?", "answer": "2\\n#### 2"}\n'
     row = {"question": "q", "subject": "anatomy", "choices": ["a", "None", "c", "d"], "answer": 1}
     assert by_subject(datasets.Dataset.from_list([row])) == {"anatomy": [["q", "a", "None", "c", "d", "B"]]}

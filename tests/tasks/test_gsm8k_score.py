@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.authoring.answers import literal_int
 from tasks.gsm8k import score
 
 
@@ -59,7 +60,7 @@ def test_literals_are_read_as_python_reads_them(digits: str) -> None:
         expected = eval(digits)
     except SyntaxError:
         expected = None
-    assert score.literal_int(digits) == expected
+    assert literal_int(digits) == expected
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from web_play import context, fixture_of, play, sample, scripted
 from harness.data import literals
 from harness.errors import MissingPart
 from tasks._shared.recorded import Answers
-from tasks.hotpotqa import TASK
 from tasks.hotpotqa.episode import INVALID
+from tasks.hotpotqa.task import TASK
 
 FIXTURE = fixture_of(TASK)
 AT = "AgentTuning:eval_heldout/hotpotQA/src/"

@@ -16,9 +16,9 @@ from harness import tokens
 from harness.data import core_file, digest, literals, quiet
 from harness.errors import DataError
 from harness.types import Reply, Row
-from tasks.hotpotqa import TASK
 from tasks.hotpotqa.prepare import prepare
 from tasks.hotpotqa.prompts import choose
+from tasks.hotpotqa.task import TASK
 
 
 def test_headline_is_the_mean_of_level_means_and_leaks_are_left_out_beside_it():

@@ -14,14 +14,14 @@ import forged_programs
 import pytest
 from contexts import samples_of, task_context
 
-import tasks.humaneval
 from harness.errors import MissingPart
 from harness.types import Context, Observation, Reply, Sample
-from tasks.humaneval import TASK
-from tasks.humaneval.score import Program
+from tasks.humaneval import action
+from tasks.humaneval.action import Program
+from tasks.humaneval.task import TASK
 from tasks.humaneval.world import HumanEvalWorld, open_world
 
-FIXTURE = Path(tasks.humaneval.__file__).parent / "fixture"
+FIXTURE = Path(action.__file__).parent / "fixture"
 Answer = Callable[[Sample, Observation], Awaitable[str]]
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.authoring import pass_at
 from harness.types import Row
-from tasks.humaneval import TASK
-from tasks.humaneval import score as scoring
+from tasks.humaneval import action
+from tasks.humaneval.task import TASK
 
 PROBLEM = {
     "prompt": 'import math\n\n\ndef half(x):\n    """Half of x."""\n',
@@ -34,14 +35,14 @@ PROBLEM = {
 )
 def test_completion_ends_before_the_first_stop(text: str, kept: str | None) -> None:
     expected = "    x = 1\n    # a comment inside stays\n    return x" if kept is None else kept
-    assert scoring.cut(text) == expected
+    assert action.cut(text) == expected
 
 
 @given(st.text(alphabet="\ndefclassifprint# \tx", max_size=80))
 def test_cutting_twice_is_cutting_once(text: str) -> None:
-    once = scoring.cut(text)
+    once = action.cut(text)
     assert text.startswith(once)
-    assert scoring.cut(once) == once
+    assert action.cut(once) == once
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_cutting_twice_is_cutting_once(text: str) -> None:
     ],
 )
 def test_only_three_spaces_become_four(completion: str, padded: str) -> None:
-    assert scoring.pad(completion) == padded
+    assert action.pad(completion) == padded
 
 
 @pytest.mark.parametrize(
@@ -68,17 +69,17 @@ def test_only_three_spaces_become_four(completion: str, padded: str) -> None:
     ],
 )
 def test_chat_code_is_found(reply: str, code: str) -> None:
-    assert scoring.extract(reply) == code
+    assert action.extract(reply) == code
 
 
 def test_a_whole_function_replaces_the_prompts() -> None:
-    program = scoring.chat_program(PROBLEM, "```python\ndef half(x):\n    return math.floor(x / 2)\n```").code
+    program = action.chat_program(PROBLEM, "```python\ndef half(x):\n    return math.floor(x / 2)\n```").code
     assert program.count("def half") == 1
     assert program.startswith("import math\n")
 
 
 def test_a_body_continues_the_prompt() -> None:
-    program = scoring.chat_program(PROBLEM, "```python\n    return x / 2\n```")
+    program = action.chat_program(PROBLEM, "```python\n    return x / 2\n```")
     assert PROBLEM["prompt"] + "    return x / 2" in program.code
 
 
@@ -90,7 +91,7 @@ def test_pass_at_k_is_the_chance_of_a_good_draw(n: int, c: int, k: int) -> None:
         return
     results = [index < c for index in range(n)]
     expected = fmean(any(draw) for draw in combinations(results, k))
-    assert scoring.pass_at(k, results) == pytest.approx(expected)
+    assert pass_at(k, results) == pytest.approx(expected)
 
 
 def test_aggregate_gives_the_ks_that_all_problems_have() -> None:

@@ -10,10 +10,12 @@ from contexts import samples_of, task_context
 
 from harness.data import literals, quiet
 from harness.types import Context, Profile, Reply
-from tasks.mmlu import TASK, prompt
+from tasks.mmlu import task
 from tasks.mmlu.prepare import by_subject, prepare, write_rows
+from tasks.mmlu.rows import LETTERS
+from tasks.mmlu.task import TASK
 
-FIXTURE = Path(prompt.__file__).parent / "fixture"
+FIXTURE = Path(task.__file__).parent / "fixture"
 NONE_OPTIONS = [
     ("college_computer_science", 10, "A"),
     ("college_computer_science", 94, "A"),
@@ -93,7 +95,7 @@ async def test_fixed_drops_whole_exemplars_from_the_front() -> None:
     assert fixed.messages[0] == paper.messages[0]
     assert fixed.messages[1:] == paper.messages[-len(fixed.messages) + 1 :]
     assert fixed.ask is not None
-    assert (fixed.ask.choices, fixed.ask.prefix, fixed.ask.truncate) == (prompt.LETTERS, " Answer:", None)
+    assert (fixed.ask.choices, fixed.ask.prefix, fixed.ask.truncate) == (LETTERS, " Answer:", None)
     none_left = await first(context(FIXTURE, "fixed", limit=64), "test/high_school_us_history/0")
     assert [m.role for m in none_left.messages] == ["system", "user"]
 

@@ -17,8 +17,8 @@ from harness.running.activity import Activity
 from harness.running.rollout import TaskRun, run_episode
 from harness.storage.store import Attempt
 from harness.types import Context, Profile, Reply, Row, Sample, Score
-from tasks.mmlu import TASK
 from tasks.mmlu.subjects import SUBJECTS
+from tasks.mmlu.task import TASK
 
 
 async def played(ctx: Context, selector: str, samples: list[Sample]) -> list[Attempt]:

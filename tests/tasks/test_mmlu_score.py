@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
+from harness.authoring import wilson
 from harness.types import Reply, Row
-from tasks.mmlu import score
+from tasks.mmlu import action, score
 from tasks.mmlu.subjects import HENDRYCKS, PAPER, SUBJECTS
 
 
@@ -58,7 +59,7 @@ def test_micro_weighs_questions_and_macro_subjects() -> None:
 def test_wilson_agrees_with_statsmodels(n: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, n))
     expected = proportion_confint(hits, n, method="wilson")
-    assert score.wilson(hits, n) == pytest.approx(expected, abs=1e-12)
+    assert wilson(hits, n) == pytest.approx(expected, abs=1e-12)
 
 
 def test_generated_and_ranked_answers_are_told_apart() -> None:
@@ -83,4 +84,4 @@ def test_generated_and_ranked_answers_are_told_apart() -> None:
     ],
 )
 def test_letters(reply: Reply, letter: str | None) -> None:
-    assert score.chosen(reply) == letter
+    assert action.chosen(reply) == letter

@@ -14,10 +14,11 @@ from contexts import samples_of, task_context
 from harness.data import literals, quiet
 from harness.errors import DataError
 from harness.types import Context, Pending, Profile, Reply, Score, Verdict
-from tasks.mt_bench import TASK, fastchat, questions
+from tasks.mt_bench import fastchat, rows
 from tasks.mt_bench.prepare import prepare
+from tasks.mt_bench.task import TASK
 
-FIXTURE = Path(questions.__file__).parent / "fixture"
+FIXTURE = Path(rows.__file__).parent / "fixture"
 
 
 def context(data: Path, profile: Profile = "paper", **options: Any) -> Context:
@@ -110,12 +111,12 @@ async def test_an_answer_that_is_missing_is_not_judged() -> None:
 
 
 def test_reference_sets(mirror: Path, tmp_path: Path) -> None:
-    def by_id(references: str) -> dict[int, questions.Question]:
-        return {q.id: q for q in questions.questions(mirror / "mt_bench", references)}
+    def by_id(references: str) -> dict[int, rows.Question]:
+        return {q.id: q for q in rows.questions(mirror / "mt_bench", references)}
 
     theirs, corrected = by_id("fastchat"), by_id("inflection")
     assert [n for n in theirs if theirs[n].turns != corrected[n].turns] == [101, 107, 113, 130]
-    assert all(bool(q.references) == (q.category in questions.REFERENCED) for q in corrected.values())
+    assert all(bool(q.references) == (q.category in rows.REFERENCED) for q in corrected.values())
     assert corrected[113].references[0] == "19%"
     # Inflection's file has no reference for this one: FastChat's stays.
     assert corrected[123].references == theirs[123].references
@@ -131,7 +132,7 @@ def test_reference_sets(mirror: Path, tmp_path: Path) -> None:
 
 
 def test_answers_have_fastchats_form(mirror: Path) -> None:
-    reference = mirror / "mt_bench" / questions.REFERENCES
+    reference = mirror / "mt_bench" / rows.REFERENCES
     theirs = json.loads(reference.read_text().split("\n")[0])
     ours = fastchat.answer_row(101, "agentlm-7b", ["one", "two"], 12.5)
     assert list(ours) == list(theirs)

@@ -24,7 +24,7 @@ from harness.running.rollout import TaskRun, run_episode
 from harness.running.verdicts import Judge
 from harness.storage.store import Store
 from harness.types import Context, Pending, Profile, Reply, Sample, Verdict
-from tasks.mt_bench import TASK
+from tasks.mt_bench.task import TASK
 
 
 def rating(question: int) -> int:

@@ -19,7 +19,8 @@ from harness.data import literals
 from harness.episode import World
 from harness.errors import MissingPart
 from harness.types import Context, Observation, Profile, Reply, Sample, Score
-from tasks.os import TASK, episode
+from tasks.os import episode
+from tasks.os.task import TASK
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
 SEED = 11

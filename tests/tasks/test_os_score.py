@@ -15,9 +15,10 @@ from harness.data import quiet
 from harness.errors import DataError
 from harness.types import Context
 from tasks._shared.sandbox.keys import clean, command_lines, quoted
-from tasks.os import TASK, prepare, problems
+from tasks.os import prepare, problems
 from tasks.os import score as scoring
 from tasks.os.score import Action
+from tasks.os.task import TASK
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
 TOP = problems.TOP / "data"

@@ -13,9 +13,10 @@ from statistics import linear_regression
 import pytest
 from hostile_texts import COMMON, WORST, Worst, built
 
+from harness.authoring import answers
 from harness.catalog import registry
 from harness.types import Reply
-from tasks._shared import answers, reading
+from tasks._shared import reading
 from tasks._shared.sandbox import keys
 from tasks.alfworld import action as alfworld
 from tasks.dbbench import score as dbbench
@@ -23,10 +24,10 @@ from tasks.dbbench import sql, wording
 from tasks.gsm8k import score as gsm8k
 from tasks.hotpotqa import action as hotpotqa
 from tasks.hotpotqa import score as hotpotqa_score
-from tasks.humaneval import score as humaneval
+from tasks.humaneval import action as humaneval
 from tasks.miniwob import actions as miniwob
 from tasks.miniwob.prompts import Prompts
-from tasks.mmlu import score as mmlu
+from tasks.mmlu import action as mmlu
 from tasks.mt_bench import score as mt_bench
 from tasks.os import score as os_score
 from tasks.rewoo import execute, plan

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks._shared.answers import normalize
+from harness.authoring.answers import normalize
 from tasks._shared.reading import balanced
 from tasks.dbbench import score as dbbench
 from tasks.dbbench import sql
-from tasks.humaneval import score as humaneval
+from tasks.humaneval import action as humaneval
 from tasks.mt_bench import score as mt_bench
 from tasks.rewoo.plan import fill, read
 from tasks.rewoo.score import rule

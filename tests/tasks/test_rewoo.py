@@ -11,7 +11,7 @@ from web_play import Player, context, fixture_of, play, sample, scored
 from harness.data import literals
 from harness.errors import InfraError
 from harness.types import Ask, Pending, Reply, Verdict
-from tasks.rewoo import TASK
+from tasks.rewoo.task import TASK
 
 FIXTURE = fixture_of(TASK)
 AT = "AgentTuning:eval_heldout/rewoo/"

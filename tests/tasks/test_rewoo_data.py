@@ -16,10 +16,10 @@ from web_play import context, fixture_of
 from harness.data import digest, literals, quiet
 from harness.errors import DataError
 from harness.types import Pending, Reply, Row, Verdict
-from tasks.rewoo import TASK
 from tasks.rewoo.prepare import COUNTS, prepare, write_sample
 from tasks.rewoo.prompts import Prompts
 from tasks.rewoo.rows import DATASETS, label
+from tasks.rewoo.task import TASK
 
 FIXTURE = fixture_of(TASK)
 

@@ -12,7 +12,7 @@ from contexts import samples_of
 from web_play import Player, context, fixture_of, play, sample, scored
 
 from harness.types import Ask, Message, Reply
-from tasks.rewoo import TASK
+from tasks.rewoo.task import TASK
 
 FIXTURE = fixture_of(TASK)
 

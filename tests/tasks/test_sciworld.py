@@ -22,11 +22,12 @@ from harness.running.activity import Activity
 from harness.running.rollout import TaskRun, run_episode
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Observation, Profile, Reply, Row, Sample
-from tasks.sciworld import TASK, prepare
+from tasks.sciworld import prepare
 from tasks.sciworld.episode import SciWorldEpisode
 from tasks.sciworld.oracle import SHIPPED
 from tasks.sciworld.pool import Pool
 from tasks.sciworld.solver import solve
+from tasks.sciworld.task import TASK
 from tasks.sciworld.texts import CONSTANTS, EXEMPLARS, Texts
 from tasks.sciworld.world import SciWorld
 
@@ -185,7 +186,7 @@ import asyncio, sys
 from pathlib import Path
 from harness.running import selection
 from harness.types import Context
-from tasks.sciworld import TASK
+from tasks.sciworld.task import TASK
 
 async def main():
     options = selection.options("sciworld", TASK.Options, "paper")

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.types import Row
-from tasks.sciworld import TASK
 from tasks.sciworld.match import NO_MATCH, Match, candidates, match
 from tasks.sciworld.score import failed, looping
+from tasks.sciworld.task import TASK
 from tasks.sciworld.texts import cleaned
 
 ROOMS = ("hallway", "kitchen", "art studio")

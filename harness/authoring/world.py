@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from harness.episode import BaseWorld, Episode
@@ -14,9 +14,12 @@ class PlainWorld(BaseWorld):
 
     capacity = Capacity(memory_mb=1, cpu=0.001)
 
-    def __init__(self, build: Callable[[Sample], Episode], fingerprint: Mapping[str, str]) -> None:
+    def __init__(
+        self, build: Callable[[Sample], Episode], fingerprint: Mapping[str, str], notes: tuple[str, ...]
+    ) -> None:
         self._build = build
         self.fingerprint = fingerprint
+        self.notes = notes
 
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
         """Build an episode; a seed changes nothing but the model's sampling."""
@@ -26,12 +29,15 @@ class PlainWorld(BaseWorld):
 
 @asynccontextmanager
 async def plain_world(
-    build: Callable[[Sample], Episode], fingerprint: Mapping[str, str] | None = None
-) -> AsyncIterator[PlainWorld]:
+    build: Callable[[Sample], Episode],
+    fingerprint: Mapping[str, str] | None = None,
+    notes: tuple[str, ...] = (),
+) -> AsyncGenerator[PlainWorld]:
     """Open a world that needs no opening and no closing.
 
     Args:
         build: makes an episode of a sample.
         fingerprint: hashes worth keeping in the manifest, such as that of the exemplars.
+        notes: what a reader of the number must know.
     """
-    yield PlainWorld(build, fingerprint or {})
+    yield PlainWorld(build, fingerprint or {}, notes)

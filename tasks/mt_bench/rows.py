@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.authoring import jsonl
 from harness.errors import DataError
 
 FASTCHAT = Path("fastchat/llm_judge/data")
@@ -68,20 +68,20 @@ def questions(data: Path, references: str) -> list[Question]:
     Raises:
         DataError: a file is missing or malformed, or a question that needs a reference has none.
     """
-    base = _lines(data / QUESTIONS)
-    answers = {row["question_id"]: _reference(row) for row in _lines(data / REFERENCES)}
+    base = list(jsonl(data / QUESTIONS))
+    answers = {row["question_id"]: _reference(row) for row in jsonl(data / REFERENCES)}
     if references == "inflection":
-        corrected = {row["question_id"]: row for row in _lines(data / INFLECTION)}
+        corrected = {row["question_id"]: row for row in jsonl(data / INFLECTION)}
         base = [row | corrected.get(row["question_id"], {}) for row in base]
         answers |= {id: _reference(row) for id, row in corrected.items() if row.get("reference")}
     elif references != "fastchat":
-        answers |= {row["question_id"]: _reference(row) for row in _lines(Path(references))}
+        answers |= {row["question_id"]: _reference(row) for row in jsonl(Path(references))}
     return [_question(row, answers) for row in base]
 
 
 def judge_prompts(data: Path) -> dict[str, JudgePrompt]:
     """Read the four single-answer templates by name."""
-    rows = [row for row in _lines(data / JUDGE_PROMPTS) if row.get("type") == "single"]
+    rows = [row for row in jsonl(data / JUDGE_PROMPTS) if row.get("type") == "single"]
     return {
         row["name"]: JudgePrompt(row["name"], row["system_prompt"], row["prompt_template"]) for row in rows
     }
@@ -105,10 +105,3 @@ def _reference(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Reference answers by turn, from FastChat's answer form or a `reference` list."""
     found = row["choices"][0]["turns"] if "choices" in row else row.get("reference", ())
     return tuple(str(turn) for turn in found)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}; `harness doctor` says how to get it") from error

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
+from harness.data import literals
 from harness.tokens import estimate
-from harness.types import Ask, Message, Profile
+from harness.types import Ask, Context, Message, Observation, Profile
+from tasks.mmlu.rows import LETTERS, rows
 
-LETTERS = ("A", "B", "C", "D")
+Shot = tuple[Message, Message]
+
 TURN_TOKENS = 24
 """Room for a template's own tokens around one pair of turns, more than any shipped template takes."""
 
@@ -28,7 +32,7 @@ def system(literals: Mapping[str, str], subject: str) -> Message:
     return Message("system", literals[BEFORE] + subject.replace("_", " ") + literals[AFTER], "task")
 
 
-def exemplars(rows: Sequence[Mapping[str, str]]) -> tuple[tuple[Message, Message], ...]:
+def exemplars(rows: Sequence[Mapping[str, str]]) -> tuple[Shot, ...]:
     """The solved questions of a subject, in file order."""
     return tuple(
         (Message("user", question(row), "shot"), Message("assistant", f"Answer: {row['answer']}", "shot"))
@@ -51,12 +55,7 @@ def ask(profile: Profile, limit: int, *, generate: bool = False) -> Ask:
     return Ask(1, choices=LETTERS, prefix=" Answer:")
 
 
-def fitting(
-    start: Message,
-    shots: Sequence[tuple[Message, Message]],
-    last: Message,
-    limit: int,
-) -> Sequence[tuple[Message, Message]]:
+def fitting(start: Message, shots: Sequence[Shot], last: Message, limit: int) -> Sequence[Shot]:
     """Drop whole exemplars from the front until the prompt fits, as the benchmark's authors do.
 
     Tokens are estimated from above and without a tokenizer, so the prompt is the same at every endpoint.
@@ -67,3 +66,34 @@ def fitting(
     while first < len(shots) and sum(sizes[first:]) > room:
         first += 1
     return shots[first:]
+
+
+class MmluPrompts:
+    """What a run's questions have in common: the texts, the `Ask`, and each subject's exemplars.
+
+    Attributes:
+        texts: the two halves of the system sentence, by address.
+        ranked: whether letters are ranked, not generated.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self.texts: Mapping[str, str] = literals(ctx.data / "prompts.json")
+        self.ranked = ctx.options.answer == "rank"
+        self._limit, self._profile = ctx.options.max_prompt_tokens, ctx.profile
+        self._ask = ask(ctx.profile, self._limit, generate=not self.ranked)
+        self._exemplars = cache(lambda subject: exemplars(rows(ctx.data, "dev", subject)))
+
+    def asked(self, row: Mapping[str, str]) -> Observation:
+        """The conversation of one question."""
+        start, shots, last = self._parts(row)
+        return Observation((start, *(turn for shot in shots for turn in shot), last), self._ask)
+
+    def shots(self, row: Mapping[str, str]) -> int:
+        """How many exemplars one question shows."""
+        return len(self._parts(row)[1])
+
+    def _parts(self, row: Mapping[str, str]) -> tuple[Message, Sequence[Shot], Message]:
+        start, shots = system(self.texts, row["subject"]), self._exemplars(row["subject"])
+        # Upstream strips what follows the last option; in exemplars it stays.
+        last = Message("user", question(row).rstrip(), "task")
+        return start, fitting(start, shots, last, self._limit) if self._profile == "fixed" else shots, last

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.types import Ask, JudgeAsk, Message, Profile
-from tasks.mt_bench.questions import JudgePrompt, Question
+from tasks.mt_bench.rows import JudgePrompt, Question
 
 ASK = Ask(2048)
 """Greedy, as FastChat's judge at temperature 0."""

@@ -1,19 +1,13 @@
-"""From a reply to a program, and from verdicts to pass@k."""
+"""From a reply to the program that is judged."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
-
-from harness.types import Row
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """Ends of a completed function body; one more than a TGI server takes, so they are also cut here."""
-
-TRIES = (1, 2, 5, 10, 20, 50, 100)
 
 _FENCE = "```"
 _BEGINNING = re.compile(r"^(?:from\s|import\s|def\s|@|class\s)", re.MULTILINE)
@@ -83,28 +77,3 @@ def chat_program(problem: Mapping[str, str], reply: str) -> Program:
 
 def _with_tests(problem: Mapping[str, str], code: str) -> Program:
     return Program(code, problem["prompt"], problem["test"], problem["entry_point"])
-
-
-def pass_at(k: int, results: Sequence[bool]) -> float:
-    """Chance to solve a problem with the best of `k` tries, unbiased from n >= k (Chen et al., 2021)."""
-    n, c = len(results), sum(results)
-    if n - c < k:
-        return 1.0
-    missed = 1.0
-    for i in range(n - c + 1, n + 1):
-        missed *= 1 - k / i
-    return 1 - missed
-
-
-def pass_rates(rows: Sequence[Row]) -> Mapping[str, float]:
-    """pass@k for every k that each problem has enough tries for."""
-    tries: dict[str, list[bool]] = defaultdict(list)
-    for row in rows:
-        tries[row.sample].append(row.value >= 1)
-    least = min((len(results) for results in tries.values()), default=0)
-    return {f"pass@{k}": fmean(pass_at(k, r) for r in tries.values()) for k in TRIES if k <= least}
-
-
-def pass_at_1(rows: Sequence[Row]) -> float:
-    """The headline: pass@1, each problem weighing the same."""
-    return pass_rates(rows)["pass@1"]
