@@ -57,23 +57,27 @@ class ServerTable:
             # The user first: where there is a database of ours, there is a user that says so.
             await self._login(admin)
             await session.run(admin, f"CREATE DATABASE {quoted(self._content.name)}")
-            if not self._server.foreign:
-                self._folder = await _folder_name(admin, self._content.name)
             return await self._load(admin)
 
     async def _clear(self, admin: Any) -> None:
         """Remove what a killed run left; a database that is not ours is not touched."""
         server = self._server
-        found = await session.run(admin, f"SELECT 1 FROM mysql.user WHERE user = '{self._user}'")
-        if found:
+        name = admin.escape(self._content.name)
+        # The database's folder is its name, with what is no letter or digit written as a code: asked for
+        # here, so that it takes no query of its own.
+        folder = "''" if server.foreign else f"CONVERT(CONVERT({name} USING filename) USING binary)"
+        users = f"SELECT count(*) FROM mysql.user WHERE user = '{self._user}'"
+        ((left, encoded),) = await session.run(admin, f"SELECT ({users}), {folder}")
+        if left:
             await self._drop(admin)
         elif server.foreign:
-            name = admin.escape(self._content.name)
             schemas = "information_schema.schemata WHERE schema_name"
             if await session.run(admin, f"SELECT 1 FROM {schemas} = {name}"):
                 raise InfraError(
                     f"the server has a database {self._content.name}: it needs a server of its own"
                 )
+        if not server.foreign:
+            self._folder = bytes(encoded).decode("ascii", "surrogateescape")
 
     async def _login(self, admin: Any) -> None:
         account = f"'{self._user}'@'{self._server.client}'"
@@ -256,13 +260,6 @@ class ServerTable:
     def _check(self) -> None:
         if not self._held or self._generation != self._server.generation or not self._server.alive:
             raise EnvironmentFault("the database server was restarted")
-
-
-async def _folder_name(admin: Any, name: str) -> str:
-    """The folder of a database: its name, with what is no letter or digit written as a code."""
-    encoded = f"CONVERT(CONVERT({admin.escape(name)} USING filename) USING binary)"
-    ((found,),) = await session.run(admin, f"SELECT {encoded}")
-    return bytes(found).decode("ascii", "surrogateescape")
 
 
 async def _undo_prepared(admin: Any) -> None:
