@@ -17,7 +17,7 @@ from statistics import median
 from harness import data
 from harness.types import Sample
 from tasks.dbbench import session
-from tasks.dbbench.content import Content, quoted
+from tasks.dbbench.table import Content, quoted
 from tasks.dbbench.task import TASK
 from tasks.dbbench.world import DbWorld
 

@@ -28,7 +28,7 @@ from contexts import task_context  # noqa: E402
 from harness.types import Sample  # noqa: E402
 from tasks._shared.browser.process import parents  # noqa: E402
 from tasks.miniwob import pages  # noqa: E402
-from tasks.miniwob.actions import Action  # noqa: E402
+from tasks.miniwob.action import Action  # noqa: E402
 from tasks.miniwob.episode import WobEpisode  # noqa: E402
 from tasks.miniwob.task import TASK  # noqa: E402
 from tasks.miniwob.world import WobWorld  # noqa: E402

@@ -15,8 +15,8 @@ from harness.needs import Need, notice, package
 from harness.types import Ask, Context, Limits, Sample, TaskConfig, TaskSpec, option
 from tasks.alfworld import action, prompts
 from tasks.alfworld.episode import MAX_NEW_TOKENS, AlfWorldEpisode, Rules
-from tasks.alfworld.game import Game, kind, legacy, read, read_logic, sample_id
 from tasks.alfworld.oracle import AlfWorldOracle
+from tasks.alfworld.rows import Game, kind, legacy, read, read_logic, sample_id
 from tasks.alfworld.world import House, Rooms, alfworld
 
 GAMES = Path("games_2.1.3")

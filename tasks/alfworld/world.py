@@ -14,7 +14,7 @@ from harness.episode import BaseWorld, Episode
 from harness.errors import EnvironmentFault
 from harness.types import Capacity, Chat, Context, Sample
 from harness.worker import Launch, Lease, PoolSpec, Worker, WorkerPool
-from tasks.alfworld.game import Game
+from tasks.alfworld.rows import Game
 
 WORKERS = 8
 """More processes than this have never been waited for: a step takes 50 ms, a model's reply seconds."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.types import Ask, Message, Observation, Profile, Reply, Sample, Score
 from tasks.dbbench import score as scoring
-from tasks.dbbench.content import Table
+from tasks.dbbench.table import Table
 
 MAX_NEW_TOKENS = 128
 ROUNDS = 15

@@ -13,10 +13,10 @@ from harness.episode import BaseWorld
 from harness.errors import UsageError
 from harness.types import Ask, Capacity, Chat, Context, Sample
 from tasks.dbbench import server as servers
-from tasks.dbbench.content import Content, Manner, Table
 from tasks.dbbench.episode import MAX_NEW_TOKENS, DbEpisode, Rules
+from tasks.dbbench.server_table import ServerTable
 from tasks.dbbench.shared_server import Server
-from tasks.dbbench.table import ServerTable
+from tasks.dbbench.table import Content, Manner, Table
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class DbWorld(BaseWorld):
             keywords=option.mysql_keywords,
         )
         if self.server is None:
-            from tasks.dbbench.sqlite import SqliteTable
+            from tasks.dbbench.sqlite_table import SqliteTable
 
             return SqliteTable(content, manner)
         return ServerTable(self.server, content, manner)

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.types import Ask, Observation, Reply, Score
 from tasks._shared.browser import BrowserPool, NoAnswer, Tab
-from tasks.miniwob.actions import Action
+from tasks.miniwob.action import Action
 from tasks.miniwob.page import WobPage
 from tasks.miniwob.prompts import Prompts
 from tasks.miniwob.protocol import Call, Ended, Protocol, Rules, Script, View

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import EnvironmentFault
-from tasks.miniwob.actions import Action
+from tasks.miniwob.action import Action
 from tasks.miniwob.protocol import View
 
 if TYPE_CHECKING:

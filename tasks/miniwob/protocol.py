@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tasks.miniwob.actions import Action, accepted, cut, parse, steps
+from tasks.miniwob.action import Action, accepted, cut, parse, steps
 from tasks.miniwob.prompts import Prompts
 
 Stage = Literal["plan", "critique", "revise", "act", "ground", "repair"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.os.problems import Problem
+from tasks.os.rows import Problem
 
 _COUNT = "[ `count_files"
 _SUDO = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.episode import BaseOracle
 from harness.types import Observation
 from tasks.os import score as scoring
-from tasks.os.problems import Problem
+from tasks.os.rows import Problem
 
 
 class OsOracle(BaseOracle):

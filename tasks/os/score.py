@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.os.problems import Problem
+from tasks.os.rows import Problem
 
 SHOWN = 800
 CUT = 780

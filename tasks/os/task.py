@@ -10,7 +10,7 @@ from harness.episode import BaseTask, World
 from harness.needs import Need, notice
 from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec
 from tasks._shared.sandbox.need import sandbox_need
-from tasks.os import image, problems
+from tasks.os import image, rows
 from tasks.os.episode import MAX_NEW_TOKENS, Prompt
 from tasks.os.options import OsOptions
 from tasks.os.oracle import OsOracle
@@ -50,7 +50,7 @@ class Os(BaseTask):
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         return [
             Sample(problem.id, {"problem": problem}, labels={"group": problem.id.split("/")[0]})
-            for problem in problems.load(cfg.data, cfg.split)
+            for problem in rows.load(cfg.data, cfg.split)
         ]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:

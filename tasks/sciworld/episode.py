@@ -8,12 +8,12 @@ from typing import Any
 
 from harness.errors import EnvironmentFault
 from harness.types import Ask, Message, Observation, Reply, Sample, Score
+from tasks.sciworld.action import ACTION_LIMIT, NO_MATCH, Match, candidates, match
 from tasks.sciworld.jvm import Slot, State
-from tasks.sciworld.match import ACTION_LIMIT, NO_MATCH, Match, candidates, match
 from tasks.sciworld.options import SciWorldOptions
 from tasks.sciworld.pool import Pool
+from tasks.sciworld.prompts import Texts, cleaned
 from tasks.sciworld.score import FAILURES, failed, looping
-from tasks.sciworld.texts import Texts, cleaned
 
 HEADER = 18
 """Characters of the header line before the simulator's description of a task."""

@@ -15,8 +15,8 @@ from harness.data import Tell, extract_literals
 from harness.errors import DataError
 from tasks.sciworld.jvm import Slot
 from tasks.sciworld.pool import Pool
+from tasks.sciworld.prompts import CONSTANTS, EXEMPLARS
 from tasks.sciworld.task import EPISODES
-from tasks.sciworld.texts import CONSTANTS, EXEMPLARS
 
 FOLDER = Path("eval_heldout/science-world")
 

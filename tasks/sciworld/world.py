@@ -12,7 +12,7 @@ from harness.types import Capacity, Chat, Context, Sample
 from tasks.sciworld.episode import SciWorldEpisode
 from tasks.sciworld.launch import jars
 from tasks.sciworld.pool import CALL_S, Pool
-from tasks.sciworld.texts import Texts
+from tasks.sciworld.prompts import Texts
 
 WARM = 2
 

@@ -20,7 +20,7 @@ from harness.running.rollout import TaskRun, run_episode
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from harness.worker import Launch, Worker
-from tasks.alfworld import game, prompts
+from tasks.alfworld import prompts, rows
 from tasks.alfworld.task import GAMES, LOGIC, TASK
 from tasks.alfworld.world import NOTHING, AlfWorld
 
@@ -238,9 +238,9 @@ async def test_the_window_drops_what_the_spec_says(house: House) -> None:
 
 async def test_first_observation_is_the_same_in_every_process() -> None:
     """Other processes, other hash seeds, a slot that held another game: the same words and commands."""
-    old = game.read_logic(FIXTURE / LOGIC)
+    old = rows.read_logic(FIXTURE / LOGIC)
     paths = [FIXTURE / GAMES / s.data["path"] for s in samples_of(TASK, context(), "std")]
-    games = [game.legacy(game.read(path), old) for path in paths]
+    games = [rows.legacy(rows.read(path), old) for path in paths]
     shown: list[list[Any]] = []
     for seed, slots in (("0", (0, 1, 2, 3, 4, 5)), ("77", (0, 0, 0, 0, 1, 0))):
         worker = Worker(Launch("tasks.alfworld.engine", env={"PYTHONHASHSEED": seed}))
@@ -269,7 +269,7 @@ def context() -> Context:
 
 async def test_the_planner_stands_in_for_a_missing_walkthrough(house: House) -> None:
     sample = house.samples["examine"]
-    assert game.read(FIXTURE / GAMES / sample.data["path"]).walkthrough == ()
+    assert rows.read(FIXTURE / GAMES / sample.data["path"]).walkthrough == ()
     episode = await house.world.episode(sample, {}, 0)
     first = await episode.reset()
     await episode.close()

@@ -23,7 +23,7 @@ from harness.errors import DataError
 from harness.types import Context, Profile, Reply, Sample, Score
 from tasks._shared.browser import find_browser
 from tasks.miniwob import pages
-from tasks.miniwob.actions import Action, parse
+from tasks.miniwob.action import Action, parse
 from tasks.miniwob.episode import WobEpisode
 from tasks.miniwob.page import WobPage
 from tasks.miniwob.protocol import View

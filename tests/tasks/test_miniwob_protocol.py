@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.miniwob.actions import Action, accepted, cut, parse, steps
+from tasks.miniwob.action import Action, accepted, cut, parse, steps
 from tasks.miniwob.prompts import Prompts
 from tasks.miniwob.protocol import Call, Protocol, Rules, View
 

@@ -15,12 +15,12 @@ from harness.data import quiet
 from harness.errors import DataError
 from harness.types import Context
 from tasks._shared.sandbox.keys import clean, command_lines, quoted
-from tasks.os import TASK, prepare, problems
+from tasks.os import TASK, prepare, rows
 from tasks.os import score as scoring
 from tasks.os.score import Action
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
-TOP = problems.TOP / "data"
+TOP = rows.TOP / "data"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_an_absent_script_is_an_error(tmp_path: Path) -> None:
     item = {"description": "d", "create": {"init": {"file": "init/x.sh"}}, "evaluation": {"match": "1"}}
     (folder / "a.json").write_text(json.dumps([item]))
     with pytest.raises(DataError, match=r"1/a/0: its script scripts/1/init/x\.sh is absent"):
-        problems.load(tmp_path, "std")
+        rows.load(tmp_path, "std")
 
 
 def test_prepare_makes_the_mirrors_scripts(mirror: Path, tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ from harness.types import Reply
 from tasks._shared import answers, reading
 from tasks._shared.sandbox import keys
 from tasks.alfworld import action as alfworld
+from tasks.dbbench import output, sql
 from tasks.dbbench import score as dbbench
-from tasks.dbbench import sql, wording
 from tasks.gsm8k import score as gsm8k
 from tasks.hotpotqa import action as hotpotqa
 from tasks.hotpotqa import score as hotpotqa_score
 from tasks.humaneval import score as humaneval
-from tasks.miniwob import actions as miniwob
+from tasks.miniwob import action as miniwob
 from tasks.miniwob.prompts import Prompts
 from tasks.mmlu import score as mmlu
 from tasks.mt_bench import score as mt_bench
@@ -32,7 +32,7 @@ from tasks.os import score as os_score
 from tasks.rewoo import execute, plan
 from tasks.rewoo import score as rewoo
 from tasks.rewoo.tools import algebra, base, calculator, speech
-from tasks.sciworld import match as sciworld
+from tasks.sciworld import action as sciworld
 
 SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
 """Characters of a text; the loop cuts every reply at the last."""
@@ -96,8 +96,8 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "dbbench.judge": lambda text: dbbench.judge(text, ["a"]),
     "dbbench.statements": sql.statements,
     "dbbench.reserved": sql.reserved,
-    "dbbench.position": lambda text: wording.error(1055, "'t.z' isn't in GROUP BY", None, text),
-    "dbbench.ungrouped": lambda text: wording.error(1140, "mixing", None, text),
+    "dbbench.position": lambda text: output.error(1055, "'t.z' isn't in GROUP BY", None, text),
+    "dbbench.ungrouped": lambda text: output.error(1140, "mixing", None, text),
     "gsm8k": lambda text: gsm8k.judge(text, "#### 5"),
     "hotpotqa.action": lambda text: hotpotqa.read_lenient(hotpotqa.one_line(text)),
     "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),

@@ -26,8 +26,8 @@ from tasks.sciworld import TASK, prepare
 from tasks.sciworld.episode import SciWorldEpisode
 from tasks.sciworld.oracle import SHIPPED
 from tasks.sciworld.pool import Pool
+from tasks.sciworld.prompts import CONSTANTS, EXEMPLARS, Texts
 from tasks.sciworld.solver import solve
-from tasks.sciworld.texts import CONSTANTS, EXEMPLARS, Texts
 from tasks.sciworld.world import SciWorld
 
 module_loop = pytest.mark.asyncio(loop_scope="module")

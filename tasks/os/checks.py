@@ -12,7 +12,7 @@ from types import TracebackType
 from tasks._shared.sandbox import Box, Command, Result
 from tasks.os import corrected, tamper
 from tasks.os import score as scoring
-from tasks.os.problems import Problem, Script
+from tasks.os.rows import Problem, Script
 
 CHECK_S = 60.0
 # The checks' Python takes up neither the user's packages nor compiled files, which anybody can leave there.
