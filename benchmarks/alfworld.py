@@ -78,7 +78,7 @@ async def ours(ctx: Context, samples: list[Sample]) -> tuple[int, float]:
         for sample in samples:
             episode = await world.episode(sample, {}, 0)
             await episode.reset()
-            pid = world.rooms.pool.workers[0].pid  # type: ignore[attr-defined]
+            pid = world.workers.pool.workers[0].pid  # type: ignore[attr-defined]
             began = time.process_time() + cpu_seconds(pid)
             for step in range(STEPS):
                 command = plan(list(episode._house.commands), step)  # type: ignore[attr-defined]

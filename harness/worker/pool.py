@@ -34,8 +34,8 @@ class PoolSpec:
 
 
 @dataclass(eq=False, slots=True)
-class _Slots:
-    """One worker and who sits at it."""
+class _PooledWorker:
+    """One worker, with the slots of it that are free and how often any was leased."""
 
     worker: Worker
     start: asyncio.Task[None]
@@ -60,23 +60,23 @@ class Lease:
 
     slot: int
     _pool: WorkerPool
-    _desk: _Slots
+    _entry: _PooledWorker
     _held: bool = field(default=True)
 
     @property
     def worker(self) -> Worker:
         """The worker the slot belongs to."""
-        return self._desk.worker
+        return self._entry.worker
 
     async def call(self, method: str, *args: Any, timeout: float) -> Any:
         """Call the handler's method with the slot's number as its first argument; see `Worker.call`."""
-        return await self._desk.worker.call(method, self.slot, *args, timeout=timeout)
+        return await self._entry.worker.call(method, self.slot, *args, timeout=timeout)
 
     def release(self) -> None:
         """Give the slot back. Idempotent."""
         if self._held:
             self._held = False
-            self._pool._free(self._desk, self.slot)  # pyright: ignore[reportPrivateUsage]
+            self._pool._free(self._entry, self.slot)  # pyright: ignore[reportPrivateUsage]
 
 
 class WorkerPool:
@@ -85,14 +85,14 @@ class WorkerPool:
     def __init__(self, spec: PoolSpec) -> None:
         self.spec = spec
         self._places = asyncio.Semaphore(spec.size * spec.slots)
-        self._desks: list[_Slots] = []
-        self._old: set[_Slots] = set()
+        self._workers: list[_PooledWorker] = []
+        self._retired: set[_PooledWorker] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def __aenter__(self) -> Self:
         warm = self.spec.size if self.spec.warm is None else min(self.spec.warm, self.spec.size)
-        starts = [self._hire().start for _ in range(warm)]
+        starts = [self._launch().start for _ in range(warm)]
         try:
             await asyncio.gather(*starts)
         except BaseException:
@@ -108,7 +108,7 @@ class WorkerPool:
     @property
     def workers(self) -> list[Worker]:
         """Every worker that still has a process, worn ones included."""
-        return [desk.worker for desk in (*self._desks, *self._old) if desk.worker.alive]
+        return [entry.worker for entry in (*self._workers, *self._retired) if entry.worker.alive]
 
     async def acquire(self) -> Lease:
         """Wait for a free slot of a living worker.
@@ -120,14 +120,14 @@ class WorkerPool:
         if self._closed:
             self._places.release()
             raise RuntimeError("the pool is closed")
-        desk = self._choose()
-        slot = desk.free.pop(0)
-        desk.taken += 1
-        desk.uses += 1
-        desk.worn = desk.worn or desk.uses >= self.spec.uses
-        lease = Lease(slot, self, desk)
+        entry = self._choose()
+        slot = entry.free.pop(0)
+        entry.taken += 1
+        entry.uses += 1
+        entry.worn = entry.worn or entry.uses >= self.spec.uses
+        lease = Lease(slot, self, entry)
         try:
-            await asyncio.shield(desk.start)
+            await asyncio.shield(entry.start)
         except BaseException:
             lease.release()
             raise
@@ -136,57 +136,59 @@ class WorkerPool:
     async def close(self) -> None:
         """End every worker; leaves no process. Idempotent."""
         self._closed = True
-        for desk in (*self._desks, *self._old):
-            self._dismiss(desk)
-        self._desks.clear()
-        self._old.clear()
+        for entry in (*self._workers, *self._retired):
+            self._end(entry)
+        self._workers.clear()
+        self._retired.clear()
         while self._closing:
             await asyncio.wait(set(self._closing))
 
-    def _choose(self) -> _Slots:
-        """Find the emptiest desk; the places' semaphore sees to it that one has a free slot."""
-        for desk in [desk for desk in self._desks if not desk.fit]:
-            self._retire(desk)
-        best = min((desk for desk in self._desks if desk.free), key=lambda desk: desk.taken, default=None)
-        if best is None or (best.taken and len(self._desks) < self.spec.size):
-            return self._hire()
+    def _choose(self) -> _PooledWorker:
+        """Find the worker with the fewest leases; the semaphore ensures that one has a free slot."""
+        for entry in [entry for entry in self._workers if not entry.fit]:
+            self._retire(entry)
+        best = min(
+            (entry for entry in self._workers if entry.free), key=lambda entry: entry.taken, default=None
+        )
+        if best is None or (best.taken and len(self._workers) < self.spec.size):
+            return self._launch()
         return best
 
-    def _hire(self) -> _Slots:
+    def _launch(self) -> _PooledWorker:
         worker = Worker(self.spec.launch)
         start = asyncio.create_task(worker.start())
         # Whoever waits for the start hears of its failure; nobody may be waiting.
         start.add_done_callback(lambda done: done.cancelled() or done.exception())
-        desk = _Slots(worker, start, list(range(self.spec.slots)))
-        self._desks.append(desk)
-        return desk
+        entry = _PooledWorker(worker, start, list(range(self.spec.slots)))
+        self._workers.append(entry)
+        return entry
 
-    def _free(self, desk: _Slots, slot: int) -> None:
-        desk.taken -= 1
-        desk.free.append(slot)
-        desk.worn = desk.worn or desk.worker.rss_mb() > self.spec.recycle_mb
-        if desk in self._desks and not desk.fit:
-            self._retire(desk)
-        elif desk in self._old and not desk.taken:
-            self._old.discard(desk)
-            self._dismiss(desk)
+    def _free(self, entry: _PooledWorker, slot: int) -> None:
+        entry.taken -= 1
+        entry.free.append(slot)
+        entry.worn = entry.worn or entry.worker.rss_mb() > self.spec.recycle_mb
+        if entry in self._workers and not entry.fit:
+            self._retire(entry)
+        elif entry in self._retired and not entry.taken:
+            self._retired.discard(entry)
+            self._end(entry)
         self._places.release()
 
-    def _retire(self, desk: _Slots) -> None:
-        """Take a desk out of service; its worker ends once nobody sits there any more."""
-        self._desks.remove(desk)
-        if desk.taken and desk.worker.alive:
-            self._old.add(desk)
+    def _retire(self, entry: _PooledWorker) -> None:
+        """Give a worker no further leases; it ends when the last of its leases is released."""
+        self._workers.remove(entry)
+        if entry.taken and entry.worker.alive:
+            self._retired.add(entry)
         else:
-            self._dismiss(desk)
+            self._end(entry)
 
-    def _dismiss(self, desk: _Slots) -> None:
-        task = asyncio.create_task(self._ended(desk))
+    def _end(self, entry: _PooledWorker) -> None:
+        task = asyncio.create_task(self._ended(entry))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _ended(self, desk: _Slots) -> None:
-        if not desk.start.done():
-            desk.start.cancel()
-        await asyncio.wait({desk.start})
-        await desk.worker.close()
+    async def _ended(self, entry: _PooledWorker) -> None:
+        if not entry.start.done():
+            entry.start.cancel()
+        await asyncio.wait({entry.start})
+        await entry.worker.close()

@@ -1,4 +1,4 @@
-"""The parent's side of one worker: starts it, calls it, and kills it when it hangs, grows or goes mad."""
+"""The parent's side of one worker: starts it, calls it, stops it when it is late, too large or malformed."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class Worker:
         return answer
 
     async def _watched(self, work: Any, what: str, timeout: float) -> frames.Answer:
-        """Await an answer; too late, too big or not understood costs the worker its life."""
+        """Await an answer; kills the worker when it is late, over its memory limit or malformed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         task: asyncio.Task[frames.Answer] = asyncio.create_task(work)

@@ -13,7 +13,7 @@ from harness.errors import EnvironmentFault, InfraError
 from tasks.dbbench import bounds, output, session
 from tasks.dbbench import sql as reading
 from tasks.dbbench.shared_server import Server
-from tasks.dbbench.table import Content, Manner, quoted
+from tasks.dbbench.table import ExecutionOptions, TableContent, quoted
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ SYSTEM = frozenset({"mysql", "sys", "information_schema", "performance_schema", 
 class ServerTable:
     """A database named like its table on a shared server; the name is ours alone from `open` to `close`."""
 
-    def __init__(self, server: Server, content: Content, manner: Manner) -> None:
+    def __init__(self, server: Server, content: TableContent, manner: ExecutionOptions) -> None:
         self._server, self._content, self._manner = server, content, manner
         # The same in every attempt, for errors repeat it; unique because the name is held.
         digest = hashlib.blake2b(content.name.lower().encode(), digest_size=8).hexdigest()

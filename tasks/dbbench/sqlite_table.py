@@ -8,7 +8,7 @@ import time
 
 from tasks.dbbench import output, score
 from tasks.dbbench import sql as reading
-from tasks.dbbench.table import Content, Manner
+from tasks.dbbench.table import ExecutionOptions, TableContent
 
 _STEPS = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""
@@ -22,7 +22,7 @@ _DENIED = (
 class SqliteTable:
     """A database in memory with one table."""
 
-    def __init__(self, content: Content, manner: Manner) -> None:
+    def __init__(self, content: TableContent, manner: ExecutionOptions) -> None:
         self._content, self._manner = content, manner
         self._base: sqlite3.Connection | None = None
         self._deadline = 0.0

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class TableContent:
     """A table as the sample describes it; every cell becomes text."""
 
     name: str
@@ -15,7 +15,7 @@ class Content:
     rows: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, table: dict[str, Any], *, escaped: bool) -> Content:
+    def of(cls, table: dict[str, Any], *, escaped: bool) -> TableContent:
         """Read a sample's table; `escaped` spoils column names with the escapes of string literals."""
         info = table["table_info"]
         columns = tuple(str(column["name"]) for column in info["columns"])
@@ -25,7 +25,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ExecutionOptions:
     """How statements are executed.
 
     Attributes:

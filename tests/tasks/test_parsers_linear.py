@@ -25,7 +25,7 @@ from tasks.hotpotqa import action as hotpotqa
 from tasks.hotpotqa import score as hotpotqa_score
 from tasks.humaneval import score as humaneval
 from tasks.miniwob import action as miniwob
-from tasks.miniwob.prompts import Prompts
+from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.mmlu import score as mmlu
 from tasks.mt_bench import score as mt_bench
 from tasks.os import score as os_score
@@ -46,7 +46,7 @@ LONG_S = 0.5
 STEEP = 1.5
 """Least slope of log time over log size that counts as more than linear."""
 
-PATTERNS = Prompts(Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture").patterns
+PATTERNS = MiniWobPrompts(Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture").patterns
 COMMANDS = [
     f"{verb} {thing} {n}" for verb in ("go to", "take apple from") for thing in "abc" for n in range(9)
 ]
