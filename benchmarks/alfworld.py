@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness import data
 from harness.types import Context, Reply, Sample
-from tasks.alfworld import engine, game
+from tasks.alfworld import engine, rows
 from tasks.alfworld.task import GAMES, LOGIC, TASK
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
@@ -35,7 +35,7 @@ def plan(commands: list[str], step: int) -> str:
     return commands[(step * 7) % len(commands)]
 
 
-def bare(games: list[game.Game]) -> tuple[int, float]:
+def bare(games: list[rows.Game]) -> tuple[int, float]:
     """Play with the engine as TextWorld ships it, in this process."""
     from textworld.core import EnvInfos
     from textworld.envs.pddl.pddl import PddlEnv
@@ -78,7 +78,7 @@ async def ours(ctx: Context, samples: list[Sample]) -> tuple[int, float]:
         for sample in samples:
             episode = await world.episode(sample, {}, 0)
             await episode.reset()
-            pid = world.rooms.pool.workers[0].pid  # type: ignore[attr-defined]
+            pid = world.workers.pool.workers[0].pid  # type: ignore[attr-defined]
             began = time.process_time() + cpu_seconds(pid)
             for step in range(STEPS):
                 command = plan(list(episode._house.commands), step)  # type: ignore[attr-defined]
@@ -98,8 +98,8 @@ def main() -> int:
         ctx = task_context(TASK, folder, Path(work))
         samples = list(samples_of(TASK, ctx, "std"))
         samples = samples[:: max(1, len(samples) // GAMES_PLAYED)][:GAMES_PLAYED]
-        old = game.read_logic(folder / LOGIC)
-        games = [game.legacy(game.read(folder / GAMES / s.data["path"]), old) for s in samples]
+        old = rows.read_logic(folder / LOGIC)
+        games = [rows.legacy(rows.read(folder / GAMES / s.data["path"]), old) for s in samples]
         rates: dict[str, list[float]] = {"bare": [], "ours": []}
         for _ in range(2):
             for name, (steps, seconds) in (

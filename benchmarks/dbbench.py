@@ -17,7 +17,7 @@ from statistics import median
 from harness import data
 from harness.types import Sample
 from tasks.dbbench import session
-from tasks.dbbench.content import Content, quoted
+from tasks.dbbench.table import TableContent, quoted
 from tasks.dbbench.task import TASK
 from tasks.dbbench.world import DbWorld
 
@@ -29,7 +29,7 @@ SAMPLES = 100
 TARGET = 2.0
 
 
-async def bare(world: DbWorld, content: Content) -> float:
+async def bare(world: DbWorld, content: TableContent) -> float:
     """Create, load and drop one database on a connection that is open."""
     assert world.server is not None
     name = quoted(content.name)
@@ -69,7 +69,7 @@ async def main() -> int:
             taken: list[float] = []
             for n in range(SAMPLES):
                 sample = pool[n % len(pool)]
-                floor.append(await bare(world, Content.of(sample.data["table"], escaped=False)))
+                floor.append(await bare(world, TableContent.of(sample.data["table"], escaped=False)))
                 taken.append(await episode(world, sample))
     ratio = median(t / f for t, f in zip(taken, floor, strict=True))
     print(f"server up                        {started:7.2f} s")

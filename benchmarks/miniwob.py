@@ -28,7 +28,7 @@ from contexts import task_context  # noqa: E402
 from harness.types import Sample  # noqa: E402
 from tasks._shared.browser.process import parents  # noqa: E402
 from tasks.miniwob import pages  # noqa: E402
-from tasks.miniwob.actions import Action  # noqa: E402
+from tasks.miniwob.action import MiniWobAction  # noqa: E402
 from tasks.miniwob.episode import WobEpisode  # noqa: E402
 from tasks.miniwob.task import TASK  # noqa: E402
 from tasks.miniwob.world import WobWorld  # noqa: E402
@@ -106,7 +106,7 @@ async def one(episode: WobEpisode) -> None:
     """One action and the page read afterwards."""
     page = episode._page
     assert page is not None
-    assert await page.act(Action("clickxpath", XPATH))
+    assert await page.act(MiniWobAction("clickxpath", XPATH))
     assert (await page.look(episode.view, missed=False)).html
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.types import Ask, Message, Observation, Reply, Score
 from tasks.alfworld import action, score
-from tasks.alfworld.prompts import Prompts, offered
-from tasks.alfworld.world import House
+from tasks.alfworld.prompts import AlfworldPrompts, offered
+from tasks.alfworld.world import GameSession
 
 MAX_NEW_TOKENS = 128
 LOGGED = 4000
@@ -17,7 +17,7 @@ LOGGED = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AlfworldRules:
     """What the options decide.
 
     Attributes:
@@ -26,7 +26,7 @@ class Rules:
         show_actions: the newest turn lists the admissible commands.
     """
 
-    prompts: Prompts
+    prompts: AlfworldPrompts
     ask: Ask
     choose: Callable[[str, Sequence[str]], action.Choice] = action.nearest
     marked_only: bool = False
@@ -36,7 +36,7 @@ class Rules:
 class AlfWorldEpisode:
     """Plays one game."""
 
-    def __init__(self, house: House, kind: str, rules: Rules) -> None:
+    def __init__(self, house: GameSession, kind: str, rules: AlfworldRules) -> None:
         self._house, self._kind, self._rules = house, kind, rules
         self._turns: list[score.Turn] = []
         self._said: list[Message] = []

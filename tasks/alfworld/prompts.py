@@ -33,7 +33,7 @@ ACTIONS = " AVAILABLE ACTIONS: "
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class AlfworldPrompts:
     """The texts of one protocol.
 
     Attributes:
@@ -82,7 +82,7 @@ def offered(commands: tuple[str, ...]) -> str:
     return ACTIONS + "\n".join(commands) + "\n"
 
 
-def load(data: Path, protocol: Protocol) -> Prompts:
+def load(data: Path, protocol: Protocol) -> AlfworldPrompts:
     """Read a protocol's texts.
 
     AgentBench v0.2 words its instruction anew. Without that text (`data prepare` reads it from a checkout)
@@ -97,7 +97,7 @@ def load(data: Path, protocol: Protocol) -> Prompts:
         newer = data / NEWER_FILE
         mended = instruction.replace("envrionment", "environment")
         instruction = literals(newer)[NEWER] if newer.is_file() else mended
-    return Prompts(
+    return AlfworldPrompts(
         instruction,
         *(texts[address] for address in (ASSENT, EXAMPLE, TASK, ARRIVAL)),
         exemplars=_exemplars(data / FOLDER / EXEMPLARS[protocol]),

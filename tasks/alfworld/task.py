@@ -14,10 +14,10 @@ from harness.errors import DataError
 from harness.needs import Need, notice, package
 from harness.types import Ask, Context, Limits, Sample, TaskConfig, TaskSpec, option
 from tasks.alfworld import action, prompts
-from tasks.alfworld.episode import MAX_NEW_TOKENS, AlfWorldEpisode, Rules
-from tasks.alfworld.game import Game, kind, legacy, read, read_logic, sample_id
+from tasks.alfworld.episode import MAX_NEW_TOKENS, AlfWorldEpisode, AlfworldRules
 from tasks.alfworld.oracle import AlfWorldOracle
-from tasks.alfworld.world import House, Rooms, alfworld
+from tasks.alfworld.rows import Game, kind, legacy, read, read_logic, sample_id
+from tasks.alfworld.world import GameSession, GameWorkers, open_world
 
 GAMES = Path("games_2.1.3")
 SPLITS = Path("AgentTuning/AgentBench.old/data/alfworld")
@@ -93,8 +93,8 @@ class AlfWorldTask(BaseTask):
         rules = _rules(ctx)
         logic = read_logic(ctx.data / LOGIC)
 
-        def build(sample: Sample, rooms: Rooms) -> AlfWorldEpisode:
-            return AlfWorldEpisode(House(rooms, _game(ctx, sample)), sample.data["kind"], rules)
+        def build(sample: Sample, workers: GameWorkers) -> AlfWorldEpisode:
+            return AlfWorldEpisode(GameSession(workers, _game(ctx, sample)), sample.data["kind"], rules)
 
         shown = {
             kind: "\x1e".join(message.content for message in rules.prompts.opening(kind))
@@ -103,16 +103,16 @@ class AlfWorldTask(BaseTask):
         parts = {"prompt": "\x1d".join(shown.values())}
         if ctx.options.grammar == "legacy":
             parts |= {"domain": logic.domain, "grammar": logic.grammar}
-        return alfworld(ctx, build, parts)
+        return open_world(ctx, build, parts)
 
     def oracle(self, ctx: Context, sample: Sample) -> AlfWorldOracle:
         return AlfWorldOracle(_game(ctx, sample).walkthrough)
 
 
-def _rules(ctx: Context) -> Rules:
+def _rules(ctx: Context) -> AlfworldRules:
     protocol = cast(prompts.Protocol, ctx.options.protocol)
     truncate = CONTEXT - MAX_NEW_TOKENS if ctx.profile == "paper" else None
-    return Rules(
+    return AlfworldRules(
         prompts.load(ctx.data, protocol),
         Ask(MAX_NEW_TOKENS, truncate=truncate),
         choose=action.exact if ctx.options.match == "exact" else action.nearest,

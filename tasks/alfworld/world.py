@@ -14,7 +14,7 @@ from harness.episode import BaseWorld, Episode
 from harness.errors import EnvironmentFault
 from harness.types import Capacity, Chat, Context, Sample
 from harness.worker import Launch, Lease, PoolSpec, Worker, WorkerPool
-from tasks.alfworld.game import Game
+from tasks.alfworld.rows import Game
 
 WORKERS = 8
 """More processes than this have never been waited for: a step takes 50 ms, a model's reply seconds."""
@@ -29,11 +29,11 @@ NOTHING = "Nothing happens."
 """The engine's answer to anything that is not admissible; it changes no state."""
 
 
-class House:
+class GameSession:
     """One game in play: a slot of a worker, leased from `open` to `close`."""
 
-    def __init__(self, rooms: Rooms, game: Game) -> None:
-        self._rooms, self._game = rooms, game
+    def __init__(self, workers: GameWorkers, game: Game) -> None:
+        self._workers, self._game = workers, game
         self._lease: Lease | None = None
         self.commands: tuple[str, ...] = ()
         self.plan = game.walkthrough
@@ -44,11 +44,11 @@ class House:
         Raises:
             EnvironmentFault: the worker died, hung, or could not load the game.
         """
-        lease = self._lease = await self._rooms.pool.acquire()
+        lease = self._lease = await self._workers.pool.acquire()
         logic = self._game.logic
         arguments = (logic.domain, logic.grammar, self._game.problem, not self.plan)
         # Loading takes up to a second: one at a time per worker, so that steps get in between.
-        async with self._rooms.loading(lease.worker):
+        async with self._workers.loading(lease.worker):
             feedback, commands, plan = await lease.call("open", *arguments, timeout=OPEN_S)
         self.commands = tuple(commands)
         self.plan = self.plan or tuple(plan)
@@ -75,7 +75,7 @@ class House:
             lease.release()
 
 
-class Rooms:
+class GameWorkers:
     """The pool of workers, and who may load a game in each."""
 
     def __init__(self, pool: WorkerPool) -> None:
@@ -91,23 +91,26 @@ class AlfWorld(BaseWorld):
     """Builds episodes; owns the workers."""
 
     def __init__(
-        self, rooms: Rooms, build: Callable[[Sample, Rooms], Episode], fingerprint: Mapping[str, str]
+        self,
+        workers: GameWorkers,
+        build: Callable[[Sample, GameWorkers], Episode],
+        fingerprint: Mapping[str, str],
     ) -> None:
-        self.rooms = rooms
+        self.workers = workers
         self.fingerprint = fingerprint
-        places = rooms.pool.spec.size * rooms.pool.spec.slots
+        places = workers.pool.spec.size * workers.pool.spec.slots
         self.capacity = Capacity(memory_mb=10, cpu=0.02, live=places)
         self._build = build
 
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
         """Build an episode; the games know no chance, so the seed changes nothing."""
         del chats, seed
-        return self._build(sample, self.rooms)
+        return self._build(sample, self.workers)
 
 
 @asynccontextmanager
-async def alfworld(
-    ctx: Context, build: Callable[[Sample, Rooms], Episode], parts: Mapping[str, str]
+async def open_world(
+    ctx: Context, build: Callable[[Sample, GameWorkers], Episode], parts: Mapping[str, str]
 ) -> AsyncIterator[AlfWorld]:
     """Open the workers, the first of them at once and the others as they are needed.
 
@@ -127,7 +130,7 @@ async def alfworld(
     )
     hashes = {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in parts.items()}
     async with WorkerPool(spec) as pool:
-        yield AlfWorld(Rooms(pool), build, {**_versions(), **hashes})
+        yield AlfWorld(GameWorkers(pool), build, {**_versions(), **hashes})
 
 
 def _versions() -> dict[str, str]:

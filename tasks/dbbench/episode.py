@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.types import Ask, Message, Observation, Profile, Reply, Sample, Score
 from tasks.dbbench import score as scoring
-from tasks.dbbench.content import Table
+from tasks.dbbench.table import Table
 
 MAX_NEW_TOKENS = 128
 ROUNDS = 15
@@ -17,7 +17,7 @@ LOGGED = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DbBenchRules:
     """What all episodes of a run share."""
 
     prompt: str
@@ -29,7 +29,7 @@ class Rules:
 class DbEpisode:
     """Plays one sample."""
 
-    def __init__(self, sample: Sample, table: Table, rules: Rules) -> None:
+    def __init__(self, sample: Sample, table: Table, rules: DbBenchRules) -> None:
         self._sample, self._table, self._rules = sample, table, rules
         self._kind: str = sample.data["type"][0]
         self._rounds = self._turns = 0

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import EnvironmentFault
-from tasks.dbbench import wording
+from tasks.dbbench import output
 from tasks.dbbench.server import Address
 
 if TYPE_CHECKING:
@@ -162,23 +162,23 @@ async def observe(connection: Connection, statement: str, home: tuple[str, str])
     try:
         await cursor.execute(statement)
         if not cursor.description:
-            return wording.rows([])
+            return output.rows([])
         rows: list[tuple[Any, ...]] = []
         shown = 0
-        while shown <= wording.LIMIT and (row := await cursor.fetchone()) is not None:
+        while shown <= output.LIMIT and (row := await cursor.fetchone()) is not None:
             rows.append(tuple(row))
             shown += len(repr(rows[-1])) + 2
-        return wording.rows(rows)
+        return output.rows(rows)
     except errors.MySQLError as error:
         if lost(error):
             raise EnvironmentFault(f"the database server is gone: {error}") from error
         code, message = int(error.args[0]), str(error.args[1]) if len(error.args) > 1 else ""
-        return wording.error(code, message, getattr(error, "sqlstate", None), statement, home)
+        return output.error(code, message, getattr(error, "sqlstate", None), statement, home)
     except OSError as error:
         raise EnvironmentFault(f"the database server is gone: {error}") from error
     except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
         # A value the client cannot turn into a Python object, such as a date out of range.
-        return wording.cut(str(error))
+        return output.cut(str(error))
 
 
 async def batch(connection: Connection, statements: list[str], home: tuple[str, str]) -> str:
@@ -188,4 +188,4 @@ async def batch(connection: Connection, statements: list[str], home: tuple[str, 
         shown = await observe(connection, statement, home)
         if shown[:1] != "[":
             return shown
-    return wording.OUT_OF_SYNC
+    return output.OUT_OF_SYNC

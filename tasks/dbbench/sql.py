@@ -7,11 +7,15 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+_SPACE = r"\s+ | --(?=[\s\x00-\x1f]|$)[^\n]* | \#[^\n]* | /\*(?![!]|M!).*?(?:\*/|$) | /\*M?!\d* | \*/"
+_STRING = r"""'(?:[^'\\]|\\.|'')*(?:'|\\?$) | "(?:[^"\\]|\\.|"")*(?:"|\\?$)"""
+_QUOTED = r"`(?:[^`]|``)*(?:`|$)"
+
 _TOKEN = re.compile(
-    r"""
-      (?P<space>\s+ | --(?=[\s\x00-\x1f]|$)[^\n]* | \#[^\n]* | /\*(?![!]|M!).*?(?:\*/|$) | /\*M?!\d* | \*/)
-    | (?P<string>'(?:[^'\\]|\\.|'')*(?:'|\\?$) | "(?:[^"\\]|\\.|"")*(?:"|\\?$))
-    | (?P<quoted>`(?:[^`]|``)*(?:`|$))
+    rf"""
+      (?P<space>{_SPACE})
+    | (?P<string>{_STRING})
+    | (?P<quoted>{_QUOTED})
     | (?P<number>\d+(?:\.\d+)?(?![\w$]))
     | (?P<word>[\w$]+)
     | (?P<mark>.)
@@ -21,6 +25,22 @@ _TOKEN = re.compile(
 
 _ROUTINES = {"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"}
 _DDL = {"CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME"}
+_KEYWORD = rf"(?i:CREATE|BEGIN|{'|'.join(sorted(_ROUTINES))})(?![\w$])"
+
+# What `statements` looks at: runs of tokens that neither end a statement nor begin a routine's body are
+# matched at once, so that a long batch is not cut into its tokens.
+_SPLIT = re.compile(
+    rf"""
+      (?P<end>;[;\s]*)
+    | (?P<space>{_SPACE})
+    | (?P<keyword>{_KEYWORD})
+    | (?P<rest>{_STRING} | {_QUOTED}
+        | (?:(?!{_KEYWORD})[\w$]+ | \s | [^\w$\s'"`;\#/*-] | /(?!\*) | \*(?!/) | -(?!-(?:[\s\x00-\x1f]|$)))++)
+    | (?P<mark>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
 _NEAR = 80
 """Characters of the statement that MySQL repeats in a syntax error."""
 
@@ -35,6 +55,7 @@ WINDOW = frozenset(
 RESERVED = WINDOW | frozenset(
     ["CUBE", "EMPTY", "GROUPING", "GROUPS", "JSON_TABLE", "LATERAL", "OF", "ROW", "SYSTEM"]
 )
+_ANY_RESERVED = re.compile("|".join(sorted(RESERVED)))
 _CALLED = WINDOW | {"GROUPING", "JSON_TABLE", "LATERAL", "ROW"}
 _STARTS_EXPRESSION = WINDOW | {"GROUPING", "ROW"}
 _ENDS_NAMES = {"VALUES", "VALUE", "SELECT", "SET"}
@@ -69,18 +90,21 @@ def statements(sql: str) -> list[str]:
     parts: list[str] = []
     start, words = 0, set[str]()
     empty = True
-    for match in _TOKEN.finditer(sql):  # no tokens are made: most of a long batch need not be looked at
+    for match in _SPLIT.finditer(sql):
         kind = match.lastgroup
-        if kind == "space":
-            continue
-        if kind == "mark" and match.group() == ";" and not _in_body(words):
+        if kind == "rest":
+            empty = False
+        elif kind == "end" and not (words and _in_body(words)):
             if not empty:
                 parts.append(sql[start : match.start()].strip())
-            start, words, empty = match.end(), set(), True
-            continue
-        empty = False
-        if kind == "word":
+                empty = True
+            start = match.end()
+            words.clear()
+        elif kind == "keyword":
             words.add(match.group().upper())
+            empty = False
+        elif kind != "space":
+            empty = False
     if not empty:
         parts.append(sql[start:].strip())
     return parts
@@ -97,18 +121,29 @@ def reserved(sql: str) -> str | None:
     Returns:
         The text that MySQL's error says it is near to, or None when there is no such word.
     """
-    found = tokens(sql)
-    past = _Past(found[0].word if found else "")
-    for n, token in enumerate(found):
-        if token.kind == "mark":
-            past.depth += _DEPTHS.get(token.text, 0)
-        elif token.kind == "word":
-            word = token.text.upper()
+    if not _ANY_RESERVED.search(sql.upper()):
+        return None
+    found = [match for match in _TOKEN.finditer(sql) if match.lastgroup != "space"]
+    past = _Past(_token(found, 0).word)
+    for n, match in enumerate(found):
+        kind = match.lastgroup
+        if kind == "mark":
+            past.depth += _DEPTHS.get(match.group(), 0)
+        elif kind == "word":
+            word = match.group().upper()
             if word in RESERVED and not _allowed(found, n, past):
                 at = n + 1 if word in _STARTS_EXPRESSION and not _names(found, n, past) else n
-                return sql[found[at].start :][:_NEAR] if at < len(found) else ""
+                return sql[found[at].start() :][:_NEAR] if at < len(found) else ""
             past.words.add(word)
     return None
+
+
+def _token(found: Sequence[re.Match[str]], n: int) -> Token:
+    """The n-th token of those found; an empty mark before the first and after the last."""
+    if not 0 <= n < len(found):
+        return Token("mark", "", 0)
+    match = found[n]
+    return Token(match.lastgroup or "", match.group(), match.start())
 
 
 @dataclass(slots=True)
@@ -140,12 +175,11 @@ def syntax_error(near: str) -> str:
     )
 
 
-def _allowed(found: Sequence[Token], n: int, past: _Past) -> bool:
-    word = found[n].word
-    before = found[n - 1] if n else Token("mark", "", 0)
-    after = found[n + 1] if n + 1 < len(found) else Token("mark", "", 0)
-    if before.text in (".", "@"):
+def _allowed(found: Sequence[re.Match[str]], n: int, past: _Past) -> bool:
+    if n and found[n - 1].group() in (".", "@"):
         return True
+    word = found[n].group().upper()
+    before, after = _token(found, n - 1), _token(found, n + 1)
     if word in _CALLED and after.text == "(" and not _names(found, n, past):
         return True
     if word == "ROW":
@@ -159,9 +193,9 @@ def _allowed(found: Sequence[Token], n: int, past: _Past) -> bool:
     return False
 
 
-def _names(found: Sequence[Token], n: int, past: _Past) -> bool:
+def _names(found: Sequence[re.Match[str]], n: int, past: _Past) -> bool:
     """Whether the grammar takes only a name at this place, where no expression can start."""
-    before = found[n - 1] if n else Token("mark", "", 0)
+    before = _token(found, n - 1)
     if before.word in _NAMED_AFTER:
         return True
     if past.first in _DDL:

@@ -13,10 +13,10 @@ from harness.episode import BaseWorld
 from harness.errors import UsageError
 from harness.types import Ask, Capacity, Chat, Context, Sample
 from tasks.dbbench import server as servers
-from tasks.dbbench.content import Content, Manner, Table
-from tasks.dbbench.episode import MAX_NEW_TOKENS, DbEpisode, Rules
+from tasks.dbbench.episode import MAX_NEW_TOKENS, DbBenchRules, DbEpisode
+from tasks.dbbench.server_table import ServerTable
 from tasks.dbbench.shared_server import Server
-from tasks.dbbench.table import ServerTable
+from tasks.dbbench.table import ExecutionOptions, Table, TableContent
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ ASSENT = "THUDM/AgentTuning:AgentBench.old/src/tasks/dbbench/__init__.py:process
 class DbWorld(BaseWorld):
     """Builds episodes; owns the server."""
 
-    def __init__(self, ctx: Context, rules: Rules, server: Server | None) -> None:
+    def __init__(self, ctx: Context, rules: DbBenchRules, server: Server | None) -> None:
         self.server = server
         self._ctx, self._rules = ctx, rules
         self.capacity = Capacity(memory_mb=2, cpu=0.02)
@@ -47,14 +47,14 @@ class DbWorld(BaseWorld):
 
     def _table(self, sample: Sample) -> Table:
         option = self._ctx.options
-        content = Content.of(sample.data["table"], escaped=option.identifiers == "escaped")
-        manner = Manner(
+        content = TableContent.of(sample.data["table"], escaped=option.identifiers == "escaped")
+        manner = ExecutionOptions(
             seconds=option.statement_s,
             several=option.multi_statements,
             keywords=option.mysql_keywords,
         )
         if self.server is None:
-            from tasks.dbbench.sqlite import SqliteTable
+            from tasks.dbbench.sqlite_table import SqliteTable
 
             return SqliteTable(content, manner)
         return ServerTable(self.server, content, manner)
@@ -65,7 +65,7 @@ async def open_world(ctx: Context) -> AsyncIterator[DbWorld]:
     """Start or find the server; ours is killed and swept away at the end."""
     texts = literals(ctx.data / "prompts.json")
     truncate = CONTEXT - MAX_NEW_TOKENS if ctx.profile == "paper" else None
-    rules = Rules(texts[PROMPT], texts[ASSENT], Ask(MAX_NEW_TOKENS, truncate=truncate), ctx.profile)
+    rules = DbBenchRules(texts[PROMPT], texts[ASSENT], Ask(MAX_NEW_TOKENS, truncate=truncate), ctx.profile)
     if ctx.options.engine == "sqlite":
         log.warning("dbbench runs on SQLite: not comparable with any published score")
         yield DbWorld(ctx, rules, None)

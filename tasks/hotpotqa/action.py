@@ -18,7 +18,7 @@ Status = Literal["exact", "trimmed", "lenient", "invalid"]
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class HotpotAction:
     """One action; `kind` is Search, Lookup, Finish, or the words that were none of them."""
 
     kind: str
@@ -36,7 +36,7 @@ def one_line(text: str, *, join: str = "") -> str:
     return text.strip("\n").strip().replace("\n", join)
 
 
-def read(text: str) -> Action:
+def read(text: str) -> HotpotAction:
     """Parse as upstream: the argument runs to the last bracket, kinds are case-sensitive.
 
     Args:
@@ -46,10 +46,10 @@ def read(text: str) -> Action:
         return _known(match, "exact")
     if match := _LOOSE.match(text.strip(" ").strip(".")):
         return _known(match, "trimmed")
-    return Action(text, "", "invalid")
+    return HotpotAction(text, "", "invalid")
 
 
-def read_lenient(text: str) -> Action:
+def read_lenient(text: str) -> HotpotAction:
     """Parse what upstream reads, and else the first verb of any case up to its balanced bracket."""
     action = read(text)
     if action.valid:
@@ -59,9 +59,9 @@ def read_lenient(text: str) -> Action:
         return action
     argument = balanced(text, found.end()).strip()
     kind = found.group(1).capitalize()
-    return Action(kind, argument, "lenient") if argument else action
+    return HotpotAction(kind, argument, "lenient") if argument else action
 
 
-def _known(match: re.Match[str], status: Status) -> Action:
+def _known(match: re.Match[str], status: Status) -> HotpotAction:
     kind, argument = match.group(1), match.group(2)
-    return Action(kind, argument, status if kind in KINDS else "invalid")
+    return HotpotAction(kind, argument, status if kind in KINDS else "invalid")

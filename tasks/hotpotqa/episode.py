@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from harness.types import Ask, Message, Observation, Reply, Sample, Score
 from tasks._shared.wiki.docstore import Docstore, Reading
 from tasks._shared.wiki.page import Page, Wiki
-from tasks.hotpotqa.action import Action, one_line, read, read_lenient
-from tasks.hotpotqa.prompts import Prompts
+from tasks.hotpotqa.action import HotpotAction, one_line, read, read_lenient
+from tasks.hotpotqa.prompts import HotpotPrompts
 from tasks.hotpotqa.score import exact_match, value
 
 ASK = Ask(max_new_tokens=256, stop=("\n",))
@@ -21,7 +21,7 @@ LONGEST_TOKEN = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class HotpotRules:
     """The options of a run that an episode follows; `label` names the wiki in every score."""
 
     max_steps: int = 10
@@ -39,9 +39,9 @@ class HotpotEpisode:
     def __init__(
         self,
         sample: Sample,
-        prompts: Prompts,
+        prompts: HotpotPrompts,
         wiki: Wiki,
-        rules: Rules,
+        rules: HotpotRules,
         reading: Reading,
         count: Callable[[str], int],
     ) -> None:
@@ -134,7 +134,7 @@ class HotpotEpisode:
             info={**info, "source": self._source(action), **following.info},
         )
 
-    async def _observe(self, action: Action) -> str:
+    async def _observe(self, action: HotpotAction) -> str:
         if not action.valid:
             return INVALID
         if action.kind == "Search":
@@ -174,7 +174,7 @@ class HotpotEpisode:
             low, high = (middle, high) if self._count(text[:middle]) <= limit else (low, middle - 1)
         return text[:low]
 
-    def _source(self, action: Action) -> str:
+    def _source(self, action: HotpotAction) -> str:
         """Where an observation came from, for the log: backend, outcome, and a page's revision."""
         found = self._docs.last if action.kind == "Search" else None
         if found is None:

@@ -31,7 +31,7 @@ _SLOT = re.compile(r"\{(examples|question|plan|scratchpad)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class HotpotPrompts:
     """The texts one agent needs.
 
     Attributes:
@@ -66,7 +66,7 @@ class Prompts:
         return asked in self.examples or asked in self.planning_examples
 
 
-def choose(texts: Mapping[str, str], agent: str, variant: str) -> Prompts:
+def choose(texts: Mapping[str, str], agent: str, variant: str) -> HotpotPrompts:
     """Pick an agent's prompts out of the literals.
 
     Args:
@@ -82,7 +82,7 @@ def choose(texts: Mapping[str, str], agent: str, variant: str) -> Prompts:
 
     at = _INSTRUCTIONS_AT[variant]
     planned = agent.startswith("planner")
-    return Prompts(
+    return HotpotPrompts(
         instruction=text(at + _INSTRUCTION[agent]),
         examples=text(_EXAMPLES_AT + _EXAMPLES[agent]) if agent in _EXAMPLES else "",
         planning=text(at + "PLAN_INSTRUCTION") if planned else "",

@@ -15,8 +15,8 @@ from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.docstore import Reading
 from tasks._shared.wiki.opening import label, open_backends
 from tasks._shared.wiki.page import Wiki
-from tasks.hotpotqa.episode import HotpotEpisode, Rules
-from tasks.hotpotqa.prompts import Prompts, choose
+from tasks.hotpotqa.episode import HotpotEpisode, HotpotRules
+from tasks.hotpotqa.prompts import HotpotPrompts, choose
 from tasks.hotpotqa.rows import paragraphs
 
 
@@ -28,8 +28,8 @@ class HotpotWorld(BaseWorld):
     def __init__(
         self,
         wiki: Wiki,
-        prompts: Prompts,
-        rules: Rules,
+        prompts: HotpotPrompts,
+        rules: HotpotRules,
         reading: Reading,
         count: Callable[[str], int],
         tokens: str,
@@ -54,7 +54,7 @@ async def open_world(ctx: Context) -> AsyncIterator[HotpotWorld]:
     """Open the wiki the options name and keep it for the run."""
     options = ctx.options
     prompts = choose(literals(ctx.data / "prompts.json"), options.agent, options.prompt)
-    rules = Rules(
+    rules = HotpotRules(
         max_steps=options.max_steps,
         max_tokens=options.max_context_tokens,
         lenient=options.parse == "lenient",

@@ -7,10 +7,10 @@ from typing import Any
 
 from harness.types import Ask, Observation, Reply, Score
 from tasks._shared.browser import BrowserPool, NoAnswer, Tab
-from tasks.miniwob.actions import Action
+from tasks.miniwob.action import MiniWobAction
 from tasks.miniwob.page import WobPage
-from tasks.miniwob.prompts import Prompts
-from tasks.miniwob.protocol import Call, Ended, Protocol, Rules, Script, View
+from tasks.miniwob.prompts import MiniWobPrompts
+from tasks.miniwob.protocol import Call, Ended, MiniWobRules, Protocol, Script, View
 from tasks.miniwob.score import success
 
 UNUSABLE: frozenset[Ended] = frozenset({"repairs", "verb", "miss", "stuck"})
@@ -28,8 +28,8 @@ class WobEpisode:
     """
 
     pool: BrowserPool
-    prompts: Prompts
-    rules: Rules
+    prompts: MiniWobPrompts
+    rules: MiniWobRules
     task: str
     url: str
     seed: int
@@ -111,7 +111,7 @@ class WobEpisode:
         assert script is not None
         try:
             event = script.send(answer)
-            while isinstance(event, Action):
+            while isinstance(event, MiniWobAction):
                 self.view = await self._act(event)
                 event = script.send(self.view)
         except StopIteration as stop:
@@ -129,7 +129,7 @@ class WobEpisode:
         self.ended = why
         self._now = Observation(done=True, info=self._facts("end"))
 
-    async def _act(self, action: Action) -> View:
+    async def _act(self, action: MiniWobAction) -> View:
         assert self._page is not None
         missed = not await self._page.act(action)
         self.misses += missed

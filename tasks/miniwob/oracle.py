@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness.episode import BaseOracle
 from harness.types import Observation
-from tasks.miniwob.policies import POLICIES, Sight
+from tasks.miniwob.policies import POLICIES, PageContent
 
 PLAN = "\n".join(f"{n}. the next instruction of the script" for n in range(1, 26))
 """More numerals than any script needs: a page ends its episode itself."""
@@ -19,7 +19,7 @@ class WobOracle(BaseOracle):
 
     def __init__(self, task: str) -> None:
         self._task = task
-        self._sight = Sight()
+        self._sight = PageContent()
         self._script: Iterator[str] | None = None
         self._instruction = NOWHERE
 

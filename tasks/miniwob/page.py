@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import EnvironmentFault
-from tasks.miniwob.actions import Action
+from tasks.miniwob.action import MiniWobAction
 from tasks.miniwob.protocol import View
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class WobPage:
         values = await self._run("start", seed, MAX_TIME_MS, self._beyond)
         return View(**values)
 
-    async def act(self, action: Action) -> bool:
+    async def act(self, action: MiniWobAction) -> bool:
         """Carry out an action; False when what it names is not there.
 
         Actions follow the released scripts: an xpath that finds nothing visible does nothing.

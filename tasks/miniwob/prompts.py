@@ -27,7 +27,7 @@ _PLACEHOLDERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class PromptFiles:
     """The seven files of a task (or of the folder that stands for tasks without one)."""
 
     base: str
@@ -39,7 +39,7 @@ class Files:
     rci_action: str
 
 
-class Prompts:
+class MiniWobPrompts:
     """All prompt text of a data folder.
 
     Args:
@@ -49,7 +49,7 @@ class Prompts:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._texts: Mapping[str, Any] = literals(data / "constants.json")
-        self._files: dict[str, Files] = {}
+        self._files: dict[str, PromptFiles] = {}
 
     @cached_property
     def patterns(self) -> tuple[re.Pattern[str], ...]:
@@ -77,7 +77,7 @@ class Prompts:
         """The conversation of one call: the header and a growing document as the last turn."""
         return (*self.header, Message("user", self._next_task + document, "task"))
 
-    def files(self, task: str) -> Files:
+    def files(self, task: str) -> PromptFiles:
         """The prompt files of a task, placeholders filled in."""
         if task not in self._files:
             folder = f"{task}/" if (self._data / "prompt" / task).is_dir() else ""
@@ -85,7 +85,7 @@ class Prompts:
             for name in ("base", "rci_action"):
                 for word, regex in _PLACEHOLDERS.items():
                     texts[name] = texts[name].replace(f"{{{word}}}", self._regex(regex))
-            self._files[task] = Files(**texts)
+            self._files[task] = PromptFiles(**texts)
         return self._files[task]
 
     def plan(self, task: str, html: str, goal: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tasks.miniwob.actions import Action, accepted, cut, parse, steps
-from tasks.miniwob.prompts import Prompts
+from tasks.miniwob.action import MiniWobAction, accepted, cut, parse, steps
+from tasks.miniwob.prompts import MiniWobPrompts
 
 Stage = Literal["plan", "critique", "revise", "act", "ground", "repair"]
 Ended = Literal["page", "plan", "repairs", "verb", "miss", "stuck"]
@@ -15,7 +15,7 @@ Ended = Literal["page", "plan", "repairs", "verb", "miss", "stuck"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class MiniWobRules:
     """The options of an episode; `tasks/miniwob/README.md` explains them.
 
     Attributes:
@@ -66,8 +66,8 @@ class Call:
     document: str
 
 
-Script = Generator[Call | Action, Any, Ended]
-_Asking = Generator[Call | Action, Any, str]
+Script = Generator[Call | MiniWobAction, Any, Ended]
+_Asking = Generator[Call | MiniWobAction, Any, str]
 
 
 class Protocol:
@@ -78,7 +78,7 @@ class Protocol:
         repaired: replies that asked for a repair.
     """
 
-    def __init__(self, prompts: Prompts, rules: Rules, task: str) -> None:
+    def __init__(self, prompts: MiniWobPrompts, rules: MiniWobRules, task: str) -> None:
         self._prompts = prompts
         self._rules = rules
         self._task = task

@@ -79,9 +79,9 @@ class MiniWob(BaseTask):
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[WobWorld]:
         """Browsers and pages for a run."""
-        from tasks.miniwob.world import world
+        from tasks.miniwob.world import open_world
 
-        return world(ctx)
+        return open_world(ctx)
 
     def oracle(self, ctx: Context, sample: Sample) -> Oracle:
         """A script per page that plays in the model's own language."""

@@ -14,8 +14,8 @@ from harness.types import Capacity, Chat, Context, Sample
 from tasks._shared.browser import BrowserPool, BrowserSettings
 from tasks.miniwob import pages
 from tasks.miniwob.episode import WobEpisode
-from tasks.miniwob.prompts import Prompts
-from tasks.miniwob.protocol import Rules
+from tasks.miniwob.prompts import MiniWobPrompts
+from tasks.miniwob.protocol import MiniWobRules
 
 # Tiny pages of files: fewer helper processes per browser, which is what memory goes to here.
 _LEAN = (
@@ -32,7 +32,9 @@ class WobWorld(BaseWorld):
 
     capacity = Capacity(memory_mb=48, cpu=0.1)
 
-    def __init__(self, pool: BrowserPool, html: Path, prompts: Prompts, rules: Rules, variant: str) -> None:
+    def __init__(
+        self, pool: BrowserPool, html: Path, prompts: MiniWobPrompts, rules: MiniWobRules, variant: str
+    ) -> None:
         self.pool = pool
         self._html = html
         self._prompts = prompts
@@ -61,7 +63,7 @@ class WobWorld(BaseWorld):
 
 
 @asynccontextmanager
-async def world(ctx: Context) -> AsyncIterator[WobWorld]:
+async def open_world(ctx: Context) -> AsyncIterator[WobWorld]:
     """Lay out the pages, warm one browser, and leave nothing behind."""
     variant = ctx.options.variant
     html = pages.package_html()
@@ -75,10 +77,10 @@ async def world(ctx: Context) -> AsyncIterator[WobWorld]:
     )
     async with BrowserPool(settings) as pool:
         await (await pool.tab()).close()
-        yield WobWorld(pool, html, Prompts(ctx.data), rules(ctx), variant)
+        yield WobWorld(pool, html, MiniWobPrompts(ctx.data), rules(ctx), variant)
 
 
-def rules(ctx: Context) -> Rules:
+def rules(ctx: Context) -> MiniWobRules:
     """The rules of an episode under a run's options."""
     names = (
         "critiques",
@@ -91,4 +93,4 @@ def rules(ctx: Context) -> Rules:
         "truncate",
     )
     chosen: dict[str, Any] = {name: getattr(ctx.options, name) for name in names}
-    return Rules(**chosen, paper=ctx.profile == "paper")
+    return MiniWobRules(**chosen, paper=ctx.profile == "paper")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.os.problems import Problem
+from tasks.os.rows import OsProblem
 
 _COUNT = "[ `count_files"
 _SUDO = (
@@ -56,7 +56,7 @@ CHECKS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def check(problem: Problem, code: str) -> str:
+def check(problem: OsProblem, code: str) -> str:
     """A check's code with its known hole closed."""
     for wrong, right in CHECKS.get(problem.id, ()):
         code = code.replace(wrong, right)

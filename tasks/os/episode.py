@@ -12,13 +12,13 @@ from harness.types import Ask, Message, Observation, Reply, Score
 from tasks._shared.sandbox import Box, Command, SandboxFault
 from tasks._shared.sandbox.shell import Output, Shell
 from tasks._shared.sandbox.spec import Refused
-from tasks.os import judge
+from tasks.os import checks
 from tasks.os import score as scoring
-from tasks.os.problems import Problem
+from tasks.os.rows import OsProblem
 
 if TYPE_CHECKING:
-    from tasks.os.options import Settings
-    from tasks.os.tamper import Look
+    from tasks.os.options import OsSettings
+    from tasks.os.tamper import ToolSnapshot
 
 MAX_NEW_TOKENS = 128
 INIT_S = 120.0
@@ -32,7 +32,7 @@ TRUNCATED, OUTPUT_LEAD, EMPTY = f"{TEXT}22", f"{TEXT}26", f"{TEXT}27"
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class OsPrompts:
     """The texts of the conversation.
 
     Upstream's client strips every message it sends. Here all are stripped but the first, which is when it is
@@ -53,7 +53,7 @@ class Prompt:
     empty: str
 
     @classmethod
-    def from_literals(cls, texts: Mapping[str, Any]) -> Prompt:
+    def from_literals(cls, texts: Mapping[str, Any]) -> OsPrompts:
         """Lay out upstream's literals: the exemplar's first turn stands behind the instruction."""
         first, *others = texts[ONE_SHOT]
         start = texts[INSTRUCTION] + texts[FIRST_LEAD] + first["content"]
@@ -70,10 +70,10 @@ class OsEpisode:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: OsProblem,
         make: Callable[[], Awaitable[Box]],
-        prompt: Prompt,
-        settings: Settings,
+        prompt: OsPrompts,
+        settings: OsSettings,
         seed: int,
     ) -> None:
         self._problem = problem
@@ -84,7 +84,7 @@ class OsEpisode:
         self._ask = Ask(MAX_NEW_TOKENS, truncate=settings.truncate)
         self._box: Box | None = None
         self._shell: Shell | None = None
-        self._before: Look | None = None
+        self._before: ToolSnapshot | None = None
         self._answer: str | None = None
         self._invalid = False
 
@@ -92,7 +92,7 @@ class OsEpisode:
         self._box = await self._make()
         self._shell = Shell(self._box)
         codes = await self._set_up(self._box, self._shell)
-        self._before = await judge.look(self._box)
+        self._before = await checks.look(self._box)
         task = Message("user", (self._prompt.lead + self._problem.description).strip(), "task")
         return Observation((*self._prompt.opening, task), self._ask, info={"init": codes})
 
@@ -127,7 +127,7 @@ class OsEpisode:
         if script.language == "bash":
             # Some scripts make random data: the same seed must make the same.
             code = f"RANDOM={seeds.derive(self._seed, 'random', index) % 32768}\n{code}"
-        return (await box.run(Command(judge.argv(script, code, ()), timeout=INIT_S))).code
+        return (await box.run(Command(checks.argv(script, code, ()), timeout=INIT_S))).code
 
     async def step(self, reply: Reply) -> Observation:
         action = scoring.parse(reply.text)
@@ -166,15 +166,15 @@ class OsEpisode:
         outcome = "model_error" if self._invalid else None
         if box is None or not box.alive:
             return Score(0.0, _metrics(0.0, 0.0, 0.0, ""), "the system is gone", outcome)
-        wanted = judge.Rule(
+        wanted = checks.CheckRule(
             merge_stderr=settings.merge_stderr,
             corrected_gold=settings.corrected_gold,
             clean=settings.corrected_gold,
         )
-        judging = judge.Judge(self._problem, box, self._answer, self._before, self._again)
+        judging = checks.CheckRunner(self._problem, box, self._answer, self._before, self._again)
         try:
             async with judging:
-                found = await judging.findings([wanted, judge.PAPER, judge.FIXED])
+                found = await judging.findings([wanted, checks.PAPER, checks.FIXED])
         except SandboxFault:
             if box.alive:
                 raise

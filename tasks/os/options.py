@@ -27,7 +27,7 @@ class OsOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class OsSettings:
     """The options of a run, typed."""
 
     cwd: str

@@ -5,13 +5,13 @@ from __future__ import annotations
 from harness.episode import BaseOracle
 from harness.types import Observation
 from tasks.os import score as scoring
-from tasks.os.problems import Problem
+from tasks.os.rows import OsProblem
 
 
 class OsOracle(BaseOracle):
     """Plays one problem."""
 
-    def __init__(self, problem: Problem, *, corrected_gold: bool) -> None:
+    def __init__(self, problem: OsProblem, *, corrected_gold: bool) -> None:
         self._problem = problem
         self._corrected = corrected_gold
         self._asked = False

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.os.problems import Problem
+from tasks.os.rows import OsProblem
 
 SHOWN = 800
 CUT = 780
@@ -17,27 +17,27 @@ _OPEN, _CLOSE = "```bash\n", "\n```"
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class OsAction:
     """One turn's decision; `text` is a script or an answer."""
 
     kind: Literal["bash", "answer", "finish", "invalid"]
     text: str = ""
 
 
-def parse(reply: str) -> Action:
+def parse(reply: str) -> OsAction:
     """Read a reply: the last line `Act: ...` that names an action decides."""
     for act in reversed(_ACT.findall(reply)):
         word = act[:6].lower()
         if word.startswith("bash"):
-            return Action("bash", "\n\n".join(_blocks(reply)))
+            return OsAction("bash", "\n\n".join(_blocks(reply)))
         if word.startswith("finish"):
-            return Action("finish")
+            return OsAction("finish")
         if word.startswith("answer"):
             text = act[6:].strip()
             left, right = text.find("("), text.rfind(")")
             if left >= 0 and right >= 0:
-                return Action("answer", text[left + 1 : right])
-    return Action("invalid")
+                return OsAction("answer", text[left + 1 : right])
+    return OsAction("invalid")
 
 
 def _blocks(reply: str) -> list[str]:
@@ -129,7 +129,7 @@ CORRECTIONS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def corrected(problem: Problem) -> str:
+def corrected(problem: OsProblem) -> str:
     """The example's code with its known mistake repaired."""
     code = problem.example.code if problem.example else ""
     wrong, right = CORRECTIONS.get(problem.id, ("", ""))

@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ToolSnapshot:
     """What an episode had written over the tools at one moment.
 
     Attributes:
@@ -52,7 +52,7 @@ class Look:
     stamps: Mapping[str, tuple[int, int]]
 
 
-def look(upper: Path) -> Look:
+def look(upper: Path) -> ToolSnapshot:
     """Walk the writable layer of a system; only its tools are read.
 
     Raises:
@@ -79,7 +79,7 @@ def look(upper: Path) -> Look:
                         stamps[path] = (status.st_ino, status.st_ctime_ns)
     except OSError as error:
         raise Unreadable(str(error)) from error
-    return Look(view, stamps)
+    return ToolSnapshot(view, stamps)
 
 
 def _watched(path: str) -> bool:
@@ -126,7 +126,7 @@ def _opaque(path: Path) -> bool:
     return False
 
 
-def changed(image: Path, upper: Path, before: Look, after: Look, *, login: bool) -> list[str]:
+def changed(image: Path, upper: Path, before: ToolSnapshot, after: ToolSnapshot, *, login: bool) -> list[str]:
     """Tools that are not what they were, or are found in the place of others.
 
     What only adds to the system, such as a new command or an installed package, is no change of a tool.
@@ -160,7 +160,7 @@ def changed(image: Path, upper: Path, before: Look, after: Look, *, login: bool)
     return found
 
 
-def _known(path: str, image: Path, before: Look) -> bool:
+def _known(path: str, image: Path, before: ToolSnapshot) -> bool:
     if path in before.view:
         return before.view[path] is not None
     return os.path.lexists(image / path)

@@ -10,8 +10,8 @@ from harness.episode import BaseTask, World
 from harness.needs import Need, notice
 from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec
 from tasks._shared.sandbox.need import sandbox_need
-from tasks.os import image, problems
-from tasks.os.episode import MAX_NEW_TOKENS, Prompt
+from tasks.os import image, rows
+from tasks.os.episode import MAX_NEW_TOKENS, OsPrompts
 from tasks.os.options import OsOptions
 from tasks.os.oracle import OsOracle
 from tasks.os.world import images, open_world
@@ -50,11 +50,11 @@ class Os(BaseTask):
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         return [
             Sample(problem.id, {"problem": problem}, labels={"group": problem.id.split("/")[0]})
-            for problem in problems.load(cfg.data, cfg.split)
+            for problem in rows.load(cfg.data, cfg.split)
         ]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
-        prompt = Prompt.from_literals(literals(ctx.data / "prompts.json"))
+        prompt = OsPrompts.from_literals(literals(ctx.data / "prompts.json"))
         truncate = 4096 - MAX_NEW_TOKENS if ctx.profile == "paper" else None
         return open_world(prompt, ctx.options, truncate)
 

@@ -15,8 +15,8 @@ from harness.types import Capacity, Chat, Sample
 from tasks._shared.sandbox import Caps, Sandbox, open_sandbox
 from tasks._shared.sandbox.spec import MARKER, Programs
 from tasks.os import image
-from tasks.os.episode import OsEpisode, Prompt
-from tasks.os.options import Settings
+from tasks.os.episode import OsEpisode, OsPrompts
+from tasks.os.options import OsSettings
 
 if TYPE_CHECKING:
     from tasks.os.options import OsOptions
@@ -27,7 +27,7 @@ MEMORY_MB, PIDS, DISK_MB = 512, 256, 256
 class OsWorld(BaseWorld):
     """Holds the sandbox backend that all episodes run in."""
 
-    def __init__(self, sandbox: Sandbox, prompt: Prompt, settings: Settings) -> None:
+    def __init__(self, sandbox: Sandbox, prompt: OsPrompts, settings: OsSettings) -> None:
         self.capacity = Capacity(memory_mb=96, cpu=0.2)
         self.fingerprint: Mapping[str, str] = {
             "sandbox": f"{sandbox.backend.name} {sandbox.backend.version}",
@@ -64,9 +64,9 @@ def images() -> dict[str, Path | Programs | str | Exception]:
 
 
 @asynccontextmanager
-async def open_world(prompt: Prompt, options: OsOptions, truncate: int | None) -> AsyncIterator[OsWorld]:
+async def open_world(prompt: OsPrompts, options: OsOptions, truncate: int | None) -> AsyncIterator[OsWorld]:
     """Find a sandbox with the task's system, then play in it; closes it at the end."""
-    settings = Settings(
+    settings = OsSettings(
         cwd=options.cwd,
         style=options.observation_style,
         merge_stderr=options.merge_check_stderr,

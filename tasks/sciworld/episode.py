@@ -8,12 +8,12 @@ from typing import Any
 
 from harness.errors import EnvironmentFault
 from harness.types import Ask, Message, Observation, Reply, Sample, Score
-from tasks.sciworld.jvm import Slot, State
-from tasks.sciworld.match import ACTION_LIMIT, NO_MATCH, Match, candidates, match
+from tasks.sciworld.action import ACTION_LIMIT, NO_MATCH, Match, candidates, match
+from tasks.sciworld.jvm import Simulator, State
 from tasks.sciworld.options import SciWorldOptions
-from tasks.sciworld.pool import Pool
+from tasks.sciworld.pool import SimulatorPool
+from tasks.sciworld.prompts import SciWorldPrompts, cleaned
 from tasks.sciworld.score import FAILURES, failed, looping
-from tasks.sciworld.texts import Texts, cleaned
 
 HEADER = 18
 """Characters of the header line before the simulator's description of a task."""
@@ -35,9 +35,11 @@ class Turn:
 class SciWorldEpisode:
     """Matches replies to actions, carries them out, and stops by upstream's rules."""
 
-    def __init__(self, pool: Pool, sample: Sample, texts: Texts, options: SciWorldOptions) -> None:
+    def __init__(
+        self, pool: SimulatorPool, sample: Sample, texts: SciWorldPrompts, options: SciWorldOptions
+    ) -> None:
         self._pool, self._sample, self._texts, self._options = pool, sample, texts, options
-        self._slot: Slot | None = None
+        self._slot: Simulator | None = None
         self._turns: list[tuple[str, str]] = [(FIRST, "")]
         self._failures = self._replies = self._actions = self._moves = 0
         self._score = 0
@@ -113,7 +115,7 @@ class SciWorldEpisode:
             raise EnvironmentFault("the episode has no simulator: reset comes first")
         return await slot.run(self._acted(slot, text))
 
-    async def _acted(self, slot: Slot, text: str) -> Turn:
+    async def _acted(self, slot: Simulator, text: str) -> Turn:
         if self._options.action_match == "passthrough":
             raw = " ".join(text[:ACTION_LIMIT].split("\n"))
             state = await slot.act(raw)

@@ -41,7 +41,7 @@ class Jvm:
 
     def __init__(self, process: asyncio.subprocess.Process, main: Gateway, token: str) -> None:
         self._process, self._main, self._token = process, main, token
-        self.slots: list[Slot] = []
+        self.slots: list[Simulator] = []
         self.episodes = 0
         self.retired = False
 
@@ -102,7 +102,7 @@ class Jvm:
         """Version of the Java runtime."""
         return await self._main.text(Static("java.lang.System"), "getProperty", "java.vm.version")
 
-    async def open_slot(self, call_s: float) -> Slot:
+    async def open_slot(self, call_s: float) -> Simulator:
         """Add a simulator in a class loader of its own, and warm it up.
 
         Raises:
@@ -114,7 +114,7 @@ class Jvm:
         except (OSError, TimeoutError, JavaError) as error:
             await self.kill()
             raise EnvironmentFault(f"the JVM could not add a simulator: {error!r}") from error
-        slot = Slot(self, gateway, call_s)
+        slot = Simulator(self, gateway, call_s)
         self.slots.append(slot)
         return slot
 
@@ -169,7 +169,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-class Slot:
+class Simulator:
     """One simulator; serves one episode at a time."""
 
     def __init__(self, jvm: Jvm, gateway: Gateway, call_s: float) -> None:

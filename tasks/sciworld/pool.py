@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from harness.errors import EnvironmentFault
-from tasks.sciworld.jvm import Jvm, Slot
+from tasks.sciworld.jvm import Jvm, Simulator
 from tasks.sciworld.launch import HEAP_BASE_MB, HEAP_SLOT_MB
 
 T = TypeVar("T")
@@ -29,14 +29,14 @@ CALL_S = 60.0
 WARM_TASK = "boil"
 
 
-class Pool:
+class SimulatorPool:
     """Simulators for as many episodes as ask, in JVMs of `slots` each."""
 
     def __init__(self, slots: int = SLOTS, call_s: float = CALL_S, episodes: int = EPISODES) -> None:
         self._slots, self._call_s, self._episodes = slots, call_s, episodes
         self._heap_mb = HEAP_BASE_MB + HEAP_SLOT_MB * slots
         self._jvms: list[Jvm] = []
-        self._free: list[Slot] = []
+        self._free: list[Simulator] = []
         self._growing = asyncio.Lock()
         self._chores: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -48,7 +48,7 @@ class Pool:
         """The processes, retired ones included while an episode lives in them."""
         return tuple(self._jvms)
 
-    async def acquire(self) -> Slot:
+    async def acquire(self) -> Simulator:
         """Take a simulator, adding one when none is free.
 
         Raises:
@@ -63,7 +63,7 @@ class Pool:
             self._sweep()
         return slot
 
-    def release(self, slot: Slot) -> None:
+    def release(self, slot: Simulator) -> None:
         """Give a simulator back; one whose calls still run is free once they end."""
         if not self._closed:
             self._chore(self._returned(slot))
@@ -84,7 +84,7 @@ class Pool:
         await self.settled()
         self._home.cleanup()
 
-    def _pop(self) -> Slot | None:
+    def _pop(self) -> Simulator | None:
         while self._free:
             slot = self._free.pop()
             if slot.jvm.alive and not slot.jvm.retired:
@@ -92,7 +92,7 @@ class Pool:
             _leave(slot)
         return None
 
-    async def _grown(self, *, fresh: bool = False) -> Slot:
+    async def _grown(self, *, fresh: bool = False) -> Simulator:
         """Add a simulator; when the caller is cancelled it is added all the same, for the next."""
         growing = self._chore(self._grow(fresh=fresh))
         try:
@@ -101,11 +101,11 @@ class Pool:
             growing.add_done_callback(self._keep)
             raise
 
-    def _keep(self, growing: asyncio.Task[Slot]) -> None:
+    def _keep(self, growing: asyncio.Task[Simulator]) -> None:
         if not growing.cancelled() and growing.exception() is None:
             self._free.append(growing.result())
 
-    async def _grow(self, *, fresh: bool) -> Slot:
+    async def _grow(self, *, fresh: bool) -> Simulator:
         async with self._growing:
             if self._closed:
                 raise EnvironmentFault("the simulators are closed")
@@ -121,7 +121,7 @@ class Pool:
             await slot.run(slot.load(WARM_TASK, 0, "easy"))
             return slot
 
-    async def _returned(self, slot: Slot) -> None:
+    async def _returned(self, slot: Simulator) -> None:
         await slot.idle()
         if slot.jvm.alive and not slot.jvm.retired:
             self._free.append(slot)
@@ -145,7 +145,7 @@ class Pool:
         return chore
 
 
-def _leave(slot: Slot) -> None:
+def _leave(slot: Simulator) -> None:
     if slot in slot.jvm.slots:
         slot.gateway.close()
         slot.jvm.slots.remove(slot)

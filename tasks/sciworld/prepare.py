@@ -13,10 +13,10 @@ from typing import Any
 
 from harness.data import Tell, extract_literals
 from harness.errors import DataError
-from tasks.sciworld.jvm import Slot
-from tasks.sciworld.pool import Pool
+from tasks.sciworld.jvm import Simulator
+from tasks.sciworld.pool import SimulatorPool
+from tasks.sciworld.prompts import CONSTANTS, EXEMPLARS
 from tasks.sciworld.task import EPISODES
-from tasks.sciworld.texts import CONSTANTS, EXEMPLARS
 
 FOLDER = Path("eval_heldout/science-world")
 
@@ -87,7 +87,7 @@ def _strings(tree: ast.Module) -> Iterator[str]:
 
 async def episodes(tell: Tell) -> list[dict[str, Any]]:
     """Ask the simulator for its tasks and draw the episodes upstream plays."""
-    pool = Pool(slots=1)
+    pool = SimulatorPool(slots=1)
     try:
         slot = await pool.acquire()
         names = await slot.run(slot.task_names())
@@ -100,7 +100,7 @@ async def episodes(tell: Tell) -> list[dict[str, Any]]:
         await pool.close()
 
 
-async def _row(slot: Slot, number: int, name: str) -> dict[str, Any]:
+async def _row(slot: Simulator, number: int, name: str) -> dict[str, Any]:
     await slot.load(name, 0, "easy")
     test = await slot.variations("Test")
     drawn = list(test)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.sciworld.match import NO_MATCH
+from tasks.sciworld.action import NO_MATCH
 
 FAILURES = 10
 LOOP = 5

@@ -11,8 +11,8 @@ from harness.episode import BaseWorld
 from harness.types import Capacity, Chat, Context, Sample
 from tasks.sciworld.episode import SciWorldEpisode
 from tasks.sciworld.launch import jars
-from tasks.sciworld.pool import CALL_S, Pool
-from tasks.sciworld.texts import Texts
+from tasks.sciworld.pool import CALL_S, SimulatorPool
+from tasks.sciworld.prompts import SciWorldPrompts
 
 WARM = 2
 
@@ -23,10 +23,10 @@ class SciWorld(BaseWorld):
     capacity = Capacity(memory_mb=110, cpu=0.03)
     """About 100 MB of a shared JVM, and 10 to 50 ms of one core per turn."""
 
-    def __init__(self, ctx: Context, pool: Pool, fingerprint: Mapping[str, str]) -> None:
+    def __init__(self, ctx: Context, pool: SimulatorPool, fingerprint: Mapping[str, str]) -> None:
         self.fingerprint = fingerprint
         self.pool = pool
-        self._ctx, self._texts = ctx, Texts.read(ctx.data)
+        self._ctx, self._texts = ctx, SciWorldPrompts.read(ctx.data)
 
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> SciWorldEpisode:
         """Build an episode; the simulator is deterministic, so the seed changes nothing."""
@@ -37,7 +37,7 @@ class SciWorld(BaseWorld):
 @asynccontextmanager
 async def open_world(ctx: Context, call_s: float = CALL_S) -> AsyncIterator[SciWorld]:
     """Start the first JVM with a few warm simulators; end every process on leaving."""
-    pool = Pool(call_s=call_s)
+    pool = SimulatorPool(call_s=call_s)
     try:
         await pool.warm(WARM)
         fingerprint = {

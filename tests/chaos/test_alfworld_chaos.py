@@ -70,7 +70,7 @@ def strike(world: AlfWorld, sign: signal.Signals, pids: list[int]) -> Callable[[
 
     def harm(call: Call) -> None:
         if call.key.call == 2 and not pids:
-            pids.extend(worker.pid for worker in world.rooms.pool.workers)
+            pids.extend(worker.pid for worker in world.workers.pool.workers)
             for pid in pids:
                 os.kill(pid, sign)
 
@@ -84,7 +84,7 @@ async def test_killed_workers_cost_no_episode(tmp_path: Path) -> None:
         harm = strike(world, signal.SIGKILL, pids)  # type: ignore[arg-type]
         plays = [oracle(ctx, world, s, harm, n) for n in range(2) for s in samples_of(TASK, ctx, "std")]  # type: ignore[arg-type]
         attempts = await asyncio.wait_for(asyncio.gather(*plays), 240)
-        pids += [worker.pid for worker in world.rooms.pool.workers]  # type: ignore[attr-defined]
+        pids += [worker.pid for worker in world.workers.pool.workers]  # type: ignore[attr-defined]
     assert [(attempt.outcome, attempt.value) for attempt in attempts] == [("scored", 1.0)] * 12
     assert sum(attempt.rebuilds for attempt in attempts) >= 1
     assert len(set(pids)) >= 2 and not any(map(exists, pids))

@@ -25,7 +25,7 @@ from harness.storage.store import Attempt
 from harness.types import Context, Observation, Reply, Sample
 from tasks.sciworld.gateway import ENTRY
 from tasks.sciworld.oracle import SHIPPED, SPENT, SciWorldOracle
-from tasks.sciworld.pool import Pool
+from tasks.sciworld.pool import SimulatorPool
 from tasks.sciworld.task import TASK
 from tasks.sciworld.world import SciWorld, open_world
 
@@ -182,7 +182,7 @@ async def test_a_cancelled_turn_leaves_a_simulator_that_works(tmp_path: Path) ->
 
 
 async def test_a_jvm_retires_after_its_share_of_episodes() -> None:
-    pool = Pool(slots=2, episodes=3)
+    pool = SimulatorPool(slots=2, episodes=3)
     try:
         slots = [await pool.acquire() for _ in range(2)]
         first = slots[0].jvm.pid
@@ -202,9 +202,9 @@ async def test_a_jvm_retires_after_its_share_of_episodes() -> None:
 async def test_no_jvm_outlives_a_killed_parent(root: Path) -> None:
     script = (
         "import asyncio\n"
-        "from tasks.sciworld.pool import Pool\n"
+        "from tasks.sciworld.pool import SimulatorPool\n"
         "async def main():\n"
-        "    slot = await Pool(slots=1).acquire()\n"
+        "    slot = await SimulatorPool(slots=1).acquire()\n"
         "    print(slot.jvm.pid, flush=True)\n"
         "    await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"

@@ -20,7 +20,7 @@ from harness.running.rollout import TaskRun, run_episode
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from harness.worker import Launch, Worker
-from tasks.alfworld import game, prompts
+from tasks.alfworld import prompts, rows
 from tasks.alfworld.task import GAMES, LOGIC, TASK
 from tasks.alfworld.world import NOTHING, AlfWorld
 
@@ -29,7 +29,7 @@ FIXTURE = data.resolve("alfworld", "fixture").path
 
 
 @dataclass
-class House:
+class GameSession:
     """An open world and how to play in it."""
 
     ctx: Context
@@ -50,15 +50,15 @@ class House:
 
 
 @asynccontextmanager
-async def opened(work: Path, **options: Any) -> AsyncIterator[House]:
+async def opened(work: Path, **options: Any) -> AsyncIterator[GameSession]:
     ctx = task_context(TASK, FIXTURE, work, source="fixture", **options)
     samples = {sample.data["kind"]: sample for sample in samples_of(TASK, ctx)}
     async with TASK.world(ctx) as world:
-        yield House(ctx, world, samples)  # type: ignore[arg-type]
+        yield GameSession(ctx, world, samples)  # type: ignore[arg-type]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GameSession]:
     async with opened(tmp_path_factory.mktemp("work")) as one:
         yield one
 
@@ -76,7 +76,7 @@ def infos(attempt: Attempt) -> list[Any]:
     return [call.info for call in attempt.calls]
 
 
-async def test_transcript_of_a_won_game(house: House) -> None:
+async def test_transcript_of_a_won_game(house: GameSession) -> None:
     steps = ("go to shelf 1", "take mug 1 from shelf 1", "go to desk 1", "put mug 1 in/on desk 1")
     attempt, calls = await house.run_episode("put", script(*steps))
     assert (attempt.outcome, attempt.value) == ("scored", 1.0)
@@ -105,7 +105,7 @@ async def test_transcript_of_a_won_game(house: House) -> None:
     assert attempt.metrics == expected
 
 
-async def test_a_turn_is_logged_raw_parsed_and_executed(house: House) -> None:
+async def test_a_turn_is_logged_raw_parsed_and_executed(house: GameSession) -> None:
     attempt, calls = await house.run_episode("put", script("GO TO the shelf 1", "dance", "inventory"))
     first, second = infos(attempt)[:2]
     assert first["raw"] == "ACTION: GO TO the shelf 1\n"
@@ -116,7 +116,7 @@ async def test_a_turn_is_logged_raw_parsed_and_executed(house: House) -> None:
     assert attempt.metrics["rewritten"] == 1 / 35 and attempt.metrics["nothing_happens"] == 1 / 35
 
 
-async def test_35_turns_are_the_limit(house: House) -> None:
+async def test_35_turns_are_the_limit(house: GameSession) -> None:
     attempt, calls = await house.run_episode(
         "put", lambda call: f"ACTION: {('look', 'inventory')[call.key.call % 2]}"
     )
@@ -132,13 +132,13 @@ async def test_35_turns_are_the_limit(house: House) -> None:
         (["ACTION: look", "ACTION: look", "ACTION: look ", "a", "b", "b", "b"], 7),  # raw text is compared
     ],
 )
-async def test_three_equal_replies_end_the_game(house: House, replies: list[str], turns: int) -> None:
+async def test_three_equal_replies_end_the_game(house: GameSession, replies: list[str], turns: int) -> None:
     attempt, calls = await house.run_episode("put", lambda call: replies[call.key.call])
     assert (attempt.outcome, attempt.value, len(calls)) == ("scored", 0.0, turns)
     assert attempt.metrics["repetition"] == 1.0 and "three times" in attempt.note
 
 
-async def test_the_rule_goes_before_the_win(house: House) -> None:
+async def test_the_rule_goes_before_the_win(house: GameSession) -> None:
     """Upstream looks for repetition first, so a game won by a third equal reply is lost."""
     episode = await house.world.episode(house.samples["put"], {}, 0)
     await episode.reset()
@@ -198,7 +198,7 @@ async def test_v02_lists_actions_in_the_newest_turn_only(tmp_path: Path) -> None
     ]
 
 
-async def test_the_window_drops_what_the_spec_says(house: House) -> None:
+async def test_the_window_drops_what_the_spec_says(house: GameSession) -> None:
     """AgentBench's client: the first message, then as many of the newest as fit below 3,500 segments."""
     thought = "I wonder about many things. " * 30
 
@@ -238,9 +238,9 @@ async def test_the_window_drops_what_the_spec_says(house: House) -> None:
 
 async def test_first_observation_is_the_same_in_every_process() -> None:
     """Other processes, other hash seeds, a slot that held another game: the same words and commands."""
-    old = game.read_logic(FIXTURE / LOGIC)
+    old = rows.read_logic(FIXTURE / LOGIC)
     paths = [FIXTURE / GAMES / s.data["path"] for s in samples_of(TASK, context(), "std")]
-    games = [game.legacy(game.read(path), old) for path in paths]
+    games = [rows.legacy(rows.read(path), old) for path in paths]
     shown: list[list[Any]] = []
     for seed, slots in (("0", (0, 1, 2, 3, 4, 5)), ("77", (0, 0, 0, 0, 1, 0))):
         worker = Worker(Launch("tasks.alfworld.engine", env={"PYTHONHASHSEED": seed}))
@@ -267,9 +267,9 @@ def context() -> Context:
     return task_context(TASK, FIXTURE, FIXTURE)
 
 
-async def test_the_planner_stands_in_for_a_missing_walkthrough(house: House) -> None:
+async def test_the_planner_stands_in_for_a_missing_walkthrough(house: GameSession) -> None:
     sample = house.samples["examine"]
-    assert game.read(FIXTURE / GAMES / sample.data["path"]).walkthrough == ()
+    assert rows.read(FIXTURE / GAMES / sample.data["path"]).walkthrough == ()
     episode = await house.world.episode(sample, {}, 0)
     first = await episode.reset()
     await episode.close()

@@ -14,7 +14,7 @@ from harness import data
 from harness.data import quiet
 from harness.errors import DataError, MissingPart
 from harness.types import Context
-from tasks.alfworld import game, prompts
+from tasks.alfworld import prompts, rows
 from tasks.alfworld.engine import Translation, names
 from tasks.alfworld.prepare import prepare
 from tasks.alfworld.task import GAMES, LOGIC, TASK
@@ -69,45 +69,45 @@ def test_a_game_is_translated_once_unless_a_plan_is_wanted() -> None:
 def test_fixture_is_small_and_has_all_six_kinds() -> None:
     assert sum(path.stat().st_size for path in FIXTURE.rglob("*") if path.is_file()) <= 300_000
     samples = samples_of(TASK, context(FIXTURE), "std")
-    assert sorted(sample.data["kind"] for sample in samples) == sorted(game.KINDS.values())
+    assert sorted(sample.data["kind"] for sample in samples) == sorted(rows.KINDS.values())
     assert samples[0].id == "pick_and_place_simple-Mug-None-Desk-1/trial_selfmade_put"
     for sample in samples:
-        assert game.read(FIXTURE / GAMES / sample.data["path"]).problem.startswith("(define (problem")
+        assert rows.read(FIXTURE / GAMES / sample.data["path"]).problem.startswith("(define (problem")
 
 
 def test_legacy_changes_language_and_walkthrough_only() -> None:
-    old = game.read_logic(FIXTURE / LOGIC)
+    old = rows.read_logic(FIXTURE / LOGIC)
     path = FIXTURE / GAMES / samples_of(TASK, context(FIXTURE), "std")[0].data["path"]
-    native = game.read(path)
-    converted = game.legacy(native, old)
+    native = rows.read(path)
+    converted = rows.legacy(native, old)
     assert native.walkthrough[-1] == "move mug 1 to desk 1"
     assert converted.walkthrough[-1] == "put mug 1 in/on desk 1"
     assert converted.walkthrough[:-1] == native.walkthrough[:-1]
     assert converted.problem == native.problem and converted.logic.domain == old.domain
     assert "Your task is to: put some mug on desk." in converted.logic.grammar
-    assert game.PLACEHOLDER not in converted.logic.grammar
+    assert rows.PLACEHOLDER not in converted.logic.grammar
     assert "move {o}" in native.logic.grammar and "move {o}" not in converted.logic.grammar
 
 
 def test_bad_files_are_data_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a game"):
-        game.read(tmp_path / "absent")
+        rows.read(tmp_path / "absent")
     (tmp_path / "g").write_text('{"grammar": 1}')
     with pytest.raises(DataError, match="is not a game"):
-        game.read(tmp_path / "g")
+        rows.read(tmp_path / "g")
     with pytest.raises(DataError, match="lacks the legacy grammar"):
-        game.read_logic(tmp_path)
+        rows.read_logic(tmp_path)
     with pytest.raises(DataError, match="starts with none of"):
-        game.kind("json/juggle_three-Mug/trial_1/game.tw-pddl")
+        rows.kind("json/juggle_three-Mug/trial_1/game.tw-pddl")
     with pytest.raises(DataError, match="does not say what the task is"):
-        game.legacy(game.Game(game.Logic("", ""), ""), game.Logic("", game.PLACEHOLDER))
+        rows.legacy(rows.Game(rows.Logic("", ""), ""), rows.Logic("", rows.PLACEHOLDER))
     with pytest.raises(DataError, match="cannot be read"):
         samples_of(TASK, context(tmp_path), "std")
 
 
 def test_opening_alternates_and_prefixes_a_copy() -> None:
     loaded = prompts.load(FIXTURE, "agenttuning")
-    for kind in game.KINDS.values():
+    for kind in rows.KINDS.values():
         opening = loaded.opening(kind)
         assert [message.role for message in opening] == ["user", "assistant"] * (len(opening) // 2)
         assert opening == loaded.opening(kind)  # upstream's prefix piled up when a task object was used again
@@ -150,10 +150,10 @@ def test_mirror_has_the_papers_50_and_20_games(mirror: Path) -> None:
     assert [Counter(s.data["kind"] for s in dev)[k] for k in kinds] == [4, 4, 3, 3, 3, 3]
     assert not {sample.id for sample in std} & {sample.id for sample in dev}
     for sample in (*std, *dev):
-        assert game.sample_id(sample.data["path"]) == sample.id
-        found = game.read(folder / GAMES / sample.data["path"])
+        assert rows.sample_id(sample.data["path"]) == sample.id
+        found = rows.read(folder / GAMES / sample.data["path"])
         assert 3 <= len(found.walkthrough) <= 9 and "move " not in "".join(
-            game.legacy(found, game.read_logic(folder / LOGIC)).walkthrough
+            rows.legacy(found, rows.read_logic(folder / LOGIC)).walkthrough
         )
     assert data.resolve("alfworld", str(mirror)).problems == ()
 

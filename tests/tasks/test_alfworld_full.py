@@ -12,7 +12,7 @@ from contexts import samples_of, task_context
 
 from harness.types import Context, Reply, Sample
 from harness.worker import Launch, Worker
-from tasks.alfworld import game
+from tasks.alfworld import rows
 from tasks.alfworld.task import GAMES, LOGIC, TASK
 from tasks.alfworld.world import SLOTS
 
@@ -59,7 +59,7 @@ async def test_all_70_games_are_won_with_the_golden_words_64_at_once(mirror: Pat
 async def test_a_workers_memory_is_flat_from_game_100_to_200(mirror: Path, tmp_path: Path) -> None:
     slots = SLOTS
     ctx = context(mirror, tmp_path)
-    old = game.read_logic(ctx.data / LOGIC)
+    old = rows.read_logic(ctx.data / LOGIC)
     played = [*samples_of(TASK, ctx, "std"), *samples_of(TASK, ctx, "dev")]
     paths = [ctx.data / GAMES / sample.data["path"] for sample in played]
     worker = Worker(Launch("tasks.alfworld.engine", env={"TMPDIR": str(tmp_path)}))
@@ -67,7 +67,7 @@ async def test_a_workers_memory_is_flat_from_game_100_to_200(mirror: Path, tmp_p
     peaks = [0.0] * 2
     try:
         for n in range(200):
-            one = game.legacy(game.read(paths[n % 70]), old)
+            one = rows.legacy(rows.read(paths[n % 70]), old)
             logic = one.logic
             await worker.call("open", n % slots, logic.domain, logic.grammar, one.problem, False, timeout=300)
             for command in one.walkthrough:

@@ -11,9 +11,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from harness.types import Row
-from tasks.dbbench import score, sql, wording
-from tasks.dbbench.content import escape
+from tasks.dbbench import output, score, sql
 from tasks.dbbench.server import Address
+from tasks.dbbench.table import escape
 from tasks.dbbench.world import address_of
 
 # -- replies
@@ -273,16 +273,16 @@ def test_long_sql_is_read_in_linear_time_and_bounded_stack():
             "Truncated incorrect DECIMAL value: 'x'",
             "1292 (42000): Truncated incorrect DOUBLE value: 'x'",
         ),
-        (1969, "Query execution was interrupted", wording.TIMED_OUT),
+        (1969, "Query execution was interrupted", output.TIMED_OUT),
     ],
 )
 def test_errors_are_told_in_mysqls_words(code: int, message: str, shown: str):
-    assert wording.error(code, message, "42000", "SELECT 1") == shown
+    assert output.error(code, message, "42000", "SELECT 1") == shown
 
 
 def test_observations_are_cut_in_characters():
-    assert wording.cut("é" * 800) == "é" * 800
-    assert wording.cut("é" * 801) == "é" * 800 + "[TRUNCATED]"
+    assert output.cut("é" * 800) == "é" * 800
+    assert output.cut("é" * 801) == "é" * 800 + "[TRUNCATED]"
 
 
 def test_upstream_escapes_the_names_of_columns():

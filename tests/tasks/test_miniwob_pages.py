@@ -23,7 +23,7 @@ from harness.errors import DataError
 from harness.types import Context, Profile, Reply, Sample, Score
 from tasks._shared.browser import find_browser
 from tasks.miniwob import pages
-from tasks.miniwob.actions import Action, parse
+from tasks.miniwob.action import MiniWobAction, parse
 from tasks.miniwob.episode import WobEpisode
 from tasks.miniwob.page import WobPage
 from tasks.miniwob.protocol import View
@@ -150,7 +150,7 @@ def partly_right(task: str) -> Check:
     """Set all boxes right but one and press Submit; an unchanged page pays most of the reward for it."""
 
     async def check(page: WobPage, view: View) -> float:
-        await page.act(Action("clickxpath", '//*[@id="ch0"]'))  # ends on the wrong side
+        await page.act(MiniWobAction("clickxpath", '//*[@id="ch0"]'))  # ends on the wrong side
         for instruction in scripted(task, view):
             action = parse(instruction)
             assert action is not None
@@ -166,7 +166,7 @@ async def test_a_partly_right_answer_pays_nothing(world: WobWorld, task: str):
 
     async def check(page: WobPage, view: View) -> float:
         script = scripted(task, view)
-        await page.act(Action("clickxpath", '//*[@id="ch0"]'))  # turns one box to the wrong side
+        await page.act(MiniWobAction("clickxpath", '//*[@id="ch0"]'))  # turns one box to the wrong side
         for instruction in script:
             action = parse(instruction)
             assert action is not None
@@ -180,9 +180,9 @@ async def test_a_partly_right_answer_pays_nothing(world: WobWorld, task: str):
 
 def scripted(task: str, view: View) -> list[str]:
     """What the oracle would do on a page that needs no second look."""
-    from tasks.miniwob.policies import POLICIES, Sight
+    from tasks.miniwob.policies import POLICIES, PageContent
 
-    sight = Sight()
+    sight = PageContent()
     sight.update(view.utterance, view.html, view.fields)
     return list(POLICIES[task](sight))
 
@@ -226,12 +226,12 @@ async def test_the_list_names_its_options_and_the_terminal_takes_arguments(world
         names = ",".join(option.split(">")[1] for option in options)
         assert f'class="{names}"' in episode.view.html
     async with opened(world, "terminal") as (page, episode):
-        for action in (Action("type", "ls -la"), Action("press", "enter")):
+        for action in (MiniWobAction("type", "ls -la"), MiniWobAction("press", "enter")):
             await page.act(action)
         view = await page.look(episode.view, missed=False)
         assert "not understood" not in view.html
         name = re.findall(r'class="output"[^>]*>([^<]*)<', view.html)[-1].split()[0]
-        for action in (Action("type", f"rm -f {name}"), Action("press", "enter")):
+        for action in (MiniWobAction("type", f"rm -f {name}"), MiniWobAction("press", "enter")):
             await page.act(action)
         assert (await page.look(episode.view, missed=False)).done
 
@@ -278,7 +278,7 @@ async def test_an_xpath_without_a_match_costs_no_wait(world: WobWorld):
     async with opened(world, "click-test") as (page, episode), asyncio.timeout(20):
         # The released driver waited five seconds for each of these.
         for xpath in ["//nothing", "][", "//button/text()", "count(//button)", "//*[@id='none']"] * 8:
-            assert await page.act(Action("clickxpath", xpath)) is False
+            assert await page.act(MiniWobAction("clickxpath", xpath)) is False
         assert (await page.look(episode.view, missed=True)).reward == 0
 
 
@@ -297,7 +297,7 @@ async def test_hostile_instructions_leave_the_page_alive(world: WobWorld, instru
     action = parse(instruction)
     assert action is not None
     async with opened(world, "enter-text") as (page, episode):
-        await page.act(Action("clickxpath", "//input"))
+        await page.act(MiniWobAction("clickxpath", "//input"))
         await page.act(action)
         assert (await page.look(episode.view, missed=False)).html
 
@@ -312,7 +312,7 @@ async def test_a_covered_button_gets_the_key(world: WobWorld):
                 f"document.body.append(Object.assign(document.createElement('i'), {{style: '{cover}'}}))"
             )
         )
-        assert await page.act(Action("clickxpath", "//button"))
+        assert await page.act(MiniWobAction("clickxpath", "//button"))
         assert (await page.look(episode.view, missed=False)).raw == 1
 
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.miniwob.actions import Action, accepted, cut, parse, steps
-from tasks.miniwob.prompts import Prompts
-from tasks.miniwob.protocol import Call, Protocol, Rules, View
+from tasks.miniwob.action import MiniWobAction, accepted, cut, parse, steps
+from tasks.miniwob.prompts import MiniWobPrompts
+from tasks.miniwob.protocol import Call, MiniWobRules, Protocol, View
 
 FIXTURE = Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture"
 
 
 @pytest.fixture(scope="module")
-def prompts() -> Prompts:
-    return Prompts(FIXTURE)
+def prompts() -> MiniWobPrompts:
+    return MiniWobPrompts(FIXTURE)
 
 
 @pytest.mark.parametrize(
@@ -56,16 +56,16 @@ def test_a_reply_is_cut_to_an_instruction(reply: str, instruction: str):
         ("", False),
     ],
 )
-def test_any_of_the_six_patterns_accepts(mirror: Path, prompts: Prompts, instruction: str, good: bool):
-    for patterns in (prompts.patterns, Prompts(mirror / "miniwob").patterns):
+def test_any_of_the_six_patterns_accepts(mirror: Path, prompts: MiniWobPrompts, instruction: str, good: bool):
+    for patterns in (prompts.patterns, MiniWobPrompts(mirror / "miniwob").patterns):
         assert len(patterns) == 6
         assert accepted(instruction, patterns) is good
 
 
 def test_an_instruction_splits_at_single_spaces():
-    assert parse('TYPE a "b" c') == Action("type", "a b c")
-    assert parse("clickxpath //a[text()='x y']") == Action("clickxpath", "//a[text()='x y']")
-    assert parse("press enter") == Action("press", "enter")
+    assert parse('TYPE a "b" c') == MiniWobAction("type", "a b c")
+    assert parse("clickxpath //a[text()='x y']") == MiniWobAction("clickxpath", "//a[text()='x y']")
+    assert parse("press enter") == MiniWobAction("press", "enter")
     # The pattern lets a tab through, the split at spaces does not know the verb.
     assert parse("clickxpath\t//a") is None
 
@@ -100,7 +100,7 @@ def test_no_reply_breaks_the_language(text: str):
 
 def run(
     protocol: Protocol, replies: dict[str, str], views: list[View]
-) -> tuple[list[Call], list[Action], str]:
+) -> tuple[list[Call], list[MiniWobAction], str]:
     """Drive a protocol with one reply per stage; views are shown in turn, the last for ever."""
     script, calls, actions, answer = protocol.play(views.pop(0)), [], [], None
     try:
@@ -119,12 +119,12 @@ def run(
 PAGE = View(html="<div id='wrap'>x</div>", utterance="Do it.")
 
 
-def test_the_stages_of_an_episode(prompts: Prompts):
+def test_the_stages_of_an_episode(prompts: MiniWobPrompts):
     replies = {"plan": "1. a", "critique": "fine", "revise": "1. b", "act": "type x", "ground": "type y"}
     views = [PAGE, PAGE, View(done=True, reward=0.9, raw=1)]
-    calls, actions, ended = run(Protocol(prompts, Rules(), "click-button"), replies, views)
+    calls, actions, ended = run(Protocol(prompts, MiniWobRules(), "click-button"), replies, views)
     assert [call.stage for call in calls] == ["plan", "critique", "revise", "act", "ground", "act", "ground"]
-    assert actions == [Action("type", "y")] * 2
+    assert actions == [MiniWobAction("type", "y")] * 2
     assert ended == "page"
     plan, critique, revise, act, ground, again, _ = (call.document for call in calls)
     assert critique.startswith(plan + "\n1. a")
@@ -134,60 +134,62 @@ def test_the_stages_of_an_episode(prompts: Prompts):
     assert "1: type y\n" in again
 
 
-def test_an_empty_grounding_file_skips_the_call(prompts: Prompts):
+def test_an_empty_grounding_file_skips_the_call(prompts: MiniWobPrompts):
     calls, _, _ = run(
-        Protocol(prompts, Rules(), "click-dialog"), {"revise": "1. a", "act": "type x"}, [PAGE, PAGE]
+        Protocol(prompts, MiniWobRules(), "click-dialog"), {"revise": "1. a", "act": "type x"}, [PAGE, PAGE]
     )
     assert "ground" not in {call.stage for call in calls}
 
 
-def test_the_example_is_shown_to_the_plan_only(prompts: Prompts):
-    protocol = Protocol(prompts, Rules(), "click-checkboxes")
+def test_the_example_is_shown_to_the_plan_only(prompts: MiniWobPrompts):
+    protocol = Protocol(prompts, MiniWobRules(), "click-checkboxes")
     calls, _, _ = run(protocol, {"act": "type x"}, [PAGE, PAGE])
     shown = [prompts.files("click-checkboxes").example in call.document for call in calls]
     assert shown[0] and not any(shown[3:])
 
 
-def test_repairs_are_counted_and_then_the_episode_fails(prompts: Prompts):
-    protocol = Protocol(prompts, Rules(repairs=3), "click-dialog")
+def test_repairs_are_counted_and_then_the_episode_fails(prompts: MiniWobPrompts):
+    protocol = Protocol(prompts, MiniWobRules(repairs=3), "click-dialog")
     calls, actions, ended = run(protocol, {"act": "nonsense", "repair": "more"}, [PAGE, PAGE])
     assert [call.stage for call in calls][3:] == ["act", "repair", "repair", "repair"]
     assert (actions, ended, protocol.repaired) == ([], "repairs", 3)
 
 
-def test_a_repair_that_works(prompts: Prompts):
-    protocol = Protocol(prompts, Rules(), "click-dialog")
+def test_a_repair_that_works(prompts: MiniWobPrompts):
+    protocol = Protocol(prompts, MiniWobRules(), "click-dialog")
     _, actions, ended = run(protocol, {"act": "nonsense", "repair": "type x"}, [PAGE, PAGE])
-    assert (actions, ended) == ([Action("type", "x")], "plan")
+    assert (actions, ended) == ([MiniWobAction("type", "x")], "plan")
 
 
-def test_an_accepted_instruction_without_a_verb_ends_it(prompts: Prompts):
-    _, actions, ended = run(Protocol(prompts, Rules(), "click-dialog"), {"act": "type\tx"}, [PAGE, PAGE])
+def test_an_accepted_instruction_without_a_verb_ends_it(prompts: MiniWobPrompts):
+    _, actions, ended = run(
+        Protocol(prompts, MiniWobRules(), "click-dialog"), {"act": "type\tx"}, [PAGE, PAGE]
+    )
     assert (actions, ended) == ([], "verb")
 
 
 @pytest.mark.parametrize(("noop", "ended"), [(False, "miss"), (True, "plan")])
-def test_a_hover_that_finds_nothing(prompts: Prompts, noop: bool, ended: str):
-    protocol = Protocol(prompts, Rules(noop_on_miss=noop), "click-dialog")
+def test_a_hover_that_finds_nothing(prompts: MiniWobPrompts, noop: bool, ended: str):
+    protocol = Protocol(prompts, MiniWobRules(noop_on_miss=noop), "click-dialog")
     views = [PAGE, View(html="y", missed=True)]
     assert run(protocol, {"act": "movemouse //x"}, views)[2] == ended
 
 
-def test_a_click_that_finds_nothing_goes_on(prompts: Prompts):
-    protocol = Protocol(prompts, Rules(), "click-dialog")
+def test_a_click_that_finds_nothing_goes_on(prompts: MiniWobPrompts):
+    protocol = Protocol(prompts, MiniWobRules(), "click-dialog")
     views = [PAGE, View(html="y", missed=True)]
     assert run(protocol, {"act": "clickxpath //x", "revise": "1. a 2. b"}, views)[2] == "plan"
     assert protocol.steps == 3
 
 
-def test_silence_ends(prompts: Prompts):
-    protocol = Protocol(prompts, Rules(), "click-button")
+def test_silence_ends(prompts: MiniWobPrompts):
+    protocol = Protocol(prompts, MiniWobRules(), "click-button")
     calls, _, ended = run(protocol, {}, [PAGE, PAGE])
     assert (len(calls), ended, protocol.dropped_upstream) == (8, "repairs", True)
 
 
-def test_a_long_page_loses_its_middle(prompts: Prompts):
-    protocol = Protocol(prompts, Rules(page_chars=100), "click-dialog")
+def test_a_long_page_loses_its_middle(prompts: MiniWobPrompts):
+    protocol = Protocol(prompts, MiniWobRules(page_chars=100), "click-dialog")
     long = View(html="a" * 500 + "MIDDLE" + "b" * 500, utterance="g")
     (plan, *_), _, _ = run(protocol, {}, [long, long])
     assert "MIDDLE" not in plan.document
@@ -197,7 +199,7 @@ def test_a_long_page_loses_its_middle(prompts: Prompts):
 def test_the_released_recording_is_asked_word_for_word(mirror: Path):
     """The exemplar file records the eight calls of one released episode: ours must be the same text."""
     data = mirror / "miniwob"
-    prompts = Prompts(data)
+    prompts = MiniWobPrompts(data)
     recorded = json.loads((data / "prompt" / "few-shot.json").read_text(encoding="utf-8"))
     asked, said = zip(*([turn["value"] for turn in shot["conversations"]] for shot in recorded), strict=True)
 
@@ -207,21 +209,21 @@ def test_the_released_recording_is_asked_word_for_word(mirror: Path):
         return View(html=page.split("\n</div>\n\n", 1)[0] + "\n</div>", utterance=goal)
 
     # The recording began each instruction with the page as it was then; the first four calls share one.
-    rules = Rules(grounding=False)
+    rules = MiniWobRules(grounding=False)
     script = Protocol(prompts, rules, "login-user-popup").play(view(asked[0]))
     documents, event = [], script.send(None)
     for place, reply in enumerate(said):
         assert isinstance(event, Call)
         documents.append(event.document)
         event = script.send(reply)
-        if isinstance(event, Action) and place + 1 < len(asked):
+        if isinstance(event, MiniWobAction) and place + 1 < len(asked):
             event = script.send(view(asked[place + 1]))
     assert documents == list(asked)
 
 
 def test_every_listed_task_has_its_prompts(mirror: Path):
     data = mirror / "miniwob"
-    prompts = Prompts(data)
+    prompts = MiniWobPrompts(data)
     tasks = (data / "available_tasks.txt").read_text(encoding="utf-8").split()
     assert len(tasks) == 46
     files = {task: prompts.files(task) for task in tasks}

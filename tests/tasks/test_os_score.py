@@ -15,40 +15,40 @@ from harness.data import quiet
 from harness.errors import DataError
 from harness.types import Context
 from tasks._shared.sandbox.keys import clean, command_lines, quoted
-from tasks.os import prepare, problems
+from tasks.os import prepare, rows
 from tasks.os import score as scoring
-from tasks.os.score import Action
+from tasks.os.score import OsAction
 from tasks.os.task import TASK
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
-TOP = problems.TOP / "data"
+TOP = rows.TOP / "data"
 
 
 @pytest.mark.parametrize(
     ("reply", "action"),
     [
-        ("Think: x\n\nAct: bash\n\n```bash\nls\n```", Action("bash", "ls")),
-        ("Act: bash\n```bash\na\n```\ntext\n```bash\nb\nc\n```", Action("bash", "a\n\nb\nc")),
-        ("Act: bash\n```sh\nls\n```", Action("bash", "")),
-        ("Act: bash\n```bash\n```", Action("bash", "")),
-        ("Act: bash\n```bash\n\n```", Action("bash", "")),
-        ("Act: bashful", Action("bash", "")),
-        ("Act: BASH", Action("bash", "")),
-        ("act: bash", Action("invalid")),
-        ("Act: finished, I think", Action("finish")),
-        ("Act: answer(220)", Action("answer", "220")),
-        ("Act: answer( a (b) c ) and so on)", Action("answer", " a (b) c ) and so on")),
-        ("Act: answer()", Action("answer", "")),
-        ("Act: answer 220", Action("invalid")),
-        ("Act: bash\n```bash\nls\n```\nAct: answer 220", Action("bash", "ls")),
-        ("Act: answer(one\ntwo)", Action("invalid")),
-        ("Act: bash\nAct: answer(3)", Action("answer", "3")),
-        ("Act:\n\nfinish", Action("finish")),
-        ("Act: think again", Action("invalid")),
-        ("", Action("invalid")),
+        ("Think: x\n\nAct: bash\n\n```bash\nls\n```", OsAction("bash", "ls")),
+        ("Act: bash\n```bash\na\n```\ntext\n```bash\nb\nc\n```", OsAction("bash", "a\n\nb\nc")),
+        ("Act: bash\n```sh\nls\n```", OsAction("bash", "")),
+        ("Act: bash\n```bash\n```", OsAction("bash", "")),
+        ("Act: bash\n```bash\n\n```", OsAction("bash", "")),
+        ("Act: bashful", OsAction("bash", "")),
+        ("Act: BASH", OsAction("bash", "")),
+        ("act: bash", OsAction("invalid")),
+        ("Act: finished, I think", OsAction("finish")),
+        ("Act: answer(220)", OsAction("answer", "220")),
+        ("Act: answer( a (b) c ) and so on)", OsAction("answer", " a (b) c ) and so on")),
+        ("Act: answer()", OsAction("answer", "")),
+        ("Act: answer 220", OsAction("invalid")),
+        ("Act: bash\n```bash\nls\n```\nAct: answer 220", OsAction("bash", "ls")),
+        ("Act: answer(one\ntwo)", OsAction("invalid")),
+        ("Act: bash\nAct: answer(3)", OsAction("answer", "3")),
+        ("Act:\n\nfinish", OsAction("finish")),
+        ("Act: think again", OsAction("invalid")),
+        ("", OsAction("invalid")),
     ],
 )
-def test_the_last_usable_act_decides(reply: str, action: Action) -> None:
+def test_the_last_usable_act_decides(reply: str, action: OsAction) -> None:
     assert scoring.parse(reply) == action
 
 
@@ -170,7 +170,7 @@ def test_an_absent_script_is_an_error(tmp_path: Path) -> None:
     item = {"description": "d", "create": {"init": {"file": "init/x.sh"}}, "evaluation": {"match": "1"}}
     (folder / "a.json").write_text(json.dumps([item]))
     with pytest.raises(DataError, match=r"1/a/0: its script scripts/1/init/x\.sh is absent"):
-        problems.load(tmp_path, "std")
+        rows.load(tmp_path, "std")
 
 
 def test_prepare_makes_the_mirrors_scripts(mirror: Path, tmp_path: Path) -> None:

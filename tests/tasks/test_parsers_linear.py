@@ -19,21 +19,21 @@ from harness.types import Reply
 from tasks._shared import reading
 from tasks._shared.sandbox import keys
 from tasks.alfworld import action as alfworld
+from tasks.dbbench import output, sql
 from tasks.dbbench import score as dbbench
-from tasks.dbbench import sql, wording
 from tasks.gsm8k import score as gsm8k
 from tasks.hotpotqa import action as hotpotqa
 from tasks.hotpotqa import score as hotpotqa_score
 from tasks.humaneval import action as humaneval
-from tasks.miniwob import actions as miniwob
-from tasks.miniwob.prompts import Prompts
+from tasks.miniwob import action as miniwob
+from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.mmlu import action as mmlu
 from tasks.mt_bench import score as mt_bench
 from tasks.os import score as os_score
 from tasks.rewoo import execute, plan
 from tasks.rewoo import score as rewoo
 from tasks.rewoo.tools import algebra, base, calculator, speech
-from tasks.sciworld import match as sciworld
+from tasks.sciworld import action as sciworld
 
 SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
 """Characters of a text; the loop cuts every reply at the last."""
@@ -47,7 +47,7 @@ LONG_S = 0.5
 STEEP = 1.5
 """Least slope of log time over log size that counts as more than linear."""
 
-PATTERNS = Prompts(Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture").patterns
+PATTERNS = MiniWobPrompts(Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture").patterns
 COMMANDS = [
     f"{verb} {thing} {n}" for verb in ("go to", "take apple from") for thing in "abc" for n in range(9)
 ]
@@ -97,8 +97,8 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "dbbench.judge": lambda text: dbbench.judge(text, ["a"]),
     "dbbench.statements": sql.statements,
     "dbbench.reserved": sql.reserved,
-    "dbbench.position": lambda text: wording.error(1055, "'t.z' isn't in GROUP BY", None, text),
-    "dbbench.ungrouped": lambda text: wording.error(1140, "mixing", None, text),
+    "dbbench.position": lambda text: output.error(1055, "'t.z' isn't in GROUP BY", None, text),
+    "dbbench.ungrouped": lambda text: output.error(1140, "mixing", None, text),
     "gsm8k": lambda text: gsm8k.judge(text, "#### 5"),
     "hotpotqa.action": lambda text: hotpotqa.read_lenient(hotpotqa.one_line(text)),
     "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),

@@ -43,6 +43,35 @@ def test_dbbench_finds_what_the_patterns_found(text: str):
     assert dbbench.statement(text) == (None if block is None else block.strip().replace("\n", " "))
 
 
+def split(text: str) -> list[str]:
+    """Cut a batch at its semicolons by looking at every token."""
+    parts: list[str] = []
+    words: set[str] = set()
+    start, empty = 0, True
+    for token in sql.tokens(text):
+        body = {"CREATE", "BEGIN"} <= words and words & {"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"}
+        if token.kind == "mark" and token.text == ";" and not body:
+            parts += [] if empty else [text[start : token.start].strip()]
+            start, words, empty = token.start + 1, set(), True
+        else:
+            empty = False
+            words.add(token.word)
+    return parts if empty else [*parts, text[start:].strip()]
+
+
+@many
+@given(
+    joined(
+        *("create", "BEGIN", " begin ", "Procedure", "event", ";", ";;", " ", "\n", "\x00", "a", "5", "$"),
+        *("'", '"', "`", "\\", "-", "--", "-- ", "#", "/*", "*/", "/*!", "/*M!5", "/", "*", "é", "1.5"),
+    )
+)
+@example("create procedure begin;;a;")
+@example("/*!50000create procedure begin;a;")
+def test_dbbench_splits_a_batch_where_its_tokens_say(text: str):
+    assert sql.statements(text) == split(text)
+
+
 def named(found: Sequence[sql.Token], n: int) -> bool:
     """Whether only a name can stand at a place, found by looking at all tokens before it."""
     before = found[n - 1] if n else sql.Token("mark", "", 0)

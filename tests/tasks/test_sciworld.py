@@ -25,10 +25,10 @@ from harness.types import Context, Message, Observation, Profile, Reply, Row, Sa
 from tasks.sciworld import prepare
 from tasks.sciworld.episode import SciWorldEpisode
 from tasks.sciworld.oracle import SHIPPED
-from tasks.sciworld.pool import Pool
+from tasks.sciworld.pool import SimulatorPool
+from tasks.sciworld.prompts import CONSTANTS, EXEMPLARS, SciWorldPrompts
 from tasks.sciworld.solver import solve
 from tasks.sciworld.task import TASK
-from tasks.sciworld.texts import CONSTANTS, EXEMPLARS, Texts
 from tasks.sciworld.world import SciWorld
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
@@ -44,15 +44,15 @@ def mirrored(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pool() -> AsyncIterator[Pool]:
+async def pool() -> AsyncIterator[SimulatorPool]:
     """Simulators that the tests of single episodes share."""
-    shared = Pool()
+    shared = SimulatorPool()
     yield shared
     await shared.close()
 
 
 async def begun(
-    ctx: Context, pool: Pool, sample: Sample | None = None
+    ctx: Context, pool: SimulatorPool, sample: Sample | None = None
 ) -> tuple[SciWorldEpisode, Observation]:
     """An episode of the fixture's first sample, or of another, and what it shows first."""
     world = SciWorld(ctx, pool, {})
@@ -225,7 +225,7 @@ async def test_first_observations_are_the_same_in_every_process(tmp_path: Path, 
 
 
 def test_an_opening_has_its_turns_in_order(mirror: Path) -> None:
-    texts = Texts.read(mirror / "sciworld")
+    texts = SciWorldPrompts.read(mirror / "sciworld")
     opening = texts.opening(7, "a room\nYour task is", exemplars=True)
     assert [m.role for m in opening[:3]] == ["system", "user", "assistant"]
     assert [m.role for m in opening[1:]] == [
@@ -256,7 +256,7 @@ def llama2(messages: Sequence[Message]) -> str:
 )
 @module_loop
 async def test_upstreams_trimming_of_the_long_exemplars(
-    mirrored: Path, pool: Pool, tmp_path: Path, task: str, whole: int, pairs: int, room: int
+    mirrored: Path, pool: SimulatorPool, tmp_path: Path, task: str, whole: int, pairs: int, room: int
 ) -> None:
     ctx = context(tmp_path, mirrored)
     sample = next(sample for sample in samples_of(TASK, ctx, "test") if sample.labels["task"] == task)
@@ -288,14 +288,16 @@ def test_history_by_profile(mirror: Path, profile: Profile, source: str, expecte
 
 
 @module_loop
-async def test_a_reply_is_cut_matched_and_kept_as_upstream_keeps_it(pool: Pool, tmp_path: Path) -> None:
+async def test_a_reply_is_cut_matched_and_kept_as_upstream_keeps_it(
+    pool: SimulatorPool, tmp_path: Path
+) -> None:
     ctx = context(tmp_path)
     episode, first = await begun(ctx, pool)
     assert first.ask is not None
     assert (first.ask.max_new_tokens, first.ask.truncate, first.ask.temperature) == (256, 4000, None)
     thought = await episode.step(Reply(" Think: hm. [INST] and so on"))
     assert thought.said == "Think: hm."
-    assert [m.content for m in thought.messages] == [Texts.read(ctx.data).thought]
+    assert [m.content for m in thought.messages] == [SciWorldPrompts.read(ctx.data).thought]
     # During the first three turns `look around` is barred and becomes what shares a word with it.
     barred = await episode.step(Reply("Action: look around<|end_of_turn|>junk"))
     assert barred.said == "Action: look around"
@@ -308,7 +310,7 @@ async def test_a_reply_is_cut_matched_and_kept_as_upstream_keeps_it(pool: Pool, 
 
 
 @module_loop
-async def test_passing_through_still_falls_back_on_the_matcher(pool: Pool, tmp_path: Path) -> None:
+async def test_passing_through_still_falls_back_on_the_matcher(pool: SimulatorPool, tmp_path: Path) -> None:
     episode, first = await begun(context(tmp_path, profile="fixed"), pool)
     assert first.ask is not None
     assert first.ask.truncate is None
@@ -322,7 +324,7 @@ async def test_passing_through_still_falls_back_on_the_matcher(pool: Pool, tmp_p
 @pytest.mark.parametrize(("rules", "stops", "turns"), [("on", "failures", 10), ("off", "", 25)])
 @module_loop
 async def test_ten_failures_in_a_row_stop_an_episode(
-    pool: Pool, tmp_path: Path, rules: str, stops: str, turns: int
+    pool: SimulatorPool, tmp_path: Path, rules: str, stops: str, turns: int
 ) -> None:
     episode, observation = await begun(context(tmp_path, stop_rules=rules), pool)
     turn = 0
@@ -335,7 +337,7 @@ async def test_ten_failures_in_a_row_stop_an_episode(
 
 
 @module_loop
-async def test_more_moves_than_the_limit_stop_an_episode(pool: Pool, tmp_path: Path) -> None:
+async def test_more_moves_than_the_limit_stop_an_episode(pool: SimulatorPool, tmp_path: Path) -> None:
     episode, observation = await begun(context(tmp_path, **{**FREE, "step_limit": "10"}), pool)
     turns = 0
     while not observation.done:
@@ -349,7 +351,7 @@ async def test_more_moves_than_the_limit_stop_an_episode(pool: Pool, tmp_path: P
 @pytest.mark.parametrize(("rules", "turns"), [("on", 4), ("extended", 20)])
 @module_loop
 async def test_waiting_is_a_loop_for_upstream_only(
-    pool: Pool, tmp_path: Path, rules: str, turns: int
+    pool: SimulatorPool, tmp_path: Path, rules: str, turns: int
 ) -> None:
     options = {"action_match": "passthrough", "stop_rules": rules, "fail_rule": "strict", "step_limit": "100"}
     episode, observation = await begun(context(tmp_path, **options), pool)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.types import Row
-from tasks.sciworld.match import NO_MATCH, Match, candidates, match
+from tasks.sciworld.action import NO_MATCH, Match, candidates, match
+from tasks.sciworld.prompts import cleaned
 from tasks.sciworld.score import failed, looping
 from tasks.sciworld.task import TASK
-from tasks.sciworld.texts import cleaned
 
 ROOMS = ("hallway", "kitchen", "art studio")
 SEEN = "This room is called the kitchen. In it, you see: a blue-violet paint in your inventory an orange"

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from tasks.miniwob.policies import forms, lists, shapes, sites
-from tasks.miniwob.policies.sight import Policy, Sight
+from tasks.miniwob.policies.sight import PageContent, Policy
 
-POLICIES: dict[str, Callable[[Sight], Policy]] = {
+POLICIES: dict[str, Callable[[PageContent], Policy]] = {
     "choose-list": lists.choose_list,
     "click-button": lists.press_button,
     "click-button-sequence": lists.two_buttons,
@@ -54,4 +54,4 @@ POLICIES: dict[str, Callable[[Sight], Policy]] = {
     "use-spinner": forms.spinner,
 }
 
-__all__ = ["POLICIES", "Policy", "Sight"]
+__all__ = ["POLICIES", "PageContent", "Policy"]

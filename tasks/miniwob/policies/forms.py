@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tasks.miniwob.policies.sight import SUBMIT, Policy, Sight, by_id, click
+from tasks.miniwob.policies.sight import SUBMIT, PageContent, Policy, by_id, click
 
 
-def date(sight: Sight) -> Policy:
+def date(sight: PageContent) -> Policy:
     yield by_id("tt")
     yield "press arrowleft"
     yield "press arrowleft"
@@ -13,7 +13,7 @@ def date(sight: Sight) -> Policy:
     yield SUBMIT
 
 
-def time(sight: Sight) -> Policy:
+def time(sight: PageContent) -> Policy:
     hour, minute, half = sight.said(r"(\d+):(\d+)\s*([AP]M)")
     yield by_id("tt")
     yield "press arrowleft"
@@ -22,7 +22,7 @@ def time(sight: Sight) -> Policy:
     yield SUBMIT
 
 
-def password(sight: Sight) -> Policy:
+def password(sight: PageContent) -> Policy:
     text = sight.said('password "(.*)" into')[0]
     for name in ("password", "verify"):
         yield by_id(name)
@@ -30,13 +30,13 @@ def password(sight: Sight) -> Policy:
     yield by_id("subbtn")
 
 
-def text(sight: Sight) -> Policy:
+def text(sight: PageContent) -> Policy:
     yield by_id("tt")
     yield "type " + sight.said('Enter "(.*)" into')[0]
     yield by_id("subbtn")
 
 
-def login(sight: Sight) -> Policy:
+def login(sight: PageContent) -> Policy:
     name, word = sight.said('username "(.*)" and the password "(.*)" into')
     yield by_id("username")
     yield f"type {name}"
@@ -45,12 +45,12 @@ def login(sight: Sight) -> Policy:
     yield by_id("subbtn")
 
 
-def focus(sight: Sight) -> Policy:
+def focus(sight: PageContent) -> Policy:
     place = sight.said(r"the (\d)")[0] or 1
     yield click(f"(//input)[{place}]")
 
 
-def algebra(sight: Sight) -> Policy:
+def algebra(sight: PageContent) -> Policy:
     problem = sight.find('//*[@id="math-problem"]')[0].text
     left, sign, right, _, total = problem.split()
     known = int(right if left == "x" else left)
@@ -61,7 +61,7 @@ def algebra(sight: Sight) -> Policy:
     yield by_id("subbtn")
 
 
-def spinner(sight: Sight) -> Policy:
+def spinner(sight: PageContent) -> Policy:
     number = int(sight.said(r"Select (-?\d+) with")[0])
     way = "up" if number > 0 else "down"
     for _ in range(abs(number)):

@@ -6,32 +6,32 @@ import re
 from functools import cache
 
 from tasks.miniwob import pages
-from tasks.miniwob.policies.sight import SUBMIT, Policy, Sight, by_id, click, quoted
+from tasks.miniwob.policies.sight import SUBMIT, PageContent, Policy, by_id, click, quoted
 
 
-def press_button(sight: Sight) -> Policy:
+def press_button(sight: PageContent) -> Policy:
     label = sight.said('"(.*)" button')[0]
     yield click(f"//button[text()={quoted(label)}]")
 
 
-def first_button(sight: Sight) -> Policy:
+def first_button(sight: PageContent) -> Policy:
     del sight
     yield by_id("subbtn")
 
 
-def two_buttons(sight: Sight) -> Policy:
+def two_buttons(sight: PageContent) -> Policy:
     del sight
     yield by_id("subbtn")
     yield by_id("subbtn2")
 
 
-def choose_list(sight: Sight) -> Policy:
+def choose_list(sight: PageContent) -> Policy:
     item = sight.said("Select (.*) from the list")[0]
     yield click(f"//option[text()={quoted(item)}]")
     yield SUBMIT
 
 
-def scroll_list(sight: Sight) -> Policy:
+def scroll_list(sight: PageContent) -> Policy:
     wanted = ", " + sight.said("Select (.*) from the scroll list")[0] + ","
     for option in sight.find("//option"):
         if f", {option.text}," in wanted:
@@ -39,7 +39,7 @@ def scroll_list(sight: Sight) -> Policy:
     yield SUBMIT
 
 
-def boxes(sight: Sight) -> Policy:
+def boxes(sight: PageContent) -> Policy:
     wanted = sight.said(r"Select (.*) and click Submit")[0].split(", ")
     for label in sight.find("//label"):
         if label.text_content() in wanted:
@@ -47,7 +47,7 @@ def boxes(sight: Sight) -> Policy:
     yield SUBMIT
 
 
-def similar_boxes(sight: Sight) -> Policy:
+def similar_boxes(sight: PageContent) -> Policy:
     wanted = sight.said(r"similar to (.*) and click Submit")[0].split(", ")
     groups = [group for group in synonyms() if group & set(wanted)]
     for label in sight.find("//label"):
@@ -65,25 +65,25 @@ def synonyms() -> tuple[frozenset[str], ...]:
     return tuple(frozenset(re.findall(r"'([^']+)'", row)) for row in rows)
 
 
-def widget(sight: Sight) -> Policy:
+def widget(sight: PageContent) -> Policy:
     kind = sight.said('on a "(.*)" widget')[0]
     yield click(f'//*[@data-type="{kind}"]')
 
 
-def menu(sight: Sight) -> Policy:
+def menu(sight: PageContent) -> Policy:
     *parents, leaf = sight.said("Select (.*)")[0].split(">")
     for name in parents:
         yield f"movemouse //*[text()={quoted(name)}]"
     yield click(f"//li//div[text()={quoted(leaf)}]")
 
 
-def collapsible(sight: Sight) -> Policy:
+def collapsible(sight: PageContent) -> Policy:
     del sight
     yield click("//h3")
     yield by_id("subbtn")
 
 
-def hidden_link(sight: Sight) -> Policy:
+def hidden_link(sight: PageContent) -> Policy:
     """Open the section or tab that holds a link, then click the link."""
     text = quoted(sight.said('the link "(.*)"')[0])
     link = next(iter(sight.find(f'//span[@class="alink" and text()={text}]')), None)
@@ -97,12 +97,12 @@ def hidden_link(sight: Sight) -> Policy:
     yield click(f'//*[@id="{panel}"]//span[@class="alink" and text()={text}]')
 
 
-def link(sight: Sight) -> Policy:
+def link(sight: PageContent) -> Policy:
     words = quoted(sight.said('the link "(.*)"')[0])
     yield click(f'//span[@class="alink" and text()={words}]')
 
 
-def dialog(sight: Sight) -> Policy:
+def dialog(sight: PageContent) -> Policy:
     label = sight.said('labeled "(.*)"')[0] or "x"
     if label == "x":
         yield click('//button[contains(@class,"ui-dialog-titlebar-close")]')
@@ -110,6 +110,6 @@ def dialog(sight: Sight) -> Policy:
         yield click(f'//button[text()="{label}"]')
 
 
-def tab(sight: Sight) -> Policy:
+def tab(sight: PageContent) -> Policy:
     number = sight.said(r"Tab #(\d)")[0]
     yield click(f'//a[@href="#tabs-{number}"]')

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.miniwob.policies.sight import SUBMIT, Policy, Sight, by_id, click
+from tasks.miniwob.policies.sight import SUBMIT, PageContent, Policy, by_id, click
 
 
-def color(sight: Sight) -> Policy:
+def color(sight: PageContent) -> Policy:
     name = sight.said("on the (.*) colored")[0]
     yield click(f'//div[@data-color="{name}"]')
 
 
-def shades(sight: Sight) -> Policy:
+def shades(sight: PageContent) -> Policy:
     wanted = sight.said("shades of (.*) and press")[0]
     for n, span in enumerate(sight.find('//*[@id="area"]//span'), start=1):
         if span.get("data-color") == wanted:
@@ -37,18 +37,18 @@ def _width(node: Any) -> float:
     return max(columns) - min(columns)
 
 
-def shape(sight: Sight) -> Policy:
+def shape(sight: PageContent) -> Policy:
     wanted = sight.said("Click on a (.*)")[0]
     for n, node in enumerate(sight.find('//*[@id="area_svg"]/*'), start=1):
         if fits(node, wanted):
             yield click(f'(//*[@id="area_svg"]/*)[{n}]')
 
 
-def count_shapes(sight: Sight) -> Policy:
+def count_shapes(sight: PageContent) -> Policy:
     wanted = sight.said("How many (.*)s are there")[0]
     count = sum(fits(node, wanted) for node in sight.find('//*[@id="area_svg"]/*'))
     yield click(f'//button[text()="{count}"]')
 
 
-def grid(sight: Sight) -> Policy:
+def grid(sight: PageContent) -> Policy:
     yield by_id(sight.said(r"coordinate (\(.*\))")[0])

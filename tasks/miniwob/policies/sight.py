@@ -11,7 +11,7 @@ Policy = Iterator[str]
 SUBMIT = 'clickxpath //button[text()="Submit"]'
 
 
-class Sight:
+class PageContent:
     """What a script sees now; the oracle renews it before every instruction.
 
     Attributes:

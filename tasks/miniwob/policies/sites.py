@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tasks.miniwob.policies.sight import SUBMIT, Policy, Sight, by_id, click
+from tasks.miniwob.policies.sight import SUBMIT, PageContent, Policy, by_id, click
 
 
-def mail(sight: Sight) -> Policy:
+def mail(sight: PageContent) -> Policy:
     """Star, delete, answer or forward a mail; the free-English pages say in fields what they want."""
     fields = dict(sight.fields)
     if not fields:
@@ -32,7 +32,7 @@ def mail(sight: Sight) -> Policy:
     yield by_id(f"send-{task}")
 
 
-def tree(sight: Sight) -> Policy:
+def tree(sight: PageContent) -> Policy:
     name = sight.said('named "(.*)"')[0]
     target = next(iter(sight.find(f'//*[@id="tree"]//span[text()="{name}"]')), None)
     if target is None:
@@ -43,7 +43,7 @@ def tree(sight: Sight) -> Policy:
         yield click(f'(//*[@id="tree"]//span)[{spans.index(span) + 1}]')
 
 
-def search(sight: Sight) -> Policy:
+def search(sight: PageContent) -> Policy:
     query, place = sight.said(r'enter "(.*)" and press .* click the (\d)')
     yield by_id("search-text")
     yield f"type {query}"
@@ -54,7 +54,7 @@ def search(sight: Sight) -> Policy:
     yield click(f'//a[@data-result="{int(place) - 1}"]')
 
 
-def post(sight: Sight) -> Policy:
+def post(sight: PageContent) -> Policy:
     user, action = sight.said(r'user (\S+), click on the "(.*)" button')
     names = [node.text for node in sight.find('//span[@class="username"]')]
     media = f'(//div[@class="media"])[{names.index(user) + 1}]'
@@ -65,7 +65,7 @@ def post(sight: Sight) -> Policy:
     yield click(f'{media}//li[starts-with(text(),"{action}")]')
 
 
-def posts(sight: Sight) -> Policy:
+def posts(sight: PageContent) -> Policy:
     action, amount, user = sight.said(r'the "(.*)" button on (all|\d+) posts? by (\S+) and')
     names = [node.text for node in sight.find('//span[@class="username"]')]
     places = [n for n, name in enumerate(names, start=1) if name == user]
@@ -74,7 +74,7 @@ def posts(sight: Sight) -> Policy:
     yield SUBMIT
 
 
-def terminal(sight: Sight) -> Policy:
+def terminal(sight: PageContent) -> Policy:
     extension = sight.said(r"extension (\.\S+)")[0]
     yield by_id("terminal")
     yield "type ls"

@@ -12,7 +12,7 @@ from types import TracebackType
 from tasks._shared.sandbox import Box, Command, Result
 from tasks.os import corrected, tamper
 from tasks.os import score as scoring
-from tasks.os.problems import Problem, Script
+from tasks.os.rows import OsProblem, OsScript
 
 CHECK_S = 60.0
 # The checks' Python takes up neither the user's packages nor compiled files, which anybody can leave there.
@@ -21,7 +21,7 @@ _LOGINS = ("runuser -l", "su -", "--login")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CheckRule:
     """How strictly upstream's scoring is followed.
 
     Attributes:
@@ -36,8 +36,8 @@ class Rule:
     clean: bool = False
 
 
-PAPER = Rule(merge_stderr=True, corrected_gold=False)
-FIXED = Rule(merge_stderr=False, corrected_gold=True, clean=True)
+PAPER = CheckRule(merge_stderr=True, corrected_gold=False)
+FIXED = CheckRule(merge_stderr=False, corrected_gold=True, clean=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Findings:
     tampered: str
 
 
-def argv(script: Script, code: str, params: Sequence[str]) -> tuple[str, ...]:
+def argv(script: OsScript, code: str, params: Sequence[str]) -> tuple[str, ...]:
     """The command that runs a script by itself, its parameters behind `--` for bash."""
     if script.language == "python":
         return ("python3", "-c", code, *params)
     return ("bash", "-c", code, *(["--", *params] if params else []))
 
 
-async def look(box: Box) -> tamper.Look | None:
+async def look(box: Box) -> tamper.ToolSnapshot | None:
     """What was written over a system's tools; None where the host cannot see it, or not all of it."""
     upper = box.written
     if upper is None:
@@ -71,7 +71,7 @@ async def look(box: Box) -> tamper.Look | None:
         return None
 
 
-class Judge:
+class CheckRunner:
     """Applies the checks of one problem to one system; remembers verdicts that cannot differ.
 
     Use it as an async context: the clean system that it may make lives as long.
@@ -79,10 +79,10 @@ class Judge:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: OsProblem,
         box: Box,
         answer: str | None,
-        before: tamper.Look | None,
+        before: tamper.ToolSnapshot | None,
         again: Callable[[], AbstractAsyncContextManager[Box]],
     ) -> None:
         self._problem = problem
@@ -93,11 +93,11 @@ class Judge:
         self._stack = AsyncExitStack()
         self._fresh: Box | None = None
         self._errors_seen = False
-        self._found: dict[Rule, bool] = {}
+        self._found: dict[CheckRule, bool] = {}
         # Whether the checks ask for an answer only, which any system made the same way can judge.
         self._question = all(check is None or check.grader for check in problem.checks)
 
-    async def __aenter__(self) -> Judge:
+    async def __aenter__(self) -> CheckRunner:
         return self
 
     async def __aexit__(
@@ -105,7 +105,7 @@ class Judge:
     ) -> None:
         await self._stack.aclose()
 
-    async def findings(self, rules: Sequence[Rule]) -> Findings:
+    async def findings(self, rules: Sequence[CheckRule]) -> Findings:
         """Stop what runs in the system, then apply each rule.
 
         Raises:
@@ -134,7 +134,7 @@ class Judge:
             return "what the check reads"
         return ""
 
-    async def _changes(self, after: tamper.Look | None) -> str:
+    async def _changes(self, after: tamper.ToolSnapshot | None) -> str:
         """Tools that were changed; nothing where the host cannot see them."""
         upper, image, before = self._box.written, self._box.spec.image, self._before
         if upper is None or before is None or not isinstance(image, Path):
@@ -145,26 +145,26 @@ class Judge:
         paths = await asyncio.to_thread(tamper.changed, image, upper, before, after, login=login)
         return ", ".join(f"/{path}" for path in paths[:5])
 
-    async def _meddled(self, after: tamper.Look | None) -> bool:
+    async def _meddled(self, after: tamper.ToolSnapshot | None) -> bool:
         """Whether the model's programs, run by the checks, touched a tool under them."""
         await self._box.freeze()
         now = await look(self._box)
         return now is None or after is None or _lasting(now) != _lasting(after)
 
-    async def _verdict(self, rule: Rule) -> bool:
+    async def _verdict(self, rule: CheckRule) -> bool:
         same = next((other for other in self._found if self._same(rule, other)), None)
         if same is None:
             same, self._found[rule] = rule, await self._apply(rule)
         return self._found[same]
 
-    def _same(self, one: Rule, other: Rule) -> bool:
+    def _same(self, one: CheckRule, other: CheckRule) -> bool:
         """Whether two rules cannot differ, so that the checks need not run again."""
         mended = self._problem.id in scoring.CORRECTIONS or self._problem.id in corrected.CHECKS
         gold = one.corrected_gold == other.corrected_gold or not mended
         errors = one.merge_stderr == other.merge_stderr or not self._errors_seen
         return one.clean == other.clean and gold and errors
 
-    async def _apply(self, rule: Rule) -> bool:
+    async def _apply(self, rule: CheckRule) -> bool:
         problem = self._problem
         if problem.match is not None:
             return scoring.matches(self._answer, problem.match)
@@ -189,20 +189,20 @@ class Judge:
             params.append(_output(result, merge_stderr=rule.merge_stderr))
         return True
 
-    def _code(self, check: Script | None, script: Script, rule: Rule) -> str:
+    def _code(self, check: OsScript | None, script: OsScript, rule: CheckRule) -> str:
         if not rule.corrected_gold:
             return script.code
         return (
             scoring.corrected(self._problem) if check is None else corrected.check(self._problem, script.code)
         )
 
-    async def _run(self, box: Box, command: tuple[str, ...], rule: Rule) -> Result:
+    async def _run(self, box: Box, command: tuple[str, ...], rule: CheckRule) -> Result:
         result = await box.run(Command(command, timeout=CHECK_S, env=_CLEAN if rule.clean else {}))
         self._errors_seen = self._errors_seen or bool(result.stderr)
         return result
 
 
-def _lasting(seen: tamper.Look) -> dict[str, tuple[int, int]]:
+def _lasting(seen: tamper.ToolSnapshot) -> dict[str, tuple[int, int]]:
     return {path: stamp for path, stamp in seen.stamps.items() if "__pycache__" not in path}
 
 

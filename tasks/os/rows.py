@@ -16,7 +16,7 @@ SPLITS = {"std": tuple("1234567"), "dev": ("dev",)}
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class OsScript:
     """A script to run inside, or, where `grader` is set, one of the generic graders.
 
     Attributes:
@@ -34,7 +34,7 @@ _BY_TIME = "4/N225/0"
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class OsProblem:
     """One problem.
 
     Attributes:
@@ -47,11 +47,11 @@ class Problem:
 
     id: str
     description: str
-    init: tuple[Script, ...] = ()
+    init: tuple[OsScript, ...] = ()
     start: str = ""
     match: str | None = None
-    checks: tuple[Script | None, ...] = ()
-    example: Script | None = None
+    checks: tuple[OsScript | None, ...] = ()
+    example: OsScript | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -63,7 +63,7 @@ class Problem:
         return (*(script.code for script in self.init), self.start)
 
 
-def load(folder: Path, split: str) -> list[Problem]:
+def load(folder: Path, split: str) -> list[OsProblem]:
     """Read a split in its canonical order: directories, then files by name, then positions.
 
     Args:
@@ -74,7 +74,7 @@ def load(folder: Path, split: str) -> list[Problem]:
         DataError: a file is missing or not as expected, or a script that a problem names is absent.
     """
     scripts = _read(folder / "scripts.json")
-    problems: list[Problem] = []
+    problems: list[OsProblem] = []
     for directory in SPLITS[split]:
         data = folder / TOP / "data"
         files = [data / "dev.json"] if directory == "dev" else sorted((data / directory).glob("*.json"))
@@ -106,14 +106,14 @@ class _Source:
         self._directory = directory
         self._scripts = scripts
 
-    def problem(self, item: Mapping[str, Any]) -> Problem:
+    def problem(self, item: Mapping[str, Any]) -> OsProblem:
         # One problem's `create` is a list by mistake; upstream finds no key in it and makes nothing.
         create = item.get("create")
         init = create.get("init") if isinstance(create, Mapping) else None
         evaluation = item["evaluation"]
         example = evaluation.get("example")
         checks = evaluation.get("check", [])
-        return Problem(
+        return OsProblem(
             self._name,
             item["description"],
             tuple(self._script(entry) for entry in _listed(init)),
@@ -125,21 +125,21 @@ class _Source:
             None if example is None else self._script(example),
         )
 
-    def _script(self, entry: str | Mapping[str, str]) -> Script:
+    def _script(self, entry: str | Mapping[str, str]) -> OsScript:
         if isinstance(entry, str):
-            return Script("bash", entry)
+            return OsScript("bash", entry)
         language = entry.get("language", "bash")
         if language not in ("bash", "python"):
             raise DataError(f"{self._name}: scripts in {language} are not run")
         if "code" in entry:
-            return Script(language, entry["code"])
+            return OsScript(language, entry["code"])
         file = PurePosixPath(entry["file"])
         if file.suffix == ".py" and file.stem in GRADERS:
-            return Script("python", "", file.stem)
+            return OsScript("python", "", file.stem)
         path = f"scripts/{self._directory}/{file}"
         if path not in self._scripts:
             raise DataError(f"{self._name}: its script {path} is absent from scripts.json")
-        return Script(language, self._scripts[path])
+        return OsScript(language, self._scripts[path])
 
 
 def _listed(value: Any, *, keep_none: bool = False) -> Sequence[Any]:

@@ -6,9 +6,9 @@ import asyncio
 import sqlite3
 import time
 
-from tasks.dbbench import score, wording
+from tasks.dbbench import output, score
 from tasks.dbbench import sql as reading
-from tasks.dbbench.content import Content, Manner
+from tasks.dbbench.table import ExecutionOptions, TableContent
 
 _STEPS = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""
@@ -22,7 +22,7 @@ _DENIED = (
 class SqliteTable:
     """A database in memory with one table."""
 
-    def __init__(self, content: Content, manner: Manner) -> None:
+    def __init__(self, content: TableContent, manner: ExecutionOptions) -> None:
         self._content, self._manner = content, manner
         self._base: sqlite3.Connection | None = None
         self._deadline = 0.0
@@ -61,22 +61,22 @@ class SqliteTable:
         assert self._base is not None
         several = reading.statements(statement)
         if not several:
-            return wording.rows([])
+            return output.rows([])
         if len(several) > 1:
-            return wording.OUT_OF_SYNC
+            return output.OUT_OF_SYNC
         if (near := reading.reserved(several[0])) is not None and self._manner.keywords:
             return reading.syntax_error(near)
         self._deadline = time.monotonic() + self._manner.seconds
         try:
             cursor = self._base.execute(_translated(several[0]))
-            rows = cursor.fetchmany(wording.LIMIT) if cursor.description else []
+            rows = cursor.fetchmany(output.LIMIT) if cursor.description else []
             cursor.close()
         except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
-            return wording.cut(str(error))
+            return output.cut(str(error))
         finally:
             if self._base.in_transaction:
                 self._base.execute("ROLLBACK")
-        return wording.rows(rows)
+        return output.rows(rows)
 
     async def state(self) -> str:
         return await asyncio.to_thread(self._state)

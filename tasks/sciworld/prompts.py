@@ -17,7 +17,7 @@ _EVAL = "science-world/eval.py:"
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class SciWorldPrompts:
     """What an episode says besides the simulator's own words.
 
     Attributes:
@@ -33,7 +33,7 @@ class Texts:
     exemplars: Mapping[str, Sequence[str]]
 
     @classmethod
-    def read(cls, folder: Path) -> Texts:
+    def read(cls, folder: Path) -> SciWorldPrompts:
         """Read the task's data folder.
 
         Raises:

@@ -18,7 +18,7 @@ _VERBS: dict[str, Verb] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class MiniWobAction:
     """An instruction split into its verb and the rest."""
 
     verb: Verb
@@ -40,7 +40,7 @@ def accepted(instruction: str, patterns: Iterable[re.Pattern[str]]) -> bool:
     return any(pattern.search(instruction) for pattern in patterns)
 
 
-def parse(instruction: str) -> Action | None:
+def parse(instruction: str) -> MiniWobAction | None:
     """Split an accepted instruction at single spaces; None when its first word is no verb."""
     word, _, rest = instruction.partition(" ")
     verb = _VERBS.get(word.lower())
@@ -50,7 +50,7 @@ def parse(instruction: str) -> Action | None:
         rest = rest.replace('"', "")
     if verb == "press":
         rest = rest.partition(" ")[0]
-    return Action(verb, rest)
+    return MiniWobAction(verb, rest)
 
 
 def steps(plan: str, most: int) -> int:
