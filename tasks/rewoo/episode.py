@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from harness.types import Ask, Chat, JudgeAsk, Message, Observation, Pending, Reply, Sample, Score
 from tasks._shared.answers import exact_match, f1
 from tasks.rewoo import execute
-from tasks.rewoo.plan import Call, Grammar, Plan, PlanError, read, worker_log
-from tasks.rewoo.prompts import Prompts, chat
+from tasks.rewoo.action import Call, Grammar, Plan, PlanError, read
+from tasks.rewoo.prompts import Prompts, chat, worker_log
 from tasks.rewoo.rows import DATASETS
 from tasks.rewoo.score import rule
 from tasks.rewoo.toolbox import Toolbox

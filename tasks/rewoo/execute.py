@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tasks.rewoo.plan import NOTHING, Call, Grammar, Plan, TooLong, fill
+from tasks.rewoo.action import NOTHING, Call, Grammar, Plan
 from tasks.rewoo.tools.base import Evidence, ToolError
+from tasks.rewoo.variables import TooLong, fill
 
 Use = Callable[[Call, str], Awaitable[Evidence]]
 

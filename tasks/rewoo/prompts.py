@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from harness.errors import DataError
 from harness.types import Message
+from tasks.rewoo.action import NOTHING, Plan
 from tasks.rewoo.rows import DATASETS
+from tasks.rewoo.variables import FILLED
 
 SYSTEM = "You are a helpful, respectful and honest assistant."
 """FastChat's system text for its `llama-2` template (Apache-2.0), as `harness/jinja` has it too."""
@@ -79,6 +81,21 @@ class Prompts:
         if at + address not in self.texts:
             raise DataError(f"prompts.json has no {at}{address}; get the file again")
         return self.texts[at + address]
+
+
+def worker_log(plan: Plan, evidence: Mapping[str, str]) -> str:
+    """What the solver reads: each plan line and its evidence, no variables and no calls.
+
+    Behind `FILLED` characters of evidence no more is shown.
+    """
+    parts: list[str] = []
+    left = FILLED
+    for line, names in plan.shown:
+        # A plan may name one evidence under every line: all of it would grow with the square of the reply.
+        found = "\n".join(evidence.get(name, NOTHING) for name in names or ("",)) if left > 0 else NOTHING
+        left -= len(found)
+        parts.append(f"{line}\nEvidence:\n{found}\n")
+    return "".join(parts)
 
 
 def chat(prompt: str) -> tuple[Message, ...]:

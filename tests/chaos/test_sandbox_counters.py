@@ -16,7 +16,7 @@ from sandboxes import HOSTNAME, system
 
 from harness.data import cache_folder
 from tasks._shared.sandbox import Box, Caps, Command, Sandbox, open_sandbox
-from tasks._shared.sandbox.stage import PTYS
+from tasks._shared.sandbox.filesystem import PTYS
 from tasks.os.image import built_root
 
 CAPS = Caps(memory_mb=256, pids=64, cpus=1, disk_mb=32)

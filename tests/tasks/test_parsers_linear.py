@@ -16,7 +16,7 @@ from hostile_texts import COMMON, WORST, Worst, built
 from harness.catalog import registry
 from harness.types import Reply
 from tasks._shared import answers, reading
-from tasks._shared.sandbox import keys
+from tasks._shared.sandbox import terminal_text
 from tasks.alfworld import action as alfworld
 from tasks.dbbench import score as dbbench
 from tasks.dbbench import sql, wording
@@ -29,7 +29,9 @@ from tasks.miniwob.prompts import Prompts
 from tasks.mmlu import score as mmlu
 from tasks.mt_bench import score as mt_bench
 from tasks.os import score as os_score
-from tasks.rewoo import execute, plan
+from tasks.rewoo import action as rewoo_action
+from tasks.rewoo import execute
+from tasks.rewoo import prompts as rewoo_prompts
 from tasks.rewoo import score as rewoo
 from tasks.rewoo.tools import algebra, base, calculator, speech
 from tasks.sciworld import match as sciworld
@@ -61,19 +63,19 @@ def instruction(text: str) -> object:
     return miniwob.accepted(found, PATTERNS), miniwob.parse(found), miniwob.steps(text, 30)
 
 
-def worked(grammar: plan.Grammar) -> Callable[[str], object]:
+def worked(grammar: rewoo_action.Grammar) -> Callable[[str], object]:
     """Read a plan, run it with a tool that says nothing, and write what the solver reads."""
 
-    async def use(call: plan.Call, text: str) -> base.Evidence:
+    async def use(call: rewoo_action.Call, text: str) -> base.Evidence:
         return base.Evidence("", "live")
 
     def work(text: str) -> object:
         try:
-            found = plan.read(text, grammar, TOOLS)
-        except plan.PlanError:
+            found = rewoo_action.read(text, grammar, TOOLS)
+        except rewoo_action.PlanError:
             return None
         rules = execute.Rules(grammar, frozenset(TOOLS), 16, parallel=False)
-        return plan.worker_log(found, asyncio.run(execute.execute(found, use, rules)).evidence)
+        return rewoo_prompts.worker_log(found, asyncio.run(execute.execute(found, use, rules)).evidence)
 
     return work
 
@@ -122,8 +124,8 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "sciworld": lambda text: sciworld.match(text, COMMANDS),
     "_shared.balanced": lambda text: reading.balanced(text, 0),
     "_shared.normalize": answers.normalize,
-    "_shared.clean": keys.clean,
-    "_shared.command_lines": keys.command_lines,
+    "_shared.clean": terminal_text.clean,
+    "_shared.command_lines": terminal_text.command_lines,
 }
 
 

@@ -13,7 +13,7 @@ from harness.errors import ContextOverflow, InfraError
 from harness.types import Ask, Message, Reply
 from tasks._shared.recorded import Answers
 from tasks._shared.wiki.corpus import Corpus
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools import wolfram
 from tasks.rewoo.tools.algebra import BITS, Algebra, CannotSolve, solve
 from tasks.rewoo.tools.base import ToolError

@@ -172,7 +172,7 @@ async def test_a_backend_that_shows_the_host_is_rejected() -> None:
 
 async def test_one_shot_sandboxes_need_no_root() -> None:
     """The flavour for ordinary users; root's own files (a Python in its home) are out of its reach."""
-    from tasks._shared.sandbox.userns import UserBwrap
+    from tasks._shared.sandbox.bwrap_user import UserBwrap
 
     python = shutil.which("python3", path="/usr/bin")
     if python is None:

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks._shared.sandbox import cgroups, ids, seccomp
-from tasks._shared.sandbox.berth import Berth
+from tasks._shared.sandbox import cgroups, seccomp, user_ids
 from tasks._shared.sandbox.bwrap_box import BwrapBox
-from tasks._shared.sandbox.helper import Helper
+from tasks._shared.sandbox.fork_client import Helper
+from tasks._shared.sandbox.prepared_cgroup import Berth
 from tasks._shared.sandbox.reply import Reply
 from tasks._shared.sandbox.spec import BoxSpec, Caps, SandboxFault
 
@@ -93,7 +93,7 @@ class Bwrap:
     def _berth(self) -> Berth:
         self._number += 1
         name = f"{cgroups.owner_prefix()}{id(self):x}-{self._number}"
-        lent = ids.lend()
+        lent = user_ids.lend()
         return Berth(name, lent, self._prepared(self._layout.group(name, Caps()).folders, lent.first))
 
     async def _prepared(self, folders: Sequence[Path], first: int) -> Reply:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tasks._shared.sandbox import cgroups, linux
-from tasks._shared.sandbox.arguments import bwrap_argv, marker_path
-from tasks._shared.sandbox.berth import Berth
-from tasks._shared.sandbox.helper import Helper
-from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox.bounded_reader import Pump, drain
+from tasks._shared.sandbox.bwrap_command import bwrap_argv, marker_path
+from tasks._shared.sandbox.fork_client import Helper
+from tasks._shared.sandbox.prepared_cgroup import Berth
 from tasks._shared.sandbox.reply import BwrapTerminal, Reply, ending, read_until
 from tasks._shared.sandbox.spec import (
     ENVIRONMENT,

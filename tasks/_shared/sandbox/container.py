@@ -13,11 +13,11 @@ import termios
 from collections.abc import Mapping, Sequence
 
 from tasks._shared.sandbox import cgroups, linux
-from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox.bounded_reader import Pump, drain
+from tasks._shared.sandbox.bwrap_user import NAMES
+from tasks._shared.sandbox.filesystem import sandbox_limits
 from tasks._shared.sandbox.reaping import reaped
 from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault
-from tasks._shared.sandbox.stage import sandbox_limits
-from tasks._shared.sandbox.userns import NAMES
 
 _CALL_S = 60.0
 _LABEL = "agenttuning-harness"

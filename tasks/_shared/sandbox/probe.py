@@ -113,7 +113,7 @@ async def _bwrap() -> Backend:
 
 
 async def _bwrap_user() -> Backend:
-    from tasks._shared.sandbox.userns import UserBwrap
+    from tasks._shared.sandbox.bwrap_user import UserBwrap
 
     version = await _bwrap_version()
     _require("prlimit")

@@ -11,8 +11,8 @@ import termios
 from dataclasses import dataclass
 from fcntl import ioctl
 
-from tasks._shared.sandbox.keys import clean, command_lines
 from tasks._shared.sandbox.spec import Box, Refused, Terminal
+from tasks._shared.sandbox.terminal_text import clean, command_lines
 
 # How a shell waits for its next line, on x86-64 and on arm64: read(0), or (readline) poll and select.
 _READS = (["0", "0x0"], ["63", "0x0"])

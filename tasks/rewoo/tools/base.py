@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.types import Chat
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 
 
 class ToolError(Exception):

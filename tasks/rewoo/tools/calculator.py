@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from harness.errors import MissingRecord
 from harness.types import Ask, Chat
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
 from tasks.rewoo.tools.model import Model
 

@@ -8,7 +8,7 @@ from harness.errors import ContextOverflow, InfraError, MissingRecord
 from harness.types import Ask, Chat, Message
 from tasks._shared.recorded import Answers
 from tasks._shared.web import Answer, Request
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
 
 ROLE = "tool_llm"

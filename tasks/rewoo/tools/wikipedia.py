@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.types import Chat
 from tasks._shared.wiki.docstore import Docstore, not_found
 from tasks._shared.wiki.page import LONGEST, Miss, NotRecorded, Refused, Wiki
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
 
 

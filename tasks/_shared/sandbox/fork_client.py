@@ -41,7 +41,7 @@ class Helper:
         ours.setblocking(False)
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tasks._shared.sandbox.zygote", str(theirs.fileno())),
+                *(sys.executable, "-P", "-m", "tasks._shared.sandbox.fork_server", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": _TOP},
                 stdin=asyncio.subprocess.DEVNULL,

@@ -25,8 +25,8 @@ from typing import Any, NoReturn
 
 from tasks._shared.sandbox import linux
 from tasks._shared.sandbox.cgroups import write_limits
-from tasks._shared.sandbox.entry import Refused, enter, join, tell
-from tasks._shared.sandbox.stage import Stage, UserNamespace, become_inner_root, lower_limits
+from tasks._shared.sandbox.enter import Refused, enter, join, tell
+from tasks._shared.sandbox.filesystem import Stage, UserNamespace, become_inner_root, lower_limits
 
 _KEPT_WRITABLE = {"cgroup", "cgroup2", "proc", "devpts", "mqueue"}
 _MAX_FDS = 8

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tasks._shared.sandbox import linux
-from tasks._shared.sandbox.stage import become_inner_root
+from tasks._shared.sandbox.filesystem import become_inner_root
 
 _INSIDE = (
     linux.CLONE_NEWUSER

@@ -11,8 +11,9 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks._shared.sandbox import ids, seccomp
-from tasks._shared.sandbox.pump import Pump, drain
+from tasks._shared.sandbox import seccomp, user_ids
+from tasks._shared.sandbox.bounded_reader import Pump, drain
+from tasks._shared.sandbox.filesystem import sandbox_limits
 from tasks._shared.sandbox.reaping import reaped
 from tasks._shared.sandbox.spec import (
     ENVIRONMENT,
@@ -23,7 +24,6 @@ from tasks._shared.sandbox.spec import (
     SandboxFault,
     Terminal,
 )
-from tasks._shared.sandbox.stage import sandbox_limits
 
 _NOBODY = 65534
 # Counted by user, and an ordinary user's sandboxes share that user with each other and with the host.
@@ -65,7 +65,7 @@ class UserBox:
     def __init__(self, spec: BoxSpec, image: Programs) -> None:
         self.spec = spec
         self._image = image
-        self._ids = ids.lend() if os.geteuid() == 0 else None
+        self._ids = user_ids.lend() if os.geteuid() == 0 else None
 
     @property
     def alive(self) -> bool:

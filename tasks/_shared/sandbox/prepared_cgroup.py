@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
-from tasks._shared.sandbox.ids import Ids
 from tasks._shared.sandbox.reply import Reply
 from tasks._shared.sandbox.spec import SandboxFault
+from tasks._shared.sandbox.user_ids import Ids
 
 _MADE_S = 20.0
 

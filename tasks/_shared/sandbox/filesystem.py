@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks._shared.sandbox import linux
-from tasks._shared.sandbox.ids import SIZE
+from tasks._shared.sandbox.user_ids import SIZE
 
 PTYS = 24
 """Terminals of one sandbox. All sandboxes of a machine share 3,072 (kernel.pty.max less the reserve)."""

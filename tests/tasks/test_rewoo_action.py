@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InfraError
+from tasks.rewoo.action import NOTHING, Call, Plan, PlanError, read
 from tasks.rewoo.execute import Outcome, Rules, execute
-from tasks.rewoo.plan import NOTHING, Call, Plan, PlanError, fill, read, worker_log
+from tasks.rewoo.prompts import worker_log
 from tasks.rewoo.tools.base import Evidence, ToolError
+from tasks.rewoo.variables import fill
 
 TOOLS = ("Wikipedia", "LLM", "Calculator")
 N = NOTHING
