@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.errors import InfraError
+from harness.errors import InfraError, MissingPart
 
 if TYPE_CHECKING:
     import aiohttp
@@ -112,6 +113,8 @@ class Web:
     async def __aenter__(self) -> Self:
         import aiohttp
 
+        if importlib.util.find_spec("stamina") is None:
+            raise MissingPart("stamina is not installed: pip install 'agenttuning-harness[wiki]'")
         self._session = aiohttp.ClientSession(
             headers={"User-Agent": self._agent},
             timeout=aiohttp.ClientTimeout(total=self.manners.timeout_s),

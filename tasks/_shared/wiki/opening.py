@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, MissingPart, UsageError
-from harness.needs import Need
+from harness.needs import Need, package
 from harness.types import Context, TaskConfig, option
 from tasks._shared.recorded import Answers, Mode
 from tasks._shared.web import Manners, Web
@@ -65,6 +65,7 @@ def web_needs(cfg: TaskConfig, mode: str) -> list[Need]:
         )
         needs.append(Need("snapshot", lambda: _no_snapshot(options, mode), fix))
     if mode != "replay":
+        needs.append(package("stamina", extra="wiki"))
         fix = f"export {CONTACT}=you@example.org"
         needs.append(Need("contact", lambda: None if contact(cfg) else "Wikipedia wants an address", fix))
     return needs
