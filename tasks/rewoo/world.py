@@ -55,8 +55,10 @@ async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
         truncate=ctx.options.long_prompts == "truncate",
         label=label(ctx.data),
     )
-    async with open_backends(ctx, "offline" if kind == "keyless" else kind, lambda: offline(ctx)) as backends:
-        tools = toolbox.build(ctx, backends, prompts)
+    async with (
+        open_backends(ctx, "offline" if kind == "keyless" else kind, lambda: offline(ctx)) as backends,
+        toolbox.open_toolbox(ctx, backends, prompts) as tools,
+    ):
         yield RewooWorld(prompts, tools, rules, {"tools": kind, **backends.wiki.coverage()})
 
 

@@ -33,7 +33,7 @@ from tasks.rewoo import action as rewoo_action
 from tasks.rewoo import execute
 from tasks.rewoo import prompts as rewoo_prompts
 from tasks.rewoo import score as rewoo
-from tasks.rewoo.tools import algebra, base, calculator, speech
+from tasks.rewoo.tools import base, calculator, equations, speech
 from tasks.sciworld import match as sciworld
 
 SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
@@ -119,7 +119,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "rewoo.words": lambda text: rewoo.rule("hotpot_qa", text, "a b"),
     "rewoo.verdict": rewoo.verdict_fixed,
     "rewoo.calculator": quiet(calculator.answer, base.ToolError),
-    "rewoo.algebra": quiet(algebra.solve, algebra.CannotSolve),
+    "rewoo.algebra": quiet(equations.solve, equations.CannotSolve),
     "rewoo.speech": SPEECH.best,
     "sciworld": lambda text: sciworld.match(text, COMMANDS),
     "_shared.balanced": lambda text: reading.balanced(text, 0),
