@@ -102,7 +102,7 @@ _ARM64 = {
     59: "pipe2",
     61: (
         "getdents64 lseek read write readv writev pread64 pwrite64 preadv pwritev sendfile pselect6 ppoll "
-        "signalfd4 vmsplice splice tee readlinkat fstatat fstat sync fsync fdatasync sync_file_range "
+        "signalfd4 vmsplice splice tee readlinkat newfstatat fstat sync fsync fdatasync sync_file_range "
         "timerfd_create timerfd_settime timerfd_gettime utimensat"
     ),
     90: "capget capset personality exit exit_group waitid set_tid_address",
