@@ -48,7 +48,7 @@ class Answers:
     def __init__(self, mode: Mode, path: Path | None = None) -> None:
         self.mode = mode
         self.hits = self.misses = self.asked = 0
-        self._flying: dict[str, _Flight] = {}
+        self._pending: dict[str, _PendingRequest] = {}
         self._file: sqlite3.Connection | None = None
         self._digest = ""
         if mode == "live":
@@ -83,15 +83,15 @@ class Answers:
             return kept
         if self.mode == "replay":
             self.misses += 1
-            raise MissingRecord(f"the snapshot has no answer to {_plain(question)[:200]}")
-        flight = self._flying.get(key)
-        if flight is None:
-            flight = self._flying[key] = _Flight(self._ask(key, question, ask, lifetime))
+            raise MissingRecord(f"the snapshot has no answer to {_canonical(question)[:200]}")
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._pending[key] = _PendingRequest(self._ask(key, question, ask, lifetime))
         try:
-            return await flight.wait()
+            return await pending.wait()
         finally:
-            if flight.landed and self._flying.get(key) is flight:
-                del self._flying[key]
+            if pending.finished and self._pending.get(key) is pending:
+                del self._pending[key]
 
     def describe(self) -> Mapping[str, str]:
         """Mode, number of answers and snapshot hash, for the manifest."""
@@ -128,7 +128,7 @@ class Answers:
                 (
                     key,
                     str(question.get("service", "")),
-                    _plain(question),
+                    _canonical(question),
                     answer.status,
                     zlib.compress(answer.body),
                     now,
@@ -147,7 +147,7 @@ class Answers:
         return Answer(row[0], zlib.decompress(row[1])) if row else None
 
 
-class _Flight:
+class _PendingRequest:
     """One request under way, with all who wait for it; it ends early only when nobody does."""
 
     def __init__(self, work: Awaitable[Answer]) -> None:
@@ -155,7 +155,7 @@ class _Flight:
         self._waiting = 0
 
     @property
-    def landed(self) -> bool:
+    def finished(self) -> bool:
         return self._task.done() or self._waiting == 0
 
     async def wait(self) -> Answer:
@@ -174,7 +174,7 @@ def question_key(question: Question) -> str:
     Raises:
         DataError: it is no JSON.
     """
-    return hashlib.sha256(_plain(question).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_canonical(question).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def seal(file: sqlite3.Connection) -> str:
@@ -202,7 +202,7 @@ def content_hash(file: sqlite3.Connection) -> str:
     return digest.hexdigest()
 
 
-def _plain(question: Question) -> str:
+def _canonical(question: Question) -> str:
     try:
         return json.dumps(question, ensure_ascii=True, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:

@@ -54,7 +54,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class RequestLimits:
     """How hard each service may be asked.
 
     Attributes:
@@ -103,12 +103,12 @@ class TokenBucket:
 class Web:
     """One pooled session with manners; open it with `async with`."""
 
-    def __init__(self, *, contact: str, manners: Manners | None = None) -> None:
-        self.manners = manners or Manners()
+    def __init__(self, *, contact: str, limits: RequestLimits | None = None) -> None:
+        self.limits = limits or RequestLimits()
         self.requests = 0
         self._agent = f"{PROJECT} ({contact})"
         self._session: aiohttp.ClientSession | None = None
-        self._lanes: dict[str, tuple[TokenBucket, asyncio.Semaphore]] = {}
+        self._service_limits: dict[str, tuple[TokenBucket, asyncio.Semaphore]] = {}
 
     async def __aenter__(self) -> Self:
         import aiohttp
@@ -117,7 +117,7 @@ class Web:
             raise MissingPart("stamina is not installed: pip install 'agenttuning-harness[wiki]'")
         self._session = aiohttp.ClientSession(
             headers={"User-Agent": self._agent},
-            timeout=aiohttp.ClientTimeout(total=self.manners.timeout_s),
+            timeout=aiohttp.ClientTimeout(total=self.limits.timeout_s),
             trust_env=True,
         )
         return self
@@ -149,11 +149,11 @@ class Web:
         try:
             async for attempt in stamina.retry_context(
                 on=_backoff,
-                attempts=self.manners.tries,
+                attempts=self.limits.tries,
                 timeout=None,
-                wait_initial=self.manners.first_wait_s,
+                wait_initial=self.limits.first_wait_s,
                 wait_max=LONGEST_WAIT,
-                wait_jitter=self.manners.first_wait_s,
+                wait_jitter=self.limits.first_wait_s,
             ):
                 with attempt:
                     return await self._once(request, transient)
@@ -167,7 +167,7 @@ class Web:
         if self._session is None:
             raise InfraError("the web session is closed")
         params = {**request.params, **request.polite, **request.secrets}
-        bucket, slots = self._lane(request.service)
+        bucket, slots = self._limits_of(request.service)
         await bucket.take()
         async with slots:
             self.requests += 1
@@ -189,12 +189,12 @@ class Web:
             raise Transient(reason, wait)
         return answer
 
-    def _lane(self, service: str) -> tuple[TokenBucket, asyncio.Semaphore]:
+    def _limits_of(self, service: str) -> tuple[TokenBucket, asyncio.Semaphore]:
         """Each service is asked at its own pace."""
-        if service not in self._lanes:
-            bucket = TokenBucket(self.manners.rate, self.manners.burst)
-            self._lanes[service] = bucket, asyncio.Semaphore(self.manners.parallel)
-        return self._lanes[service]
+        if service not in self._service_limits:
+            bucket = TokenBucket(self.limits.rate, self.limits.burst)
+            self._service_limits[service] = bucket, asyncio.Semaphore(self.limits.parallel)
+        return self._service_limits[service]
 
 
 def _backoff(error: Exception) -> bool | float:

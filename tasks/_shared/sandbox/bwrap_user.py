@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks._shared.sandbox import seccomp, user_ids
-from tasks._shared.sandbox.bounded_reader import Pump, drain
-from tasks._shared.sandbox.filesystem import sandbox_limits
-from tasks._shared.sandbox.reaping import reaped
+from tasks._shared.sandbox.bounded_reader import BoundedReader, drain
+from tasks._shared.sandbox.reaping import wait_killed
+from tasks._shared.sandbox.resource_limits import sandbox_limits
 from tasks._shared.sandbox.spec import (
     ENVIRONMENT,
     BoxSpec,
@@ -28,7 +28,7 @@ from tasks._shared.sandbox.spec import (
 _NOBODY = 65534
 # Counted by user, and an ordinary user's sandboxes share that user with each other and with the host.
 _REFUSED = ("inotify_init", "inotify_init1")
-NAMES = {
+RLIMIT_NAMES = {
     resource.RLIMIT_AS: "as",
     resource.RLIMIT_CPU: "cpu",
     resource.RLIMIT_FSIZE: "fsize",
@@ -65,7 +65,7 @@ class UserBox:
     def __init__(self, spec: BoxSpec, image: Programs) -> None:
         self.spec = spec
         self._image = image
-        self._ids = user_ids.lend() if os.geteuid() == 0 else None
+        self._ids = user_ids.claim_range() if os.geteuid() == 0 else None
 
     @property
     def alive(self) -> bool:
@@ -77,7 +77,7 @@ class UserBox:
         stdin = os.memfd_create("stdin")
         rules = os.memfd_create("seccomp")
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        pumps = [Pump(pipe[0], self.spec.caps.output) for pipe in pipes]
+        readers = [BoundedReader(pipe[0], self.spec.caps.output) for pipe in pipes]
         try:
             for fd, data in ((stdin, command.stdin), (rules, seccomp.program(without=_REFUSED))):
                 with os.fdopen(os.dup(fd), "wb") as file:
@@ -97,15 +97,15 @@ class UserBox:
             for fd in (stdin, rules, pipes[0][1], pipes[1][1]):
                 os.close(fd)
         try:
-            timed_out = await _ended_late(process, command.timeout)
-            lingering = not await drain(pumps)
+            timed_out = await _timed_out(process, command.timeout)
+            lingering = not await drain(readers)
         finally:
-            for pump in pumps:
-                pump.close()
-            await _kill(process)
+            for reader in readers:
+                reader.close()
+            await kill_group(process)
         code = process.returncode or 0
-        truncated = any(pump.truncated for pump in pumps)
-        stdout, stderr = (bytes(pump.data) for pump in pumps)
+        truncated = any(reader.truncated for reader in readers)
+        stdout, stderr = (bytes(reader.data) for reader in readers)
         return Result(128 - code if code < 0 else code, stdout, stderr, timed_out, truncated, lingering)
 
     def _argv(self, command: Command, rules: int) -> list[str]:
@@ -125,7 +125,7 @@ class UserBox:
         for name, value in {**ENVIRONMENT, **command.env}.items():
             argv += ["--setenv", name, value]
         held = {number: f"{soft}:{hard}" for number, (soft, hard) in sandbox_limits().items()}
-        limits = [f"--{NAMES[number]}={value}" for number, value in {**held, **command.limits}.items()]
+        limits = [f"--{RLIMIT_NAMES[number]}={value}" for number, value in {**held, **command.limits}.items()]
         return [*argv, "prlimit", "--core=0", *limits, "--", *command.argv]
 
     async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> Terminal:
@@ -154,7 +154,7 @@ def _find(name: str) -> str:
     return str(Path(found))
 
 
-async def _ended_late(process: asyncio.subprocess.Process, timeout: float) -> bool:
+async def _timed_out(process: asyncio.subprocess.Process, timeout: float) -> bool:
     try:
         await asyncio.wait_for(process.wait(), timeout)
     except TimeoutError:
@@ -162,9 +162,9 @@ async def _ended_late(process: asyncio.subprocess.Process, timeout: float) -> bo
     return False
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
+async def kill_group(process: asyncio.subprocess.Process) -> None:
     """Kill bwrap; everything inside dies with it."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await reaped(process, "bwrap")
+        await wait_killed(process, "bwrap")

@@ -13,10 +13,10 @@ import termios
 from collections.abc import Mapping, Sequence
 
 from tasks._shared.sandbox import cgroups, linux
-from tasks._shared.sandbox.bounded_reader import Pump, drain
-from tasks._shared.sandbox.bwrap_user import NAMES
-from tasks._shared.sandbox.filesystem import sandbox_limits
-from tasks._shared.sandbox.reaping import reaped
+from tasks._shared.sandbox.bounded_reader import BoundedReader, drain
+from tasks._shared.sandbox.bwrap_user import RLIMIT_NAMES
+from tasks._shared.sandbox.reaping import wait_killed
+from tasks._shared.sandbox.resource_limits import sandbox_limits
 from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault
 
 _CALL_S = 60.0
@@ -82,7 +82,7 @@ class Containers:
         arguments += ["--ulimit", f"fsize={caps.disk_mb << 20}", "--ulimit", "core=0", "--shm-size", "16m"]
         # Counted for the daemon's user, so for the host's root unless the daemon maps users.
         for kind, (soft, hard) in sandbox_limits().items():
-            arguments += ["--ulimit", f"{NAMES[kind]}={soft}:{hard}"]
+            arguments += ["--ulimit", f"{RLIMIT_NAMES[kind]}={soft}:{hard}"]
         container = await self.call(*arguments, "--entrypoint", "bash", spec.image)
         box = ContainerBox(self, spec, container.splitlines()[-1])
         self._boxes.add(box)
@@ -116,11 +116,11 @@ class ContainerBox:
 
     async def run(self, command: Command) -> Result:
         """Run a command to its end; see `Box.run`."""
-        limits = [f"--{NAMES[number]}={value}" for number, value in command.limits.items()]
+        limits = [f"--{RLIMIT_NAMES[number]}={value}" for number, value in command.limits.items()]
         wrapper = ["prlimit", *limits, "--"] if limits else []
         arguments = self._exec("-i", command.env, command.user)
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        pumps = [Pump(pipe[0], self.spec.caps.output) for pipe in pipes]
+        readers = [BoundedReader(pipe[0], self.spec.caps.output) for pipe in pipes]
         stdin = os.memfd_create("stdin")
         try:
             with os.fdopen(os.dup(stdin), "wb") as file:
@@ -133,8 +133,8 @@ class ContainerBox:
                 stderr=pipes[1 - command.merge_stderr][1],
             )
         except BaseException as error:
-            for pump in pumps:
-                pump.close()
+            for reader in readers:
+                reader.close()
             if isinstance(error, OSError):
                 return Result(126, b"", str(error).encode(), truncated=True)
             raise
@@ -148,15 +148,15 @@ class ContainerBox:
             timed_out = True
         finally:
             await _end(process)
-            lingering = not await drain(pumps)
-            for pump in pumps:
-                pump.close()
-        stdout, stderr = (bytes(pump.data) for pump in pumps)
+            lingering = not await drain(readers)
+            for reader in readers:
+                reader.close()
+        stdout, stderr = (bytes(reader.data) for reader in readers)
         if process.returncode and b"is not running" in stderr:
             self._stopped = True
             raise SandboxFault("the container is gone")
         code = 137 if timed_out else process.returncode or 0
-        truncated = any(pump.truncated for pump in pumps)
+        truncated = any(reader.truncated for reader in readers)
         return Result(code, stdout, stderr, timed_out, truncated, lingering)
 
     async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> ContainerTerminal:
@@ -231,4 +231,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
-        await reaped(process, "the client")
+        await wait_killed(process, "the client")

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tasks._shared.sandbox import linux
-from tasks._shared.sandbox.filesystem import become_inner_root
+from tasks._shared.sandbox.spec import Refused
+from tasks._shared.sandbox.user_namespace import become_namespace_root
 
 _INSIDE = (
     linux.CLONE_NEWUSER
@@ -39,17 +40,13 @@ _START_S = 15.0  # from the fork to the exec; who is inside can stop the child m
 _END_S = 10.0
 
 
-class Refused(Exception):
-    """The command could not be started inside; its inmate may have removed it."""
-
-
-def tell(fd: int, message: Mapping[str, Any]) -> None:
+def write_line(fd: int, message: Mapping[str, Any]) -> None:
     """Answer the harness with one line."""
     with contextlib.suppress(OSError):
         os.write(fd, json.dumps(message).encode() + b"\n")
 
 
-def join(fds: Sequence[int]) -> None:
+def join_cgroups(fds: Sequence[int]) -> None:
     """Move this process into the groups behind the files, and close them."""
     for fd in fds:
         os.write(fd, b"0")
@@ -63,17 +60,17 @@ def enter(request: Mapping[str, Any], reply: int, inmate: int, *streams: int) ->
     if Path(f"/proc/{request['pid']}/ns/mnt").stat().st_ino == outside:
         raise RuntimeError("the sandbox shares the host's mounts")
     linux.setns(inmate, _INSIDE)
-    _prove_inside(request)
+    _check_inside(request)
     child = _spawn(request, groups, reply, list(streams))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    tell(reply, {"pid": child})
+    write_line(reply, {"pid": child})
     for fd in streams:
         os.close(fd)
     watch = os.pidfd_open(child)
     ready, _, _ = select.select([watch, reply], [], [])
     if reply in ready:  # a word, or the end, of the harness
         _kill(child)
-    tell(reply, {"code": _ended(child, watch)})
+    write_line(reply, {"code": _wait_for_exit(child, watch)})
     os._exit(0)
 
 
@@ -83,14 +80,14 @@ def _kill(child: int) -> None:
             kill(child, signal.SIGKILL)
 
 
-def _ended(child: int, watch: int) -> int:
+def _wait_for_exit(child: int, watch: int) -> int:
     """Exit status of a child that is at its end; of one that will not die, that of a killed one."""
     if not select.select([watch], [], [], _END_S)[0]:
         return -signal.SIGKILL
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _prove_inside(request: Mapping[str, Any]) -> None:
+def _check_inside(request: Mapping[str, Any]) -> None:
     """Refuse to go on unless the root is the sandbox's; whatever its inmate did, the host has neither."""
     if os.uname().nodename != request["hostname"]:
         raise RuntimeError("wrong host name inside: not in the sandbox")
@@ -105,7 +102,7 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
     child = os.fork()
     if child == 0:
         try:
-            join(groups)
+            join_cgroups(groups)
         except OSError:
             os._exit(125)
         try:
@@ -113,8 +110,8 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
             os.setsid()
             with contextlib.suppress(OSError):  # out of memory, the sandbox's first process dies last
                 Path("/proc/self/oom_score_adj").write_text("500")
-            become_inner_root()
-            _settle_streams(request, reply, streams)
+            become_namespace_root()
+            _set_up_streams(request, reply, streams)
             _confine(request, keep=error_write)
         except BaseException as error:
             os.write(error_write, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4096])
@@ -123,15 +120,15 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
     os.close(error_write)
     for fd in groups:
         os.close(fd)
-    failure = _failure(error_read)
+    failure = _startup_error(error_read)
     if failure:
         _kill(child)
-        _ended(child, os.pidfd_open(child))
+        _wait_for_exit(child, os.pidfd_open(child))
         raise Refused(failure.decode("utf-8", "replace"))
     return child
 
 
-def _failure(pipe: int) -> bytes:
+def _startup_error(pipe: int) -> bytes:
     """What the child says before its exec; nothing when that succeeded."""
     data, end = b"", time.monotonic() + _START_S
     while True:
@@ -146,7 +143,7 @@ def _failure(pipe: int) -> bytes:
     return data
 
 
-def _settle_streams(request: Mapping[str, Any], reply: int, streams: list[int]) -> None:
+def _set_up_streams(request: Mapping[str, Any], reply: int, streams: list[int]) -> None:
     if request["tty"]:
         master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))

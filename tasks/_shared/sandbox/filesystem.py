@@ -6,25 +6,16 @@ All of it is mounted in a mount namespace of that process, below one folder, the
 from __future__ import annotations
 
 import os
-import resource
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks._shared.sandbox import linux
-from tasks._shared.sandbox.user_ids import SIZE
+from tasks._shared.sandbox.user_namespace import UserNamespace
 
 PTYS = 24
 """Terminals of one sandbox. All sandboxes of a machine share 3,072 (kernel.pty.max less the reserve)."""
 
-# Soft and hard. What the kernel counts by user is counted for a whole sandbox, as its ids are its own; the
-# number of open files is by process.
-_LIMITS = {
-    resource.RLIMIT_SIGPENDING: (1024, 1024),
-    resource.RLIMIT_MSGQUEUE: (819_200, 819_200),
-    resource.RLIMIT_MEMLOCK: (8 << 20, 8 << 20),
-    resource.RLIMIT_NOFILE: (1024, 4096),
-}
 _NODES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9, "tty": 0}
 _LINKS = {
     "fd": "/proc/self/fd",
@@ -36,88 +27,7 @@ _LINKS = {
 }
 
 
-def sandbox_limits() -> dict[int, tuple[int, int]]:
-    """Soft and hard resource limits of a sandbox, none above what this process has itself."""
-    found: dict[int, tuple[int, int]] = {}
-    for kind, (soft, hard) in _LIMITS.items():
-        held = resource.getrlimit(kind)[1]
-        most = hard if held == resource.RLIM_INFINITY else min(hard, held)
-        found[kind] = (min(soft, most), most)
-    return found
-
-
-def lower_limits() -> None:
-    """Lower this process's resource limits to those of a sandbox, for all that comes of it."""
-    for kind, limits in sandbox_limits().items():
-        resource.setrlimit(kind, limits)
-
-
-class UserNamespace:
-    """A user namespace in the making: a process that enters one, until others hold it.
-
-    Attributes:
-        users: descriptor of the namespace, once it is mapped.
-    """
-
-    def __init__(self, owner: int) -> None:
-        """Start the process.
-
-        Args:
-            owner: the host's user to whom the kernel counts, in the end, all that is used inside.
-        """
-        self.users = -1
-        self._says, says = os.pipe()
-        hears, self._hears = os.pipe()
-        self._child = os.fork()
-        if self._child == 0:
-            try:
-                os.close(self._says)
-                os.close(self._hears)
-                linux.prctl(linux.PR_SET_SECUREBITS, linux.SECBIT_NO_SETUID_FIXUP)
-                os.setresgid(owner, owner, owner)
-                os.setresuid(owner, owner, owner)
-                linux.unshare(linux.CLONE_NEWUSER)
-                os.write(says, b"made")
-                os.read(hears, 1)  # until the other side is closed, or its process dead
-            except OSError as error:
-                os.write(says, str(error).encode())
-            finally:
-                os._exit(0)
-        os.close(says)
-        os.close(hears)
-
-    def map(self, first: int) -> None:
-        """Wait for the namespace and say what its ids are.
-
-        Args:
-            first: the host's id of the namespace's root; those up to 65535 follow.
-
-        Raises:
-            RuntimeError: the system makes none.
-        """
-        said = os.read(self._says, 4096)
-        if said != b"made":
-            reason = said.decode("utf-8", "replace")
-            raise RuntimeError(f"no user namespace can be made (sysctl user.max_user_namespaces): {reason}")
-        for kind in ("uid_map", "gid_map"):
-            Path(f"/proc/{self._child}/{kind}").write_text(f"0 {first} {SIZE}\n")
-        self.users = os.open(f"/proc/{self._child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-
-    def end(self) -> None:
-        """End the process; the descriptor holds the namespace from now on."""
-        os.close(self._says)
-        os.close(self._hears)
-        os.waitpid(self._child, 0)
-
-
-def become_inner_root() -> None:
-    """Be root of the user namespace this process has joined, and nobody of the host."""
-    os.setgroups([])
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)
-
-
-class Stage:
+class SandboxFilesystem:
     """The folder on which one sandbox is laid.
 
     Attributes:
@@ -136,7 +46,7 @@ class Stage:
         os.chdir(folder)
         Path("empty").mkdir(0o555)
 
-    def lay_overlay(self, image: str, files: Mapping[str, str]) -> None:
+    def mount_overlay(self, image: str, files: Mapping[str, str]) -> None:
         """Lay a size-capped writable layer over a root file system, whose owners are those inside.
 
         Where owners cannot be mapped the ids inside are the host's, but in a user namespace all the same, and
@@ -165,14 +75,14 @@ class Stage:
         layers = "lowerdir=image,upperdir=upper,workdir=work,xino=off"
         linux.mount("overlay", "root", "overlay", linux.MS_NODEV, layers)
 
-    def lay_programs(self, folders: Sequence[str]) -> None:
+    def mount_programs(self, folders: Sequence[str]) -> None:
         """Show folders of the host that the sandbox's root could not reach, one by one."""
         for number, folder in enumerate(folders):
             place = Path("programs", str(number))
             place.mkdir(parents=True)
             linux.mount(folder, str(place), None, linux.MS_BIND | linux.MS_REC)
 
-    def lay_devices(self) -> None:
+    def mount_devices(self) -> None:
         """Make /dev: the harmless devices, and terminals that are the sandbox's own and few."""
         folder = Path("dev")
         for name in ("", "pts", "shm"):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks._shared.sandbox.reaping import reaped
+from tasks._shared.sandbox.reaping import wait_killed
 from tasks._shared.sandbox.reply import Reply, send
 from tasks._shared.sandbox.spec import SandboxFault
 
@@ -19,7 +19,7 @@ START_S = 60.0
 _TOP = str(Path(__file__).resolve().parents[3])
 
 
-class Helper:
+class ForkClient:
     """The process that forks every process of every `bwrap` sandbox.
 
     When it dies, the sandboxes that live die with it; the next request starts another.
@@ -30,6 +30,11 @@ class Helper:
         self._control: socket.socket | None = None
         self._closed = False
         self._starting = asyncio.Lock()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the fork server; 0 when none runs."""
+        return self._process.pid if self._process else 0
 
     async def start(self) -> None:
         """Start the process and wait until it serves.
@@ -58,11 +63,11 @@ class Helper:
         except OSError:
             hello = b""
         if hello != b"ready":
-            reason = await self._last_words()
+            reason = await self._read_stderr()
             await self._leave()
             raise SandboxFault(f"the sandbox's helper did not start: {reason[-500:]}")
 
-    async def _last_words(self) -> str:
+    async def _read_stderr(self) -> str:
         assert self._process is not None and self._process.stderr is not None
         self.kill()
         said = b""
@@ -129,4 +134,4 @@ class Helper:
                 await asyncio.wait_for(process.wait(), 5)
             except TimeoutError:
                 process.kill()
-                await reaped(process, "the sandbox's helper")
+                await wait_killed(process, "the sandbox's helper")

@@ -25,8 +25,11 @@ from typing import Any, NoReturn
 
 from tasks._shared.sandbox import linux
 from tasks._shared.sandbox.cgroups import write_limits
-from tasks._shared.sandbox.enter import Refused, enter, join, tell
-from tasks._shared.sandbox.filesystem import Stage, UserNamespace, become_inner_root, lower_limits
+from tasks._shared.sandbox.enter import enter, join_cgroups, write_line
+from tasks._shared.sandbox.filesystem import SandboxFilesystem
+from tasks._shared.sandbox.resource_limits import lower_limits
+from tasks._shared.sandbox.spec import Refused
+from tasks._shared.sandbox.user_namespace import UserNamespace, become_namespace_root
 
 _KEPT_WRITABLE = {"cgroup", "cgroup2", "proc", "devpts", "mqueue"}
 _MAX_FDS = 8
@@ -35,12 +38,12 @@ _MAX_FDS = 8
 def main() -> None:
     """Seal the view of the host, then serve requests until the harness goes away."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    if "--sealed" not in sys.argv:
-        _see_host_read_only()
+    if "--read-only" not in sys.argv:
+        _remount_read_only()
         os.set_inheritable(control.fileno(), True)
-        arguments = ["-P", "-m", __spec__.name, sys.argv[1], "--sealed"]
+        arguments = ["-P", "-m", __spec__.name, sys.argv[1], "--read-only"]
         os.execv(sys.executable, [sys.executable, *arguments])
-    _prove_sealed()
+    _check_read_only()
     lower_limits()
     os.set_inheritable(control.fileno(), False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
@@ -60,7 +63,7 @@ def _received(channel: socket.socket) -> list[int]:
     return fds
 
 
-def _see_host_read_only() -> None:
+def _remount_read_only() -> None:
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -72,7 +75,7 @@ def _see_host_read_only() -> None:
             linux.mount(None, point, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY)
 
 
-def _prove_sealed() -> None:
+def _check_read_only() -> None:
     if not os.statvfs("/proc/self/exe").f_flag & os.ST_RDONLY:
         sys.exit("the sandbox's helper could not make the host's file system read-only for itself")
 
@@ -91,9 +94,9 @@ def _fork_for(control: socket.socket, fds: list[int]) -> None:
             else:
                 enter(request, *fds[1:])
         except Refused as error:
-            tell(reply, {"refused": str(error)})
+            write_line(reply, {"refused": str(error)})
         except BaseException as error:
-            tell(reply, {"error": f"{type(error).__name__}: {error}"})
+            write_line(reply, {"error": f"{type(error).__name__}: {error}"})
         finally:
             os._exit(1)
     for fd in fds:
@@ -108,9 +111,9 @@ def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
     made = UserNamespace(owner=request["ids"])  # while this process waits to be moved
     for folder in request["folders"]:
         Path(folder).mkdir(exist_ok=True)
-    join([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
+    join_cgroups([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
     made.map(request["ids"])
-    tell(reply, {"ready": os.getpid()})
+    write_line(reply, {"ready": os.getpid()})
     made.end()
     with socket.socket(fileno=os.dup(reply)) as channel:
         fds = _received(channel)
@@ -123,11 +126,11 @@ def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
 def _create(request: Mapping[str, Any], users: int, reply: int, stdin: int, stdout: int) -> NoReturn:
     """Limit the groups, lay the file system, then become bwrap as nobody of the host."""
     write_limits(request["limits"])
-    stage = Stage(request["stage"], request["disk_mb"], request["ids"], users)
+    filesystem = SandboxFilesystem(request["mount_folder"], request["disk_mb"], request["ids"], users)
     if request["root"]:
-        stage.lay_overlay(request["root"], request["files"])
-    stage.lay_programs(request["programs"])
-    stage.lay_devices()
+        filesystem.mount_overlay(request["root"], request["files"])
+    filesystem.mount_programs(request["programs"])
+    filesystem.mount_devices()
     argv = [part.replace("{info}", "3") for part in request["argv"]]
     for name, text in request["memory"].items():
         fd = os.memfd_create(name)
@@ -138,8 +141,8 @@ def _create(request: Mapping[str, Any], users: int, reply: int, stdin: int, stdo
     stdin, stdout, reply = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (stdin, stdout, reply))
     for source, target in ((stdin, 0), (stdout, 1), (stdout, 2), (reply, 3)):
         os.dup2(source, target, inheritable=True)
-    linux.setns(stage.users, linux.CLONE_NEWUSER)
-    become_inner_root()
+    linux.setns(filesystem.users, linux.CLONE_NEWUSER)
+    become_namespace_root()
     os.execve(argv[0], argv, {"PATH": os.defpath})
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from tasks._shared.sandbox.reply import Reply
 from tasks._shared.sandbox.spec import SandboxFault
-from tasks._shared.sandbox.user_ids import Ids
+from tasks._shared.sandbox.user_ids import IdRange
 
-_MADE_S = 20.0
+_PREPARE_S = 20.0
 
 
-class Berth:
+class PreparedCgroup:
     """Control groups with a process of the helper in them, which waits to become a sandbox.
 
     A process that moves to another control group waits for a grace period of the whole kernel, 10 ms and
@@ -25,11 +25,11 @@ class Berth:
         ids: the host's user ids that the sandbox gets; whoever removes the groups closes them.
     """
 
-    def __init__(self, name: str, ids: Ids, preparing: Coroutine[Any, Any, Reply]) -> None:
+    def __init__(self, name: str, ids: IdRange, preparing: Coroutine[Any, Any, Reply]) -> None:
         self.name = name
         self.ids = ids
         self._preparing = asyncio.ensure_future(preparing)
-        self._taken = False
+        self._used = False
 
     async def ready(self) -> bool:
         """Wait until the process waits; False when it never will, as its helper died or was silent."""
@@ -46,17 +46,17 @@ class Berth:
             SandboxFault: the helper could not make the groups, or the process is gone.
         """
         reply = await asyncio.shield(self._preparing)
-        await reply.hand(request, fds)
-        self._taken = True
+        await reply.send_request(request, fds)
+        self._used = True
         return reply
 
-    async def leave(self) -> None:
+    async def release(self) -> None:
         """Let the process go; on return the helper makes nothing more, so the groups can be removed."""
         with contextlib.suppress(SandboxFault, TimeoutError):
-            async with asyncio.timeout(_MADE_S):
+            async with asyncio.timeout(_PREPARE_S):
                 reply = await asyncio.shield(self._preparing)
                 try:
-                    if self._taken:
+                    if self._used:
                         await reply.text(b"}")
                 finally:
                     reply.close()

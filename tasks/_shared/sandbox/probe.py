@@ -58,7 +58,7 @@ async def open_sandbox(
             reasons.append(f"{name}: {error}")
             continue
         try:
-            reason = await _trial(backend, image)
+            reason = await trial(backend, image)
             if not reason:
                 yield Sandbox(backend, image)
                 return
@@ -70,7 +70,7 @@ async def open_sandbox(
     raise MissingPart(f"no sandbox can be made here, and model-written code runs nowhere else:\n  {why}")
 
 
-async def _trial(backend: Backend, image: Path | Programs | str) -> str:
+async def trial(backend: Backend, image: Path | Programs | str) -> str:
     """Why a trial sandbox is not good enough; empty when it is."""
     script = "echo $(uname -n); grep -c : /proc/net/dev; grep CapEff /proc/self/status"
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks._shared.sandbox.spec import Refused, SandboxFault
 
-_ANSWER_S = 60.0
+ANSWER_S = 60.0
 _KILL_S = 30.0
 
 
@@ -24,9 +24,9 @@ class Reply:
         sender: the helper's process that answers, 0 before it said who it is.
     """
 
-    def __init__(self, channel: socket.socket, silent: Callable[[], None]) -> None:
+    def __init__(self, channel: socket.socket, on_silence: Callable[[], None]) -> None:
         self._channel = channel
-        self._silent = silent
+        self._on_silence = on_silence
         self._buffer = b""
         self.fds: list[int] = []
         self.sender = 0
@@ -38,10 +38,10 @@ class Reply:
             SandboxFault: none came in time; the helper is taken for broken and ended.
         """
         try:
-            return await asyncio.wait_for(self.line(), _ANSWER_S)
+            return await asyncio.wait_for(self.line(), ANSWER_S)
         except TimeoutError as error:
-            self._silent()
-            raise SandboxFault(f"the sandbox's helper said nothing for {_ANSWER_S:.0f} s") from error
+            self._on_silence()
+            raise SandboxFault(f"the sandbox's helper said nothing for {ANSWER_S:.0f} s") from error
 
     async def line(self) -> dict[str, Any]:
         """The next answer.
@@ -51,7 +51,7 @@ class Reply:
             SandboxFault: the helper reports a failure, or hung up.
         """
         while b"\n" not in self._buffer:
-            if not await self._more():
+            if not await self._receive():
                 raise SandboxFault("the sandbox's helper hung up")
         head, _, self._buffer = self._buffer.partition(b"\n")
         answer = json.loads(head)
@@ -63,7 +63,7 @@ class Reply:
 
     async def text(self, end: bytes) -> bytes:
         """Everything up to `end`, or up to the end of the connection."""
-        while end not in self._buffer and await self._more():
+        while end not in self._buffer and await self._receive():
             pass
         return self._buffer
 
@@ -72,7 +72,7 @@ class Reply:
         with contextlib.suppress(OSError):
             self._channel.send(word)
 
-    async def hand(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
+    async def send_request(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
         """Pass a second request, with its descriptors, to the process that answered the first.
 
         Raises:
@@ -80,11 +80,11 @@ class Reply:
         """
         await send(self._channel, request, fds)
 
-    async def _more(self) -> bool:
+    async def _receive(self) -> bool:
         try:
             data, fds, _, _ = socket.recv_fds(self._channel, 65536, 4)
         except BlockingIOError:
-            await readable(self._channel.fileno())
+            await wait_readable(self._channel.fileno())
             return True
         except ConnectionResetError:
             return False
@@ -110,7 +110,7 @@ async def send(channel: socket.socket, request: Mapping[str, Any], fds: Sequence
         with os.fdopen(memory, "wb", closefd=False) as file:
             file.write(json.dumps(request).encode())
         os.lseek(memory, 0, os.SEEK_SET)
-        async with asyncio.timeout(_ANSWER_S):
+        async with asyncio.timeout(ANSWER_S):
             while True:
                 try:
                     socket.send_fds(channel, [b"request"], [memory, *fds])
@@ -119,14 +119,14 @@ async def send(channel: socket.socket, request: Mapping[str, Any], fds: Sequence
                     # Several may wait for this descriptor, and a loop wakes only one of them.
                     await asyncio.sleep(0.001)
     except TimeoutError as error:
-        raise SandboxFault(f"the sandbox's helper took no request for {_ANSWER_S:.0f} s") from error
+        raise SandboxFault(f"the sandbox's helper took no request for {ANSWER_S:.0f} s") from error
     except OSError as error:
         raise SandboxFault(f"the sandbox's helper is gone: {error}") from error
     finally:
         os.close(memory)
 
 
-async def readable(fd: int) -> None:
+async def wait_readable(fd: int) -> None:
     """Wait until a descriptor has something to read or is at its end."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
@@ -144,7 +144,7 @@ async def read_until(fd: int, mark: bytes, cap: int) -> bytes:
         try:
             more = os.read(fd, 4096)
         except BlockingIOError:
-            await readable(fd)
+            await wait_readable(fd)
             continue
         if not more:
             break
@@ -152,7 +152,7 @@ async def read_until(fd: int, mark: bytes, cap: int) -> bytes:
     return data
 
 
-async def ending(reply: Reply, timeout: float) -> tuple[int, bool]:
+async def wait_for_exit(reply: Reply, timeout: float) -> tuple[int, bool]:
     """Wait for a command's end and kill it at its deadline; its exit status, and whether it was killed."""
     timed_out = False
     try:

@@ -13,10 +13,10 @@ SIZE = 1 << 16
 """Ids in a range: 0 to 65535 inside."""
 
 # Ids that neither distributions nor systemd give to anybody: 1879048192 to 2147483647.
-_FIRST, _RANGES = 0x7000_0000, 4095
+FIRST, RANGES = 0x7000_0000, 4095
 
 
-class Ids:
+class IdRange:
     """A range of host ids, this process's until closed or until the process ends.
 
     Attributes:
@@ -34,7 +34,7 @@ class Ids:
             self._claim = None
 
 
-def lend() -> Ids:
+def claim_range() -> IdRange:
     """Claim a range that no sandbox of any live process in this network namespace has.
 
     The claim is a name in the abstract socket name space, which the kernel frees with the process.
@@ -43,18 +43,18 @@ def lend() -> Ids:
         SandboxFault: all are claimed.
     """
     if not available():
-        return Ids(0, None)
-    start = secrets.randbelow(_RANGES)
+        return IdRange(0, None)
+    start = secrets.randbelow(RANGES)
     try:
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        for step in range(_RANGES):
-            number = (start + step) % _RANGES
+        for step in range(RANGES):
+            number = (start + step) % RANGES
             if _claimed(claim, number):
-                return Ids(_FIRST + number * SIZE, claim)
+                return IdRange(FIRST + number * SIZE, claim)
     except OSError as error:
         raise SandboxFault(f"no user ids for a sandbox can be claimed: {error}") from error
     claim.close()
-    raise SandboxFault(f"all {_RANGES} ranges of user ids are claimed by live sandboxes")
+    raise SandboxFault(f"all {RANGES} ranges of user ids are claimed by live sandboxes")
 
 
 def _claimed(claim: socket.socket, number: int) -> bool:
@@ -69,10 +69,10 @@ def _claimed(claim: socket.socket, number: int) -> bool:
 
 def available() -> bool:
     """Whether the ranges exist in this process's own user namespace; not in a container that has few ids."""
-    return all(_covers(Path(f"/proc/self/{name}").read_text()) for name in ("uid_map", "gid_map"))
+    return all(covers(Path(f"/proc/self/{name}").read_text()) for name in ("uid_map", "gid_map"))
 
 
-def _covers(mapping: str) -> bool:
+def covers(mapping: str) -> bool:
     extents = [[int(word) for word in line.split()] for line in mapping.splitlines()]
-    end = _FIRST + _RANGES * SIZE
-    return any(first <= _FIRST and end <= first + count for first, _, count in extents)
+    end = FIRST + RANGES * SIZE
+    return any(first <= FIRST and end <= first + count for first, _, count in extents)

@@ -29,7 +29,7 @@ class _NoPage(Exception):
     """The title is missing, or stands for a disambiguation page."""
 
 
-class _Odd(Exception):
+class _UnusableAnswer(Exception):
     """An answer no page can be read from; upstream raised and the agent was asked to try again."""
 
 
@@ -65,7 +65,7 @@ class MediaWiki:
                 return Miss(_titles(found))
         except MissingRecord as error:
             return NotRecorded(str(error))
-        except _Odd as error:
+        except _UnusableAnswer as error:
             return Refused(str(error))
 
     def coverage(self) -> Mapping[str, str]:
@@ -113,9 +113,9 @@ class MediaWiki:
             if "pageprops" in page:
                 raise _NoPage
             if "fullurl" not in page:
-                raise _Odd(f"no page can have the title {title!r}")
+                raise _UnusableAnswer(f"no page can have the title {title!r}")
             return await self._text(str(page["title"]), str(page["fullurl"]), via)
-        raise _Odd(f"{title!r} redirects in a circle")
+        raise _UnusableAnswer(f"{title!r} redirects in a circle")
 
     async def _text(self, title: str, url: str, via: str) -> Page:
         found = await self._query(
@@ -124,7 +124,7 @@ class MediaWiki:
         page = _only_page(found)
         text = page.get("extract")
         if not isinstance(text, str):
-            raise _Odd(f"{title!r} has no plain text")
+            raise _UnusableAnswer(f"{title!r} has no plain text")
         revisions = page.get("revisions") or [{}]
         return Page(title, text, url, int(revisions[0].get("revid", 0)), via)
 
@@ -139,10 +139,10 @@ class MediaWiki:
         content = _json(answer)
         if content is None or "error" in content:
             reason = content["error"] if content else f"HTTP {answer.status}"
-            raise _Odd(f"the wiki refused: {reason}")
+            raise _UnusableAnswer(f"the wiki refused: {reason}")
         query = content.get("query")
         if not isinstance(query, dict):
-            raise _Odd("the wiki's answer holds no query result")
+            raise _UnusableAnswer("the wiki's answer holds no query result")
         return query
 
     async def _ask(self, request: Request) -> Answer:
@@ -193,7 +193,7 @@ def _suggestion(query: Mapping[str, Any]) -> str | None:
 def _only_page(query: Mapping[str, Any]) -> Mapping[str, Any]:
     pages = query.get("pages")
     if not isinstance(pages, dict) or not pages:
-        raise _Odd("the wiki's answer holds no page")
+        raise _UnusableAnswer("the wiki's answer holds no page")
     return next(iter(pages.values()))
 
 
@@ -201,4 +201,4 @@ def _redirected(redirects: Any) -> str:
     try:
         return str(redirects[0]["to"])
     except (LookupError, TypeError) as error:
-        raise _Odd("a redirect without a target") from error
+        raise _UnusableAnswer("a redirect without a target") from error

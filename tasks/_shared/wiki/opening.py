@@ -12,7 +12,7 @@ from harness.errors import HarnessError, MissingPart, UsageError
 from harness.needs import Need, package
 from harness.types import Context, TaskConfig, option
 from tasks._shared.recorded import Answers, Mode
-from tasks._shared.web import Manners, Web
+from tasks._shared.web import RequestLimits, Web
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.mediawiki import ENDPOINT, MediaWiki
 from tasks._shared.wiki.page import Wiki
@@ -120,8 +120,8 @@ async def open_backends(ctx: Context, mode: str, offline: Callable[[], Corpus]) 
             return
         if not (address := contact(ctx)):
             raise MissingPart(NO_CONTACT)
-        manners = Manners(rate=ctx.options.web_rate)
-        async with Web(contact=address, manners=manners) as web:
+        limits = RequestLimits(rate=ctx.options.web_rate)
+        async with Web(contact=address, limits=limits) as web:
             yield Backends(_mediawiki(ctx, answers, web), answers, web)
     finally:
         answers.close()
