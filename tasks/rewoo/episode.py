@@ -10,7 +10,7 @@ from harness.types import Ask, Chat, JudgeAsk, Message, Observation, Pending, Re
 from tasks._shared.answers import exact_match, f1
 from tasks.rewoo import execute
 from tasks.rewoo.action import Call, Grammar, Plan, PlanError, read
-from tasks.rewoo.prompts import Prompts, chat, worker_log
+from tasks.rewoo.prompts import RewooPrompts, chat, worker_log
 from tasks.rewoo.rows import DATASETS
 from tasks.rewoo.score import rule
 from tasks.rewoo.toolbox import Toolbox
@@ -31,7 +31,7 @@ SPARE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RewooRules:
     """The options of a run that an episode follows.
 
     Attributes:
@@ -55,10 +55,10 @@ class RewooEpisode:
     def __init__(
         self,
         sample: Sample,
-        prompts: Prompts,
+        prompts: RewooPrompts,
         toolbox: Toolbox,
         chat: Chat | None,
-        rules: Rules,
+        rules: RewooRules,
         count: Callable[[str], int],
     ) -> None:
         self._dataset = str(sample.data["dataset"])
@@ -110,11 +110,10 @@ class RewooEpisode:
         except PlanError as error:
             self._failure = f"plan_error: {error}"
             return Observation(done=True, info={"failure": self._failure})
-        rules = execute.Rules(
+        rules = execute.ExecutionRules(
             grammar=self._rules.grammar,
             known=frozenset(tools),
             cap=self._rules.cap,
-            errors_as_text=self._rules.grammar == "fixed",
             parallel=self._rules.parallel,
         )
         self._outcome = await execute.execute(self._plan, self._use, rules)

@@ -27,7 +27,7 @@ _DOCUMENT = "state_of_the_union"
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class RewooPrompts:
     """All prompts of a run."""
 
     texts: Mapping[str, str]

@@ -11,7 +11,7 @@ from harness.needs import Need, package, role, variable
 from harness.types import Context, TaskConfig
 from tasks._shared.wiki.opening import Backends, web_needs
 from tasks._shared.wiki.opening import label as wiki_label
-from tasks.rewoo.prompts import Prompts
+from tasks.rewoo.prompts import RewooPrompts
 from tasks.rewoo.tools import google, wolfram
 from tasks.rewoo.tools.algebra import Algebra
 from tasks.rewoo.tools.base import Tool, Unavailable
@@ -68,7 +68,7 @@ def tool_needs(cfg: TaskConfig) -> list[Need]:
 
 
 @asynccontextmanager
-async def open_toolbox(ctx: Context, backends: Backends, prompts: Prompts) -> AsyncIterator[Toolbox]:
+async def open_toolbox(ctx: Context, backends: Backends, prompts: RewooPrompts) -> AsyncIterator[Toolbox]:
     """Build every tool, given what `tool_needs` names; what they hold is released when the block ends."""
     async with AsyncExitStack() as stack:
         speech = stack.enter_context(closing(Speech((ctx.data / SPEECH).read_text(encoding="utf-8"))))
@@ -88,7 +88,7 @@ async def open_toolbox(ctx: Context, backends: Backends, prompts: Prompts) -> As
         yield Toolbox(tools, fallbacks, label)
 
 
-def _model_tools(ctx: Context, backends: Backends, prompts: Prompts) -> dict[str, Tool]:
+def _model_tools(ctx: Context, backends: Backends, prompts: RewooPrompts) -> dict[str, Tool]:
     if ROLE not in ctx.roles and mode(ctx) == "keyless":
         return {"LLM": Unavailable("no LLM tool"), "Calculator": DirectCalculator()}
     model = Model(backends.answers)

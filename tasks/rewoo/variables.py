@@ -49,6 +49,7 @@ def _fill_in_turn(text: str, evidence: Mapping[str, str], wanted: Sequence[str])
     for turn, name in enumerate(wanted):
         turns[name].append(turn)
     lengths = sorted({len(name) for name in turns})
+    plain = {name for name in turns if not VARIABLE.search(evidence[name])}
     pieces: list[str] = []
     size = met = 0
     # Texts being read, the innermost last: their variables to come, what is written, the first turn they see.
@@ -62,7 +63,10 @@ def _fill_in_turn(text: str, evidence: Mapping[str, str], wanted: Sequence[str])
             turn, name = found
             piece, inner = f"{source[at : match.start()]}[", evidence[name]
             reading.append((source, variables, match.start() + len(name), first))
-            reading.append((inner, VARIABLE.finditer(inner), 0, turn + 1))
+            if name in plain:
+                piece += f"{inner}]"
+            else:
+                reading.append((inner, VARIABLE.finditer(inner), 0, turn + 1))
         else:
             piece = ""
             reading.append((source, variables, at, first))
@@ -78,12 +82,13 @@ def _turn(
     variable: str, first: int, turns: Mapping[str, Sequence[int]], lengths: Sequence[int]
 ) -> tuple[int, str] | None:
     """The earliest turn from `first` on whose name a variable begins with, and that name."""
-    found: list[tuple[int, str]] = []
+    earliest: tuple[int, str] | None = None
     for length in lengths:
         if length > len(variable):
             break
         name = variable[:length]
-        mine = turns.get(name, ())
-        n = bisect_left(mine, first)
-        found += [(mine[n], name)] if n < len(mine) else []
-    return min(found, default=None)
+        if mine := turns.get(name):
+            n = bisect_left(mine, first)
+            if n < len(mine) and (earliest is None or mine[n] < earliest[0]):
+                earliest = mine[n], name
+    return earliest

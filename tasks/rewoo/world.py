@@ -12,8 +12,8 @@ from harness.types import Capacity, Chat, Context, Sample, TaskConfig
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.opening import open_backends
 from tasks.rewoo import toolbox
-from tasks.rewoo.episode import RewooEpisode, Rules
-from tasks.rewoo.prompts import Prompts
+from tasks.rewoo.episode import RewooEpisode, RewooRules
+from tasks.rewoo.prompts import RewooPrompts
 from tasks.rewoo.rows import label
 from tasks.rewoo.tools.model import ROLE
 
@@ -24,7 +24,7 @@ class RewooWorld(BaseWorld):
     capacity = Capacity(memory_mb=1, cpu=0.01)
 
     def __init__(
-        self, prompts: Prompts, tools: toolbox.Toolbox, rules: Rules, facts: Mapping[str, str]
+        self, prompts: RewooPrompts, tools: toolbox.Toolbox, rules: RewooRules, facts: Mapping[str, str]
     ) -> None:
         self._prompts, self._tools, self._rules = prompts, tools, rules
         self.notes = (", ".join([rules.label, tools.label, *(["graded by rule"] if rules.by_rule else [])]),)
@@ -45,9 +45,9 @@ class RewooWorld(BaseWorld):
 @asynccontextmanager
 async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
     """Open the tools the options name."""
-    prompts = Prompts(literals(ctx.data / "prompts.json"))
+    prompts = RewooPrompts(literals(ctx.data / "prompts.json"))
     kind = toolbox.mode(ctx)
-    rules = Rules(
+    rules = RewooRules(
         grammar="fixed" if ctx.options.grammar == "fixed" else "paper",
         by_rule=graded_by_rule(ctx),
         cap=ctx.options.max_tool_calls,

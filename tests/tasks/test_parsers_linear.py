@@ -74,7 +74,7 @@ def worked(grammar: rewoo_action.Grammar) -> Callable[[str], object]:
             found = rewoo_action.read(text, grammar, TOOLS)
         except rewoo_action.PlanError:
             return None
-        rules = execute.Rules(grammar, frozenset(TOOLS), 16, parallel=False)
+        rules = execute.ExecutionRules(grammar, frozenset(TOOLS), 16, parallel=False)
         return rewoo_prompts.worker_log(found, asyncio.run(execute.execute(found, use, rules)).evidence)
 
     return work
