@@ -26,8 +26,8 @@ class Bwrap:
         fork_client: asks the fork server, which makes sandboxes and enters them.
         filter: the system call filter, in hexadecimal.
         waiting: what is prepared for the next sandbox; None while nothing is.
-        meminfo: /proc/meminfo as it stood at the start, in hexadecimal. Inside it stands still: what a
-            problem asks of the memory in use would else change with the host's load between two looks.
+        meminfo: /proc/meminfo as it was at the start, in hexadecimal. Sandboxes show this copy: the memory in
+            use, which some problems ask for, would otherwise change with the host's load.
     """
 
     name = "bwrap"
@@ -46,7 +46,7 @@ class Bwrap:
         self._closed = False
 
     async def start(self) -> None:
-        """Remove what dead owners left, and start the helper process."""
+        """Remove what dead processes left behind, and start the fork server."""
         await cgroups.reap(self._layout)
         for folder in self.mount_folder.parent.glob("harness-box-*"):
             if cgroups.abandoned(folder.name):
@@ -69,17 +69,17 @@ class Bwrap:
             await box.destroy()
             raise
         if self.waiting is None and not self._closed:
-            with contextlib.suppress(SandboxFault):  # the next sandbox says why
+            with contextlib.suppress(SandboxFault):  # the next `create` reports it
                 self.waiting = self._prepare()
         return box
 
     @property
     def prepared(self) -> str:
-        """Name of the control groups that wait for the next sandbox; empty when none do."""
+        """Name of the control groups prepared for the next sandbox; empty when there are none."""
         return self.waiting.name if self.waiting else ""
 
     async def _take_waiting(self) -> PreparedCgroup:
-        """The place that was prepared, or a new one where the helper failed meanwhile."""
+        """What was prepared for this sandbox; made now where nothing was, or where the fork server failed."""
         waiting, self.waiting = self.waiting, None
         if waiting is None or await waiting.ready():
             return waiting or self._prepare()
@@ -87,7 +87,7 @@ class Bwrap:
         return self._prepare()
 
     async def _remove(self, waiting: PreparedCgroup) -> None:
-        """Remove what was prepared for a sandbox that will not be."""
+        """Remove what was prepared for a sandbox that is not made."""
         if await self._layout.group(waiting.name, Caps()).remove():
             waiting.ids.close()
 
@@ -110,7 +110,7 @@ class Bwrap:
         return reply
 
     async def close(self) -> None:
-        """Destroy every sandbox, then the helper."""
+        """Destroy every sandbox, then end the fork server."""
         for box in list(self._boxes):
             await box.destroy()
         if self.waiting is not None:
@@ -128,7 +128,7 @@ class Bwrap:
 
 
 def reachable_folder() -> str:
-    """A folder for temporary files that every user can reach: bwrap runs as nobody of the host."""
+    """A folder for temporary files that every user can reach, as bwrap runs without rights on the host."""
     wanted = Path(tempfile.gettempdir()).resolve()
     open_to_all = all(folder.stat().st_mode & 1 for folder in (wanted, *wanted.parents))
     return str(wanted) if open_to_all else "/tmp"

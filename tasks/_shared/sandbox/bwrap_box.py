@@ -28,11 +28,12 @@ from tasks._shared.sandbox.spec import (
     Refused,
     Result,
     SandboxFault,
+    unusable_arguments,
 )
 
 
 class Backend(Protocol):
-    """What a sandbox needs of the backend that made it."""
+    """What a sandbox uses of the backend that made it."""
 
     fork_client: ForkClient
     mount_folder: Path
@@ -40,19 +41,19 @@ class Backend(Protocol):
     meminfo: str
 
     def forget(self, box: BwrapBox) -> None:
-        """Take note that a sandbox is gone."""
+        """Drop a destroyed sandbox."""
         ...
 
 
-# Said to the first process inside, a bash that reads its standard input until the harness closes it (or
-# dies): ignore what `kill 1` may send, then prove where it is, with builtins only.
+# The first process inside is a bash that reads its standard input until the harness closes it or dies. It
+# runs this with builtins only: ignore what `kill 1` may send, then print what shows that it is inside and
+# confined.
 HANDSHAKE = (
     "trap '' HUP INT QUIT TERM USR1 USR2 PIPE ALRM TSTP; "
     "while read -r k v; do case $k in CapBnd:) b=$v;; CapEff:) e=$v;; Seccomp:) s=$v;; esac; "
     "done < /proc/self/status; read -r m < {marker}; w=ro; [ -w /proc/sys/kernel/core_pattern ] && w=rw; "
     'echo "READY $$ $HOSTNAME $m $w $b $e $s"; exec >/dev/null 2>&1\n'
 )
-_ARGUMENT_BYTES = 120_000  # the kernel takes 128 KiB in one argument
 
 
 class BwrapBox:
@@ -70,21 +71,21 @@ class BwrapBox:
         self._group = group
         self._prepared = prepared
         self._marker = ""
-        self._stdin = -1  # write end of the inmate's standard input: closing it ends the sandbox
+        self._stdin = -1  # write end of the first process's standard input: closing it ends the sandbox
         self._init_pidfd = -1
         self.init_pid = 0
-        self._bwrap_pid = 0  # bwrap's own process, outside, which keeps the mounts
+        self._bwrap_pid = 0  # bwrap's own process, outside, which holds the mounts
         self._root_id: list[int] = []
         self._ending: asyncio.Task[None] | None = None
         self._terminals: set[BwrapTerminal] = set()
 
     @property
     def alive(self) -> bool:
-        """Whether its first process lives; only running out of memory can end it from inside."""
+        """Whether its first process runs; from inside only a lack of memory can end it."""
         return self._init_pidfd >= 0 and not select.select([self._init_pidfd], [], [], 0)[0]
 
     async def start(self) -> None:
-        """Make it, and believe in it only after its first process has spoken from inside."""
+        """Make the sandbox, and check what its first process reports from inside."""
         image = self.spec.image
         if isinstance(image, str):
             raise SandboxFault(f"bwrap cannot run the container image {image!r}")
@@ -127,7 +128,7 @@ class BwrapBox:
         }
 
     def _verify(self, hello: str) -> None:
-        """Refuse a sandbox whose first process does not prove that it is inside and confined."""
+        """Refuse a sandbox whose first process does not show that it is inside and confined."""
         words = hello.split()
         wanted = ["READY", "1", self.spec.hostname, self._marker, "ro"]
         if words[:5] != wanted or len(words) != 8:
@@ -160,8 +161,8 @@ class BwrapBox:
 
     async def run(self, command: Command) -> Result:
         """Run a command to its end; see `Box.run`."""
-        if any(len(part.encode("utf-8", "surrogateescape")) > _ARGUMENT_BYTES for part in command.argv):
-            return Result(126, b"", b"argument list too long", truncated=True)
+        if refused := unusable_arguments(command.argv):
+            return refused
         self._require_alive()
         stdin = os.memfd_create("stdin") if command.stdin else os.open(os.devnull, os.O_RDONLY)
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(1 if command.merge_stderr else 2)]
@@ -205,7 +206,7 @@ class BwrapBox:
         reply = await self._backend.fork_client.ask(request, [self._init_pidfd])
         try:
             if await reply.first():
-                raise Refused("the process died before it had its terminal")
+                raise Refused("the process ended before it had a terminal")
             pid = (await reply.first())["pid"]
         except BaseException:
             for fd in reply.fds:
@@ -236,7 +237,7 @@ class BwrapBox:
     async def destroy(self) -> None:
         """Kill everything inside and remove the groups; mounts end with their namespace.
 
-        Goes on to its end whatever happens to the caller.
+        Runs to its end even when the caller is cancelled.
         """
         if self._ending is None:
             self._ending = asyncio.ensure_future(self._destroy())
@@ -256,15 +257,15 @@ class BwrapBox:
         removed = await self._group.remove()
         self._backend.forget(self)
         if not removed:
-            raise SandboxFault(f"processes would not die in {self._group.folders[0]}")
+            raise SandboxFault(f"processes could not be killed in {self._group.folders[0]}")
         self._prepared.ids.close()
 
 
 def marker_of(root: Path) -> str:
-    """The name a root file system carries inside itself.
+    """The name that a root file system holds in a file.
 
     Raises:
-        SandboxFault: it has none, so it is not one of ours.
+        SandboxFault: it has none, so the harness did not build it.
     """
     try:
         return (root / MARKER).read_text().strip()

@@ -23,10 +23,11 @@ from tasks._shared.sandbox.spec import (
     Result,
     SandboxFault,
     Terminal,
+    unusable_arguments,
 )
 
 _NOBODY = 65534
-# Counted by user, and an ordinary user's sandboxes share that user with each other and with the host.
+# The kernel counts these by user, and all sandboxes of an ordinary user share that user with the host.
 _REFUSED = ("inotify_init", "inotify_init1")
 RLIMIT_NAMES = {
     resource.RLIMIT_AS: "as",
@@ -56,7 +57,7 @@ class UserBwrap:
         return UserBox(spec, spec.image)
 
     async def close(self) -> None:
-        """Nothing outlives a command."""
+        """Nothing is left of a command."""
 
 
 class UserBox:
@@ -69,11 +70,13 @@ class UserBox:
 
     @property
     def alive(self) -> bool:
-        """Always: there is nothing to die between commands."""
+        """Always true: nothing runs between commands."""
         return True
 
     async def run(self, command: Command) -> Result:
         """Run a command to its end in a sandbox of its own; see `Box.run`."""
+        if refused := unusable_arguments(command.argv):
+            return refused
         stdin = os.memfd_create("stdin")
         rules = os.memfd_create("seccomp")
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
@@ -110,7 +113,7 @@ class UserBox:
 
     def _argv(self, command: Command, rules: int) -> list[str]:
         argv: list[str] = []
-        if self._ids is not None:  # limits on processes do not bind the host's root
+        if self._ids is not None:  # limits on processes do not apply to the host's root
             user = str(self._ids.first or _NOBODY)
             argv += [_find("setpriv"), "--reuid", user, "--regid", user, "--clear-groups"]
         argv += [_find("bwrap"), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
@@ -134,7 +137,7 @@ class UserBox:
 
     @property
     def written(self) -> None:
-        """Nothing outlives a command."""
+        """Nothing is left of a command."""
         return
 
     async def freeze(self) -> bool:
@@ -142,7 +145,7 @@ class UserBox:
         return True
 
     async def destroy(self) -> None:
-        """Give the user ids back; nothing else is left."""
+        """Release the user ids; nothing else is held."""
         if self._ids is not None:
             self._ids.close()
 

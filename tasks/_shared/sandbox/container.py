@@ -1,4 +1,4 @@
-"""Sandboxes made with the docker or podman command; their daemon, socket and settings are the user's."""
+"""Sandboxes made with the docker or podman command; with the daemon, socket and settings of the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks._shared.sandbox.bounded_reader import BoundedReader, drain
 from tasks._shared.sandbox.bwrap_user import RLIMIT_NAMES
 from tasks._shared.sandbox.reaping import wait_killed
 from tasks._shared.sandbox.resource_limits import sandbox_limits
-from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault
+from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault, unusable_arguments
 
 _CALL_S = 60.0
 _LABEL = "agenttuning-harness"
@@ -32,7 +32,7 @@ class Containers:
         self._boxes: set[ContainerBox] = set()
 
     async def start(self) -> None:
-        """Ask the daemon who it is, and remove the containers of dead owners.
+        """Ask for the daemon's version, and remove the containers of dead processes.
 
         Raises:
             SandboxFault: the command or its daemon does not answer.
@@ -60,7 +60,7 @@ class Containers:
         try:
             stdout, stderr = await asyncio.wait_for(process.communicate(), _CALL_S)
         except TimeoutError as error:
-            raise SandboxFault(f"{self.name} {arguments[0]} hangs") from error
+            raise SandboxFault(f"{self.name} {arguments[0]} does not answer") from error
         finally:
             await _end(process)
         if process.returncode:
@@ -78,7 +78,8 @@ class Containers:
         arguments += ["--memory", f"{caps.memory_mb}m", "--memory-swap", f"{caps.memory_mb}m"]
         arguments += ["--pids-limit", str(caps.pids), "--cpus", str(caps.cpus), "--cap-drop", "ALL"]
         arguments += [part for cap in linux.CAPS for part in ("--cap-add", cap.upper())]
-        # Not every storage driver can cap a container's layer; a single file is capped everywhere.
+        # Not every storage driver can limit a container's layer; the size of a single file can be limited
+        # everywhere.
         arguments += ["--ulimit", f"fsize={caps.disk_mb << 20}", "--ulimit", "core=0", "--shm-size", "16m"]
         # Counted for the daemon's user, so for the host's root unless the daemon maps users.
         for kind, (soft, hard) in sandbox_limits().items():
@@ -116,6 +117,8 @@ class ContainerBox:
 
     async def run(self, command: Command) -> Result:
         """Run a command to its end; see `Box.run`."""
+        if refused := unusable_arguments(command.argv):
+            return refused
         limits = [f"--{RLIMIT_NAMES[number]}={value}" for number, value in command.limits.items()]
         wrapper = ["prlimit", *limits, "--"] if limits else []
         arguments = self._exec("-i", command.env, command.user)
@@ -209,7 +212,7 @@ class ContainerBox:
 
 
 class ContainerTerminal:
-    """A client process that joins a terminal of ours to one inside."""
+    """A client process that connects a terminal of the harness to one inside."""
 
     pid = 0
 
@@ -227,7 +230,7 @@ class ContainerTerminal:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill a client that still runs. Not by `process.kill`: that can reap it under asyncio's feet."""
+    """Kill a client that still runs. Not by `process.kill`: that can reap the process before asyncio does."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)

@@ -1,7 +1,8 @@
-"""Starts a command inside a sandbox that lives, and reports its end: one process of the helper for each.
+"""Starts a command inside a running sandbox and reports its end; the fork server forks one process for each.
 
-The process itself stays outside: it has no place in the sandbox's process tree, so nobody inside can see,
-stop or kill it. Only its child is inside, and every wait for the child is bounded until it is the command.
+This process stays outside: it is not in the sandbox's process tree, so no program inside can see, stop or
+kill it. Only its child is inside, and every wait for the child is bounded until the child has become the
+command.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ _INSIDE = (
 )
 _TIOCSPTLCK = 0x4004_5431
 _TIOCGPTPEER = 0x5441
-_START_S = 15.0  # from the fork to the exec; who is inside can stop the child meanwhile
+_START_S = 15.0  # from fork to exec; a program inside can stop the child meanwhile
 _END_S = 10.0
 
 
 def write_line(fd: int, message: Mapping[str, Any]) -> None:
-    """Answer the harness with one line."""
+    """Send the harness one message as a line of JSON."""
     with contextlib.suppress(OSError):
         os.write(fd, json.dumps(message).encode() + b"\n")
 
@@ -53,13 +54,13 @@ def join_cgroups(fds: Sequence[int]) -> None:
         os.close(fd)
 
 
-def enter(request: Mapping[str, Any], reply: int, inmate: int, *streams: int) -> None:
-    """Start a command inside the sandbox of the process behind the pidfd `inmate`, and report its end."""
+def enter(request: Mapping[str, Any], reply: int, init: int, *streams: int) -> None:
+    """Start a command inside the sandbox of the process with the pidfd `init`, and report its end."""
     groups = [os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]]
     outside = Path("/proc/self/ns/mnt").stat().st_ino
     if Path(f"/proc/{request['pid']}/ns/mnt").stat().st_ino == outside:
         raise RuntimeError("the sandbox shares the host's mounts")
-    linux.setns(inmate, _INSIDE)
+    linux.setns(init, _INSIDE)
     _check_inside(request)
     child = _spawn(request, groups, reply, list(streams))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -68,7 +69,7 @@ def enter(request: Mapping[str, Any], reply: int, inmate: int, *streams: int) ->
         os.close(fd)
     watch = os.pidfd_open(child)
     ready, _, _ = select.select([watch, reply], [], [])
-    if reply in ready:  # a word, or the end, of the harness
+    if reply in ready:  # the harness asks for the end, or hung up
         _kill(child)
     write_line(reply, {"code": _wait_for_exit(child, watch)})
     os._exit(0)
@@ -81,14 +82,14 @@ def _kill(child: int) -> None:
 
 
 def _wait_for_exit(child: int, watch: int) -> int:
-    """Exit status of a child that is at its end; of one that will not die, that of a killed one."""
+    """Exit status of a child that has ended or was killed; one that does not end counts as killed."""
     if not select.select([watch], [], [], _END_S)[0]:
         return -signal.SIGKILL
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _check_inside(request: Mapping[str, Any]) -> None:
-    """Refuse to go on unless the root is the sandbox's; whatever its inmate did, the host has neither."""
+    """Refuse to go on unless host name and root are the sandbox's, which the host never has."""
     if os.uname().nodename != request["hostname"]:
         raise RuntimeError("wrong host name inside: not in the sandbox")
     root = Path("/").stat()
@@ -108,7 +109,8 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
         try:
             os.close(error_read)
             os.setsid()
-            with contextlib.suppress(OSError):  # out of memory, the sandbox's first process dies last
+            # When memory runs out, the sandbox's first process is killed last.
+            with contextlib.suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text("500")
             become_namespace_root()
             _set_up_streams(request, reply, streams)
@@ -129,7 +131,7 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
 
 
 def _startup_error(pipe: int) -> bytes:
-    """What the child says before its exec; nothing when that succeeded."""
+    """The error that the child reports before its exec; empty when the exec succeeded."""
     data, end = b"", time.monotonic() + _START_S
     while True:
         if not select.select([pipe], [], [], max(end - time.monotonic(), 0))[0]:
@@ -159,7 +161,7 @@ def _set_up_streams(request: Mapping[str, Any], reply: int, streams: list[int]) 
 
 
 def _confine(request: Mapping[str, Any], *, keep: int) -> NoReturn:
-    """Give up everything that is not the inmate's, then become the command."""
+    """Give up every right and descriptor that the sandbox must not have, then become the command."""
     os.closerange(3, keep)
     os.closerange(keep + 1, 4096)
     os.set_inheritable(keep, False)
@@ -172,7 +174,7 @@ def _confine(request: Mapping[str, Any], *, keep: int) -> NoReturn:
         resource.setrlimit(int(number), (value, value))
     try:
         os.chdir(request["cwd"])
-    except OSError:  # the inmate may have removed it
+    except OSError:  # a program inside may have removed it
         os.chdir("/")
     os.umask(0o022)
     linux.load_seccomp(bytes.fromhex(request["seccomp"]))

@@ -1,6 +1,6 @@
-"""What a sandbox stands on, laid by the helper's process: user ids, file system, devices.
+"""Mounts the file system and the devices of a sandbox.
 
-All of it is mounted in a mount namespace of that process, below one folder, the stage.
+A process of the fork server does it, in a mount namespace of its own, below one folder.
 """
 
 from __future__ import annotations
@@ -28,14 +28,21 @@ _LINKS = {
 
 
 class SandboxFilesystem:
-    """The folder on which one sandbox is laid.
+    """The folder in which the file system of one sandbox is mounted.
 
     Attributes:
         users: descriptor of the sandbox's user namespace.
     """
 
     def __init__(self, folder: str, disk_mb: int, first: int, users: int) -> None:
-        """Mount the stage in a new mount namespace and go there."""
+        """Enter a new mount namespace and mount the folder in it.
+
+        Args:
+            folder: on the host; the current folder from now on.
+            disk_mb: what may be written to the sandbox's file system.
+            first: the host's id of the user namespace's root.
+            users: descriptor of the user namespace.
+        """
         self.users = users
         self._first = first
         self._root = first  # the host's id of the sandbox's root
@@ -47,10 +54,10 @@ class SandboxFilesystem:
         Path("empty").mkdir(0o555)
 
     def mount_overlay(self, image: str, files: Mapping[str, str]) -> None:
-        """Lay a size-capped writable layer over a root file system, whose owners are those inside.
+        """Mount a size-limited writable layer over a root file system, with owners mapped to the ids inside.
 
-        Where owners cannot be mapped the ids inside are the host's, but in a user namespace all the same, and
-        what is used inside counts for a user of its own.
+        Where owners cannot be mapped, the ids inside are the host's. The user namespace is then owned by a
+        user id of its own, to which the kernel counts what is used inside.
         """
         for name in ("image", "upper", "work", "root"):
             Path(name).mkdir(0o755)
@@ -76,14 +83,14 @@ class SandboxFilesystem:
         linux.mount("overlay", "root", "overlay", linux.MS_NODEV, layers)
 
     def mount_programs(self, folders: Sequence[str]) -> None:
-        """Show folders of the host that the sandbox's root could not reach, one by one."""
+        """Bind folders of the host, which the sandbox's root could not reach, one by one."""
         for number, folder in enumerate(folders):
             place = Path("programs", str(number))
             place.mkdir(parents=True)
             linux.mount(folder, str(place), None, linux.MS_BIND | linux.MS_REC)
 
     def mount_devices(self) -> None:
-        """Make /dev: the harmless devices, and terminals that are the sandbox's own and few."""
+        """Make /dev: the harmless devices, and a limited number of terminals that only the sandbox has."""
         folder = Path("dev")
         for name in ("", "pts", "shm"):
             (folder / name).mkdir(0o755)

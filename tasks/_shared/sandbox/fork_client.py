@@ -1,4 +1,4 @@
-"""The sandbox's helper process: started, asked, and started anew when it is gone or silent."""
+"""Starts the sandbox's fork server, sends it requests, and replaces it when it is gone or does not answer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _TOP = str(Path(__file__).resolve().parents[3])
 
 
 class ForkClient:
-    """The process that forks every process of every `bwrap` sandbox.
+    """The harness's end of the fork server.
 
-    When it dies, the sandboxes that live die with it; the next request starts another.
+    When the server dies, all its sandboxes end with it; the next request starts another server.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class ForkClient:
         """Start the process and wait until it serves.
 
         Raises:
-            SandboxFault: it did not start; the message has its last words.
+            SandboxFault: it did not start; the message has the end of its stderr.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
@@ -59,13 +59,13 @@ class ForkClient:
         except TimeoutError as error:
             self.kill()
             await self._leave()
-            raise SandboxFault(f"the sandbox's helper said nothing for {START_S:.0f} s") from error
+            raise SandboxFault(f"the sandbox's fork server said nothing for {START_S:.0f} s") from error
         except OSError:
             hello = b""
         if hello != b"ready":
             reason = await self._read_stderr()
             await self._leave()
-            raise SandboxFault(f"the sandbox's helper did not start: {reason[-500:]}")
+            raise SandboxFault(f"the sandbox's fork server did not start: {reason[-500:]}")
 
     async def _read_stderr(self) -> str:
         assert self._process is not None and self._process.stderr is not None
@@ -79,7 +79,7 @@ class ForkClient:
         """Send one request with its descriptors; the answers come on the reply.
 
         Raises:
-            SandboxFault: the helper is closed, or cannot be started anew.
+            SandboxFault: the client is closed, or the server cannot be started again.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -100,16 +100,16 @@ class ForkClient:
         async with self._starting:
             if self._closed:
                 raise SandboxFault("the sandbox backend is closed")
-            if self._control in (control, None):  # nobody else has started another meanwhile
+            if self._control in (control, None):  # no other caller has replaced it meanwhile
                 await self._leave()
                 await self.start()
             assert self._control is not None
             await send(self._control, request, fds)
 
     def kill(self) -> None:
-        """Kill a helper that does not answer; the next request starts another.
+        """Kill a server that does not answer; the next request starts another.
 
-        Nothing more is sent to it: a request that reached it while it dies would be lost.
+        Nothing more is sent to this one: a request that reached it while it dies would be lost.
         """
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -134,4 +134,4 @@ class ForkClient:
                 await asyncio.wait_for(process.wait(), 5)
             except TimeoutError:
                 process.kill()
-                await wait_killed(process, "the sandbox's helper")
+                await wait_killed(process, "the sandbox's fork server")

@@ -1,4 +1,4 @@
-"""A place for a sandbox, made before one is wanted."""
+"""Control groups and user ids that are prepared before a sandbox is asked for."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PREPARE_S = 20.0
 
 
 class PreparedCgroup:
-    """Control groups with a process of the helper in them, which waits to become a sandbox.
+    """Control groups with a process of the fork server in them, which waits to become a sandbox.
 
-    A process that moves to another control group waits for a grace period of the whole kernel, 10 ms and
-    more on an idle machine. Nobody waits for it when it is over before the sandbox is asked for.
+    Moving a process to another control group takes a grace period of the whole kernel, 10 ms and more on an
+    idle machine. Preparing the next sandbox in advance hides it.
 
     Attributes:
         name: name of the control groups.
-        ids: the host's user ids that the sandbox gets; whoever removes the groups closes them.
+        ids: the host's user ids that the sandbox gets; closed by the caller that removes the groups.
     """
 
     def __init__(self, name: str, ids: IdRange, preparing: Coroutine[Any, Any, Reply]) -> None:
@@ -32,7 +32,7 @@ class PreparedCgroup:
         self._used = False
 
     async def ready(self) -> bool:
-        """Wait until the process waits; False when it never will, as its helper died or was silent."""
+        """Wait until the process is ready; False when the fork server failed to prepare it."""
         try:
             await asyncio.shield(self._preparing)
         except SandboxFault:
@@ -40,10 +40,10 @@ class PreparedCgroup:
         return True
 
     async def take(self, request: Mapping[str, Any], fds: Sequence[int]) -> Reply:
-        """Tell the waiting process what sandbox to become; its answers come on the reply.
+        """Send the waiting process the sandbox to become; its answers come on the reply.
 
         Raises:
-            SandboxFault: the helper could not make the groups, or the process is gone.
+            SandboxFault: the fork server could not make the groups, or the process is gone.
         """
         reply = await asyncio.shield(self._preparing)
         await reply.send_request(request, fds)
@@ -51,7 +51,7 @@ class PreparedCgroup:
         return reply
 
     async def release(self) -> None:
-        """Let the process go; on return the helper makes nothing more, so the groups can be removed."""
+        """End the process. On return the fork server makes nothing more, so the groups can be removed."""
         with contextlib.suppress(SandboxFault, TimeoutError):
             async with asyncio.timeout(_PREPARE_S):
                 reply = await asyncio.shield(self._preparing)

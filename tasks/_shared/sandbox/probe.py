@@ -1,4 +1,4 @@
-"""Finding a way to make sandboxes on this machine, or saying why there is none."""
+"""Finds a backend that can make sandboxes on this machine, or reports why none can."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sandbox:
 async def open_sandbox(
     images: Mapping[str, Path | Programs | str | Exception], choice: str = "auto"
 ) -> AsyncIterator[Sandbox]:
-    """Open the first backend that proves itself on a trial sandbox.
+    """Open the first backend that passes the checks on a trial sandbox.
 
     Args:
         images: backend to its image, in order of preference; an exception says why it has none.

@@ -1,4 +1,4 @@
-"""Waiting, within bounds, for a process that was killed."""
+"""A bounded wait for a process that was killed."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 
-# Soft and hard. What the kernel counts by user is counted for a whole sandbox, as its ids are its own; the
-# number of open files is by process.
+# Soft and hard. Limits that the kernel counts by user apply to a whole sandbox, as its user ids are its own;
+# the number of open files is counted by process.
 _LIMITS = {
     resource.RLIMIT_SIGPENDING: (1024, 1024),
     resource.RLIMIT_MSGQUEUE: (819_200, 819_200),
@@ -25,6 +25,6 @@ def sandbox_limits() -> dict[int, tuple[int, int]]:
 
 
 def lower_limits() -> None:
-    """Lower this process's resource limits to those of a sandbox, for all that comes of it."""
+    """Lower this process's resource limits to those of a sandbox, and so of all its children."""
     for kind, limits in sandbox_limits().items():
         resource.setrlimit(kind, limits)

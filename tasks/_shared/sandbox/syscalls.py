@@ -1,9 +1,9 @@
 """The system calls that programs in a sandbox may make, by machine.
 
-What ordinary programs of a Debian or Ubuntu system need (shells, coreutils, Python, Perl, compilers), less
-all that reaches the host, other namespaces, or what the kernel counts for the whole machine: mounts, modules,
-clocks, keyrings, asynchronous I/O, io_uring, BPF, tracing, NUMA policies, new namespaces. Not here are
-`clone`, `clone3`, `socket` and `socketpair`, whose arguments decide.
+What ordinary programs of a Debian or Ubuntu system need (shells, coreutils, Python, Perl, compilers), without
+those that reach the host, other namespaces, or what the kernel counts for the whole machine: mounts, modules,
+clocks, keyrings, asynchronous I/O, io_uring, BPF, tracing, NUMA policies, new namespaces. `clone`, `clone3`,
+`socket` and `socketpair` are not listed: for them the filter looks at the arguments.
 
 Each table gives the names of consecutive numbers by the first of them.
 """

@@ -1,4 +1,4 @@
-"""Host user ids lent to sandboxes, a range to each, so that the kernel counts each one apart."""
+"""Claims a range of host user ids for each sandbox, so that the kernel counts each one separately."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tasks._shared.sandbox.spec import SandboxFault
 SIZE = 1 << 16
 """Ids in a range: 0 to 65535 inside."""
 
-# Ids that neither distributions nor systemd give to anybody: 1879048192 to 2147483647.
+# Ids that neither distributions nor systemd assign: 1879048192 to 2147483647.
 FIRST, RANGES = 0x7000_0000, 4095
 
 
 class IdRange:
-    """A range of host ids, this process's until closed or until the process ends.
+    """A range of host ids, claimed until it is closed or this process ends.
 
     Attributes:
-        first: the lowest of them; 0 where this process may not use the ranges, and sandboxes have its ids.
+        first: the lowest id; 0 where this process may not use the ranges and sandboxes have its own ids.
     """
 
     def __init__(self, first: int, claim: socket.socket | None) -> None:
@@ -28,7 +28,7 @@ class IdRange:
         self._claim = claim
 
     def close(self) -> None:
-        """Give the range back; no process may have its ids any more. Idempotent."""
+        """Release the range, once no process has its ids any more. Idempotent."""
         if self._claim is not None:
             self._claim.close()
             self._claim = None

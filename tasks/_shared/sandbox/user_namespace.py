@@ -10,7 +10,7 @@ from tasks._shared.sandbox.user_ids import SIZE
 
 
 class UserNamespace:
-    """A user namespace in the making: a process that enters one, until others hold it.
+    """A user namespace that is being made: a child process holds it until a descriptor does.
 
     Attributes:
         users: descriptor of the namespace, once it is mapped.
@@ -20,7 +20,7 @@ class UserNamespace:
         """Start the process.
 
         Args:
-            owner: the host's user to whom the kernel counts, in the end, all that is used inside.
+            owner: the host's user to whom the kernel counts what is used inside.
         """
         self.users = -1
         self._says, says = os.pipe()
@@ -35,7 +35,7 @@ class UserNamespace:
                 os.setresuid(owner, owner, owner)
                 linux.unshare(linux.CLONE_NEWUSER)
                 os.write(says, b"made")
-                os.read(hears, 1)  # until the other side is closed, or its process dead
+                os.read(hears, 1)  # until the other side closes it or dies
             except OSError as error:
                 os.write(says, str(error).encode())
             finally:
@@ -44,13 +44,13 @@ class UserNamespace:
         os.close(hears)
 
     def map(self, first: int) -> None:
-        """Wait for the namespace and say what its ids are.
+        """Wait for the namespace and map its ids.
 
         Args:
             first: the host's id of the namespace's root; those up to 65535 follow.
 
         Raises:
-            RuntimeError: the system makes none.
+            RuntimeError: the kernel made no namespace.
         """
         said = os.read(self._says, 4096)
         if said != b"made":
@@ -61,14 +61,14 @@ class UserNamespace:
         self.users = os.open(f"/proc/{self._child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
     def end(self) -> None:
-        """End the process; the descriptor holds the namespace from now on."""
+        """End the child; the descriptor now holds the namespace."""
         os.close(self._says)
         os.close(self._hears)
         os.waitpid(self._child, 0)
 
 
 def become_namespace_root() -> None:
-    """Be root of the user namespace this process has joined, and nobody of the host."""
+    """Become root of the user namespace this process has joined, without rights on the host."""
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
