@@ -22,7 +22,7 @@ def exact_match(answer: str, gold: str) -> bool:
 
 
 def f1(answer: str, gold: str) -> float:
-    """Token F1 in [0, 1]; a yes/no answer is all or nothing, and two empty answers give 0."""
+    """Token F1 in [0, 1]; yes/no answers score 0 or 1, and two empty answers score 0."""
     mine, true = normalize(answer), normalize(gold)
     if mine != true and (mine in _CLOSED or true in _CLOSED):
         return 0.0

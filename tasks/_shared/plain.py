@@ -1,4 +1,4 @@
-"""The world of a benchmark that has no environment: questions and answers only."""
+"""The world of a task that only asks questions and has no environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.types import Capacity, Chat, Sample
 
 
 class PlainWorld(BaseWorld):
-    """Builds episodes from samples; owns no process."""
+    """Builds episodes from samples; has no process and no files."""
 
     capacity = Capacity(memory_mb=1, cpu=0.001)
 
@@ -19,7 +19,7 @@ class PlainWorld(BaseWorld):
         self.fingerprint = fingerprint
 
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
-        """Build an episode; a seed changes nothing but the model's sampling."""
+        """Build an episode; the seed affects only the model's sampling."""
         del chats, seed
         return self._build(sample)
 
@@ -28,10 +28,10 @@ class PlainWorld(BaseWorld):
 async def plain_world(
     build: Callable[[Sample], Episode], fingerprint: Mapping[str, str] | None = None
 ) -> AsyncIterator[PlainWorld]:
-    """Open a world that needs no opening and no closing.
+    """Open a world that holds nothing.
 
     Args:
         build: makes an episode of a sample.
-        fingerprint: hashes worth keeping in the manifest, such as that of the exemplars.
+        fingerprint: hashes for the manifest, such as that of the exemplars.
     """
     yield PlainWorld(build, fingerprint or {})

@@ -1,4 +1,4 @@
-"""Small readers that tasks share: lines of JSON, and arguments in brackets."""
+"""Readers that tasks share: files of JSON lines, and arguments in brackets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def json_lines(path: Path, *, fix: str) -> Iterator[Mapping[str, Any]]:
 
     Raises:
         MissingPart: the file is not there; the message ends in `fix`.
-        DataError: a line is no JSON; the message names it.
+        DataError: a line is not JSON; the message names it.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def json_lines(path: Path, *, fix: str) -> Iterator[Mapping[str, Any]]:
         try:
             yield json.loads(line)
         except ValueError as error:
-            raise DataError(f"{path}:{number} is no JSON: {error}") from error
+            raise DataError(f"{path}:{number} is not JSON: {error}") from error
 
 
 def balanced(text: str, start: int) -> str:

@@ -22,7 +22,7 @@ _FIXED_TOOL = re.compile(r"\s*([A-Za-z]\w*)\s*\[")
 
 
 class PlanError(Exception):
-    """The plan cannot be followed; upstream's parser raised."""
+    """The plan cannot be followed, as upstream's parser raised an exception."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Call:
         name: the variable, such as `#E1`.
         tool: which tool is called; None when the evidence is `text` itself.
         text: the tool's input with its variables not yet filled.
-        needs: variables in the input that are computed before.
+        needs: variables in the input whose evidence is computed before.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan in order; `shown` pairs each plan line with the evidences the solver sees under it."""
+    """A plan in order; `shown` has each plan line with the variables of the evidence under it."""
 
     calls: tuple[Call, ...]
     shown: tuple[tuple[str, tuple[str, ...]], ...]
@@ -77,7 +77,7 @@ def _read_paper(text: str) -> Plan:
         name, equals, value = line.partition("=")
         if not equals:
             raise PlanError(f"ValueError: no `=` in {line[:80]!r}")
-        # Names of two digits or more are dead upstream.
+        # Upstream never fills a variable of two digits or more.
         values[name.strip()] = value.strip() if len(name.strip()) == 3 else NOTHING
     calls: dict[str, Call] = {}
     for name, value in values.items():
@@ -90,7 +90,7 @@ def _read_paper(text: str) -> Plan:
 
 
 def _is_evidence(line: str) -> bool:
-    """Upstream's test, which looks at characters a short line does not have."""
+    """Upstream's test; it raises where a line is too short for it."""
     if not line.startswith("#"):
         return False
     if len(line) < 2 or (line[1] == "E" and len(line) < 3):
@@ -102,7 +102,7 @@ def _paper_call(name: str, value: str, before: Container[str]) -> Call:
     if "[" not in value:
         return Call(name, None, value)
     tool, _, text = value.partition("[")
-    # Upstream drops the last character whatever it is: an unclosed call loses a letter.
+    # Upstream drops the last character, whatever it is: an unclosed call loses a letter.
     return Call(name, tool, text[:-1], _needs(text[:-1], before))
 
 
@@ -110,7 +110,7 @@ def _needs(text: str, before: Container[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in VARIABLE.findall(text) if name in before))
 
 
-# -- the mended grammar
+# -- the fixed grammar
 
 
 def _read_fixed(text: str, tools: Sequence[str]) -> Plan:

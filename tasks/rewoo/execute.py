@@ -1,4 +1,4 @@
-"""Runs a plan's calls: independent ones side by side, with the outcome of running them in order."""
+"""Runs the calls of a plan: independent ones in parallel, with the same outcome as in order."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Use = Callable[[Call, str], Awaitable[Evidence]]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one call.
+    """The result of one call.
 
     Attributes:
-        text: the input as filled; under the mended grammar only that of a tool which was asked is filled.
-        source: where the evidence is from.
+        text: the input, filled; under the fixed grammar it is filled only where a tool was asked.
+        source: the origin of the evidence.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Results in plan order up to the first failure; later ones do not count, as if never asked."""
+    """Results in plan order up to the first failure; later calls do not count."""
 
     results: tuple[Result, ...]
     failure: str = ""
@@ -45,10 +45,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRules:
-    """How calls are run.
+    """The rules by which calls are run.
 
     Attributes:
-        known: tools of the data set; any other gives no evidence.
+        known: tools of the data set; a call of any other gives no evidence.
         cap: tool calls per episode, counted in plan order; further ones give no evidence.
     """
 

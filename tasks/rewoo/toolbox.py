@@ -1,4 +1,4 @@
-"""Chooses each tool's implementation from the options, and says what stands in for what."""
+"""Chooses each tool's implementation from the options, and names the stand-ins."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Toolbox:
     """The tools of a run.
 
     Attributes:
-        fallbacks: what stands in for a tool; a run with any is not comparable with the paper.
-        label: both backends and fallbacks in a few words, for every score's note.
+        fallbacks: stand-ins for tools; a run with any is not comparable with the paper.
+        label: backends and stand-ins in a few words, for every score's note.
     """
 
     tools: Mapping[str, Tool]
@@ -50,7 +50,7 @@ def mode(cfg: TaskConfig) -> str:
 
 
 def tool_needs(cfg: TaskConfig) -> list[Need]:
-    """Keys, roles and files of the tools, each with the option that does without."""
+    """The keys, roles and files that the tools need, each with the option that needs none."""
     kind = mode(cfg)
     needs = web_needs(cfg, "offline" if kind == "keyless" else kind)
     if _choice(cfg, "wolfram", "api") == "algebra":
@@ -120,7 +120,7 @@ def _wolfram(ctx: Context, backends: Backends) -> Tool:
 
 
 def _choice(cfg: TaskConfig, option: str, live: str) -> str:
-    """An option's value; `auto` is the real service unless the run does without keys."""
+    """An option's value; `auto` is the real service, unless the run uses no keys."""
     chosen = str(getattr(cfg.options, option))
     if chosen != "auto":
         return chosen

@@ -9,25 +9,25 @@ from collections.abc import Mapping, Sequence
 from tasks.rewoo.action import VARIABLE, Grammar
 
 FILLED = 1_000_000
-"""Most characters of an input with its variables filled; no tool takes more than some thousands."""
+"""Most characters of an input with its variables filled; no tool takes more than a few thousand."""
 
 MET = 1 << 15
-"""Most variables looked at while filling one input; only evidences that name others bring more."""
+"""Most variables looked at while filling one input; only evidence that names variables can have more."""
 
 
 class TooLong(Exception):
-    """An input grows beyond all bounds when its variables are filled: the plan's own failure."""
+    """An input grows beyond the limits when its variables are filled: a failure of the plan."""
 
 
 def fill(text: str, evidence: Mapping[str, str], grammar: Grammar) -> str:
-    """Put evidences, in brackets, in the place of their variables.
+    """Replace variables by their evidence in brackets.
 
-    Upstream replaces variable by variable, so that `#E1` also hits inside `#E10` and inside evidence
-    filled in before; mended, all are replaced in one pass.
+    Upstream replaces variable by variable, so that `#E1` also matches inside `#E10` and inside evidence that
+    was filled in before. The fixed grammar replaces all in one pass.
 
     Raises:
-        TooLong: the result would have more than `FILLED` characters, or over `MET` variables; an evidence
-            that names itself doubles at every variable.
+        TooLong: the result would have more than `FILLED` characters, or more than `MET` variables: evidence
+            that names its own variable grows with each replacement.
     """
     wanted = [name for name in VARIABLE.findall(text) if name in evidence]
     if grammar == "fixed":
@@ -40,10 +40,10 @@ def fill(text: str, evidence: Mapping[str, str], grammar: Grammar) -> str:
 
 
 def _fill_in_turn(text: str, evidence: Mapping[str, str], wanted: Sequence[str]) -> str:
-    """What replacing the wanted variables everywhere, one after the other, comes to; in one pass.
+    """The result of replacing the wanted variables one after the other, computed in one pass.
 
-    No replacement makes a variable out of two texts, for each is in brackets. So a variable is filled by the
-    first turn whose name it begins with, and those in its evidence by later turns.
+    Each replacement is in brackets, so no variable arises from two texts. A variable is therefore filled by
+    the first turn whose name it begins with, and the variables in its evidence by later turns.
     """
     turns: dict[str, list[int]] = defaultdict(list)
     for turn, name in enumerate(wanted):
@@ -52,7 +52,8 @@ def _fill_in_turn(text: str, evidence: Mapping[str, str], wanted: Sequence[str])
     plain = {name for name in turns if not VARIABLE.search(evidence[name])}
     pieces: list[str] = []
     size = met = 0
-    # Texts being read, the innermost last: their variables to come, what is written, the first turn they see.
+    # Texts being read, the innermost last: (text, its further variables, end of the part written, first
+    # turn).
     reading = [(text, VARIABLE.finditer(text), 0, 0)]
     while reading:
         source, variables, at, first = reading.pop()

@@ -1,4 +1,4 @@
-"""What all questions of a run share: tools, prompts and the rules of the run."""
+"""The world of a run: its tools, prompts and rules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RewooWorld(BaseWorld):
 
 @asynccontextmanager
 async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
-    """Open the tools the options name."""
+    """Open the tools that the options name."""
     prompts = RewooPrompts(literals(ctx.data / "prompts.json"))
     kind = toolbox.mode(ctx)
     rules = RewooRules(
@@ -63,12 +63,12 @@ async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
 
 
 def graded_by_rule(cfg: TaskConfig) -> bool:
-    """Whether no judge is asked: chosen, or because the fixture's questions are no benchmark."""
+    """Whether the rule grades: by choice, or on the fixture, whose questions are no benchmark."""
     chosen = cfg.options.grader
     return chosen == "rule" or (chosen == "auto" and cfg.source == "fixture")
 
 
 def offline(ctx: Context) -> Corpus:
-    """The fixture's own pages; the mirror has none, so that every search there misses."""
+    """The fixture's pages; the mirror has none, so every search there is a miss."""
     pages = ctx.data / "pages.jsonl"
     return Corpus(*read_dump(pages)) if pages.is_file() else Corpus([])

@@ -1,4 +1,4 @@
-"""Wikipedia's own search and page text, through the three queries of the upstream client."""
+"""Wikipedia's search and page texts, through the three queries of the upstream client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BUSY = ("maxlag", "ratelimited", "readonly", "internal_api_error", "cirrussearc
 
 
 _NO_TITLE = re.compile(r"[|#<>\[\]{}\x00-\x1f]")
-"""Characters no title has; `|` would ask for several pages at once."""
+"""Characters that no title has; `|` would separate several titles."""
 
 
 class _NoPage(Exception):
@@ -30,16 +30,16 @@ class _NoPage(Exception):
 
 
 class _UnusableAnswer(Exception):
-    """An answer no page can be read from; upstream raised and the agent was asked to try again."""
+    """An answer from which no page can be read; upstream raised, and the agent was asked to try again."""
 
 
 class MediaWiki:
-    """A wiki behind `api.php`, asked as the upstream client did but once instead of twice.
+    """A wiki with `api.php`; each query of the upstream client is sent once instead of twice.
 
     Args:
-        answers: where answers are kept; decides whether the network is touched at all.
+        answers: where answers are stored; its mode decides whether requests are sent.
         web: the network; None when replaying.
-        suggest: a spelling suggestion beats an existing page (upstream), or only a missing one.
+        suggest: take a spelling suggestion before an existing page (upstream), or only without one.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class MediaWiki:
         return await self._page(suggestion, "suggestion")
 
     async def _page(self, title: str, via: str) -> Page:
-        """Follow redirects to a page and read its text."""
+        """Follow redirects to a page, and read its text."""
         for _ in range(REDIRECTS):
             found = await self._query(
                 {
@@ -152,7 +152,7 @@ class MediaWiki:
 
 
 def _busy(answer: Answer) -> str | None:
-    """Name the reason when a good status hides a passing failure."""
+    """The reason why an answer with a good status is a temporary failure; None when it is not."""
     content = _json(answer)
     if content is None:
         return f"HTTP {answer.status} with a body that is no JSON object"
@@ -162,7 +162,7 @@ def _busy(answer: Answer) -> str | None:
 
 
 def _lifetime(answer: Answer) -> float | None:
-    """Found pages stay in a cache for ever, a no for a day: the page may be written tomorrow."""
+    """Pages stay in a cache without limit; a miss for a day, as the page may be written later."""
     content = _json(answer) or {}
     query = content.get("query")
     if not isinstance(query, dict):
