@@ -16,7 +16,7 @@ $(STAMP): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-## system: Java, Chromium, MariaDB, bubblewrap and debootstrap through apt, as root or with sudo; else says what is left out
+## system: Java, Chromium, MariaDB, bubblewrap, libseccomp and debootstrap through apt, as root or with sudo; else says what is left out
 system:
 	@.ci/system
 

@@ -1,4 +1,4 @@
-"""The world of a benchmark that has no environment: questions and answers only."""
+"""The world of a task that only asks questions and has no environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.types import Capacity, Chat, Sample
 
 
 class PlainWorld(BaseWorld):
-    """Builds episodes from samples; owns no process."""
+    """Builds episodes from samples; has no process and no files."""
 
     capacity = Capacity(memory_mb=1, cpu=0.001)
 
@@ -22,7 +22,7 @@ class PlainWorld(BaseWorld):
         self.notes = notes
 
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
-        """Build an episode; a seed changes nothing but the model's sampling."""
+        """Build an episode; the seed affects only the model's sampling."""
         del chats, seed
         return self._build(sample)
 

@@ -1,1 +1,1 @@
-"""What two or more tasks share: browsers, sandboxes, Wikipedia and recorded web answers."""
+"""Code that two or more tasks share: browsers, sandboxes, Wikipedia and recorded web answers."""

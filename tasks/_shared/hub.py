@@ -18,7 +18,7 @@ def rows(name: str, config: str, split: str, revision: str) -> Iterable[Mapping[
         revision: a commit, so that the same rows come every time.
 
     Raises:
-        MissingPart: the extra `hf` is not installed, or the hub does not answer.
+        MissingPart: the extra `hf` is not installed, or the download fails.
     """
     try:
         from datasets import load_dataset
@@ -28,6 +28,7 @@ def rows(name: str, config: str, split: str, revision: str) -> Iterable[Mapping[
         found: Any = load_dataset(name, config, split=split, revision=revision)
     except OSError as error:  # ConnectionError and the hub's own errors are of this kind
         raise MissingPart(
-            f"{name} at {revision[:8]} does not come from the hub ({error}): use a mirror"
+            f"{name} at {revision[:8]} cannot be downloaded from the hub ({error}); "
+            "give a folder with the data: --mirror DIR"
         ) from error
     return found

@@ -1,4 +1,4 @@
-"""Writes prompts.json byte for byte as the mirror has it, so that one pinned hash checks both."""
+"""Writes prompts.json with the same bytes as the mirror's, so that one pinned hash checks both."""
 
 from __future__ import annotations
 

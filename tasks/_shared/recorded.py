@@ -1,7 +1,7 @@
-"""Web answers kept in SQLite: a cache that expires, or a snapshot recorded once and replayed for ever.
+"""Web answers in SQLite: a cache that expires, or a snapshot that is recorded once and then replayed.
 
-A snapshot is one file. Its `meta` table holds the SHA-256 over all its answers; a file without one is a
-recording that was not finished, a file with a wrong one is corrupt, and neither is replayed.
+A snapshot is one file, whose `meta` table holds the SHA-256 over all answers. A file without the hash is an
+unfinished recording, one with a wrong hash is corrupt; neither is replayed.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Answers:
     """Answers by question, which is any JSON object; the same question at the same time is asked once.
 
     Args:
-        mode: `live` keeps nothing, `cache` reads and writes, `record` too and seals the file on close,
-            `replay` only reads and asks nobody.
+        mode: `live` stores nothing; `cache` reads and writes; `record` also writes the hash on close;
+            `replay` only reads and sends no request.
         path: the SQLite file; none when live.
     """
 
     def __init__(self, mode: Mode, path: Path | None = None) -> None:
         self.mode = mode
         self.hits = self.misses = self.asked = 0
-        self._flying: dict[str, _Flight] = {}
+        self._pending: dict[str, _PendingRequest] = {}
         self._file: sqlite3.Connection | None = None
         self._digest = ""
         if mode == "live":
@@ -65,17 +65,18 @@ class Answers:
         *,
         lifetime: Callable[[Answer], float | None] = lambda answer: None,
     ) -> Answer:
-        """Answer from the file, or ask and keep the answer.
+        """Answer from the file, or send the request and store the answer.
 
         Args:
-            question: names the answer, its hash is the key. It holds all that decides the answer, among it
-                a `service`, and no secret.
-            ask: asks the network; what it raises is not kept.
-            lifetime: seconds a cached answer stays good, None for ever; a snapshot's never end.
+            question: everything that determines the answer, a `service` included, and no secret; its hash is
+                the key.
+            ask: sends the request; an exception of it is not stored.
+            lifetime: seconds for which a cached answer is valid, None for no limit; a snapshot's have no
+                limit.
 
         Raises:
-            MissingRecord: replaying, and the snapshot does not have it.
-            DataError: the question is no JSON.
+            MissingRecord: in a replay, the snapshot has no such answer.
+            DataError: the question is not JSON.
         """
         key = question_key(question)
         if kept := self._kept(key):
@@ -83,15 +84,15 @@ class Answers:
             return kept
         if self.mode == "replay":
             self.misses += 1
-            raise MissingRecord(f"the snapshot has no answer to {_plain(question)[:200]}")
-        flight = self._flying.get(key)
-        if flight is None:
-            flight = self._flying[key] = _Flight(self._ask(key, question, ask, lifetime))
+            raise MissingRecord(f"the snapshot has no answer to {_canonical(question)[:200]}")
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._pending[key] = _PendingRequest(self._ask(key, question, ask, lifetime))
         try:
-            return await flight.wait()
+            return await pending.wait()
         finally:
-            if flight.landed and self._flying.get(key) is flight:
-                del self._flying[key]
+            if pending.finished and self._pending.get(key) is pending:
+                del self._pending[key]
 
     def describe(self) -> Mapping[str, str]:
         """Mode, number of answers and snapshot hash, for the manifest."""
@@ -102,7 +103,7 @@ class Answers:
         return {**facts, "web_sha256": self._digest} if self.mode == "replay" else facts
 
     def close(self) -> None:
-        """Seal a recording and let go of the file."""
+        """Write the hash of a recording, and close the file."""
         if self._file is None:
             return
         if self.mode == "record":
@@ -128,7 +129,7 @@ class Answers:
                 (
                     key,
                     str(question.get("service", "")),
-                    _plain(question),
+                    _canonical(question),
                     answer.status,
                     zlib.compress(answer.body),
                     now,
@@ -147,15 +148,15 @@ class Answers:
         return Answer(row[0], zlib.decompress(row[1])) if row else None
 
 
-class _Flight:
-    """One request under way, with all who wait for it; it ends early only when nobody does."""
+class _PendingRequest:
+    """A request that was sent, with the number of its waiters; it is cancelled when there are none."""
 
     def __init__(self, work: Awaitable[Answer]) -> None:
         self._task = asyncio.ensure_future(work)
         self._waiting = 0
 
     @property
-    def landed(self) -> bool:
+    def finished(self) -> bool:
         return self._task.done() or self._waiting == 0
 
     async def wait(self) -> Answer:
@@ -169,21 +170,21 @@ class _Flight:
 
 
 def question_key(question: Question) -> str:
-    """Hash a question; the order of its keys does not count.
+    """Hash a question; the order of its keys does not matter.
 
     Raises:
-        DataError: it is no JSON.
+        DataError: it is not JSON.
     """
-    return hashlib.sha256(_plain(question).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_canonical(question).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def seal(file: sqlite3.Connection) -> str:
-    """Write the hash over all answers into a recording, and make it one plain file."""
+    """Write the hash over all answers into a recording, and merge SQLite's log into the file."""
     digest = content_hash(file)
     dates = file.execute("SELECT count(*), min(fetched), max(fetched) FROM answers").fetchone()
     facts = {"sha256": digest, "count": dates[0], "first": dates[1] or 0, "last": dates[2] or 0}
     file.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in facts.items()])
-    # Another shard may still write: then the file keeps its log until that one seals it.
+    # Another shard may still write: the log then stays until that one closes the file.
     with suppress(sqlite3.OperationalError):
         file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         file.execute("PRAGMA journal_mode=DELETE")
@@ -191,7 +192,7 @@ def seal(file: sqlite3.Connection) -> str:
 
 
 def content_hash(file: sqlite3.Connection) -> str:
-    """Hash every answer in the order of its key; times do not count."""
+    """Hash every answer in the order of its key, without its times."""
     digest = hashlib.sha256()
     for key, request, status, body in file.execute(
         "SELECT key, request, status, body FROM answers ORDER BY key"
@@ -202,7 +203,7 @@ def content_hash(file: sqlite3.Connection) -> str:
     return digest.hexdigest()
 
 
-def _plain(question: Question) -> str:
+def _canonical(question: Question) -> str:
     try:
         return json.dumps(question, ensure_ascii=True, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -217,10 +218,12 @@ def _open_growing(path: Path, mode: Mode) -> sqlite3.Connection:
         file.execute("PRAGMA synchronous=NORMAL")
         file.executescript(_SCHEMA)
     except sqlite3.Error as error:
-        raise DataError(f"{path} is no file of web answers: {error}; name another one") from error
+        raise DataError(f"{path} is not a file of web answers: {error}; name another one") from error
     file.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
     if _meta(file, "format") != FORMAT:
-        raise DataError(f"{path} is of format {_meta(file, 'format')!r}, this is {FORMAT!r}")
+        raise DataError(
+            f"{path} is of format {_meta(file, 'format')!r}, this version reads {FORMAT!r}: name another file"
+        )
     if mode == "record":
         file.execute("DELETE FROM meta WHERE name = 'sha256'")
     return file
@@ -234,11 +237,13 @@ def _open_sealed(path: Path) -> sqlite3.Connection:
         pinned, form = _meta(file, "sha256"), _meta(file, "format")
         found = content_hash(file) if pinned else ""
     except (sqlite3.Error, zlib.error) as error:
-        raise DataError(f"{path} is no readable snapshot: {error}") from error
+        raise DataError(
+            f"{path} is not a readable snapshot: {error}; record it again or get another copy"
+        ) from error
     if form != FORMAT:
-        raise DataError(f"{path} is of format {form!r}, this is {FORMAT!r}")
+        raise DataError(f"{path} is of format {form!r}, this version reads {FORMAT!r}: record it again")
     if not pinned:
-        raise DataError(f"{path} is a recording that was not finished: run it again with record")
+        raise DataError(f"{path} is an unfinished recording: run it again with record")
     if found != pinned:
         raise DataError(f"{path} has content {found}, but was sealed as {pinned}; get the snapshot again")
     return file

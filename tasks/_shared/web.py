@@ -1,27 +1,28 @@
-"""Polite HTTP for tools: bounded, rate-limited, retried; a failure is an infrastructure error, never text."""
+"""HTTP requests of tools: limited in rate and time, and repeated; a failure is an infrastructure error."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.errors import InfraError
+from harness.errors import InfraError, MissingPart
 
 if TYPE_CHECKING:
     import aiohttp
 
 PROJECT = "agenttuning-harness/0.1"
 LONGEST_WAIT = 60.0
-"""Seconds a server may make us wait before one retry, whatever its Retry-After says."""
+"""Longest wait in seconds before one retry, whatever the server's Retry-After says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said: any final status, and the body as received."""
+    """A server's final answer: its status, and the body as received."""
 
     status: int
     body: bytes
@@ -29,11 +30,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request; secrets go into `headers` and `secrets`, which no cache or snapshot ever sees.
+    """One request. Secrets belong in `headers` and `secrets`, which are in no cache and no snapshot.
 
     Attributes:
-        service: what is asked, such as `wiki` or `google`; part of the recorded key.
-        polite: parameters that change nothing in the answer (maxlag), also left out of the key.
+        service: its name, such as `wiki` or `google`; part of the recorded key.
+        polite: parameters that do not change the answer (maxlag); not in the key either.
         secrets: query parameters that hold a key.
     """
 
@@ -47,18 +48,18 @@ class Request:
 
     @property
     def question(self) -> Mapping[str, Any]:
-        """What determines the answer, to record it by: service, address, parameters and body."""
+        """What determines the answer and so names a record: service, address, parameters and body."""
         body = dict(self.body) if self.body is not None else None
         return {"service": self.service, "url": self.url, "params": dict(self.params), "body": body}
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How hard each service may be asked.
+class RequestLimits:
+    """The limits on requests to each service.
 
     Attributes:
         rate: requests per second, on average.
-        burst: requests that may go at once after a pause.
+        burst: requests that may be sent at once after a pause.
         parallel: requests in flight.
         timeout_s: deadline of one request.
         tries: attempts before a request fails for good.
@@ -82,14 +83,14 @@ class Transient(Exception):
 
 
 class TokenBucket:
-    """Lets `rate` callers a second through, `burst` at once after a pause."""
+    """Admits `rate` callers a second, and `burst` at once after a pause."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate, self._burst = rate, burst
         self._tokens, self._at = float(burst), -math.inf
 
     async def take(self) -> None:
-        """Wait for a turn; turns are given in the order of asking."""
+        """Wait until admitted; callers are admitted in the order of their calls."""
         now = asyncio.get_running_loop().time()
         if self._at > -math.inf:
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
@@ -100,21 +101,23 @@ class TokenBucket:
 
 
 class Web:
-    """One pooled session with manners; open it with `async with`."""
+    """One HTTP session with limits for each service; an async context manager."""
 
-    def __init__(self, *, contact: str, manners: Manners | None = None) -> None:
-        self.manners = manners or Manners()
+    def __init__(self, *, contact: str, limits: RequestLimits | None = None) -> None:
+        self.limits = limits or RequestLimits()
         self.requests = 0
         self._agent = f"{PROJECT} ({contact})"
         self._session: aiohttp.ClientSession | None = None
-        self._lanes: dict[str, tuple[TokenBucket, asyncio.Semaphore]] = {}
+        self._service_limits: dict[str, tuple[TokenBucket, asyncio.Semaphore]] = {}
 
     async def __aenter__(self) -> Self:
         import aiohttp
 
+        if importlib.util.find_spec("stamina") is None:
+            raise MissingPart("stamina is not installed: pip install 'agenttuning-harness[wiki]'")
         self._session = aiohttp.ClientSession(
             headers={"User-Agent": self._agent},
-            timeout=aiohttp.ClientTimeout(total=self.manners.timeout_s),
+            timeout=aiohttp.ClientTimeout(total=self.limits.timeout_s),
             trust_env=True,
         )
         return self
@@ -132,11 +135,11 @@ class Web:
     async def fetch(
         self, request: Request, *, transient: Callable[[Answer], str | None] = lambda answer: None
     ) -> Answer:
-        """Ask until an answer is final.
+        """Send a request until its answer is final.
 
         Args:
-            request: what to ask.
-            transient: names the reason when an answer with a good status is none (maxlag), else None.
+            request: what to send.
+            transient: the reason why an answer with a good status is not final (maxlag), or None.
 
         Raises:
             InfraError: no final answer within the allowed tries.
@@ -146,11 +149,11 @@ class Web:
         try:
             async for attempt in stamina.retry_context(
                 on=_backoff,
-                attempts=self.manners.tries,
+                attempts=self.limits.tries,
                 timeout=None,
-                wait_initial=self.manners.first_wait_s,
+                wait_initial=self.limits.first_wait_s,
                 wait_max=LONGEST_WAIT,
-                wait_jitter=self.manners.first_wait_s,
+                wait_jitter=self.limits.first_wait_s,
             ):
                 with attempt:
                     return await self._once(request, transient)
@@ -164,7 +167,7 @@ class Web:
         if self._session is None:
             raise InfraError("the web session is closed")
         params = {**request.params, **request.polite, **request.secrets}
-        bucket, slots = self._lane(request.service)
+        bucket, slots = self._limits_of(request.service)
         await bucket.take()
         async with slots:
             self.requests += 1
@@ -186,23 +189,23 @@ class Web:
             raise Transient(reason, wait)
         return answer
 
-    def _lane(self, service: str) -> tuple[TokenBucket, asyncio.Semaphore]:
-        """Each service is asked at its own pace."""
-        if service not in self._lanes:
-            bucket = TokenBucket(self.manners.rate, self.manners.burst)
-            self._lanes[service] = bucket, asyncio.Semaphore(self.manners.parallel)
-        return self._lanes[service]
+    def _limits_of(self, service: str) -> tuple[TokenBucket, asyncio.Semaphore]:
+        """The rate limit and the slots of one service."""
+        if service not in self._service_limits:
+            bucket = TokenBucket(self.limits.rate, self.limits.burst)
+            self._service_limits[service] = bucket, asyncio.Semaphore(self.limits.parallel)
+        return self._service_limits[service]
 
 
 def _backoff(error: Exception) -> bool | float:
-    """Retry only what is transient, after the server's own wait when it named one."""
+    """Retry only what is transient, after the wait that the server asked for, if any."""
     if not isinstance(error, Transient):
         return False
     return True if error.wait is None else error.wait
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header; a date or nonsense leaves the wait to our own backoff."""
+    """Seconds of a Retry-After header; None, the usual backoff, for a date or anything else."""
     try:
         return min(max(float(value or ""), 0.0), LONGEST_WAIT)
     except ValueError:

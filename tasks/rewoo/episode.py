@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from harness.authoring.answers import exact_match, f1
 from harness.types import Ask, Chat, JudgeAsk, Message, Observation, Pending, Reply, Sample, Score
 from tasks.rewoo import execute
-from tasks.rewoo.plan import Call, Grammar, Plan, PlanError, read, worker_log
-from tasks.rewoo.prompts import Prompts, chat
+from tasks.rewoo.action import Call, Grammar, Plan, PlanError, read
+from tasks.rewoo.prompts import RewooPrompts, chat, worker_log
 from tasks.rewoo.rows import DATASETS
 from tasks.rewoo.score import rule
 from tasks.rewoo.toolbox import Toolbox
@@ -18,7 +18,7 @@ from tasks.rewoo.tools.base import Evidence
 
 TOKENS = 256
 INPUT = 4000
-"""Prompt tokens upstream lets the server keep, cutting on the left."""
+"""Prompt tokens that the server keeps, as upstream asks it; it cuts on the left."""
 
 
 JUDGE = Ask(max_new_tokens=32)
@@ -31,14 +31,16 @@ SPARE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RewooRules:
     """The options of a run that an episode follows.
 
     Attributes:
-        grammar: how plans are read; the mended one also turns tool errors into evidence.
-        by_rule: grade by rule instead of asking a judge.
+        grammar: how plans are read; the fixed one also turns tool errors into evidence.
+        by_rule: grade by rule instead of by a judge.
+        cap: tool calls per episode.
+        parallel: run independent calls in parallel.
         truncate: let the server cut long prompts; otherwise the longest evidence is cut here.
-        label: what the run may call itself.
+        label: the name of the run, `rewoo` or `rewoo-5of7`.
     """
 
     grammar: Grammar = "paper"
@@ -55,10 +57,10 @@ class RewooEpisode:
     def __init__(
         self,
         sample: Sample,
-        prompts: Prompts,
+        prompts: RewooPrompts,
         toolbox: Toolbox,
         chat: Chat | None,
-        rules: Rules,
+        rules: RewooRules,
         count: Callable[[str], int],
     ) -> None:
         self._dataset = str(sample.data["dataset"])
@@ -99,10 +101,10 @@ class RewooEpisode:
         return Pending((item,), note)
 
     async def close(self) -> None:
-        """Nothing is held: the tools belong to the world."""
+        """Nothing to release: the tools belong to the world."""
 
     async def _work(self, text: str) -> Observation:
-        """Follow the plan and turn to the solver, or end where upstream's code would have raised."""
+        """Run the plan and ask the solver, or end the episode where upstream's code raised."""
         tools = DATASETS[self._dataset].tools
         self._plan = Plan((), ())
         try:
@@ -110,11 +112,10 @@ class RewooEpisode:
         except PlanError as error:
             self._failure = f"plan_error: {error}"
             return Observation(done=True, info={"failure": self._failure})
-        rules = execute.Rules(
+        rules = execute.ExecutionRules(
             grammar=self._rules.grammar,
             known=frozenset(tools),
             cap=self._rules.cap,
-            errors_as_text=self._rules.grammar == "fixed",
             parallel=self._rules.parallel,
         )
         self._outcome = await execute.execute(self._plan, self._use, rules)
@@ -179,14 +180,14 @@ class RewooEpisode:
 
 
 def trim(evidence: dict[str, str], shown: Mapping[str, int], over: int) -> bool:
-    """Cut the longest evidence by what a prompt has too much; False when there is nothing to cut.
+    """Shorten the longest evidence by what a prompt has too much; False when there is none to shorten.
 
-    Its successors are emptied with it as long as they would be after any count of the prompt between: a plan
-    may have thousands of short ones.
+    Where emptying it is not enough, the next longest follow at once, without counting the prompt again after
+    each: a plan may have thousands of short ones.
 
     Args:
-        evidence: by variable, changed in place.
-        shown: how often the prompt has each.
+        evidence: by variable; changed in place.
+        shown: how often each variable's evidence is in the prompt.
         over: tokens above the limit.
     """
     for n, name in enumerate(sorted(evidence, key=lambda name: len(evidence[name]), reverse=True)):
@@ -196,11 +197,11 @@ def trim(evidence: dict[str, str], shown: Mapping[str, int], over: int) -> bool:
         evidence[name] = text[: max(0, len(text) - 3 * over)]
         if evidence[name]:
             return True
-        # A token has at least one byte, and what stands around the gap may be cut into others.
+        # A token has at least one byte, and the text around the gap may be split into other tokens.
         over -= shown.get(name, 0) * (len(text.encode("utf-8", "surrogatepass")) + SPARE)
     return bool(evidence)
 
 
 def cut(reply: str) -> str:
-    """End a reply where upstream did: at the next turn's mark."""
+    """End a reply where upstream does: at the mark of the next turn."""
     return reply.split("[INST]", 1)[0].split("<|end_of_turn|>", 1)[0].strip()

@@ -1,4 +1,4 @@
-"""Runs a plan's calls: independent ones side by side, with the outcome of running them in order."""
+"""Runs the calls of a plan: independent ones in parallel, with the same outcome as in order."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tasks.rewoo.plan import NOTHING, Call, Grammar, Plan, TooLong, fill
+from tasks.rewoo.action import NOTHING, Call, Grammar, Plan
 from tasks.rewoo.tools.base import Evidence, ToolError
+from tasks.rewoo.variables import TooLong, fill
 
 Use = Callable[[Call, str], Awaitable[Evidence]]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one call.
+    """The result of one call.
 
     Attributes:
-        text: the input as filled; under the mended grammar only that of a tool which was asked is filled.
-        source: where the evidence is from.
+        text: the input, filled; under the fixed grammar it is filled only where a tool was asked.
+        source: the origin of the evidence.
     """
 
     name: str
@@ -31,7 +32,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Results in plan order up to the first failure; later ones do not count, as if never asked."""
+    """Results in plan order up to the first failure; later calls do not count."""
 
     results: tuple[Result, ...]
     failure: str = ""
@@ -43,23 +44,26 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """How calls are run.
+class ExecutionRules:
+    """The rules by which calls are run.
 
     Attributes:
-        known: tools of the data set; any other gives no evidence.
+        known: tools of the data set; a call of any other gives no evidence.
         cap: tool calls per episode, counted in plan order; further ones give no evidence.
-        errors_as_text: a failing tool becomes evidence instead of ending the episode.
     """
 
     grammar: Grammar
     known: frozenset[str]
     cap: int
-    errors_as_text: bool = False
     parallel: bool = True
 
+    @property
+    def errors_as_text(self) -> bool:
+        """Whether a failing tool becomes evidence instead of ending the episode."""
+        return self.grammar == "fixed"
 
-async def execute(plan: Plan, use: Use, rules: Rules) -> Outcome:
+
+async def execute(plan: Plan, use: Use, rules: ExecutionRules) -> Outcome:
     """Run all calls of a plan.
 
     `use` calls a tool with an input whose variables are filled.
@@ -67,26 +71,33 @@ async def execute(plan: Plan, use: Use, rules: Rules) -> Outcome:
     Raises:
         InfraError: a tool's service failed; of several failures the first in plan order decides.
     """
-    allowed = _allowed(plan, rules)
+    asked = _asked_names(plan, rules)
     tasks: dict[str, asyncio.Task[Result]] = {}
     done: dict[str, Result] = {}
+    # The evidence of a call that asks no tool is known before anything runs. Such calls get no tasks, as a
+    # hostile plan has thousands of them.
+    known = {call.name: _own_evidence(call) for call in plan.calls if call.name not in asked}
 
     async def work(call: Call) -> Result:
-        if needed := [tasks[name] for name in call.needs]:
+        if needed := [tasks[name] for name in call.needs if name in tasks]:
             # Waiting does not raise: a failed need ends the plan before this call is looked at.
             await asyncio.wait(needed)
-        evidence = {name: tasks[name].result().evidence for name in call.needs}
-        return await _result(call, evidence, use, rules, allowed)
+        evidence = {
+            name: known[name] if name in known else tasks[name].result().evidence for name in call.needs
+        }
+        return await _asked_result(call, evidence, use, rules)
 
     try:
-        for call in plan.calls:
-            task = tasks[call.name] = asyncio.create_task(work(call))
-            if not rules.parallel:
-                await asyncio.wait([task])
-                if task.exception() is not None:
-                    break
+        for call in plan.calls if rules.parallel else ():
+            if call.name in asked:
+                tasks[call.name] = asyncio.create_task(work(call))
         for call in plan.calls:
             try:
+                if call.name not in asked:
+                    done[call.name] = _unasked_result(call, done, rules)
+                    continue
+                if not rules.parallel:
+                    tasks[call.name] = asyncio.create_task(work(call))
                 done[call.name] = await tasks[call.name]
             except ToolError as error:
                 return Outcome(tuple(done.values()), f"{call.tool}: {error}")
@@ -97,33 +108,46 @@ async def execute(plan: Plan, use: Use, rules: Rules) -> Outcome:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-def _allowed(plan: Plan, rules: Rules) -> frozenset[str]:
+def _asked_names(plan: Plan, rules: ExecutionRules) -> frozenset[str]:
     """The calls within the cap, decided before anything runs so that no timing can change it."""
     real = [call.name for call in plan.calls if call.tool in rules.known]
     return frozenset(real[: rules.cap])
 
 
-async def _result(
-    call: Call, evidence: Mapping[str, str], use: Use, rules: Rules, allowed: frozenset[str]
-) -> Result:
+def _own_evidence(call: Call) -> str:
+    """The evidence of a call that asks no tool."""
+    return call.text if call.tool is None else NOTHING
+
+
+def _unasked_result(call: Call, done: Mapping[str, Result], rules: ExecutionRules) -> Result:
     if call.tool is None:
         return Result(call.name, "", call.text, call.text, "plan")
-    asked = call.tool in rules.known and call.name in allowed
+    text = call.text
+    if rules.grammar == "paper":
+        # Upstream fills an input before it looks for the tool. Under the fixed grammar the thousands of calls
+        # that ask nothing do not each copy the long evidence that they name.
+        try:
+            text = fill(text, {name: done[name].evidence for name in call.needs}, rules.grammar)
+        except TooLong as error:
+            raise ToolError(str(error)) from error
+    return Result(call.name, call.tool, text, NOTHING, "capped" if call.tool in rules.known else "unknown")
+
+
+async def _asked_result(call: Call, evidence: Mapping[str, str], use: Use, rules: ExecutionRules) -> Result:
+    text = ""
     try:
-        # Upstream fills before it looks for the tool. Mended, a plan's thousands of calls that nobody takes
-        # do not each copy the long evidence that they name.
-        text = fill(call.text, evidence, rules.grammar) if asked or rules.grammar == "paper" else call.text
+        text = fill(call.text, evidence, rules.grammar)
+        found = await use(call, text)
     except TooLong as error:
         if not rules.errors_as_text:
             raise ToolError(str(error)) from error
-        return Result(call.name, call.tool, "", f"{call.tool} failed: {error}", "error")
-    if not asked:
-        why = "capped" if call.tool in rules.known else "unknown"
-        return Result(call.name, call.tool, text, NOTHING, why)
-    try:
-        found = await use(call, text)
+        return _failed(call, text, error)
     except ToolError as error:
         if not rules.errors_as_text:
             raise
-        return Result(call.name, call.tool, text, f"{call.tool} failed: {error}", "error")
-    return Result(call.name, call.tool, text, found.text, found.source, found.missed)
+        return _failed(call, text, error)
+    return Result(call.name, str(call.tool), text, found.text, found.source, found.missed)
+
+
+def _failed(call: Call, text: str, error: Exception) -> Result:
+    return Result(call.name, str(call.tool), text, f"{call.tool} failed: {error}", "error")

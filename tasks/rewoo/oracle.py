@@ -1,4 +1,4 @@
-"""Plays a question with the gold answer: a plan of one LLM call, then the answer itself."""
+"""Answers a question with the gold answer: a plan of one LLM call, then the answer itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tasks.rewoo.score import choices
 
 
 class RewooOracle(BaseOracle):
-    """Its plan calls a real tool, so that everything between the two calls is exercised."""
+    """Replies with a plan that calls a real tool, so that all steps between the two replies run."""
 
     def __init__(self, sample: Sample) -> None:
         self._question = " ".join(str(sample.data["question"]).split())

@@ -1,4 +1,4 @@
-"""Makes the task's files from what a user has: the data sets, and the sources of upstream and langchain."""
+"""Makes the task's data from the data sets and the sources of upstream and langchain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COUNTS = {
     "strategy_qa": 2290,
     "sotu_qa": 74,
 }
-"""Rows of each data set; another number means other rows would be drawn."""
+"""Rows of each data set; with another number, other rows would be drawn."""
 
 _BIGBENCH = ("physics_question", "sports_understanding", "strategy_qa")
 _REWOO = "AgentTuning/eval_heldout/rewoo"
@@ -55,7 +55,7 @@ _CONSTANTS = {
 
 
 def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
-    """Write whatever `source` has the material for.
+    """Write the files for which `source` has the material.
 
     Looked for under `source`: checkouts `AgentTuning`, `ReWOO` and `grade-school-math`; `langchain` (the
     package of 0.0.187); `hotpot_train_v1.1.json` or `hotpot_qa/*.parquet` (fullwiki, train); and

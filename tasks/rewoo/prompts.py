@@ -1,4 +1,4 @@
-"""The planner's and the solver's prompts, put together from literals that are data."""
+"""Builds the prompts of the planner, the solver and the judge from literals in the data."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from harness.errors import DataError
 from harness.types import Message
+from tasks.rewoo.action import NOTHING, Plan
 from tasks.rewoo.rows import DATASETS
+from tasks.rewoo.variables import FILLED
 
 SYSTEM = "You are a helpful, respectful and honest assistant."
-"""FastChat's system text for its `llama-2` template (Apache-2.0), as `harness/jinja` has it too."""
+"""FastChat's system text for its `llama-2` template (Apache-2.0), also in `harness/jinja`."""
 
 _AT = "AgentTuning:eval_heldout/rewoo/"
 _WORKER = {
@@ -25,7 +27,7 @@ _DOCUMENT = "state_of_the_union"
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class RewooPrompts:
     """All prompts of a run."""
 
     texts: Mapping[str, str]
@@ -81,13 +83,28 @@ class Prompts:
         return self.texts[at + address]
 
 
+def worker_log(plan: Plan, evidence: Mapping[str, str]) -> str:
+    """The solver's input: each plan line with its evidence, without variables and calls.
+
+    After `FILLED` characters of evidence no more is shown.
+    """
+    parts: list[str] = []
+    left = FILLED
+    for line, names in plan.shown:
+        # A plan may name the same evidence under every line, which would grow with the square of the reply.
+        found = "\n".join(evidence.get(name, NOTHING) for name in names or ("",)) if left > 0 else NOTHING
+        left -= len(found)
+        parts.append(f"{line}\nEvidence:\n{found}\n")
+    return "".join(parts)
+
+
 def chat(prompt: str) -> tuple[Message, ...]:
-    """One prompt as the conversation upstream sends to local models."""
+    """One prompt as the conversation that upstream sends to local models."""
     return Message("system", SYSTEM), Message("user", prompt, pin="task")
 
 
 def _fill(template: str, parts: Mapping[str, str]) -> str:
-    """Fill slots once, so that braces in an answer stay what they are."""
+    """Fill each slot once, so that braces inside an answer are not filled."""
     filled, rest = "", template
     while found := [(rest.find(slot), slot) for slot in parts if slot in rest]:
         at, slot = min(found)

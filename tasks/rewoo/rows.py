@@ -1,4 +1,4 @@
-"""The seven data sets of fifty questions; two of them cannot be shipped and may be absent."""
+"""Reads the seven data sets of fifty questions; two of them cannot be shipped and may be absent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER = "samples"
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One data set: its tools in the order the prompt lists them, and the exemplar it is planned with."""
+    """One data set: its tools in the order of the prompt, and the exemplar of its plans."""
 
     tools: tuple[str, ...]
     exemplar: str
@@ -35,7 +35,7 @@ DATASETS: Mapping[str, Dataset] = {
 
 
 def samples(data: Path) -> list[Sample]:
-    """All questions at hand, data set by data set; ids are `<dataset>/<row>`.
+    """All questions that are there, data set by data set; ids are `<dataset>/<row>`.
 
     Raises:
         MissingPart: a data set that can be shipped is not there.
@@ -57,7 +57,7 @@ def samples(data: Path) -> list[Sample]:
 
 
 def label(data: Path) -> str:
-    """What the run may call itself: `rewoo`, or `rewoo-5of7` while two data sets are missing."""
+    """The name of the run: `rewoo`, or `rewoo-5of7` while two data sets are missing."""
     present = sum((data / FOLDER / f"{name}.jsonl").is_file() for name in DATASETS)
     return "rewoo" if present == len(DATASETS) else f"rewoo-{present}of{len(DATASETS)}"
 

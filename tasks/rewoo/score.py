@@ -1,4 +1,4 @@
-"""Grades an answer: by rules that need no key, or by reading a judge's verdict; pure functions."""
+"""Grades an answer by rules, or reads a judge's verdict; pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOLERANCE = 1e-6
 PHYSICS_TOLERANCE = 0.02
 HOTPOT_F1 = 0.8
 WEAK_F1 = 0.5
-"""Open answers about a speech have no rule; half the words in common is weak evidence, and marked so."""
+"""For open answers about a speech, which have no exact rule: half the words in common."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 _WORD = re.compile(r"[A-Za-z]+")
@@ -44,7 +44,7 @@ def rule(dataset: str, answer: str, gold: str, aliases: Sequence[str] = ()) -> b
 
 
 def choices(gold: str) -> tuple[str, ...]:
-    """The answers a physics question accepts: the list its gold text spells out, else the text itself."""
+    """The accepted answers of a physics question: the list in its gold text, else the text itself."""
     start = gold.find("[")
     if start < 0:
         return (gold,)
@@ -69,7 +69,7 @@ def verdict_fixed(text: str) -> bool | None:
 
 
 def _first_label(answer: str, labels: Sequence[str]) -> str:
-    """The first label that stands as a word of its own; `plausible` is part of `implausible`."""
+    """The first label that is a whole word; `plausible` is part of `implausible`."""
     return next((word.lower() for word in _WORD.findall(answer) if word.lower() in labels), "")
 
 
@@ -78,7 +78,7 @@ def _numbers(text: str) -> list[float]:
 
 
 def _same_quantity(answer: str, accepted: Sequence[str]) -> bool:
-    """Whether an answer is one accepted: its number within two per cent, and its unit if it has one."""
+    """Whether an answer equals an accepted one: the number within 2 %, with the unit if there is one."""
     same, mine = normalize(answer), _numbers(answer)
     units = [_unit(choice) for choice in accepted]
     mentioned = _units(answer, max(map(len, units)))
@@ -93,15 +93,15 @@ def _same_quantity(answer: str, accepted: Sequence[str]) -> bool:
 
 
 def _unit(text: str) -> str:
-    """What follows the first number, without blanks."""
+    """The text after the first number, without blanks."""
     match = _NUMBER.search(text)
     return "".join(text[match.end() :].split()).rstrip(_STOPS).lower() if match else ""
 
 
 def _units(text: str, longest: int) -> set[str]:
-    """What may be the unit of a number in a text: its next word, and its next two or three joined.
+    """Possible units of the numbers in a text: the next word, and the next two or three words joined.
 
-    Only those of at most `longest` characters: a text without blanks is the next word of all its numbers.
+    Only those of at most `longest` characters, as a text without blanks is the next word of all its numbers.
     """
     words = [
         (at.start(), at.start() + len(at[0].rstrip(_STOPS)), at.end()) for at in _BLANKLESS.finditer(text)

@@ -37,7 +37,7 @@ class RewooOptions(WebOptions):
     )
     grader: str = option(
         "auto",
-        help="who says what is right (auto: the judge; on the fixture the rule)",
+        help="who grades (auto: the judge; on the fixture the rule)",
         choices=("auto", "judge", "rule"),
     )
     grammar: str = option("paper", "fixed", help="how plans are read", choices=("paper", "fixed"))
@@ -47,7 +47,9 @@ class RewooOptions(WebOptions):
     wolfram_endpoint: str = option(
         "https://api.wolframalpha.com/v2/query", help="WolframAlpha's full-results API"
     )
-    calculator: str = option("llm", help="who writes expressions", choices=("llm", "direct"))
+    calculator: str = option(
+        "llm", help="who writes the expressions (direct: the plan itself)", choices=("llm", "direct")
+    )
     max_tool_calls: int = option(
         16, help="tool calls per episode; upstream's grammar allows ten", ge=0, le=1000
     )
@@ -70,7 +72,7 @@ class Rewoo(BaseTask):
         roles=("tool_llm", "judge"),
         paper_judge="text-davinci-003",
         expected_turns=2,
-        # Graded by rule, which finds every gold answer right.
+        # Graded by rule, by which every gold answer is right.
         ceiling={
             (profile, source): 100.0 for profile in ("paper", "fixed") for source in ("mirror", "fixture")
         },

@@ -1,16 +1,17 @@
-"""Chooses each tool's implementation from the options, and says what stands in for what."""
+"""Chooses each tool's implementation from the options, and names the stand-ins."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
-from harness.needs import Need, role, variable
+from harness.needs import Need, package, role, variable
 from harness.types import Context, TaskConfig
 from tasks._shared.wiki.opening import Backends, web_needs
 from tasks._shared.wiki.opening import label as wiki_label
-from tasks.rewoo.prompts import Prompts
+from tasks.rewoo.prompts import RewooPrompts
 from tasks.rewoo.tools import google, wolfram
 from tasks.rewoo.tools.algebra import Algebra
 from tasks.rewoo.tools.base import Tool, Unavailable
@@ -27,8 +28,8 @@ class Toolbox:
     """The tools of a run.
 
     Attributes:
-        fallbacks: what stands in for a tool; a run with any is not comparable with the paper.
-        label: both backends and fallbacks in a few words, for every score's note.
+        fallbacks: stand-ins for tools; a run with any is not comparable with the paper.
+        label: backends and stand-ins in a few words, for every score's note.
     """
 
     tools: Mapping[str, Tool]
@@ -37,8 +38,7 @@ class Toolbox:
 
     def fingerprint(self) -> dict[str, str]:
         """Each tool's implementation, for the manifest."""
-        names = {f"tool_{name}": tool.fallback or "itself" for name, tool in self.tools.items()}
-        return names
+        return {f"tool_{name}": tool.fallback or "itself" for name, tool in self.tools.items()}
 
 
 def mode(cfg: TaskConfig) -> str:
@@ -50,9 +50,11 @@ def mode(cfg: TaskConfig) -> str:
 
 
 def tool_needs(cfg: TaskConfig) -> list[Need]:
-    """Keys, roles and files of the tools, each with the option that does without."""
+    """The keys, roles and files that the tools need, each with the option that needs none."""
     kind = mode(cfg)
     needs = web_needs(cfg, "offline" if kind == "keyless" else kind)
+    if _choice(cfg, "wolfram", "api") == "algebra":
+        needs.append(package("sympy", extra="wiki"))
     if kind in ("keyless", "replay"):
         return needs
     without = "--set rewoo.tools=keyless for named stand-ins (not comparable)"
@@ -65,23 +67,28 @@ def tool_needs(cfg: TaskConfig) -> list[Need]:
     return needs
 
 
-def build(ctx: Context, backends: Backends, prompts: Prompts) -> Toolbox:
-    """Build every tool; what `tool_needs` names is there."""
-    cut = ctx.options.grammar == "fixed"
-    tools: dict[str, Tool] = {
-        "Wikipedia": Wikipedia(backends.wiki, cut=cut),
-        **_model_tools(ctx, backends, prompts),
-        "Google": _google(ctx, backends),
-        "WolframAlpha": _wolfram(ctx, backends),
-        "SearchSOTU": Speech((ctx.data / SPEECH).read_text(encoding="utf-8")),
-    }
-    fallbacks = tuple(sorted({tool.fallback for tool in tools.values() if tool.fallback}))
-    wiki = wiki_label(backends.wiki)
-    label = f"{wiki}; stand-ins: {', '.join(fallbacks)}" if fallbacks else wiki
-    return Toolbox(tools, fallbacks, label)
+@asynccontextmanager
+async def open_toolbox(ctx: Context, backends: Backends, prompts: RewooPrompts) -> AsyncIterator[Toolbox]:
+    """Build every tool, given what `tool_needs` names; what they hold is released when the block ends."""
+    async with AsyncExitStack() as stack:
+        speech = stack.enter_context(closing(Speech((ctx.data / SPEECH).read_text(encoding="utf-8"))))
+        wolfram_tool = _wolfram(ctx, backends)
+        if isinstance(wolfram_tool, Algebra):
+            stack.push_async_callback(wolfram_tool.close)
+        tools: dict[str, Tool] = {
+            "Wikipedia": Wikipedia(backends.wiki, cut=ctx.options.grammar == "fixed"),
+            **_model_tools(ctx, backends, prompts),
+            "Google": _google(ctx, backends),
+            "WolframAlpha": wolfram_tool,
+            "SearchSOTU": speech,
+        }
+        fallbacks = tuple(sorted({tool.fallback for tool in tools.values() if tool.fallback}))
+        wiki = wiki_label(backends.wiki)
+        label = f"{wiki}; stand-ins: {', '.join(fallbacks)}" if fallbacks else wiki
+        yield Toolbox(tools, fallbacks, label)
 
 
-def _model_tools(ctx: Context, backends: Backends, prompts: Prompts) -> dict[str, Tool]:
+def _model_tools(ctx: Context, backends: Backends, prompts: RewooPrompts) -> dict[str, Tool]:
     if ROLE not in ctx.roles and mode(ctx) == "keyless":
         return {"LLM": Unavailable("no LLM tool"), "Calculator": DirectCalculator()}
     model = Model(backends.answers)
@@ -113,7 +120,7 @@ def _wolfram(ctx: Context, backends: Backends) -> Tool:
 
 
 def _choice(cfg: TaskConfig, option: str, live: str) -> str:
-    """An option's value; `auto` is the real service unless the run does without keys."""
+    """An option's value; `auto` is the real service, unless the run uses no keys."""
     chosen = str(getattr(cfg.options, option))
     if chosen != "auto":
         return chosen

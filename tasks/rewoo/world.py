@@ -1,4 +1,4 @@
-"""What all questions of a run share: tools, prompts and the rules of the run."""
+"""The world of a run: its tools, prompts and rules."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from harness.types import Capacity, Chat, Context, Sample, TaskConfig
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.opening import open_backends
 from tasks.rewoo import toolbox
-from tasks.rewoo.episode import RewooEpisode, Rules
-from tasks.rewoo.prompts import Prompts
+from tasks.rewoo.episode import RewooEpisode, RewooRules
+from tasks.rewoo.prompts import RewooPrompts
 from tasks.rewoo.rows import label
 from tasks.rewoo.tools.model import ROLE
 
@@ -24,7 +24,7 @@ class RewooWorld(BaseWorld):
     capacity = Capacity(memory_mb=1, cpu=0.01)
 
     def __init__(
-        self, prompts: Prompts, tools: toolbox.Toolbox, rules: Rules, facts: Mapping[str, str]
+        self, prompts: RewooPrompts, tools: toolbox.Toolbox, rules: RewooRules, facts: Mapping[str, str]
     ) -> None:
         self._prompts, self._tools, self._rules = prompts, tools, rules
         self.notes = (", ".join([rules.label, tools.label, *(["graded by rule"] if rules.by_rule else [])]),)
@@ -44,10 +44,10 @@ class RewooWorld(BaseWorld):
 
 @asynccontextmanager
 async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
-    """Open the tools the options name."""
-    prompts = Prompts(literals(ctx.data / "prompts.json"))
+    """Open the tools that the options name."""
+    prompts = RewooPrompts(literals(ctx.data / "prompts.json"))
     kind = toolbox.mode(ctx)
-    rules = Rules(
+    rules = RewooRules(
         grammar="fixed" if ctx.options.grammar == "fixed" else "paper",
         by_rule=graded_by_rule(ctx),
         cap=ctx.options.max_tool_calls,
@@ -55,18 +55,20 @@ async def open_world(ctx: Context) -> AsyncIterator[RewooWorld]:
         truncate=ctx.options.long_prompts == "truncate",
         label=label(ctx.data),
     )
-    async with open_backends(ctx, "offline" if kind == "keyless" else kind, lambda: offline(ctx)) as backends:
-        tools = toolbox.build(ctx, backends, prompts)
+    async with (
+        open_backends(ctx, "offline" if kind == "keyless" else kind, lambda: offline(ctx)) as backends,
+        toolbox.open_toolbox(ctx, backends, prompts) as tools,
+    ):
         yield RewooWorld(prompts, tools, rules, {"tools": kind, **backends.wiki.coverage()})
 
 
 def graded_by_rule(cfg: TaskConfig) -> bool:
-    """Whether no judge is asked: chosen, or because the fixture's questions are no benchmark."""
+    """Whether the rule grades: by choice, or on the fixture, whose questions are no benchmark."""
     chosen = cfg.options.grader
     return chosen == "rule" or (chosen == "auto" and cfg.source == "fixture")
 
 
 def offline(ctx: Context) -> Corpus:
-    """The fixture's own pages; the mirror has none, so that every search there misses."""
+    """The fixture's pages; the mirror has none, so every search there is a miss."""
     pages = ctx.data / "pages.jsonl"
     return Corpus(*read_dump(pages)) if pages.is_file() else Corpus([])

@@ -16,7 +16,7 @@ from sandboxes import HOSTNAME, system
 
 from harness.data import cache_folder
 from tasks._shared.sandbox import Box, Caps, Command, Sandbox, open_sandbox
-from tasks._shared.sandbox.stage import PTYS
+from tasks._shared.sandbox.filesystem import PTYS
 from tasks.os.image import built_root
 
 CAPS = Caps(memory_mb=256, pids=64, cpus=1, disk_mb=32)
@@ -101,14 +101,14 @@ def mapped_from(pid: int) -> int:
 
 async def test_no_two_sandboxes_have_the_same_user_ids_and_none_the_hosts() -> None:
     async with system() as sandbox, boxes(sandbox, 8) as made:
-        firsts = {mapped_from(box._pid) for box in made}  # type: ignore[attr-defined]
+        firsts = {mapped_from(box.init_pid) for box in made}  # type: ignore[attr-defined]
         assert len(firsts) == 8 and min(firsts) >= 0x70000000
         script = "touch /f; chown 5:7 /f; stat -c %u:%g /f /etc/passwd; cat /proc/self/uid_map"
         result = await made[0].run(Command(("bash", "-c", script)))
         assert result.stdout.split()[:2] == [b"5:7", b"0:0"]
         upper = made[0].written
         assert upper is not None
-        first, status = mapped_from(made[0]._pid), (upper / "f").stat()  # type: ignore[attr-defined]
+        first, status = mapped_from(made[0].init_pid), (upper / "f").stat()  # type: ignore[attr-defined]
         assert (status.st_uid, status.st_gid) == (first + 5, first + 7)
 
 

@@ -195,7 +195,7 @@ mv /tmp/trap /bin/bash"""
 
 
 def host_python() -> str:
-    """Hash of the interpreter that this process, and the sandbox's helper, run."""
+    """Hash of the interpreter that this process, and the sandbox's fork server, run."""
     return hashlib.sha256(Path(sys.executable).resolve().read_bytes()).hexdigest()
 
 
@@ -278,7 +278,7 @@ async def test_a_killed_owner_leaves_nothing_behind() -> None:
     assert leftovers(process.pid) != []
     process.kill()
     await process.wait()
-    # Its processes die by themselves, the helper's hold being gone.
+    # Its processes die by themselves, the fork server's hold being gone.
     await soon(lambda: not any(re.fullmatch(r"[0-9]+", found) for found in leftovers(process.pid)))
     async with sandboxes():  # the next start removes the empty groups and folder
         assert leftovers(process.pid) == []

@@ -28,7 +28,7 @@ def test_an_unreachable_hub_is_one_line_with_a_way_out(task: str, tmp_path: Path
         timeout=120,
     )
     assert done.returncode == 2
-    assert "does not come from the hub" in done.stderr
+    assert "cannot be downloaded from the hub" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "cache").rglob("*.jsonl")) and not list((tmp_path / "cache").rglob("*.csv"))
 

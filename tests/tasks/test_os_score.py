@@ -14,7 +14,7 @@ import tasks.os
 from harness.data import quiet
 from harness.errors import DataError
 from harness.types import Context
-from tasks._shared.sandbox.keys import clean, command_lines, quoted
+from tasks._shared.sandbox.terminal_text import clean, command_lines, quoted
 from tasks.os import prepare, rows
 from tasks.os import score as scoring
 from tasks.os.score import OsAction

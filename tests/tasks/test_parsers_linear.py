@@ -17,7 +17,7 @@ from harness.authoring import answers
 from harness.catalog import registry
 from harness.types import Reply
 from tasks._shared import reading
-from tasks._shared.sandbox import keys
+from tasks._shared.sandbox import terminal_text
 from tasks.alfworld import action as alfworld
 from tasks.dbbench import output, sql
 from tasks.dbbench import score as dbbench
@@ -30,9 +30,11 @@ from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.mmlu import action as mmlu
 from tasks.mt_bench import score as mt_bench
 from tasks.os import score as os_score
-from tasks.rewoo import execute, plan
+from tasks.rewoo import action as rewoo_action
+from tasks.rewoo import execute
+from tasks.rewoo import prompts as rewoo_prompts
 from tasks.rewoo import score as rewoo
-from tasks.rewoo.tools import algebra, base, calculator, speech
+from tasks.rewoo.tools import base, calculator, equations, speech
 from tasks.sciworld import action as sciworld
 
 SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
@@ -62,19 +64,19 @@ def instruction(text: str) -> object:
     return miniwob.accepted(found, PATTERNS), miniwob.parse(found), miniwob.steps(text, 30)
 
 
-def worked(grammar: plan.Grammar) -> Callable[[str], object]:
+def worked(grammar: rewoo_action.Grammar) -> Callable[[str], object]:
     """Read a plan, run it with a tool that says nothing, and write what the solver reads."""
 
-    async def use(call: plan.Call, text: str) -> base.Evidence:
+    async def use(call: rewoo_action.Call, text: str) -> base.Evidence:
         return base.Evidence("", "live")
 
     def work(text: str) -> object:
         try:
-            found = plan.read(text, grammar, TOOLS)
-        except plan.PlanError:
+            found = rewoo_action.read(text, grammar, TOOLS)
+        except rewoo_action.PlanError:
             return None
-        rules = execute.Rules(grammar, frozenset(TOOLS), 16, parallel=False)
-        return plan.worker_log(found, asyncio.run(execute.execute(found, use, rules)).evidence)
+        rules = execute.ExecutionRules(grammar, frozenset(TOOLS), 16, parallel=False)
+        return rewoo_prompts.worker_log(found, asyncio.run(execute.execute(found, use, rules)).evidence)
 
     return work
 
@@ -118,13 +120,13 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "rewoo.words": lambda text: rewoo.rule("hotpot_qa", text, "a b"),
     "rewoo.verdict": rewoo.verdict_fixed,
     "rewoo.calculator": quiet(calculator.answer, base.ToolError),
-    "rewoo.algebra": quiet(algebra.solve, algebra.CannotSolve),
+    "rewoo.algebra": quiet(equations.solve, equations.CannotSolve),
     "rewoo.speech": SPEECH.best,
     "sciworld": lambda text: sciworld.match(text, COMMANDS),
     "_shared.balanced": lambda text: reading.balanced(text, 0),
     "_shared.normalize": answers.normalize,
-    "_shared.clean": keys.clean,
-    "_shared.command_lines": keys.command_lines,
+    "_shared.clean": terminal_text.clean,
+    "_shared.command_lines": terminal_text.command_lines,
 }
 
 

@@ -14,8 +14,9 @@ from tasks.dbbench import score as dbbench
 from tasks.dbbench import sql
 from tasks.humaneval import action as humaneval
 from tasks.mt_bench import score as mt_bench
-from tasks.rewoo.plan import fill, read
+from tasks.rewoo.action import read
 from tasks.rewoo.score import rule
+from tasks.rewoo.variables import fill
 
 many = settings(max_examples=400, deadline=None)
 

@@ -17,7 +17,7 @@ from harness.data import digest, literals, quiet
 from harness.errors import DataError
 from harness.types import Pending, Reply, Row, Verdict
 from tasks.rewoo.prepare import COUNTS, prepare, write_sample
-from tasks.rewoo.prompts import Prompts
+from tasks.rewoo.prompts import RewooPrompts
 from tasks.rewoo.rows import DATASETS, label
 from tasks.rewoo.task import TASK
 
@@ -33,7 +33,7 @@ def test_mirror_has_250_rows_the_pinned_prompts_and_says_5of7(mirror: Path, tmp_
     assert label(FIXTURE) == "rewoo"
     recorded = json.loads((mirror / "rewoo/prompts.json").read_text())["sha256"]
     assert {a: digest(t) for a, t in literals(mirror / "rewoo/prompts.json").items()} == recorded
-    prompts = Prompts(literals(mirror / "rewoo/prompts.json"))
+    prompts = RewooPrompts(literals(mirror / "rewoo/prompts.json"))
     leaked = [s.id for s in items if s.data["question"].strip() in prompts.exemplar(s.data["dataset"])]
     assert leaked == ["gsm8k/02"]
     for item in items[::50]:

@@ -22,7 +22,7 @@ from tasks.rewoo.tools.base import ToolError
 async def served(
     search: fakes.FakeSearch, answers: Answers, key: str = ""
 ) -> AsyncIterator[tuple[google.Google, wolfram.Wolfram]]:
-    async with fakes.serve_search(search) as (serper, alpha), Web(contact="t", manners=QUICK) as session:
+    async with fakes.serve_search(search) as (serper, alpha), Web(contact="t", limits=QUICK) as session:
         yield (
             google.Google(answers, session, endpoint=serper, key=key or "serper-key"),
             wolfram.Wolfram(answers, session, endpoint=alpha, key=key or "wolfram-key"),

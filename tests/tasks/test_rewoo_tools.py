@@ -13,9 +13,7 @@ from harness.errors import ContextOverflow, InfraError
 from harness.types import Ask, Message, Reply
 from tasks._shared.recorded import Answers
 from tasks._shared.wiki.corpus import Corpus
-from tasks.rewoo.plan import NOTHING
-from tasks.rewoo.tools import wolfram
-from tasks.rewoo.tools.algebra import BITS, Algebra, CannotSolve, solve
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools.base import ToolError
 from tasks.rewoo.tools.calculator import Calculator, DirectCalculator, answer, evaluate
 from tasks.rewoo.tools.model import LLM, Model
@@ -183,52 +181,7 @@ async def test_a_cache_never_serves_one_models_answers_to_another(tmp_path: Path
     answers.close()
 
 
-# -- stand-ins
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("Solve x + (2x - 10) + ((2x - 10) - 8) = 157", "x = 37"),
-        ("y + 3y = 48", "y = 12"),
-        ("x^2 - 5x + 6 = 0", "x = 2 or x = 3"),
-        ("solve 2x = 5 for x", "x = 2.5"),
-        ("x**2 = 16", "x = -4 or x = 4"),
-        ("2 * (3 + 4) / 7", "2"),
-        ("-3^2", "-9"),
-        ("Simplify 1/3", "0.3333333333"),
-        ("(x - 2)(x + 2) = 0", "x = -2 or x = 2"),
-        ("x/4 = [12]", "x = 48"),
-    ],
-)
-def test_algebra(text: str, answer: str):
-    assert solve(text) == answer
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "3 apples", "x + y = 3", "x = x", "1 = 2", "x^2 = -1", "x^3 = 8", "2x", "1/0", "x/(x-1)=2"),
-        *("a=b=c", "2^x=8", "(" * 200, "1+" * 200, "((((((9^8)^8)^8)^8)^8)^8)", "\0", "\ud800 = 1"),
-        *("x = 1" * 100, "9" * 10_000_000, "()", "2^^3"),
-    ],
-)
-async def test_what_algebra_cannot_do_it_says_in_wolframs_words(text: str):
-    with pytest.raises(CannotSolve):
-        solve(text)
-    found = await Algebra().use("k", text, None)
-    assert (found.text, found.source) == (wolfram.NOT_ABLE, "own algebra")
-
-
-@given(st.integers(-99, 99), st.integers(-99, 99), st.integers(1, 50))
-def test_linear_equations_have_their_solution(root: int, b: int, a: int):
-    assert solve(f"{a}x + {b} = {a * root + b}".replace("+ -", "- ")) == f"x = {root}"
-
-
-@given(st.text(alphabet=list("0123456789.x+-*/^()= "), max_size=80))
-def test_no_input_breaks_algebra(text: str):
-    with suppress(CannotSolve):
-        assert len(solve(text)) < 4 * BITS
+# -- the speech and the wiki
 
 
 def test_chunks_hold_the_whole_text_in_order():

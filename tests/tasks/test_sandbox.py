@@ -106,12 +106,12 @@ async def test_input_arguments_and_what_cannot_start() -> None:
 async def test_a_sandbox_that_cannot_prove_itself_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened() as sandbox:
         for lie in ("READY 1 other x ro 0 0 2", "READY 7 $HOSTNAME $m $w $b $e $s", "", "READY"):
-            monkeypatch.setattr(bwrap_box, "_HELLO", f'read -r m < {{marker}}; echo "{lie}"\n')
+            monkeypatch.setattr(bwrap_box, "HANDSHAKE", f'read -r m < {{marker}}; echo "{lie}"\n')
             with pytest.raises(SandboxFault, match="no proof"):
                 await sandbox.create(hostname=HOSTNAME)
         hello = 'read -r m < {marker}; echo "READY 1 $HOSTNAME $m ro'
         for caps, what in (("000001ffffffffff 0 2", "not confined"), ("0 0 0", "not confined")):
-            monkeypatch.setattr(bwrap_box, "_HELLO", f'{hello} {caps}"\n')
+            monkeypatch.setattr(bwrap_box, "HANDSHAKE", f'{hello} {caps}"\n')
             with pytest.raises(SandboxFault, match=what):
                 await sandbox.create(hostname=HOSTNAME)
 
@@ -167,12 +167,12 @@ async def test_a_backend_that_shows_the_host_is_rejected() -> None:
 
         async def destroy(self) -> None: ...
 
-    assert "is called" in await probe._trial(Liar(), "x")  # type: ignore[arg-type]
+    assert "is called" in await probe.trial(Liar(), "x")  # type: ignore[arg-type]
 
 
 async def test_one_shot_sandboxes_need_no_root() -> None:
     """The flavour for ordinary users; root's own files (a Python in its home) are out of its reach."""
-    from tasks._shared.sandbox.userns import UserBwrap
+    from tasks._shared.sandbox.bwrap_user import UserBwrap
 
     python = shutil.which("python3", path="/usr/bin")
     if python is None:
@@ -201,7 +201,7 @@ def our_groups() -> list[Path]:
 
 async def prepared(sandbox: Sandbox) -> int:
     """The process that waits to become the next sandbox, with no other sandbox alive."""
-    assert await sandbox.backend._spare.ready()  # type: ignore[attr-defined]
+    assert await sandbox.backend.waiting.ready()  # type: ignore[attr-defined]
     (waiting,) = {int(pid) for group in our_groups() for pid in (group / "cgroup.procs").read_text().split()}
     return waiting
 
@@ -242,12 +242,14 @@ async def test_a_sandbox_given_up_while_it_is_made_leaves_nothing() -> None:
     assert our_groups() == []
 
 
-async def test_a_helper_that_was_killed_or_stopped_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply, "_ANSWER_S", 3.0)
+async def test_a_fork_server_that_was_killed_or_stopped_is_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reply, "ANSWER_S", 3.0)
     async with opened() as sandbox:
-        helper = sandbox.backend.helper  # type: ignore[attr-defined]
+        client = sandbox.backend.fork_client  # type: ignore[attr-defined]
         for ending in (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL):
-            os.kill(helper._process.pid, ending)
+            os.kill(client.pid, ending)
             if ending == signal.SIGSTOP:
                 box = await sandbox.create(hostname=HOSTNAME)  # in the place that was prepared before
                 with pytest.raises(SandboxFault, match="said nothing"):

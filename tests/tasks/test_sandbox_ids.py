@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from sandboxes import HOSTNAME, soon
 
-from tasks._shared.sandbox import Command, SandboxFault, ids, reaping, userns
-from tasks._shared.sandbox.bwrap import _reachable
+from tasks._shared.sandbox import Command, SandboxFault, bwrap_user, reaping, user_ids
+from tasks._shared.sandbox.bwrap import reachable_folder
 from tasks._shared.sandbox.spec import BoxSpec, Programs
 
 HOLDER = """
 import sys
-from tasks._shared.sandbox import ids
-ids._RANGES = 1
-lent = ids.lend()
-print(lent.first, flush=True)
+from tasks._shared.sandbox import user_ids
+user_ids.RANGES = 1
+claimed = user_ids.claim_range()
+print(claimed.first, flush=True)
 sys.stdin.read()
 """
 
@@ -29,27 +29,27 @@ sys.stdin.read()
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two ranges at the far end, which no sandbox beside this test is likely to have."""
-    if not ids.available():
+    if not user_ids.available():
         pytest.skip("this machine has no ids to lend")
-    monkeypatch.setattr(ids, "_FIRST", 0x7FF00000)
-    monkeypatch.setattr(ids, "_RANGES", 2)
+    monkeypatch.setattr(user_ids, "FIRST", 0x7FF00000)
+    monkeypatch.setattr(user_ids, "RANGES", 2)
 
 
 def test_a_range_is_lent_once_until_it_is_given_back(few: None) -> None:
-    one, other = ids.lend(), ids.lend()
+    one, other = user_ids.claim_range(), user_ids.claim_range()
     assert {one.first, other.first} == {0x7FF00000, 0x7FF10000}
     with pytest.raises(SandboxFault, match="all 2 ranges"):
-        ids.lend()
+        user_ids.claim_range()
     one.close()
     one.close()
-    again = ids.lend()
+    again = user_ids.claim_range()
     assert again.first == one.first
     again.close()
     other.close()
 
 
 def test_a_dead_process_has_no_ids(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids, "_RANGES", 1)
+    monkeypatch.setattr(user_ids, "RANGES", 1)
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         stdin=subprocess.PIPE,
@@ -59,15 +59,15 @@ def test_a_dead_process_has_no_ids(few: None, monkeypatch: pytest.MonkeyPatch) -
         assert process.stdout is not None
         assert process.stdout.readline()
         with pytest.raises(SandboxFault, match="all 1 ranges"):
-            ids.lend()
+            user_ids.claim_range()
         process.kill()
-    ids.lend().close()
+    user_ids.claim_range().close()
 
 
 def test_only_a_process_that_knows_all_the_ids_lends_them() -> None:
-    assert ids._covers("         0          0 4294967295\n")
-    assert not ids._covers("         0     100000      65536\n")
-    assert not ids._covers("0 1000 1\n1 100000 65536\n")
+    assert user_ids.covers("         0          0 4294967295\n")
+    assert not user_ids.covers("         0     100000      65536\n")
+    assert not user_ids.covers("0 1000 1\n1 100000 65536\n")
 
 
 def test_the_stage_lies_where_every_user_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_the_stage_lies_where_every_user_gets(tmp_path: Path, monkeypatch: pytes
     closed.mkdir(parents=True)
     closed.parent.chmod(0o700)
     monkeypatch.setattr("tempfile.tempdir", str(closed))
-    assert _reachable() == "/tmp"
+    assert reachable_folder() == "/tmp"
 
 
 ONE_SHOT = """
@@ -96,7 +96,7 @@ async def test_a_one_shot_sandbox_takes_nothing_that_is_counted_for_its_user() -
     python = shutil.which("python3", path="/usr/bin")
     if python is None or shutil.which("bwrap") is None:
         pytest.skip("no bwrap, or no Python under /usr")
-    box = await userns.UserBwrap("").create(BoxSpec(Programs((Path("/usr"),)), HOSTNAME, "/tmp"))
+    box = await bwrap_user.UserBwrap("").create(BoxSpec(Programs((Path("/usr"),)), HOSTNAME, "/tmp"))
     result = await box.run(Command((python, "-I", "-c", ONE_SHOT), timeout=20))
     await box.destroy()
     if b"No permissions" in result.stderr:
@@ -121,9 +121,9 @@ def users_of(command: bytes) -> set[int]:
 
 
 async def test_one_shot_sandboxes_started_by_root_have_users_of_their_own() -> None:
-    if os.geteuid() != 0 or not ids.available() or shutil.which("bwrap") is None:
+    if os.geteuid() != 0 or not user_ids.available() or shutil.which("bwrap") is None:
         pytest.skip("needs root, bwrap and ids to lend")
-    backend = userns.UserBwrap("")
+    backend = bwrap_user.UserBwrap("")
     boxes = [await backend.create(BoxSpec(Programs((Path("/usr"),)), HOSTNAME, "/tmp")) for _ in range(3)]
     running = [asyncio.ensure_future(box.run(Command(("sleep", "98.7"), timeout=60))) for box in boxes]
     await soon(lambda: len(users_of(COMMAND)) == 3)
@@ -138,10 +138,10 @@ async def test_one_shot_sandboxes_started_by_root_have_users_of_their_own() -> N
 async def test_a_process_that_will_not_die_is_not_waited_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reaping, "REAPED_S", 0.2)
+    monkeypatch.setattr(reaping, "KILLED_S", 0.2)
     process = await asyncio.create_subprocess_exec("sleep", "60")  # in our group: no signal reaches it
     async with asyncio.timeout(20):
         with pytest.raises(SandboxFault, match="still there"):
-            await userns._kill(process)
+            await bwrap_user.kill_group(process)
     process.kill()
     await process.wait()

@@ -135,7 +135,7 @@ async def test_lasting_trouble_is_an_infra_error_and_never_text(trouble: object)
 
 
 async def test_an_unreachable_wiki_is_an_infra_error():
-    async with Web(contact="x", manners=QUICK) as session:
+    async with Web(contact="x", limits=QUICK) as session:
         client = MediaWiki(Answers("live"), session, endpoint="http://127.0.0.1:9/w/api.php")
         with pytest.raises(InfraError, match="wiki at"):
             await client.resolve("Tern")

@@ -154,7 +154,7 @@ async def test_an_unfinished_recording_is_not_replayed(tmp_path: Path):
     path = tmp_path / "wiki.sqlite"
     await recorded(path, ("Tern",))
     Answers("record", path)._file.close()  # type: ignore[union-attr]  # a crash: never sealed
-    with pytest.raises(DataError, match="not finished"):
+    with pytest.raises(DataError, match="unfinished"):
         Answers("replay", path)
 
 

@@ -11,9 +11,9 @@ from contexts import samples_of, task_context
 from harness.episode import Task
 from harness.seeds import derive
 from harness.types import Chat, Context, Observation, Pending, Profile, Reply, Sample, Score
-from tasks._shared.web import Manners
+from tasks._shared.web import RequestLimits
 
-QUICK = Manners(rate=10_000, burst=1_000, parallel=8, timeout_s=10, tries=3, first_wait_s=0.001)
+QUICK = RequestLimits(rate=10_000, burst=1_000, parallel=8, timeout_s=10, tries=3, first_wait_s=0.001)
 Player = Callable[[Observation], str | Awaitable[str]]
 
 

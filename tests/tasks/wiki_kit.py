@@ -36,6 +36,6 @@ def pages() -> fakes.FakeWiki:
 async def live(
     wiki: fakes.FakeWiki, answers: Answers | None = None, **options: str
 ) -> AsyncIterator[MediaWiki]:
-    async with fakes.serve_wiki(wiki), Web(contact="test@example.org", manners=QUICK) as session:
+    async with fakes.serve_wiki(wiki), Web(contact="test@example.org", limits=QUICK) as session:
         kept = answers or Answers("live")
         yield MediaWiki(kept, session, endpoint=wiki.url, **options)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A pool of headless browsers: a context per episode, relaunched after a crash, nothing left behind."""
+"""A pool of headless browsers: one context per episode, a new browser after a crash, no process left."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ FLAGS = (
 
 
 class BrowserPool:
-    """Browsers as needed, each with up to `settings.contexts` contexts.
+    """Browsers, started as they are needed, each with up to `settings.contexts` contexts.
 
-    Use it as an async context manager. Nothing starts before the first `tab`.
+    Use it as an async context manager. No browser starts before the first `tab`.
     """
 
     def __init__(self, settings: BrowserSettings) -> None:
@@ -76,21 +76,21 @@ class BrowserPool:
         return sorted(set(running) - set(running.values()))  # a wrapper script is not the browser
 
     async def tab(self, **context: Any) -> Tab:
-        """Open a context with one page, launching a browser when all are full or gone.
+        """Open a context with one page; launch a browser when all others are full or closed.
 
         Args:
             **context: further arguments of `Browser.new_context`, such as `storage_state`.
 
         Raises:
             MissingPart: there is no browser on this machine.
-            EnvironmentFault: a browser could not be started, or went away meanwhile.
+            EnvironmentFault: a browser could not be started, or ended meanwhile.
         """
         return await self.to_the_end(self._tab(context), undo=Tab.close)
 
     async def to_the_end(
         self, work: Coroutine[Any, Any, T], *, undo: Callable[[T], Awaitable[None]] | None = None
     ) -> T:
-        """Let a call finish even when whoever waits for it is cancelled; then undo what nobody took."""
+        """Let a call finish even when its caller is cancelled; its result is then undone."""
         task = asyncio.create_task(work)
         self._keep(task)
         try:
@@ -142,7 +142,7 @@ class BrowserPool:
             raise
 
     async def _slot(self) -> Slot:
-        """Take a place in a browser; its `live` already counts the caller."""
+        """A browser with room for a context; its `live` already counts the caller."""
         async with self._lock:
             if self._closing:
                 raise EnvironmentFault("the pool of browsers is closed")
@@ -163,7 +163,7 @@ class BrowserPool:
                 async with asyncio.timeout(self.settings.call_s * 3):
                     return await self._start()
             except (Error, TimeoutError, OSError) as error:
-                # A driver that died takes its browsers along: begin with a new one, once.
+                # When the driver dies, its browsers end too: start a new driver, once.
                 await self._stop_driver()
                 if last:
                     raise EnvironmentFault(f"no browser could be started: {error}") from error
@@ -192,7 +192,7 @@ class BrowserPool:
         return slot
 
     async def give_back(self, tab: Tab) -> None:
-        """Close a tab's context and free its place; called by `Tab.close`."""
+        """Close a tab's context and free its slot; called by `Tab.close`."""
         await self.to_the_end(self._release(tab))
 
     async def _release(self, tab: Tab) -> None:
@@ -243,7 +243,7 @@ async def _undo(task: asyncio.Task[T], undo: Callable[[T], Awaitable[None]]) -> 
 
 
 def _outside(allow: tuple[str, ...]) -> re.Pattern[str]:
-    """Match every URL that starts with none of the prefixes; the rest never leaves the driver's fast path."""
+    """Match every URL that starts with none of the prefixes; for the others the driver calls no Python."""
     return re.compile(f"^(?!{'|'.join(re.escape(prefix) for prefix in allow)})")
 
 

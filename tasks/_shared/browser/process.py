@@ -1,4 +1,4 @@
-"""Finding the browser program, and the processes that a pool of browsers started."""
+"""Finds the browser program, and the processes that a pool of browsers started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.needs import Need
 
 BROWSER_FIX = "apt-get install -y --no-install-recommends chromium-headless-shell fonts-liberation"
 
-# The headless shell first: a quarter of the memory, and pages in its background keep painting.
+# The headless shell first: it needs a quarter of the memory, and its background pages are still painted.
 _PROGRAMS = ("chromium-headless-shell", "headless_shell", "chromium", "chromium-browser", "google-chrome")
 
 
@@ -55,11 +55,11 @@ def parents(marker: str) -> dict[int, int]:
 
 
 def kill_marked(marker: str, drivers: Iterable[int]) -> None:
-    """Kill what still runs of the browsers that carry a switch, and the drivers that started them."""
+    """Kill the browsers that still run with a switch, and the drivers that started them."""
     for pid in parents(marker):
         with contextlib.suppress(OSError):
             group = os.getpgid(pid)
-            # The driver starts a browser in a group of its own; never kill the one we are in.
+            # The driver starts a browser in a group of its own; this process's group must not be killed.
             if group == os.getpgrp():
                 os.kill(pid, signal.SIGKILL)
             else:

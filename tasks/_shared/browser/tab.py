@@ -1,4 +1,4 @@
-"""What browsers of a pool have in common, and one episode's own tab."""
+"""The settings of a pool's browsers, and the tab of one episode."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# How the driver says that page, context, browser or its own pipe is gone.
+# The driver's messages when page, context, browser or its own pipe is gone.
 _GONE = re.compile(
     r"has been closed|crashed|connection closed|browser closed|not connected|disconnected|pipe closed", re.I
 )
 
 
 class NoAnswer(EnvironmentFault):
-    """A call took longer than it may; `Tab.stuck` tells whether the page alone is the reason."""
+    """A call took longer than its limit; `Tab.stuck` tells whether the page alone is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserSettings:
-    """What all contexts of a pool have in common.
+    """The settings of all contexts of a pool.
 
     Attributes:
         allow: prefixes of the URLs a page may load; every other request is refused, and names or
             addresses that no prefix mentions do not resolve.
         contexts: live contexts per browser process.
-        episodes: contexts a browser serves before it is replaced; browsers leak.
+        episodes: contexts a browser serves before it is replaced, as browsers leak memory.
         call_s: longest a single browser call may take, in seconds.
         flags: further command-line switches.
     """
@@ -50,7 +50,7 @@ class BrowserSettings:
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """A browser process and what it carries."""
+    """A browser process and its contexts."""
 
     browser: Browser
     marker: str
@@ -63,12 +63,12 @@ class Slot:
 
 
 class Owner(Protocol):
-    """Who a tab belongs to: its pool."""
+    """The owner of a tab: its pool."""
 
     settings: BrowserSettings
 
     async def give_back(self, tab: Tab) -> None:
-        """Close the tab's context, to the end even when cancelled."""
+        """Close the tab's context, even when the caller is cancelled."""
         ...
 
 
@@ -94,7 +94,7 @@ class Tab:
 
         Raises:
             EnvironmentFault: page, browser or driver is gone or does not answer.
-            playwright.async_api.Error: anything else that the call itself says.
+            playwright.async_api.Error: any other error of the call.
         """
         from playwright.async_api import Error
 
@@ -118,9 +118,9 @@ class Tab:
             self._clocks.discard(clock)
 
     async def stuck(self) -> bool:
-        """Whether the page does not answer, given twice the usual time again, while its browser does.
+        """Whether the page does not answer within twice the usual limit, while its browser does.
 
-        Then what the page was told to do is the reason, and not the machine.
+        The reason is then what the page was told to do, and not the machine.
         """
         from playwright.async_api import Error
 
@@ -143,14 +143,14 @@ class Tab:
         return not self.crashed
 
     def crash(self) -> None:
-        """End the calls that wait for a page that crashed; the driver would leave them waiting."""
+        """End the calls to a page that crashed; the driver never ends them."""
         self.crashed = True
         for clock in self._clocks:
             if not clock.expired():
                 clock.reschedule(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
-        """Close the context; a browser that is used up goes with its last one. Idempotent."""
+        """Close the context, and the browser with its last context when it is to be replaced. Idempotent."""
         if self._closed:
             return
         self._closed = True

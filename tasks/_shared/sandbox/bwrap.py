@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks._shared.sandbox import cgroups, ids, seccomp
-from tasks._shared.sandbox.berth import Berth
+from tasks._shared.sandbox import cgroups, seccomp, user_ids
 from tasks._shared.sandbox.bwrap_box import BwrapBox
-from tasks._shared.sandbox.helper import Helper
+from tasks._shared.sandbox.fork_client import ForkClient
+from tasks._shared.sandbox.prepared_cgroup import PreparedCgroup
 from tasks._shared.sandbox.reply import Reply
 from tasks._shared.sandbox.spec import BoxSpec, Caps, SandboxFault
 
@@ -22,11 +22,12 @@ class Bwrap:
     """The `bwrap` backend.
 
     Attributes:
-        stage: folder over which each sandbox mounts its own file system, in a namespace of its own.
-        helper: the process that makes sandboxes and enters them.
+        mount_folder: folder over which each sandbox mounts its own file system, in a namespace of its own.
+        fork_client: asks the fork server, which makes sandboxes and enters them.
         filter: the system call filter, in hexadecimal.
-        meminfo: /proc/meminfo as it stood at the start, in hexadecimal. Inside it stands still: what a
-            problem asks of the memory in use would else change with the host's load between two looks.
+        waiting: what is prepared for the next sandbox; None while nothing is.
+        meminfo: /proc/meminfo as it was at the start, in hexadecimal. Sandboxes show this copy: the memory in
+            use, which some problems ask for, would otherwise change with the host's load.
     """
 
     name = "bwrap"
@@ -35,29 +36,29 @@ class Bwrap:
         self.version = version
         self.filter = seccomp.program().hex()
         self.meminfo = Path("/proc/meminfo").read_bytes().hex()
-        self.stage = Path(tempfile.mkdtemp(prefix=cgroups.owner_prefix(), dir=_reachable()))
-        self.stage.chmod(0o711)
-        self.helper = Helper()
+        self.mount_folder = Path(tempfile.mkdtemp(prefix=cgroups.owner_prefix(), dir=reachable_folder()))
+        self.mount_folder.chmod(0o711)
+        self.fork_client = ForkClient()
         self._layout = layout
         self._boxes: set[BwrapBox] = set()
         self._number = 0
-        self._spare: Berth | None = None
+        self.waiting: PreparedCgroup | None = None
         self._closed = False
 
     async def start(self) -> None:
-        """Remove what dead owners left, and start the helper process."""
+        """Remove what dead processes left behind, and start the fork server."""
         await cgroups.reap(self._layout)
-        for folder in self.stage.parent.glob("harness-box-*"):
+        for folder in self.mount_folder.parent.glob("harness-box-*"):
             if cgroups.abandoned(folder.name):
                 with contextlib.suppress(OSError):
                     folder.rmdir()  # empty on the host: a sandbox's mounts are its own
-        await self.helper.start()
-        self._spare = self._berth()
+        await self.fork_client.start()
+        self.waiting = self._prepare()
 
     async def create(self, spec: BoxSpec) -> BwrapBox:
         """Make a sandbox and wait for the handshake of the process inside."""
-        berth = await self._place()
-        box = BwrapBox(self, spec, self._layout.group(berth.name, spec.caps), berth)
+        prepared = await self._take_waiting()
+        box = BwrapBox(self, spec, self._layout.group(prepared.name, spec.caps), prepared)
         self._boxes.add(box)
         try:
             await asyncio.wait_for(box.start(), _CREATE_S)
@@ -67,38 +68,40 @@ class Bwrap:
         except BaseException:
             await box.destroy()
             raise
-        if self._spare is None and not self._closed:
-            with contextlib.suppress(SandboxFault):  # the next sandbox says why
-                self._spare = self._berth()
+        if self.waiting is None and not self._closed:
+            with contextlib.suppress(SandboxFault):  # the next `create` reports it
+                self.waiting = self._prepare()
         return box
 
     @property
     def prepared(self) -> str:
-        """Name of the control groups that wait for the next sandbox; empty when none do."""
-        return self._spare.name if self._spare else ""
+        """Name of the control groups prepared for the next sandbox; empty when there are none."""
+        return self.waiting.name if self.waiting else ""
 
-    async def _place(self) -> Berth:
-        """The place that was prepared, or a new one where the helper failed meanwhile."""
-        spare, self._spare = self._spare, None
-        if spare is None or await spare.ready():
-            return spare or self._berth()
-        await self._drop(spare)
-        return self._berth()
+    async def _take_waiting(self) -> PreparedCgroup:
+        """What was prepared for this sandbox; made now where nothing was, or where the fork server failed."""
+        waiting, self.waiting = self.waiting, None
+        if waiting is None or await waiting.ready():
+            return waiting or self._prepare()
+        await self._remove(waiting)
+        return self._prepare()
 
-    async def _drop(self, spare: Berth) -> None:
-        """Remove what was prepared for a sandbox that will not be."""
-        if await self._layout.group(spare.name, Caps()).remove():
-            spare.ids.close()
+    async def _remove(self, waiting: PreparedCgroup) -> None:
+        """Remove what was prepared for a sandbox that is not made."""
+        if await self._layout.group(waiting.name, Caps()).remove():
+            waiting.ids.close()
 
-    def _berth(self) -> Berth:
+    def _prepare(self) -> PreparedCgroup:
         self._number += 1
         name = f"{cgroups.owner_prefix()}{id(self):x}-{self._number}"
-        lent = ids.lend()
-        return Berth(name, lent, self._prepared(self._layout.group(name, Caps()).folders, lent.first))
+        claimed = user_ids.claim_range()
+        return PreparedCgroup(
+            name, claimed, self._ask_to_prepare(self._layout.group(name, Caps()).folders, claimed.first)
+        )
 
-    async def _prepared(self, folders: Sequence[Path], first: int) -> Reply:
+    async def _ask_to_prepare(self, folders: Sequence[Path], first: int) -> Reply:
         request = {"op": "prepare", "folders": [str(folder) for folder in folders], "ids": first}
-        reply = await self.helper.ask(request, [])
+        reply = await self.fork_client.ask(request, [])
         try:
             reply.sender = (await reply.first())["ready"]
         except BaseException:
@@ -107,25 +110,25 @@ class Bwrap:
         return reply
 
     async def close(self) -> None:
-        """Destroy every sandbox, then the helper."""
+        """Destroy every sandbox, then end the fork server."""
         for box in list(self._boxes):
             await box.destroy()
-        if self._spare is not None:
-            await self._spare.leave()
-            await self._drop(self._spare)
-            self._spare = None
+        if self.waiting is not None:
+            await self.waiting.release()
+            await self._remove(self.waiting)
+            self.waiting = None
         self._closed = True
-        await self.helper.close()
+        await self.fork_client.close()
         with contextlib.suppress(FileNotFoundError):
-            self.stage.rmdir()
+            self.mount_folder.rmdir()
 
     def forget(self, box: BwrapBox) -> None:
         """Drop a destroyed sandbox."""
         self._boxes.discard(box)
 
 
-def _reachable() -> str:
-    """A folder for temporary files that every user can reach: bwrap runs as nobody of the host."""
+def reachable_folder() -> str:
+    """A folder for temporary files that every user can reach, as bwrap runs without rights on the host."""
     wanted = Path(tempfile.gettempdir()).resolve()
     open_to_all = all(folder.stat().st_mode & 1 for folder in (wanted, *wanted.parents))
     return str(wanted) if open_to_all else "/tmp"

@@ -1,4 +1,4 @@
-"""Control groups (version 1, 2 or both) that cap a sandbox and let it be killed whole."""
+"""Control groups (version 1, 2 or both), which limit a sandbox and let all of it be killed at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks._shared.sandbox.spec import Caps
 CONTROLLERS = ("memory", "pids", "cpu")
 _NAME = re.compile(r"harness-box-(\d+)-(\d+)-.+")
 _PERIOD_US = 100_000
-# What sockets hold is memory of the whole machine's in version 1, unless it is limited apart.
+# In version 1 the memory of sockets belongs to the whole machine, unless it has a limit of its own.
 _SOCKETS = 32 << 20
 
 
@@ -42,7 +42,7 @@ class Group:
         return sorted(found - {0})
 
     def kill(self) -> None:
-        """Kill every member once; a bomb is killed by repeating this until none is left."""
+        """Kill every member once; a fork bomb is killed by repeating this until no member is left."""
         for folder in self.folders:
             with contextlib.suppress(OSError):
                 (folder / "cgroup.kill").write_text("1")
@@ -53,7 +53,7 @@ class Group:
     async def stop(self, besides: int, *, within: float = 5.0) -> bool:
         """Send SIGSTOP until every member but `besides` has stopped; False when some run past `within`.
 
-        Who is stopped goes on only when another process says so, and none is left to say it.
+        A stopped process goes on only when another one continues it, and no other is left to do so.
         """
         clock = asyncio.get_running_loop().time
         end = clock() + within
@@ -131,24 +131,24 @@ class Layout:
 
 
 OPTIONAL = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max", "memory.kmem.tcp.limit_in_bytes"})
-"""Limits on swap and sockets, absent where the kernel does not account for them apart."""
+"""Limits on swap and sockets, absent where the kernel does not count these separately."""
 
 
 def write_limits(limits: Iterable[tuple[str | Path, str]]) -> None:
-    """Write limits into the files of groups; one of swap or sockets that are not counted apart is left out.
+    """Write limits into the files of groups, without those on swap or sockets that the kernel does not count.
 
     Raises:
         OSError: one of the other files is not there or takes no such value.
     """
     for path, value in limits:
         file = Path(path)
-        # Looked for first: the kernel refuses to make a missing one, which reads like a lack of permission.
+        # Checked first: to write a missing file gives the same error as a lack of permission.
         if file.exists() or file.name not in OPTIONAL:
             file.write_text(value)
 
 
 def owner_prefix() -> str:
-    """Name prefix of what this process owns; another process can tell whether it still lives."""
+    """Name prefix of what this process owns; another process can tell from it whether this one still runs."""
     return f"harness-box-{os.getpid()}-{process_start(os.getpid())}-"
 
 

@@ -1,4 +1,4 @@
-"""Sandboxes made with the docker or podman command; their daemon, socket and settings are the user's."""
+"""Sandboxes made with the docker or podman command; with the daemon, socket and settings of the user."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import termios
 from collections.abc import Mapping, Sequence
 
 from tasks._shared.sandbox import cgroups, linux
-from tasks._shared.sandbox.pump import Pump, drain
-from tasks._shared.sandbox.reaping import reaped
-from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault
-from tasks._shared.sandbox.stage import sandbox_limits
-from tasks._shared.sandbox.userns import NAMES
+from tasks._shared.sandbox.bounded_reader import BoundedReader, drain
+from tasks._shared.sandbox.bwrap_user import RLIMIT_NAMES
+from tasks._shared.sandbox.reaping import wait_killed
+from tasks._shared.sandbox.resource_limits import sandbox_limits
+from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault, unusable_arguments
 
 _CALL_S = 60.0
 _LABEL = "agenttuning-harness"
@@ -32,7 +32,7 @@ class Containers:
         self._boxes: set[ContainerBox] = set()
 
     async def start(self) -> None:
-        """Ask the daemon who it is, and remove the containers of dead owners.
+        """Ask for the daemon's version, and remove the containers of dead processes.
 
         Raises:
             SandboxFault: the command or its daemon does not answer.
@@ -60,7 +60,7 @@ class Containers:
         try:
             stdout, stderr = await asyncio.wait_for(process.communicate(), _CALL_S)
         except TimeoutError as error:
-            raise SandboxFault(f"{self.name} {arguments[0]} hangs") from error
+            raise SandboxFault(f"{self.name} {arguments[0]} does not answer") from error
         finally:
             await _end(process)
         if process.returncode:
@@ -78,11 +78,12 @@ class Containers:
         arguments += ["--memory", f"{caps.memory_mb}m", "--memory-swap", f"{caps.memory_mb}m"]
         arguments += ["--pids-limit", str(caps.pids), "--cpus", str(caps.cpus), "--cap-drop", "ALL"]
         arguments += [part for cap in linux.CAPS for part in ("--cap-add", cap.upper())]
-        # Not every storage driver can cap a container's layer; a single file is capped everywhere.
+        # Not every storage driver can limit a container's layer; the size of a single file can be limited
+        # everywhere.
         arguments += ["--ulimit", f"fsize={caps.disk_mb << 20}", "--ulimit", "core=0", "--shm-size", "16m"]
         # Counted for the daemon's user, so for the host's root unless the daemon maps users.
         for kind, (soft, hard) in sandbox_limits().items():
-            arguments += ["--ulimit", f"{NAMES[kind]}={soft}:{hard}"]
+            arguments += ["--ulimit", f"{RLIMIT_NAMES[kind]}={soft}:{hard}"]
         container = await self.call(*arguments, "--entrypoint", "bash", spec.image)
         box = ContainerBox(self, spec, container.splitlines()[-1])
         self._boxes.add(box)
@@ -116,11 +117,13 @@ class ContainerBox:
 
     async def run(self, command: Command) -> Result:
         """Run a command to its end; see `Box.run`."""
-        limits = [f"--{NAMES[number]}={value}" for number, value in command.limits.items()]
+        if refused := unusable_arguments(command.argv):
+            return refused
+        limits = [f"--{RLIMIT_NAMES[number]}={value}" for number, value in command.limits.items()]
         wrapper = ["prlimit", *limits, "--"] if limits else []
         arguments = self._exec("-i", command.env, command.user)
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        pumps = [Pump(pipe[0], self.spec.caps.output) for pipe in pipes]
+        readers = [BoundedReader(pipe[0], self.spec.caps.output) for pipe in pipes]
         stdin = os.memfd_create("stdin")
         try:
             with os.fdopen(os.dup(stdin), "wb") as file:
@@ -133,8 +136,8 @@ class ContainerBox:
                 stderr=pipes[1 - command.merge_stderr][1],
             )
         except BaseException as error:
-            for pump in pumps:
-                pump.close()
+            for reader in readers:
+                reader.close()
             if isinstance(error, OSError):
                 return Result(126, b"", str(error).encode(), truncated=True)
             raise
@@ -148,15 +151,15 @@ class ContainerBox:
             timed_out = True
         finally:
             await _end(process)
-            lingering = not await drain(pumps)
-            for pump in pumps:
-                pump.close()
-        stdout, stderr = (bytes(pump.data) for pump in pumps)
+            lingering = not await drain(readers)
+            for reader in readers:
+                reader.close()
+        stdout, stderr = (bytes(reader.data) for reader in readers)
         if process.returncode and b"is not running" in stderr:
             self._stopped = True
             raise SandboxFault("the container is gone")
         code = 137 if timed_out else process.returncode or 0
-        truncated = any(pump.truncated for pump in pumps)
+        truncated = any(reader.truncated for reader in readers)
         return Result(code, stdout, stderr, timed_out, truncated, lingering)
 
     async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> ContainerTerminal:
@@ -209,7 +212,7 @@ class ContainerBox:
 
 
 class ContainerTerminal:
-    """A client process that joins a terminal of ours to one inside."""
+    """A client process that connects a terminal of the harness to one inside."""
 
     pid = 0
 
@@ -227,8 +230,8 @@ class ContainerTerminal:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill a client that still runs. Not by `process.kill`: that can reap it under asyncio's feet."""
+    """Kill a client that still runs. Not by `process.kill`: that can reap the process before asyncio does."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
-        await reaped(process, "the client")
+        await wait_killed(process, "the client")

@@ -1,4 +1,4 @@
-"""The few Linux calls the sandbox needs and Python has no name for."""
+"""Linux system calls that the sandbox needs and Python's library lacks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CAPS = {
     "audit_write": 29,
     "setfcap": 31,
 }
-"""What root keeps inside: Docker's default less mknod, which would open the host's disks."""
+"""What root keeps inside: Docker's default without mknod, which would give access to the host's disks."""
 
 CAP_MASK = sum(1 << bit for bit in CAPS.values())
 
@@ -143,7 +143,7 @@ def drop_capabilities(mask: int = CAP_MASK) -> None:
 
 
 def process_start(pid: int) -> int | None:
-    """Start time of a process in clock ticks; with its id it names a process for good. None when gone."""
+    """Start time of a process in clock ticks, unique together with its id; None when the process is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (runs before anything heavy)
             return int(file.read().rpartition(b")")[2].split()[19])

@@ -1,4 +1,4 @@
-"""Whether a sandbox can be made here, found out by making one."""
+"""The need for a sandbox, checked by making one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Images = Callable[[], Mapping[str, Path | Programs | str | Exception]]
 
 
 def sandbox_need(images: Images, choice: str, fix: str) -> Need:
-    """Need a sandbox that proves itself on a trial, the way a run opens it.
+    """Need a sandbox, checked on a trial that is opened the way a run opens it.
 
     Args:
-        images: gives each backend's image, or the reason why it has none; a module-level function, so that
-            one trial serves every check of this process.
+        images: gives each backend's image, or the reason why it has none. Use a module-level function: one
+            trial then serves every check of this process.
         choice: `auto`, or the one backend wanted.
         fix: what to do when there is none.
     """

@@ -1,4 +1,4 @@
-"""Finding a way to make sandboxes on this machine, or saying why there is none."""
+"""Finds a backend that can make sandboxes on this machine, or reports why none can."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sandbox:
 async def open_sandbox(
     images: Mapping[str, Path | Programs | str | Exception], choice: str = "auto"
 ) -> AsyncIterator[Sandbox]:
-    """Open the first backend that proves itself on a trial sandbox.
+    """Open the first backend that passes the checks on a trial sandbox.
 
     Args:
         images: backend to its image, in order of preference; an exception says why it has none.
@@ -58,7 +58,7 @@ async def open_sandbox(
             reasons.append(f"{name}: {error}")
             continue
         try:
-            reason = await _trial(backend, image)
+            reason = await trial(backend, image)
             if not reason:
                 yield Sandbox(backend, image)
                 return
@@ -70,7 +70,7 @@ async def open_sandbox(
     raise MissingPart(f"no sandbox can be made here, and model-written code runs nowhere else:\n  {why}")
 
 
-async def _trial(backend: Backend, image: Path | Programs | str) -> str:
+async def trial(backend: Backend, image: Path | Programs | str) -> str:
     """Why a trial sandbox is not good enough; empty when it is."""
     script = "echo $(uname -n); grep -c : /proc/net/dev; grep CapEff /proc/self/status"
     try:
@@ -113,7 +113,7 @@ async def _bwrap() -> Backend:
 
 
 async def _bwrap_user() -> Backend:
-    from tasks._shared.sandbox.userns import UserBwrap
+    from tasks._shared.sandbox.bwrap_user import UserBwrap
 
     version = await _bwrap_version()
     _require("prlimit")

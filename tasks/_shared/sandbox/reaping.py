@@ -1,4 +1,4 @@
-"""Waiting, within bounds, for a process that was killed."""
+"""A bounded wait for a process that was killed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 
 from tasks._shared.sandbox.spec import SandboxFault
 
-REAPED_S = 10.0
+KILLED_S = 10.0
 
 
-async def reaped(process: asyncio.subprocess.Process, what: str) -> None:
+async def wait_killed(process: asyncio.subprocess.Process, what: str) -> None:
     """Wait for a process that was sent SIGKILL.
 
     Raises:
         SandboxFault: it is still there after 10 s, stuck in the kernel.
     """
     try:
-        await asyncio.wait_for(process.wait(), REAPED_S)
+        await asyncio.wait_for(process.wait(), KILLED_S)
     except TimeoutError as error:
         raise SandboxFault(
-            f"{what} (process {process.pid}) is still there {REAPED_S:g} s after SIGKILL"
+            f"{what} (process {process.pid}) is still there {KILLED_S:g} s after SIGKILL"
         ) from error

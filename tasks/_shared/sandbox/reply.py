@@ -1,4 +1,4 @@
-"""Answers of the sandbox's helper process, read without blocking."""
+"""Answers of the sandbox's fork server, read without blocking."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from typing import Any
 
 from tasks._shared.sandbox.spec import Refused, SandboxFault
 
-_ANSWER_S = 60.0
+ANSWER_S = 60.0
 _KILL_S = 30.0
 
 
 class Reply:
-    """Answers of the helper to one request: JSON objects, one a line, perhaps with a descriptor.
+    """Answers to one request: JSON objects, one per line, possibly with descriptors.
 
     Attributes:
         fds: descriptors that came with them.
-        sender: the helper's process that answers, 0 before it said who it is.
+        sender: id of the process that answers; 0 until it has sent its id.
     """
 
-    def __init__(self, channel: socket.socket, silent: Callable[[], None]) -> None:
+    def __init__(self, channel: socket.socket, on_silence: Callable[[], None]) -> None:
         self._channel = channel
-        self._silent = silent
+        self._on_silence = on_silence
         self._buffer = b""
         self.fds: list[int] = []
         self.sender = 0
 
     async def first(self) -> dict[str, Any]:
-        """An answer that needs nobody's work but the helper's; see `line`.
+        """The next answer, where no command's run time is waited for; see `line`.
 
         Raises:
-            SandboxFault: none came in time; the helper is taken for broken and ended.
+            SandboxFault: none came in time; the fork server is then killed.
         """
         try:
-            return await asyncio.wait_for(self.line(), _ANSWER_S)
+            return await asyncio.wait_for(self.line(), ANSWER_S)
         except TimeoutError as error:
-            self._silent()
-            raise SandboxFault(f"the sandbox's helper said nothing for {_ANSWER_S:.0f} s") from error
+            self._on_silence()
+            raise SandboxFault(f"the sandbox's fork server said nothing for {ANSWER_S:.0f} s") from error
 
     async def line(self) -> dict[str, Any]:
         """The next answer.
 
         Raises:
             Refused: the system inside could not start the command.
-            SandboxFault: the helper reports a failure, or hung up.
+            SandboxFault: the fork server reports a failure, or hung up.
         """
         while b"\n" not in self._buffer:
-            if not await self._more():
-                raise SandboxFault("the sandbox's helper hung up")
+            if not await self._receive():
+                raise SandboxFault("the sandbox's fork server hung up")
         head, _, self._buffer = self._buffer.partition(b"\n")
         answer = json.loads(head)
         if "refused" in answer:
@@ -63,28 +63,28 @@ class Reply:
 
     async def text(self, end: bytes) -> bytes:
         """Everything up to `end`, or up to the end of the connection."""
-        while end not in self._buffer and await self._more():
+        while end not in self._buffer and await self._receive():
             pass
         return self._buffer
 
     def send(self, word: bytes) -> None:
-        """Say something to the helper's process for this request: kill."""
+        """Send a word to the process that serves this request; `kill` ends its command."""
         with contextlib.suppress(OSError):
             self._channel.send(word)
 
-    async def hand(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
-        """Pass a second request, with its descriptors, to the process that answered the first.
+    async def send_request(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
+        """Send a second request, with its descriptors, to the process that answered the first.
 
         Raises:
             SandboxFault: that process is gone.
         """
         await send(self._channel, request, fds)
 
-    async def _more(self) -> bool:
+    async def _receive(self) -> bool:
         try:
             data, fds, _, _ = socket.recv_fds(self._channel, 65536, 4)
         except BlockingIOError:
-            await readable(self._channel.fileno())
+            await wait_readable(self._channel.fileno())
             return True
         except ConnectionResetError:
             return False
@@ -103,30 +103,30 @@ async def send(channel: socket.socket, request: Mapping[str, Any], fds: Sequence
     """Send a request as a memory file, followed by its descriptors.
 
     Raises:
-        SandboxFault: nobody is at the other end.
+        SandboxFault: the other end is closed, or takes no request in time.
     """
     memory = os.memfd_create("request")
     try:
         with os.fdopen(memory, "wb", closefd=False) as file:
             file.write(json.dumps(request).encode())
         os.lseek(memory, 0, os.SEEK_SET)
-        async with asyncio.timeout(_ANSWER_S):
+        async with asyncio.timeout(ANSWER_S):
             while True:
                 try:
                     socket.send_fds(channel, [b"request"], [memory, *fds])
                     return
                 except BlockingIOError:
-                    # Several may wait for this descriptor, and a loop wakes only one of them.
+                    # Several callers may wait for this descriptor, and the event loop wakes only one of them.
                     await asyncio.sleep(0.001)
     except TimeoutError as error:
-        raise SandboxFault(f"the sandbox's helper took no request for {_ANSWER_S:.0f} s") from error
+        raise SandboxFault(f"the sandbox's fork server took no request for {ANSWER_S:.0f} s") from error
     except OSError as error:
-        raise SandboxFault(f"the sandbox's helper is gone: {error}") from error
+        raise SandboxFault(f"the sandbox's fork server is gone: {error}") from error
     finally:
         os.close(memory)
 
 
-async def readable(fd: int) -> None:
+async def wait_readable(fd: int) -> None:
     """Wait until a descriptor has something to read or is at its end."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
@@ -144,7 +144,7 @@ async def read_until(fd: int, mark: bytes, cap: int) -> bytes:
         try:
             more = os.read(fd, 4096)
         except BlockingIOError:
-            await readable(fd)
+            await wait_readable(fd)
             continue
         if not more:
             break
@@ -152,7 +152,7 @@ async def read_until(fd: int, mark: bytes, cap: int) -> bytes:
     return data
 
 
-async def ending(reply: Reply, timeout: float) -> tuple[int, bool]:
+async def wait_for_exit(reply: Reply, timeout: float) -> tuple[int, bool]:
     """Wait for a command's end and kill it at its deadline; its exit status, and whether it was killed."""
     timed_out = False
     try:
@@ -176,7 +176,7 @@ class BwrapTerminal:
         self._reply = reply
 
     async def close(self) -> None:
-        """Hang up: the helper kills the process."""
+        """Hang up: the fork server kills the process."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -57,12 +57,12 @@ def program(machine: str = "", *, without: Collection[str] = ()) -> bytes:
     """Assemble the filter: allow what ordinary programs need, refuse the rest.
 
     A refused call answers EPERM; one newer than the list, and every call of another instruction set, answers
-    ENOSYS, so that the C library falls back to an older one. So does clone3, whose flags lie in memory that
+    ENOSYS, so that the C library falls back to an older call. So does clone3, whose flags lie in memory that
     a filter cannot read: the C library then calls clone, whose flags are checked.
 
     Args:
-        machine: by default this one.
-        without: names of calls to refuse besides.
+        machine: name of the machine; by default this one.
+        without: names of further calls to refuse.
 
     Raises:
         KeyError: the machine's system call numbers are not known.

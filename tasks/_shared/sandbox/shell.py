@@ -1,4 +1,4 @@
-"""A persistent login shell in a sandbox, and a reader that knows when a command has ended."""
+"""A persistent login shell in a sandbox, and the detection of a command's end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import termios
 from dataclasses import dataclass
 from fcntl import ioctl
 
-from tasks._shared.sandbox.keys import clean, command_lines
 from tasks._shared.sandbox.spec import Box, Refused, Terminal
+from tasks._shared.sandbox.terminal_text import clean, command_lines
 
 # How a shell waits for its next line, on x86-64 and on arm64: read(0), or (readline) poll and select.
 _READS = (["0", "0x0"], ["63", "0x0"])
@@ -55,7 +55,7 @@ class Shell:
     def __init__(self, box: Box) -> None:
         self._box = box
         self._terminal: Terminal | None = None
-        self._seen = ""  # the last prompt's user@host, to find where a prompt begins behind other text
+        self._seen = ""  # the last prompt, whose user@host shows where a prompt begins after other text
         self._reset()
 
     def _reset(self) -> None:
@@ -69,7 +69,7 @@ class Shell:
         """Log in and wait for the first prompt.
 
         Raises:
-            Refused: the system inside has no working shell (any more).
+            Refused: the system inside has no working shell, or no longer has one.
             SandboxFault: the sandbox is gone.
         """
         await self.close()
@@ -82,7 +82,7 @@ class Shell:
         self._clear()
         self._write(b"stty -echo\n")
         if await self._until_prompt(_START_S) != "prompt":
-            raise Refused("the new shell hangs")
+            raise Refused("the new shell does not answer")
         return greeting
 
     async def run(self, script: str, timeout: float) -> Output:
@@ -144,7 +144,7 @@ class Shell:
         )
 
     async def _restart(self) -> Output | None:
-        """A new shell, or None when the system has none to give any more: its inmate saw to that."""
+        """A new shell; None when the system inside can no longer start one."""
         try:
             return await self.start()
         except Refused:
@@ -162,7 +162,7 @@ class Shell:
     # -- the terminal
 
     def _write(self, data: bytes) -> None:
-        """Write a line; a terminal nobody reads from takes only so much, the rest is lost with the shell."""
+        """Write a line; where no program reads from the terminal, what does not fit is lost."""
         if self._terminal is not None and not self._closed:
             with contextlib.suppress(OSError):
                 os.write(self._terminal.fd, data)
@@ -212,13 +212,13 @@ class Shell:
                     return "timeout"
 
     def _settling(self, quiet: float | None) -> tuple[float | None, bool]:
-        """How long silence must last, and whether the command has then ended or must be looked at again."""
+        """Seconds without output to wait for, and whether the command has then ended or is checked again."""
         waiting = self._waiting()
         if self._found_prompt():
             if quiet is not None:
                 return quiet, True
             return (_BLIND_QUIET_S, True) if waiting is None else (_QUIET_S, waiting != "no")
-        # Someone changed the prompt: only that our shell reads from the terminal says that it waits.
+        # The prompt was changed: the shell waits for a command if it reads from the terminal.
         return (_LOST_QUIET_S, True) if waiting == "shell" else (None, False)
 
     def _found_prompt(self) -> str:
@@ -234,7 +234,7 @@ class Shell:
         return user[0] + text[place:]
 
     def _waiting(self) -> str | None:
-        """Who in the terminal's foreground waits for input: shell, other or no; None when unknown.
+        """Which program in the terminal's foreground waits for input: shell, other or no; None when unknown.
 
         A shell that waits for a command substitution is in the foreground too, but reads from a pipe.
         """

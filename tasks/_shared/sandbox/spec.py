@@ -1,7 +1,8 @@
-"""What a sandbox is asked for, what it answers, and what every backend promises."""
+"""The types of sandboxes, commands and results, and the protocols that every backend implements."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from harness.errors import EnvironmentFault
 MARKER = "usr/lib/harness-root"
 """File in a root file system whose text names it; a process that cannot read it is not inside."""
 
+ARGUMENT_BYTES = 120_000
+"""Longest argument of a command; the kernel takes 128 KiB in one."""
+
 _TOPS = ("bin", "sbin", "lib", "lib64")
 
 ENVIRONMENT = {
@@ -21,11 +25,11 @@ ENVIRONMENT = {
 
 
 class SandboxFault(EnvironmentFault):
-    """The sandbox could not be made, or it broke in a way that is not its inmate's doing."""
+    """The sandbox could not be made, or it broke in a way that the program inside cannot cause."""
 
 
 class Refused(Exception):
-    """The system inside cannot start the command any more: no fault of the sandbox, its inmate broke it."""
+    """The system inside can no longer start the command, because a program inside broke it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Caps:
         pids: processes and threads.
         cpus: CPU time per wall time.
         disk_mb: what may be written to its file system.
-        output: bytes kept of one command's output; the rest is read and thrown away.
+        output: bytes kept of one command's output; the rest is read and discarded.
     """
 
     memory_mb: int = 512
@@ -102,7 +106,7 @@ class Result:
 
     Attributes:
         code: exit status; 128 + n for signal n; 137 when it ran out of time.
-        lingering: its output stayed open past its end because something it left behind holds it.
+        lingering: its output stayed open after its end, because a process that it started holds it.
     """
 
     code: int
@@ -129,6 +133,25 @@ class Command:
     merge_stderr: bool = False
     user: int = 0
     limits: Mapping[int, int] = field(default_factory=dict)
+
+
+def unusable_arguments(argv: Sequence[str]) -> Result | None:
+    """The result of a command that cannot be started because of its arguments; None when it can.
+
+    An argument may be a model's answer. One that is too long for the kernel, or holds a null character or a
+    lone surrogate, is the model's failure: it gives a result with a shell's status for it, 126, and no
+    exception.
+    """
+    for part in argv:
+        try:
+            size = len(os.fsencode(part))
+        except UnicodeEncodeError:
+            return Result(126, b"", b"an argument is not valid Unicode", truncated=True)
+        if size > ARGUMENT_BYTES:
+            return Result(126, b"", b"argument list too long", truncated=True)
+        if "\0" in part:
+            return Result(126, b"", b"an argument has a null character", truncated=True)
+    return None
 
 
 class Terminal(Protocol):
@@ -158,7 +181,7 @@ class Box(Protocol):
         ...
 
     async def run(self, command: Command) -> Result:
-        """Run a command to its end; do not wait for what it leaves behind.
+        """Run a command to its end, without waiting for processes that it leaves running.
 
         Raises:
             SandboxFault: the sandbox is gone or the command could not be started inside it.
@@ -180,7 +203,7 @@ class Box(Protocol):
         ...
 
     async def freeze(self) -> bool:
-        """Stop for good every process that runs inside; commands can still be run.
+        """Stop every process that runs inside; commands can still be run afterwards.
 
         Returns:
             Whether all of them are stopped. False where the backend cannot.
@@ -204,7 +227,7 @@ class Backend(Protocol):
     version: str
 
     async def create(self, spec: BoxSpec) -> Box:
-        """Make a sandbox; returns only once it is proven to be one."""
+        """Make a sandbox; returns only after the checks that it is one."""
         ...
 
     async def close(self) -> None:

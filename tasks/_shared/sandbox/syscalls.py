@@ -1,9 +1,9 @@
 """The system calls that programs in a sandbox may make, by machine.
 
-What ordinary programs of a Debian or Ubuntu system need (shells, coreutils, Python, Perl, compilers), less
-all that reaches the host, other namespaces, or what the kernel counts for the whole machine: mounts, modules,
-clocks, keyrings, asynchronous I/O, io_uring, BPF, tracing, NUMA policies, new namespaces. Not here are
-`clone`, `clone3`, `socket` and `socketpair`, whose arguments decide.
+What ordinary programs of a Debian or Ubuntu system need (shells, coreutils, Python, Perl, compilers), without
+those that reach the host, other namespaces, or what the kernel counts for the whole machine: mounts, modules,
+clocks, keyrings, asynchronous I/O, io_uring, BPF, tracing, NUMA policies, new namespaces. `clone`, `clone3`,
+`socket` and `socketpair` are not listed: for them the filter looks at the arguments.
 
 Each table gives the names of consecutive numbers by the first of them.
 """
@@ -102,7 +102,7 @@ _ARM64 = {
     59: "pipe2",
     61: (
         "getdents64 lseek read write readv writev pread64 pwrite64 preadv pwritev sendfile pselect6 ppoll "
-        "signalfd4 vmsplice splice tee readlinkat fstatat fstat sync fsync fdatasync sync_file_range "
+        "signalfd4 vmsplice splice tee readlinkat newfstatat fstat sync fsync fdatasync sync_file_range "
         "timerfd_create timerfd_settime timerfd_gettime utimensat"
     ),
     90: "capget capset personality exit exit_group waitid set_tid_address",

@@ -15,10 +15,10 @@ from tasks._shared.wiki.page import Found, Miss, Page, unaskable
 
 SIMILAR = 10
 WORDS = 32
-"""Words of a query that are searched for; more only cost time."""
+"""Words of a query that are searched for; further ones are ignored."""
 
 COMMON = 0.1
-"""Words in a larger share of the pages rank next to nothing, but cost as many rows to score."""
+"""Words on a larger share of the pages are not searched for: they hardly change the ranking but cost time."""
 
 _WORD = re.compile(r"\w+")
 
@@ -28,8 +28,8 @@ class Corpus:
 
     Args:
         pages: (title, text) pairs; of equal titles the first counts.
-        redirects: other names of pages, to the page's title.
-        lucky: open the best match instead of missing.
+        redirects: other name to the title of its page.
+        lucky: give the best match instead of a miss.
     """
 
     name = "offline"
@@ -58,7 +58,7 @@ class Corpus:
         return refused or self.find(term)
 
     def find(self, term: str) -> Page | Miss:
-        """Look a term up; takes about a millisecond, touches no network."""
+        """Look up a term, without any network."""
         known = term.strip()
         if known in self._pages:
             return Page(known, self._pages[known])
@@ -71,7 +71,7 @@ class Corpus:
         return Miss(similar)
 
     def search(self, text: str, limit: int = SIMILAR) -> tuple[str, ...]:
-        """Titles by BM25, title words weighing ten times as much as the text's."""
+        """Titles by BM25, where words of the title have ten times the weight of the text's."""
         words = _WORD.findall(text)[:WORDS]
         words = [word for word in words if word.casefold() not in self._common] or words
         if not words:
@@ -118,7 +118,7 @@ def read_dump(path: Path) -> tuple[list[tuple[str, str]], dict[str, str]]:
 
 
 def _other_names(pages: Mapping[str, str], redirects: Mapping[str, str]) -> dict[str, str]:
-    """Names that are no title: unescaped and redirected first, case-folded only where still free."""
+    """Further names of pages: unescaped titles and redirects, then case-folded names not yet taken."""
     other: dict[str, str] = {}
     for title in pages:
         plain = html.unescape(title)

@@ -1,4 +1,4 @@
-"""The page an agent has open: what Search shows and how Lookup walks through it."""
+"""The page that an agent has open: what Search shows, and what each Lookup shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reading:
     Attributes:
         search: the whole lead (upstream), or its first paragraph (what the prompt says).
         lookup: whole sections (upstream), or sentences (what the prompt says).
-        keep_index: a repeated keyword goes on counting on another page (upstream) or starts anew.
+        keep_index: on another page, a repeated keyword continues its count (upstream) or starts again.
     """
 
     search: Literal["lead", "paragraph"] = "lead"
@@ -45,7 +45,7 @@ class Docstore:
     async def search(self, term: str) -> str:
         """Open the page of a term and return its summary, newlines kept.
 
-        A miss closes the open page; a refused term leaves it open, as an exception did upstream.
+        A miss closes the open page; a refused term leaves it open, as upstream's exception did.
 
         Raises:
             InfraError: the wiki could not be asked.

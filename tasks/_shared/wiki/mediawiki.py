@@ -1,4 +1,4 @@
-"""Wikipedia's own search and page text, through the three queries of the upstream client."""
+"""Wikipedia's search and page texts, through the three queries of the upstream client."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _BUSY = ("maxlag", "ratelimited", "readonly", "internal_api_error", "cirrussearc
 
 
 _NO_TITLE = re.compile(r"[|#<>\[\]{}\x00-\x1f]")
-"""Characters no title has; `|` would ask for several pages at once."""
+"""Characters that no title has; `|` would separate several titles."""
 
 
 class _NoPage(Exception):
     """The title is missing, or stands for a disambiguation page."""
 
 
-class _Odd(Exception):
-    """An answer no page can be read from; upstream raised and the agent was asked to try again."""
+class _UnusableAnswer(Exception):
+    """An answer from which no page can be read; upstream raised, and the agent was asked to try again."""
 
 
 class MediaWiki:
-    """A wiki behind `api.php`, asked as the upstream client did but once instead of twice.
+    """A wiki with `api.php`; each query of the upstream client is sent once instead of twice.
 
     Args:
-        answers: where answers are kept; decides whether the network is touched at all.
+        answers: where answers are stored; its mode decides whether requests are sent.
         web: the network; None when replaying.
-        suggest: a spelling suggestion beats an existing page (upstream), or only a missing one.
+        suggest: take a spelling suggestion before an existing page (upstream), or only without one.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class MediaWiki:
                 return Miss(_titles(found))
         except MissingRecord as error:
             return NotRecorded(str(error))
-        except _Odd as error:
+        except _UnusableAnswer as error:
             return Refused(str(error))
 
     def coverage(self) -> Mapping[str, str]:
@@ -93,7 +93,7 @@ class MediaWiki:
         return await self._page(suggestion, "suggestion")
 
     async def _page(self, title: str, via: str) -> Page:
-        """Follow redirects to a page and read its text."""
+        """Follow redirects to a page, and read its text."""
         for _ in range(REDIRECTS):
             found = await self._query(
                 {
@@ -113,9 +113,9 @@ class MediaWiki:
             if "pageprops" in page:
                 raise _NoPage
             if "fullurl" not in page:
-                raise _Odd(f"no page can have the title {title!r}")
+                raise _UnusableAnswer(f"no page can have the title {title!r}")
             return await self._text(str(page["title"]), str(page["fullurl"]), via)
-        raise _Odd(f"{title!r} redirects in a circle")
+        raise _UnusableAnswer(f"{title!r} redirects in a circle")
 
     async def _text(self, title: str, url: str, via: str) -> Page:
         found = await self._query(
@@ -124,7 +124,7 @@ class MediaWiki:
         page = _only_page(found)
         text = page.get("extract")
         if not isinstance(text, str):
-            raise _Odd(f"{title!r} has no plain text")
+            raise _UnusableAnswer(f"{title!r} has no plain text")
         revisions = page.get("revisions") or [{}]
         return Page(title, text, url, int(revisions[0].get("revid", 0)), via)
 
@@ -139,10 +139,10 @@ class MediaWiki:
         content = _json(answer)
         if content is None or "error" in content:
             reason = content["error"] if content else f"HTTP {answer.status}"
-            raise _Odd(f"the wiki refused: {reason}")
+            raise _UnusableAnswer(f"the wiki refused: {reason}")
         query = content.get("query")
         if not isinstance(query, dict):
-            raise _Odd("the wiki's answer holds no query result")
+            raise _UnusableAnswer("the wiki's answer holds no query result")
         return query
 
     async def _ask(self, request: Request) -> Answer:
@@ -152,7 +152,7 @@ class MediaWiki:
 
 
 def _busy(answer: Answer) -> str | None:
-    """Name the reason when a good status hides a passing failure."""
+    """The reason why an answer with a good status is a temporary failure; None when it is not."""
     content = _json(answer)
     if content is None:
         return f"HTTP {answer.status} with a body that is no JSON object"
@@ -162,7 +162,7 @@ def _busy(answer: Answer) -> str | None:
 
 
 def _lifetime(answer: Answer) -> float | None:
-    """Found pages stay in a cache for ever, a no for a day: the page may be written tomorrow."""
+    """Pages stay in a cache without limit; a miss for a day, as the page may be written later."""
     content = _json(answer) or {}
     query = content.get("query")
     if not isinstance(query, dict):
@@ -193,7 +193,7 @@ def _suggestion(query: Mapping[str, Any]) -> str | None:
 def _only_page(query: Mapping[str, Any]) -> Mapping[str, Any]:
     pages = query.get("pages")
     if not isinstance(pages, dict) or not pages:
-        raise _Odd("the wiki's answer holds no page")
+        raise _UnusableAnswer("the wiki's answer holds no page")
     return next(iter(pages.values()))
 
 
@@ -201,4 +201,4 @@ def _redirected(redirects: Any) -> str:
     try:
         return str(redirects[0]["to"])
     except (LookupError, TypeError) as error:
-        raise _Odd("a redirect without a target") from error
+        raise _UnusableAnswer("a redirect without a target") from error

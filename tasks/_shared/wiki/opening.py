@@ -1,4 +1,4 @@
-"""Opens the Wikipedia a run asked for, and names the options it is asked with."""
+"""Opens the Wikipedia backend of a run, and defines its options."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, MissingPart, UsageError
-from harness.needs import Need
+from harness.needs import Need, package
 from harness.types import Context, TaskConfig, option
 from tasks._shared.recorded import Answers, Mode
-from tasks._shared.web import Manners, Web
+from tasks._shared.web import RequestLimits, Web
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.mediawiki import ENDPOINT, MediaWiki
 from tasks._shared.wiki.page import Wiki
 
 CONTACT = "HARNESS_CONTACT"
-"""Environment variable with an address for the user agent; Wikimedia turns away clients without one."""
+"""Environment variable with the contact address for the user agent; Wikimedia refuses clients without one."""
 
-NO_CONTACT = f"Wikipedia wants an address to write to: export {CONTACT}=you@example.org"
+NO_CONTACT = f"Wikipedia requires a contact address: export {CONTACT}=you@example.org"
 
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """What one world asks for facts: a wiki, and the store behind everything that comes from the web."""
+    """The sources of one world: a wiki, and the store of all web answers."""
 
     wiki: Wiki
     answers: Answers
@@ -34,7 +34,7 @@ class Backends:
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
-    """The options of every task that asks the web."""
+    """The options of every task that uses the web."""
 
     snapshot: str | None = option(None, help="file for cache, record and replay")
     snapshot_sha256: str | None = option(None, help="refuse any other snapshot")
@@ -43,7 +43,7 @@ class WebOptions:
     auto_suggest: str = option(
         "upstream",
         "prefer_exact",
-        help="whether a spelling suggestion beats an existing page",
+        help="whether a spelling suggestion is taken before an existing page",
         choices=("upstream", "prefer_exact"),
     )
     web_rate: float = option(5.0, help="requests a second to each web service", ge=0.01, le=1000)
@@ -51,7 +51,7 @@ class WebOptions:
 
 
 def web_needs(cfg: TaskConfig, mode: str) -> list[Need]:
-    """What the backend `mode` needs: an address to write to, a snapshot, a corpus."""
+    """What the backend `mode` needs: a contact address, a snapshot, a corpus."""
     options: WebOptions = cfg.options
     needs: list[Need] = []
     if mode == "offline":
@@ -65,8 +65,11 @@ def web_needs(cfg: TaskConfig, mode: str) -> list[Need]:
         )
         needs.append(Need("snapshot", lambda: _no_snapshot(options, mode), fix))
     if mode != "replay":
+        needs.append(package("stamina", extra="wiki"))
         fix = f"export {CONTACT}=you@example.org"
-        needs.append(Need("contact", lambda: None if contact(cfg) else "Wikipedia wants an address", fix))
+        needs.append(
+            Need("contact", lambda: None if contact(cfg) else "Wikipedia requires a contact address", fix)
+        )
     return needs
 
 
@@ -92,12 +95,12 @@ def _no_snapshot(options: WebOptions, mode: str) -> str | None:
 
 @asynccontextmanager
 async def open_backends(ctx: Context, mode: str, offline: Callable[[], Corpus]) -> AsyncIterator[Backends]:
-    """Open the backend `mode` names; recordings are sealed when the block ends.
+    """Open the backend `mode`; a recording gets its hash when the block ends.
 
     Args:
-        ctx: the run's context, with the options of `options`.
+        ctx: the run's context, with the options of `WebOptions`.
         mode: `offline`, `live`, `cache`, `record` or `replay`.
-        offline: builds the task's own corpus when no `corpus` option names another.
+        offline: builds the task's own corpus, for a run without the option `corpus`.
 
     Raises:
         MissingPart: a snapshot or the contact address is missing.
@@ -119,15 +122,15 @@ async def open_backends(ctx: Context, mode: str, offline: Callable[[], Corpus]) 
             return
         if not (address := contact(ctx)):
             raise MissingPart(NO_CONTACT)
-        manners = Manners(rate=ctx.options.web_rate)
-        async with Web(contact=address, manners=manners) as web:
+        limits = RequestLimits(rate=ctx.options.web_rate)
+        async with Web(contact=address, limits=limits) as web:
             yield Backends(_mediawiki(ctx, answers, web), answers, web)
     finally:
         answers.close()
 
 
 def label(wiki: Wiki) -> str:
-    """Say in a few words what a score's facts come from."""
+    """The source of a score's facts, in a few words."""
     facts = wiki.coverage()
     if wiki.name == "offline":
         return f"wiki offline ({facts['wiki_pages']} pages, not comparable with live)"
@@ -161,5 +164,5 @@ def _check_pin(options: WebOptions, answers: Answers) -> None:
 
 
 def contact(cfg: TaskConfig) -> str:
-    """The address in the user agent, empty when nobody gave one."""
+    """The contact address in the user agent; empty when there is none."""
     return cfg.options.contact or os.environ.get(CONTACT, "")

@@ -1,4 +1,4 @@
-"""What asking Wikipedia for a term can give, and what every backend must do."""
+"""The results of looking up a term in Wikipedia, and the protocol of its backends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Page:
     Attributes:
         text: plain text; sections are parted by blank lines.
         revid: the revision, 0 when the backend knows none.
-        via: how the term led here: `exact`, `redirect`, `suggestion`, `search`, ...
+        via: how the page was found: `exact`, `redirect`, `suggestion`, `search`, ...
     """
 
     title: str
@@ -29,14 +29,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """No page (or a disambiguation page): up to ten titles that look alike."""
+    """No page, or a disambiguation page; up to ten similar titles."""
 
     similar: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The term itself cannot be asked for: too long, blank, not encodable, or refused by the wiki."""
+    """The term cannot be looked up: too long, blank, not encodable, or refused by the wiki."""
 
     reason: str
 
@@ -58,20 +58,20 @@ class Wiki(Protocol):
     """Backend as printed beside a score, such as `offline` or `replay`."""
 
     async def resolve(self, term: str) -> Found:
-        """Find the page a term stands for.
+        """Find the page of a term.
 
         Raises:
-            InfraError: the network or the wiki failed for good; never becomes text.
+            InfraError: the network or the wiki failed in every attempt.
         """
         ...
 
     def coverage(self) -> Mapping[str, str]:
-        """What is behind the answers (pages, snapshot hash, requests), for manifest and notes."""
+        """The source of the answers (pages, snapshot hash, requests), for manifest and notes."""
         ...
 
 
 def unaskable(term: str) -> Refused | None:
-    """Tell why no wiki would take the term, or None when it would."""
+    """The reason why no wiki accepts the term; None when wikis do."""
     if not term.strip():
         return Refused("blank term")
     if len(term) > LONGEST:

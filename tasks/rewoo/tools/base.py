@@ -1,4 +1,4 @@
-"""What every tool is: an input goes in, evidence with its origin comes out."""
+"""The protocol of tools: from an input to evidence with its origin."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.types import Chat
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 
 
 class ToolError(Exception):
-    """The tool cannot do this with this input; upstream's episode ends, no retry helps."""
+    """The tool fails on this input, again and again; upstream's episode ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Evidence:
     """A tool's answer.
 
     Attributes:
-        source: `live`, `replay`, `offline` ... or the name of the fallback that stood in.
-        missed: the snapshot holds no answer to this input.
+        source: `live`, `replay`, `offline` ... or the name of the stand-in.
+        missed: the snapshot has no answer to this input.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Tool(Protocol):
 
     @property
     def fallback(self) -> str:
-        """Empty for the tool itself, else what stands in for it; a run with any is not comparable."""
+        """Name of the stand-in, empty for the tool itself; a run with any stand-in is not comparable."""
         ...
 
     async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
@@ -52,7 +52,7 @@ class Tool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Stands in for a tool that is not there: always the same words."""
+    """The stand-in for a tool that is not available: always gives the same text."""
 
     fallback: str
     text: str = NOTHING
@@ -63,7 +63,7 @@ class Unavailable:
 
 
 def askable(text: str, longest: int = 4000) -> str:
-    """Refuse an input that no service would take.
+    """Refuse an input that no service accepts.
 
     Raises:
         ToolError: blank, too long, or not encodable.

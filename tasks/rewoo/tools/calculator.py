@@ -1,7 +1,7 @@
 """The calculator: a model writes one numexpr expression, which is checked before it is computed.
 
-numexpr's own sanitizer is no sandbox and folds constants in Python, where `9**9**9` never ends. So an
-expression is parsed here, only arithmetic on numbers passes, and its size is bounded before numexpr sees it.
+numexpr's own check is no sandbox, and it computes constants in Python, where `9**9**9` takes hours. So an
+expression is parsed here first: only arithmetic on numbers of bounded size is given to numexpr.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Callable
 
 from harness.errors import MissingRecord
 from harness.types import Ask, Chat
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
 from tasks.rewoo.tools.model import Model
 
 LONGEST = 200
 NODES = 100
 LARGEST = 1e300
-"""Bound of every intermediate result; what is larger is no float anyway."""
+"""Bound of every intermediate result, near the largest float."""
 
 STOP = "```output"
 _BLOCK = re.compile(r"^```text(.*?)```", re.DOTALL)
@@ -35,7 +35,7 @@ _GROWS = frozenset({"exp", "expm1", "sinh", "cosh"})
 
 
 class Calculator:
-    """A word problem or expression to a number, with a model as translator as upstream has it."""
+    """From a word problem or an expression to a number; a model translates, as upstream."""
 
     fallback = ""
 
@@ -54,7 +54,7 @@ class Calculator:
 
 
 class DirectCalculator:
-    """The fallback without a model: the input itself is the expression."""
+    """The stand-in without a model: the input itself is the expression."""
 
     fallback = "direct calculator"
 
@@ -104,7 +104,7 @@ def _compute(text: str) -> object:
             warnings.simplefilter("ignore")
             return numexpr.evaluate(text, local_dict=dict(_CONSTANTS), global_dict={}, sanitize=True)
     except Exception as error:
-        # numexpr raises whatever its compiler meets: TypeError, KeyError, OverflowError, ...
+        # numexpr's compiler raises many kinds: TypeError, KeyError, OverflowError, ...
         raise ToolError(f"numexpr refuses the expression: {type(error).__name__}") from error
 
 
@@ -119,7 +119,7 @@ def _value(node: ast.expr) -> float:
     except (OverflowError, RecursionError) as error:
         raise ToolError("the expression grows too large") from error
     except (ValueError, ZeroDivisionError):
-        return math.nan  # a complex root or a division by zero; numexpr has its own say
+        return math.nan  # a complex root or a division by zero; numexpr decides
     if abs(value) > LARGEST:
         raise ToolError("the expression grows too large")
     return value

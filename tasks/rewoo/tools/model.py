@@ -8,26 +8,26 @@ from harness.errors import ContextOverflow, InfraError, MissingRecord
 from harness.types import Ask, Chat, Message
 from tasks._shared.recorded import Answers
 from tasks._shared.web import Answer, Request
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
 
 ROLE = "tool_llm"
 
 
 class Model:
-    """Asks `tool_llm`; when recording keeps its answers, when replaying reads them before asking."""
+    """Asks `tool_llm`. A recording stores its answers; a replay reads them and asks only for others."""
 
     def __init__(self, answers: Answers) -> None:
-        # A cache would serve one model's answers to another that is bound later.
+        # Not in a cache, which would give one model's answers to a run with another model.
         self._answers = answers if answers.mode in ("record", "replay") else None
 
     async def ask(
         self, chat: Chat | None, key: str, prompt: str, ask: Ask, *, raw: bool = False
     ) -> tuple[str, str]:
-        """Answer a prompt; returns the text and where it is from.
+        """Answer a prompt; returns the text and its origin.
 
         Raises:
-            MissingRecord: replaying, nothing recorded, and no model is bound.
+            MissingRecord: in a replay without a bound model, nothing is recorded.
             ToolError: the prompt does not fit the model.
             InfraError: the role failed.
         """

@@ -1,4 +1,4 @@
-"""A web service behind a key: recorded, retried, and its faults told apart from the input's."""
+"""A web service with a key: its answers are recorded, its failures repeated, bad inputs reported as such."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from harness.errors import InfraError, MissingRecord
 from harness.types import Chat
 from tasks._shared.recorded import Answers
 from tasks._shared.web import Answer, Request, Web
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
 
 
 class Service:
-    """What Google and WolframAlpha have in common.
+    """The common part of Google and WolframAlpha.
 
     Args:
-        web: the network; None when replaying.
+        answers: where answers are stored.
+        web: the network; None in a replay.
+        endpoint: its address.
         key: the secret; it is in no recorded request.
     """
 
@@ -48,7 +50,7 @@ class Service:
         return answer
 
     def _broken(self, answer: Answer) -> str | None:
-        """Name what is wrong with a body of a good status; it is then asked for again."""
+        """The reason why a body with a good status cannot be read, for another request; None when it can."""
         if answer.status != 200:
             return None
         try:
@@ -57,13 +59,13 @@ class Service:
             return f"the body cannot be read: {error}"
         return None
 
-    # -- what each service does itself
+    # -- to be defined by each service
 
     def _request(self, text: str) -> Request:
         raise NotImplementedError
 
     def _parse(self, body: bytes) -> object:
-        """Parse a body; ValueError when it is none of this service's."""
+        """Parse a body; ValueError when it is not one of this service."""
         raise NotImplementedError
 
     def _read(self, body: bytes) -> str:

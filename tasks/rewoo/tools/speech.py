@@ -1,4 +1,4 @@
-"""The SearchSOTU tool: the chunk of one speech that fits a query best, by BM25 instead of embeddings."""
+"""The SearchSOTU tool: the best chunk of one speech for a query, by BM25 instead of embeddings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Speech:
-    """Indexed once per run; upstream built its index anew for every query."""
+    """Indexed once per run; upstream builds its index for every query."""
 
     fallback = "BM25 document search"
 
@@ -31,7 +31,7 @@ class Speech:
         return Evidence(self.best(text), self.fallback)
 
     def best(self, query: str) -> str:
-        """The best chunk; the first one when no word matches, for a search by vectors always finds one."""
+        """The best chunk; the first one when no word matches, as a search by vectors always finds one."""
         words = _WORD.findall(query)[:WORDS]
         row = None
         if words:
@@ -49,8 +49,8 @@ class Speech:
 def split(text: str, separators: tuple[str, ...] = SEPARATORS) -> list[str]:
     """Cut a text into chunks of at most `CHUNK` characters, at the coarsest separator that does it.
 
-    A separator stays at the front of the piece it precedes and counts there, as in the splitter upstream
-    used; chunks are stripped in the end.
+    A separator stays at the front of the piece after it and counts there, as in upstream's splitter; chunks
+    are stripped at the end.
     """
     at = next(n for n, separator in enumerate(separators) if separator in text)
     chunks: list[str] = []
@@ -72,7 +72,7 @@ def _pieces(text: str, separator: str) -> list[str]:
 
 
 def _merge(pieces: list[str]) -> list[str]:
-    """Join neighbours as long as a chunk holds them."""
+    """Join neighbouring pieces up to the size of a chunk."""
     chunks: list[str] = []
     held = ""
     for piece in pieces:

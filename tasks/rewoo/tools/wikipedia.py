@@ -1,11 +1,11 @@
-"""The Wikipedia tool: the summary of the page a term stands for, or titles that look alike."""
+"""The Wikipedia tool: the summary of a term's page, or similar titles."""
 
 from __future__ import annotations
 
 from harness.types import Chat
 from tasks._shared.wiki.docstore import Docstore, not_found
 from tasks._shared.wiki.page import LONGEST, Miss, NotRecorded, Refused, Wiki
-from tasks.rewoo.plan import NOTHING
+from tasks.rewoo.action import NOTHING
 from tasks.rewoo.tools.base import Evidence, ToolError
 
 
@@ -13,7 +13,7 @@ class Wikipedia:
     """Search only; newlines are kept.
 
     Args:
-        cut: shorten a long query to what the wiki takes instead of failing (upstream fails).
+        cut: shorten a query that is too long for the wiki, instead of failing as upstream does.
     """
 
     def __init__(self, wiki: Wiki, *, cut: bool) -> None:

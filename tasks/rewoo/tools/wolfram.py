@@ -30,7 +30,7 @@ class Wolfram(Service):
         )
 
     def _parse(self, body: bytes) -> ElementTree.Element:
-        # Entities could blow up the parser, and this API declares none.
+        # Entities could expand to gigabytes, and this API declares none.
         if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
             raise ValueError("it declares a document type")
         try:

@@ -1,4 +1,4 @@
-"""Text on its way to a terminal and back: quoting for bash, and removal of control sequences."""
+"""Text to and from a terminal: quoting for bash, and removal of control sequences."""
 
 from __future__ import annotations
 

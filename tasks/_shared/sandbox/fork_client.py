@@ -1,4 +1,4 @@
-"""The sandbox's helper process: started, asked, and started anew when it is gone or silent."""
+"""Starts the sandbox's fork server, sends it requests, and replaces it when it is gone or does not answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks._shared.sandbox.reaping import reaped
+from tasks._shared.sandbox.reaping import wait_killed
 from tasks._shared.sandbox.reply import Reply, send
 from tasks._shared.sandbox.spec import SandboxFault
 
@@ -19,10 +19,10 @@ START_S = 60.0
 _TOP = str(Path(__file__).resolve().parents[3])
 
 
-class Helper:
-    """The process that forks every process of every `bwrap` sandbox.
+class ForkClient:
+    """The harness's end of the fork server.
 
-    When it dies, the sandboxes that live die with it; the next request starts another.
+    When the server dies, all its sandboxes end with it; the next request starts another server.
     """
 
     def __init__(self) -> None:
@@ -31,17 +31,22 @@ class Helper:
         self._closed = False
         self._starting = asyncio.Lock()
 
+    @property
+    def pid(self) -> int:
+        """Process id of the fork server; 0 when none runs."""
+        return self._process.pid if self._process else 0
+
     async def start(self) -> None:
         """Start the process and wait until it serves.
 
         Raises:
-            SandboxFault: it did not start; the message has its last words.
+            SandboxFault: it did not start; the message has the end of its stderr.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tasks._shared.sandbox.zygote", str(theirs.fileno())),
+                *(sys.executable, "-P", "-m", "tasks._shared.sandbox.fork_server", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": _TOP},
                 stdin=asyncio.subprocess.DEVNULL,
@@ -54,15 +59,15 @@ class Helper:
         except TimeoutError as error:
             self.kill()
             await self._leave()
-            raise SandboxFault(f"the sandbox's helper said nothing for {START_S:.0f} s") from error
+            raise SandboxFault(f"the sandbox's fork server said nothing for {START_S:.0f} s") from error
         except OSError:
             hello = b""
         if hello != b"ready":
-            reason = await self._last_words()
+            reason = await self._read_stderr()
             await self._leave()
-            raise SandboxFault(f"the sandbox's helper did not start: {reason[-500:]}")
+            raise SandboxFault(f"the sandbox's fork server did not start: {reason[-500:]}")
 
-    async def _last_words(self) -> str:
+    async def _read_stderr(self) -> str:
         assert self._process is not None and self._process.stderr is not None
         self.kill()
         said = b""
@@ -74,7 +79,7 @@ class Helper:
         """Send one request with its descriptors; the answers come on the reply.
 
         Raises:
-            SandboxFault: the helper is closed, or cannot be started anew.
+            SandboxFault: the client is closed, or the server cannot be started again.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -95,16 +100,16 @@ class Helper:
         async with self._starting:
             if self._closed:
                 raise SandboxFault("the sandbox backend is closed")
-            if self._control in (control, None):  # nobody else has started another meanwhile
+            if self._control in (control, None):  # no other caller has replaced it meanwhile
                 await self._leave()
                 await self.start()
             assert self._control is not None
             await send(self._control, request, fds)
 
     def kill(self) -> None:
-        """Kill a helper that does not answer; the next request starts another.
+        """Kill a server that does not answer; the next request starts another.
 
-        Nothing more is sent to it: a request that reached it while it dies would be lost.
+        Nothing more is sent to this one: a request that reached it while it dies would be lost.
         """
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -129,4 +134,4 @@ class Helper:
                 await asyncio.wait_for(process.wait(), 5)
             except TimeoutError:
                 process.kill()
-                await reaped(process, "the sandbox's helper")
+                await wait_killed(process, "the sandbox's fork server")

@@ -1,13 +1,13 @@
 """The small root process that forks every process of every `bwrap` sandbox.
 
-The harness never forks itself for a sandbox: it is large and threaded, and a process that carries its
-open files must not enter one. The zygote is single-threaded, holds one socket, and sees the host
-read-only, so that the inmate of a sandbox who gets hold of `/proc/<pid>/exe` of a process on its way in
-cannot write to the host's Python (CVE-2019-5736).
+The harness never forks itself for a sandbox: it is large and has threads, and a process with its open files
+must not enter one. The fork server has one thread and one socket, and sees the host read-only: a program in a
+sandbox that opens `/proc/<pid>/exe` of a process which is entering cannot write to the host's Python
+(CVE-2019-5736).
 
-A request is a memory file with JSON, sent with the file descriptors it names first; answers go to the
-socket among them as JSON lines. A process that has prepared a sandbox's groups takes the second request,
-which says what the sandbox is, over that same socket.
+A request is a memory file with JSON, sent together with file descriptors; the first of these is a socket, to
+which the answers go as JSON lines. A process that has prepared the groups of a sandbox receives a second
+request over the same socket, which describes the sandbox.
 """
 
 from __future__ import annotations
@@ -25,22 +25,25 @@ from typing import Any, NoReturn
 
 from tasks._shared.sandbox import linux
 from tasks._shared.sandbox.cgroups import write_limits
-from tasks._shared.sandbox.entry import Refused, enter, join, tell
-from tasks._shared.sandbox.stage import Stage, UserNamespace, become_inner_root, lower_limits
+from tasks._shared.sandbox.enter import enter, join_cgroups, write_line
+from tasks._shared.sandbox.filesystem import SandboxFilesystem
+from tasks._shared.sandbox.resource_limits import lower_limits
+from tasks._shared.sandbox.spec import Refused
+from tasks._shared.sandbox.user_namespace import UserNamespace, become_namespace_root
 
 _KEPT_WRITABLE = {"cgroup", "cgroup2", "proc", "devpts", "mqueue"}
 _MAX_FDS = 8
 
 
 def main() -> None:
-    """Seal the view of the host, then serve requests until the harness goes away."""
+    """Make the host's files read-only for this process, then serve requests until the harness hangs up."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    if "--sealed" not in sys.argv:
-        _see_host_read_only()
+    if "--read-only" not in sys.argv:
+        _remount_read_only()
         os.set_inheritable(control.fileno(), True)
-        arguments = ["-P", "-m", __spec__.name, sys.argv[1], "--sealed"]
+        arguments = ["-P", "-m", __spec__.name, sys.argv[1], "--read-only"]
         os.execv(sys.executable, [sys.executable, *arguments])
-    _prove_sealed()
+    _check_read_only()
     lower_limits()
     os.set_inheritable(control.fileno(), False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
@@ -60,7 +63,7 @@ def _received(channel: socket.socket) -> list[int]:
     return fds
 
 
-def _see_host_read_only() -> None:
+def _remount_read_only() -> None:
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -72,9 +75,9 @@ def _see_host_read_only() -> None:
             linux.mount(None, point, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY)
 
 
-def _prove_sealed() -> None:
+def _check_read_only() -> None:
     if not os.statvfs("/proc/self/exe").f_flag & os.ST_RDONLY:
-        sys.exit("the sandbox's helper could not make the host's file system read-only for itself")
+        sys.exit("the sandbox's fork server could not make the host's file system read-only for itself")
 
 
 def _fork_for(control: socket.socket, fds: list[int]) -> None:
@@ -91,9 +94,9 @@ def _fork_for(control: socket.socket, fds: list[int]) -> None:
             else:
                 enter(request, *fds[1:])
         except Refused as error:
-            tell(reply, {"refused": str(error)})
+            write_line(reply, {"refused": str(error)})
         except BaseException as error:
-            tell(reply, {"error": f"{type(error).__name__}: {error}"})
+            write_line(reply, {"error": f"{type(error).__name__}: {error}"})
         finally:
             os._exit(1)
     for fd in fds:
@@ -104,13 +107,13 @@ def _fork_for(control: socket.socket, fds: list[int]) -> None:
 
 
 def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
-    """Make the groups and the user ids, then wait to be told the sandbox, or for the harness to hang up."""
-    made = UserNamespace(owner=request["ids"])  # while this process waits to be moved
+    """Make the groups and the user ids, then wait for the description of the sandbox or a hang-up."""
+    made = UserNamespace(owner=request["ids"])  # made while this process is being moved
     for folder in request["folders"]:
         Path(folder).mkdir(exist_ok=True)
-    join([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
+    join_cgroups([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
     made.map(request["ids"])
-    tell(reply, {"ready": os.getpid()})
+    write_line(reply, {"ready": os.getpid()})
     made.end()
     with socket.socket(fileno=os.dup(reply)) as channel:
         fds = _received(channel)
@@ -121,25 +124,25 @@ def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
 
 
 def _create(request: Mapping[str, Any], users: int, reply: int, stdin: int, stdout: int) -> NoReturn:
-    """Limit the groups, lay the file system, then become bwrap as nobody of the host."""
+    """Limit the groups, mount the file system, then become bwrap without rights on the host."""
     write_limits(request["limits"])
-    stage = Stage(request["stage"], request["disk_mb"], request["ids"], users)
+    filesystem = SandboxFilesystem(request["mount_folder"], request["disk_mb"], request["ids"], users)
     if request["root"]:
-        stage.lay_overlay(request["root"], request["files"])
-    stage.lay_programs(request["programs"])
-    stage.lay_devices()
+        filesystem.mount_overlay(request["root"], request["files"])
+    filesystem.mount_programs(request["programs"])
+    filesystem.mount_devices()
     argv = [part.replace("{info}", "3") for part in request["argv"]]
     for name, text in request["memory"].items():
         fd = os.memfd_create(name)
         os.write(fd, bytes.fromhex(text))
         os.lseek(fd, 0, os.SEEK_SET)
-        fd = fcntl.fcntl(fd, fcntl.F_DUPFD, 10)  # inheritable, and clear of the numbers below
+        fd = fcntl.fcntl(fd, fcntl.F_DUPFD, 10)  # inheritable, and above the numbers used below
         argv = [part.replace(f"{{{name}}}", str(fd)) for part in argv]
     stdin, stdout, reply = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (stdin, stdout, reply))
     for source, target in ((stdin, 0), (stdout, 1), (stdout, 2), (reply, 3)):
         os.dup2(source, target, inheritable=True)
-    linux.setns(stage.users, linux.CLONE_NEWUSER)
-    become_inner_root()
+    linux.setns(filesystem.users, linux.CLONE_NEWUSER)
+    become_namespace_root()
     os.execve(argv[0], argv, {"PATH": os.defpath})
 
 

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InfraError
-from tasks.rewoo.execute import Outcome, Rules, execute
-from tasks.rewoo.plan import NOTHING, Call, Plan, PlanError, fill, read, worker_log
+from tasks.rewoo.action import NOTHING, Call, Plan, PlanError, read
+from tasks.rewoo.execute import ExecutionRules, Outcome, execute
+from tasks.rewoo.prompts import worker_log
 from tasks.rewoo.tools.base import Evidence, ToolError
+from tasks.rewoo.variables import fill
 
 TOOLS = ("Wikipedia", "LLM", "Calculator")
 N = NOTHING
@@ -195,7 +197,7 @@ plans = st.lists(lines, max_size=12).map(
 )
 
 
-def outcome(plan: Plan, use: object, rules: Rules) -> tuple[str, Outcome | None]:
+def outcome(plan: Plan, use: object, rules: ExecutionRules) -> tuple[str, Outcome | None]:
     try:
         return "", asyncio.run(execute(plan, use, rules))  # type: ignore[arg-type]
     except InfraError as error:
@@ -217,7 +219,7 @@ def test_parallel_equals_sequential_under_any_latencies(
         plan = read(text, grammar, TOOLS)  # type: ignore[arg-type]
     except PlanError:
         return
-    rules = Rules(grammar, frozenset(TOOLS), cap, errors_as_text=grammar == "fixed")  # type: ignore[arg-type]
+    rules = ExecutionRules(grammar, frozenset(TOOLS), cap)  # type: ignore[arg-type]
     together = outcome(plan, tool(seeds[0], failing=failing, broken=broken), rules)
     in_turn = outcome(plan, tool(seeds[1], failing=failing, broken=broken), replace(rules, parallel=False))
     assert together == in_turn
@@ -240,7 +242,7 @@ async def test_independent_calls_overlap_and_dependent_ones_wait():
         return Evidence(text, "live")
 
     plan = read("#E1 = LLM[a]\n#E2 = LLM[b]\n#E3 = LLM[#E1 #E2]", "paper", TOOLS)
-    found = await execute(plan, use, Rules("paper", frozenset(TOOLS), 16))
+    found = await execute(plan, use, ExecutionRules("paper", frozenset(TOOLS), 16))
     assert most == 2
     assert order[-1] == ("#E3", "[a] [b]")
     assert [result.evidence for result in found.results] == ["a", "b", "[a] [b]"]
@@ -256,7 +258,7 @@ async def test_the_cap_counts_real_calls_in_plan_order():
     plan = read(
         "\n".join(f"#E{n} = {'Google' if n == 2 else 'LLM'}[x]" for n in range(1, 21)), "fixed", TOOLS
     )
-    found = await execute(plan, use, Rules("fixed", frozenset(TOOLS), 16))
+    found = await execute(plan, use, ExecutionRules("fixed", frozenset(TOOLS), 16))
     assert len(asked) == 16
     assert [r.source for r in found.results] == ["live", "unknown", *["live"] * 15, *["capped"] * 3]
     assert [r.evidence for r in found.results[-3:]] == [NOTHING] * 3
@@ -274,7 +276,7 @@ async def test_cancelling_leaves_no_call_behind():
         raise AssertionError
 
     plan = read("#E1 = LLM[a]\n#E2 = LLM[b]\n#E3 = LLM[#E1]", "paper", TOOLS)
-    task = asyncio.create_task(execute(plan, use, Rules("paper", frozenset(TOOLS), 16)))
+    task = asyncio.create_task(execute(plan, use, ExecutionRules("paper", frozenset(TOOLS), 16)))
     await asyncio.wait_for(started.wait(), 10)
     before = asyncio.all_tasks()
     task.cancel()

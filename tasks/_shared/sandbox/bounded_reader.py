@@ -1,4 +1,4 @@
-"""Reading a pipe of a hostile process: a bounded head is kept, the rest thrown away."""
+"""Reads the output of an untrusted process: a bounded beginning is kept, the rest is discarded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 
 
-class Pump:
+class BoundedReader:
     """Reads one descriptor until its end, keeping at most `cap` bytes."""
 
     def __init__(self, fd: int, cap: int) -> None:
@@ -43,7 +43,7 @@ class Pump:
             self.ended.set_result(None)
 
 
-async def drain(pumps: list[Pump], *, within: float = 2.0) -> bool:
-    """After a command's end, wait a little for its output to end too; False when someone still holds it."""
-    done, _ = await asyncio.wait([pump.ended for pump in pumps], timeout=within)
-    return len(done) == len(pumps)
+async def drain(readers: list[BoundedReader], *, within: float = 2.0) -> bool:
+    """After a command has ended, wait for the end of its output; False when a process still holds it open."""
+    done, _ = await asyncio.wait([reader.ended for reader in readers], timeout=within)
+    return len(done) == len(readers)

@@ -11,9 +11,10 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks._shared.sandbox import ids, seccomp
-from tasks._shared.sandbox.pump import Pump, drain
-from tasks._shared.sandbox.reaping import reaped
+from tasks._shared.sandbox import seccomp, user_ids
+from tasks._shared.sandbox.bounded_reader import BoundedReader, drain
+from tasks._shared.sandbox.reaping import wait_killed
+from tasks._shared.sandbox.resource_limits import sandbox_limits
 from tasks._shared.sandbox.spec import (
     ENVIRONMENT,
     BoxSpec,
@@ -22,13 +23,13 @@ from tasks._shared.sandbox.spec import (
     Result,
     SandboxFault,
     Terminal,
+    unusable_arguments,
 )
-from tasks._shared.sandbox.stage import sandbox_limits
 
 _NOBODY = 65534
-# Counted by user, and an ordinary user's sandboxes share that user with each other and with the host.
+# The kernel counts these by user, and all sandboxes of an ordinary user share that user with the host.
 _REFUSED = ("inotify_init", "inotify_init1")
-NAMES = {
+RLIMIT_NAMES = {
     resource.RLIMIT_AS: "as",
     resource.RLIMIT_CPU: "cpu",
     resource.RLIMIT_FSIZE: "fsize",
@@ -56,7 +57,7 @@ class UserBwrap:
         return UserBox(spec, spec.image)
 
     async def close(self) -> None:
-        """Nothing outlives a command."""
+        """Nothing is left of a command."""
 
 
 class UserBox:
@@ -65,19 +66,21 @@ class UserBox:
     def __init__(self, spec: BoxSpec, image: Programs) -> None:
         self.spec = spec
         self._image = image
-        self._ids = ids.lend() if os.geteuid() == 0 else None
+        self._ids = user_ids.claim_range() if os.geteuid() == 0 else None
 
     @property
     def alive(self) -> bool:
-        """Always: there is nothing to die between commands."""
+        """Always true: nothing runs between commands."""
         return True
 
     async def run(self, command: Command) -> Result:
         """Run a command to its end in a sandbox of its own; see `Box.run`."""
+        if refused := unusable_arguments(command.argv):
+            return refused
         stdin = os.memfd_create("stdin")
         rules = os.memfd_create("seccomp")
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        pumps = [Pump(pipe[0], self.spec.caps.output) for pipe in pipes]
+        readers = [BoundedReader(pipe[0], self.spec.caps.output) for pipe in pipes]
         try:
             for fd, data in ((stdin, command.stdin), (rules, seccomp.program(without=_REFUSED))):
                 with os.fdopen(os.dup(fd), "wb") as file:
@@ -97,20 +100,20 @@ class UserBox:
             for fd in (stdin, rules, pipes[0][1], pipes[1][1]):
                 os.close(fd)
         try:
-            timed_out = await _ended_late(process, command.timeout)
-            lingering = not await drain(pumps)
+            timed_out = await _timed_out(process, command.timeout)
+            lingering = not await drain(readers)
         finally:
-            for pump in pumps:
-                pump.close()
-            await _kill(process)
+            for reader in readers:
+                reader.close()
+            await kill_group(process)
         code = process.returncode or 0
-        truncated = any(pump.truncated for pump in pumps)
-        stdout, stderr = (bytes(pump.data) for pump in pumps)
+        truncated = any(reader.truncated for reader in readers)
+        stdout, stderr = (bytes(reader.data) for reader in readers)
         return Result(128 - code if code < 0 else code, stdout, stderr, timed_out, truncated, lingering)
 
     def _argv(self, command: Command, rules: int) -> list[str]:
         argv: list[str] = []
-        if self._ids is not None:  # limits on processes do not bind the host's root
+        if self._ids is not None:  # limits on processes do not apply to the host's root
             user = str(self._ids.first or _NOBODY)
             argv += [_find("setpriv"), "--reuid", user, "--regid", user, "--clear-groups"]
         argv += [_find("bwrap"), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
@@ -125,7 +128,7 @@ class UserBox:
         for name, value in {**ENVIRONMENT, **command.env}.items():
             argv += ["--setenv", name, value]
         held = {number: f"{soft}:{hard}" for number, (soft, hard) in sandbox_limits().items()}
-        limits = [f"--{NAMES[number]}={value}" for number, value in {**held, **command.limits}.items()]
+        limits = [f"--{RLIMIT_NAMES[number]}={value}" for number, value in {**held, **command.limits}.items()]
         return [*argv, "prlimit", "--core=0", *limits, "--", *command.argv]
 
     async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> Terminal:
@@ -134,7 +137,7 @@ class UserBox:
 
     @property
     def written(self) -> None:
-        """Nothing outlives a command."""
+        """Nothing is left of a command."""
         return
 
     async def freeze(self) -> bool:
@@ -142,7 +145,7 @@ class UserBox:
         return True
 
     async def destroy(self) -> None:
-        """Give the user ids back; nothing else is left."""
+        """Release the user ids; nothing else is held."""
         if self._ids is not None:
             self._ids.close()
 
@@ -154,7 +157,7 @@ def _find(name: str) -> str:
     return str(Path(found))
 
 
-async def _ended_late(process: asyncio.subprocess.Process, timeout: float) -> bool:
+async def _timed_out(process: asyncio.subprocess.Process, timeout: float) -> bool:
     try:
         await asyncio.wait_for(process.wait(), timeout)
     except TimeoutError:
@@ -162,9 +165,9 @@ async def _ended_late(process: asyncio.subprocess.Process, timeout: float) -> bo
     return False
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
+async def kill_group(process: asyncio.subprocess.Process) -> None:
     """Kill bwrap; everything inside dies with it."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await reaped(process, "bwrap")
+        await wait_killed(process, "bwrap")

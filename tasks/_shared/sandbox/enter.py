@@ -1,7 +1,8 @@
-"""Starts a command inside a sandbox that lives, and reports its end: one process of the helper for each.
+"""Starts a command inside a running sandbox and reports its end; the fork server forks one process for each.
 
-The process itself stays outside: it has no place in the sandbox's process tree, so nobody inside can see,
-stop or kill it. Only its child is inside, and every wait for the child is bounded until it is the command.
+This process stays outside: it is not in the sandbox's process tree, so no program inside can see, stop or
+kill it. Only its child is inside, and every wait for the child is bounded until the child has become the
+command.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tasks._shared.sandbox import linux
-from tasks._shared.sandbox.stage import become_inner_root
+from tasks._shared.sandbox.spec import Refused
+from tasks._shared.sandbox.user_namespace import become_namespace_root
 
 _INSIDE = (
     linux.CLONE_NEWUSER
@@ -35,45 +37,41 @@ _INSIDE = (
 )
 _TIOCSPTLCK = 0x4004_5431
 _TIOCGPTPEER = 0x5441
-_START_S = 15.0  # from the fork to the exec; who is inside can stop the child meanwhile
+_START_S = 15.0  # from fork to exec; a program inside can stop the child meanwhile
 _END_S = 10.0
 
 
-class Refused(Exception):
-    """The command could not be started inside; its inmate may have removed it."""
-
-
-def tell(fd: int, message: Mapping[str, Any]) -> None:
-    """Answer the harness with one line."""
+def write_line(fd: int, message: Mapping[str, Any]) -> None:
+    """Send the harness one message as a line of JSON."""
     with contextlib.suppress(OSError):
         os.write(fd, json.dumps(message).encode() + b"\n")
 
 
-def join(fds: Sequence[int]) -> None:
+def join_cgroups(fds: Sequence[int]) -> None:
     """Move this process into the groups behind the files, and close them."""
     for fd in fds:
         os.write(fd, b"0")
         os.close(fd)
 
 
-def enter(request: Mapping[str, Any], reply: int, inmate: int, *streams: int) -> None:
-    """Start a command inside the sandbox of the process behind the pidfd `inmate`, and report its end."""
+def enter(request: Mapping[str, Any], reply: int, init: int, *streams: int) -> None:
+    """Start a command inside the sandbox of the process with the pidfd `init`, and report its end."""
     groups = [os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]]
     outside = Path("/proc/self/ns/mnt").stat().st_ino
     if Path(f"/proc/{request['pid']}/ns/mnt").stat().st_ino == outside:
         raise RuntimeError("the sandbox shares the host's mounts")
-    linux.setns(inmate, _INSIDE)
-    _prove_inside(request)
+    linux.setns(init, _INSIDE)
+    _check_inside(request)
     child = _spawn(request, groups, reply, list(streams))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    tell(reply, {"pid": child})
+    write_line(reply, {"pid": child})
     for fd in streams:
         os.close(fd)
     watch = os.pidfd_open(child)
     ready, _, _ = select.select([watch, reply], [], [])
-    if reply in ready:  # a word, or the end, of the harness
+    if reply in ready:  # the harness asks for the end, or hung up
         _kill(child)
-    tell(reply, {"code": _ended(child, watch)})
+    write_line(reply, {"code": _wait_for_exit(child, watch)})
     os._exit(0)
 
 
@@ -83,15 +81,15 @@ def _kill(child: int) -> None:
             kill(child, signal.SIGKILL)
 
 
-def _ended(child: int, watch: int) -> int:
-    """Exit status of a child that is at its end; of one that will not die, that of a killed one."""
+def _wait_for_exit(child: int, watch: int) -> int:
+    """Exit status of a child that has ended or was killed; one that does not end counts as killed."""
     if not select.select([watch], [], [], _END_S)[0]:
         return -signal.SIGKILL
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _prove_inside(request: Mapping[str, Any]) -> None:
-    """Refuse to go on unless the root is the sandbox's; whatever its inmate did, the host has neither."""
+def _check_inside(request: Mapping[str, Any]) -> None:
+    """Refuse to go on unless host name and root are the sandbox's, which the host never has."""
     if os.uname().nodename != request["hostname"]:
         raise RuntimeError("wrong host name inside: not in the sandbox")
     root = Path("/").stat()
@@ -105,16 +103,17 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
     child = os.fork()
     if child == 0:
         try:
-            join(groups)
+            join_cgroups(groups)
         except OSError:
             os._exit(125)
         try:
             os.close(error_read)
             os.setsid()
-            with contextlib.suppress(OSError):  # out of memory, the sandbox's first process dies last
+            # When memory runs out, the sandbox's first process is killed last.
+            with contextlib.suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text("500")
-            become_inner_root()
-            _settle_streams(request, reply, streams)
+            become_namespace_root()
+            _set_up_streams(request, reply, streams)
             _confine(request, keep=error_write)
         except BaseException as error:
             os.write(error_write, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4096])
@@ -123,16 +122,16 @@ def _spawn(request: Mapping[str, Any], groups: list[int], reply: int, streams: l
     os.close(error_write)
     for fd in groups:
         os.close(fd)
-    failure = _failure(error_read)
+    failure = _startup_error(error_read)
     if failure:
         _kill(child)
-        _ended(child, os.pidfd_open(child))
+        _wait_for_exit(child, os.pidfd_open(child))
         raise Refused(failure.decode("utf-8", "replace"))
     return child
 
 
-def _failure(pipe: int) -> bytes:
-    """What the child says before its exec; nothing when that succeeded."""
+def _startup_error(pipe: int) -> bytes:
+    """The error that the child reports before its exec; empty when the exec succeeded."""
     data, end = b"", time.monotonic() + _START_S
     while True:
         if not select.select([pipe], [], [], max(end - time.monotonic(), 0))[0]:
@@ -146,7 +145,7 @@ def _failure(pipe: int) -> bytes:
     return data
 
 
-def _settle_streams(request: Mapping[str, Any], reply: int, streams: list[int]) -> None:
+def _set_up_streams(request: Mapping[str, Any], reply: int, streams: list[int]) -> None:
     if request["tty"]:
         master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
@@ -162,7 +161,7 @@ def _settle_streams(request: Mapping[str, Any], reply: int, streams: list[int]) 
 
 
 def _confine(request: Mapping[str, Any], *, keep: int) -> NoReturn:
-    """Give up everything that is not the inmate's, then become the command."""
+    """Give up every right and descriptor that the sandbox must not have, then become the command."""
     os.closerange(3, keep)
     os.closerange(keep + 1, 4096)
     os.set_inheritable(keep, False)
@@ -175,7 +174,7 @@ def _confine(request: Mapping[str, Any], *, keep: int) -> NoReturn:
         resource.setrlimit(int(number), (value, value))
     try:
         os.chdir(request["cwd"])
-    except OSError:  # the inmate may have removed it
+    except OSError:  # a program inside may have removed it
         os.chdir("/")
     os.umask(0o022)
     linux.load_seccomp(bytes.fromhex(request["seccomp"]))
