@@ -38,7 +38,7 @@ class AlfWorldEpisode:
 
     def __init__(self, house: GameSession, kind: str, rules: AlfworldRules) -> None:
         self._house, self._kind, self._rules = house, kind, rules
-        self._turns: list[score.Turn] = []
+        self._turns: list[score.AlfworldTurn] = []
         self._said: list[Message] = []
         self._invalid = False
 
@@ -54,7 +54,7 @@ class AlfWorldEpisode:
             return Observation(done=True, info={"raw": reply.text[:LOGGED], "parsed": ""})
         choice = self._rules.choose(parsed, self._house.commands)
         feedback, won = await self._house.step(choice.command)
-        turn = score.Turn(reply.text, parsed, choice.command, choice.bleu, feedback, won)
+        turn = score.AlfworldTurn(reply.text, parsed, choice.command, choice.bleu, feedback, won)
         self._turns.append(turn)
         info = {
             "raw": turn.raw[:LOGGED],

@@ -13,7 +13,7 @@ PATIENCE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class AlfworldTurn:
     """One turn.
 
     Attributes:
@@ -31,17 +31,17 @@ class Turn:
     won: bool
 
 
-def repeated(turns: Sequence[Turn]) -> bool:
+def repeated(turns: Sequence[AlfworldTurn]) -> bool:
     """Whether the last three replies are the same, after the third turn."""
     return len(turns) > PATIENCE and len({turn.raw for turn in turns[-REPEATS:]}) == 1
 
 
-def value(turns: Sequence[Turn]) -> float:
+def value(turns: Sequence[AlfworldTurn]) -> float:
     """1 when the goal was reached in the last turn and the repetition rule did not strike in it."""
     return float(bool(turns) and turns[-1].won and not repeated(turns))
 
 
-def metrics(turns: Sequence[Turn], kind: str) -> dict[str, float]:
+def metrics(turns: Sequence[AlfworldTurn], kind: str) -> dict[str, float]:
     """Success by kind of task, steps, and shares of the turns that were rewritten or led nowhere."""
     count = max(1, len(turns))
     return {

@@ -10,7 +10,7 @@ from tasks._shared.browser import BrowserPool, NoAnswer, Tab
 from tasks.miniwob.action import MiniWobAction
 from tasks.miniwob.page import WobPage
 from tasks.miniwob.prompts import MiniWobPrompts
-from tasks.miniwob.protocol import Call, Ended, MiniWobRules, Protocol, Script, View
+from tasks.miniwob.protocol import Ended, MiniWobRules, ModelCall, Protocol, Script, View
 from tasks.miniwob.score import success
 
 UNUSABLE: frozenset[Ended] = frozenset({"repairs", "verb", "miss", "stuck"})
@@ -135,7 +135,7 @@ class WobEpisode:
         self.misses += missed
         return await self._page.look(self._first, missed=missed)
 
-    def _observation(self, call: Call) -> Observation:
+    def _observation(self, call: ModelCall) -> Observation:
         ask = Ask(512, truncate=self.rules.truncate)
         messages = self.prompts.messages(call.document)
         return Observation(messages, ask, fresh=True, info=self._facts(call.stage))

@@ -59,19 +59,19 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ModelCall:
     """One call of the model, in a context of its own; it is answered with the reply's text."""
 
     stage: Stage
     document: str
 
 
-Script = Generator[Call | MiniWobAction, Any, Ended]
-_Asking = Generator[Call | MiniWobAction, Any, str]
+Script = Generator[ModelCall | MiniWobAction, Any, Ended]
+_Asking = Generator[ModelCall | MiniWobAction, Any, str]
 
 
 class Protocol:
-    """Plays one episode as a generator: a `Call` is answered with a text, an `Action` with a `View`.
+    """Plays one episode as a generator: a `ModelCall` is answered with a text, an `Action` with a `View`.
 
     Attributes:
         steps: instructions carried out.
@@ -114,30 +114,30 @@ class Protocol:
     def _plan(self, view: View, goal: str) -> _Asking:
         prompts = self._prompts
         document = prompts.plan(self._task, self._shown(view), goal)
-        plan = "\n" + (yield Call("plan", document))
+        plan = "\n" + (yield ModelCall("plan", document))
         document += plan
         for _ in range(self._rules.critiques):
             document += prompts.critique
-            document += yield Call("critique", document)
+            document += yield ModelCall("critique", document)
             document += prompts.revise
-            plan = yield Call("revise", document)
+            plan = yield ModelCall("revise", document)
             document += plan
         return plan
 
     def _instruction(self, document: str) -> _Asking:
         """Ask for one instruction, ground it on the page, and repair it while no pattern accepts it."""
-        reply: str = yield Call("act", document)
+        reply: str = yield ModelCall("act", document)
         document += cut(reply) + "`."
         if self._rules.grounding and self._files.update_action:
             document += self._files.update_action
-            reply = yield Call("ground", document)
+            reply = yield ModelCall("ground", document)
             document += reply
         for _ in range(self._rules.repairs):
             if self._accepts(cut(reply)):
                 break
             self.repaired += 1
             document += self._files.rci_action
-            reply = yield Call("repair", document)
+            reply = yield ModelCall("repair", document)
             document += reply
         return cut(reply)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import seeds
 from harness.types import Ask, Message, Observation, Reply, Score
@@ -14,6 +13,7 @@ from tasks._shared.sandbox.shell import Output, Shell
 from tasks._shared.sandbox.spec import Refused
 from tasks.os import checks
 from tasks.os import score as scoring
+from tasks.os.prompts import OsPrompts
 from tasks.os.rows import OsProblem
 
 if TYPE_CHECKING:
@@ -23,46 +23,6 @@ if TYPE_CHECKING:
 MAX_NEW_TOKENS = 128
 INIT_S = 120.0
 LOGGED = 4000
-
-_FILE = "THUDM/AgentTuning:AgentBench.old/src/tasks/os_interaction/task.py"
-TEXT = f"{_FILE}:OSInteraction._judge.get_answer#"
-ONE_SHOT = f"{_FILE}:ONE_SHOT"
-INSTRUCTION, FIRST_LEAD, NEXT_LEAD = f"{TEXT}3", f"{TEXT}5", f"{TEXT}12"
-TRUNCATED, OUTPUT_LEAD, EMPTY = f"{TEXT}22", f"{TEXT}26", f"{TEXT}27"
-
-
-@dataclass(frozen=True, slots=True)
-class OsPrompts:
-    """The texts of the conversation.
-
-    Upstream's client strips every message it sends. Here all are stripped but the first, which is when it is
-    shown, behind the notice of its window.
-
-    Attributes:
-        opening: instruction and exemplar, up to the problem.
-        lead: before the problem.
-        truncated: ends an output that was cut.
-        output: before an output.
-        empty: in the place of an empty one.
-    """
-
-    opening: tuple[Message, ...]
-    lead: str
-    truncated: str
-    output: str
-    empty: str
-
-    @classmethod
-    def from_literals(cls, texts: Mapping[str, Any]) -> OsPrompts:
-        """Lay out upstream's literals: the exemplar's first turn stands behind the instruction."""
-        first, *others = texts[ONE_SHOT]
-        start = texts[INSTRUCTION] + texts[FIRST_LEAD] + first["content"]
-        shots = [
-            Message("user" if turn["role"] == "user" else "assistant", turn["content"].strip(), "shot")
-            for turn in others
-        ]
-        opening = (Message("user", start, "task"), *shots)
-        return cls(opening, texts[NEXT_LEAD], texts[TRUNCATED], texts[OUTPUT_LEAD], texts[EMPTY])
 
 
 class OsEpisode:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.data import Tell, extract_literals, write_literals
 from harness.errors import DataError
-from tasks.os import episode
+from tasks.os import prompts
 
 SOURCE = Path("AgentBench.old/src/tasks/os_interaction/task.py")
 SCRIPTS = Path("AgentBench.old/data/os_interaction/scripts")
@@ -24,8 +24,8 @@ NAMED = (
     "scripts/dev/init/stock-log.sh",
 )
 ADDRESSES = (
-    *(episode.ONE_SHOT, episode.INSTRUCTION, episode.FIRST_LEAD, f"{episode.TEXT}7", episode.NEXT_LEAD),
-    *(episode.TRUNCATED, episode.OUTPUT_LEAD, episode.EMPTY),
+    *(prompts.ONE_SHOT, prompts.INSTRUCTION, prompts.FIRST_LEAD, f"{prompts.TEXT}7", prompts.NEXT_LEAD),
+    *(prompts.TRUNCATED, prompts.OUTPUT_LEAD, prompts.EMPTY),
 )
 
 

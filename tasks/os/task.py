@@ -11,9 +11,10 @@ from harness.needs import Need, notice
 from harness.types import Context, Limits, Sample, TaskConfig, TaskSpec
 from tasks._shared.sandbox.need import sandbox_need
 from tasks.os import image, rows
-from tasks.os.episode import MAX_NEW_TOKENS, OsPrompts
+from tasks.os.episode import MAX_NEW_TOKENS
 from tasks.os.options import OsOptions
 from tasks.os.oracle import OsOracle
+from tasks.os.prompts import OsPrompts
 from tasks.os.world import images, open_world
 
 

@@ -15,8 +15,9 @@ from harness.types import Capacity, Chat, Sample
 from tasks._shared.sandbox import Caps, Sandbox, open_sandbox
 from tasks._shared.sandbox.spec import MARKER, Programs
 from tasks.os import image
-from tasks.os.episode import OsEpisode, OsPrompts
+from tasks.os.episode import OsEpisode
 from tasks.os.options import OsSettings
+from tasks.os.prompts import OsPrompts
 
 if TYPE_CHECKING:
     from tasks.os.options import OsOptions

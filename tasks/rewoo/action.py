@@ -26,7 +26,7 @@ class PlanError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """One evidence of a plan.
 
     Attributes:
@@ -46,7 +46,7 @@ class Call:
 class Plan:
     """A plan in order; `shown` has each plan line with the variables of the evidence under it."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[ToolCall, ...]
     shown: tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -79,7 +79,7 @@ def _read_paper(text: str) -> Plan:
             raise PlanError(f"ValueError: no `=` in {line[:80]!r}")
         # Upstream never fills a variable of two digits or more.
         values[name.strip()] = value.strip() if len(name.strip()) == 3 else NOTHING
-    calls: dict[str, Call] = {}
+    calls: dict[str, ToolCall] = {}
     for name, value in values.items():
         calls[name] = _paper_call(name, value, calls)
     wanted = [f"#E{number}" for number in range(1, len(plans) + 1)]
@@ -98,12 +98,12 @@ def _is_evidence(line: str) -> bool:
     return line[1] == "E" and line[2].isdigit()
 
 
-def _paper_call(name: str, value: str, before: Container[str]) -> Call:
+def _paper_call(name: str, value: str, before: Container[str]) -> ToolCall:
     if "[" not in value:
-        return Call(name, None, value)
+        return ToolCall(name, None, value)
     tool, _, text = value.partition("[")
     # Upstream drops the last character, whatever it is: an unclosed call loses a letter.
-    return Call(name, tool, text[:-1], _needs(text[:-1], before))
+    return ToolCall(name, tool, text[:-1], _needs(text[:-1], before))
 
 
 def _needs(text: str, before: Container[str]) -> tuple[str, ...]:
@@ -125,15 +125,15 @@ def _read_fixed(text: str, tools: Sequence[str]) -> Plan:
             values[name] = match[2].strip()
             if shown:
                 shown[-1][1].setdefault(name)
-    calls: dict[str, Call] = {}
+    calls: dict[str, ToolCall] = {}
     for name, value in values.items():
         calls[name] = _fixed_call(name, value, calls, known)
     return Plan(tuple(calls.values()), tuple((line, tuple(names)) for line, names in shown))
 
 
-def _fixed_call(name: str, value: str, before: Container[str], known: Mapping[str, str]) -> Call:
+def _fixed_call(name: str, value: str, before: Container[str], known: Mapping[str, str]) -> ToolCall:
     match = _FIXED_TOOL.match(value)
     if match is None:
-        return Call(name, None, value)
+        return ToolCall(name, None, value)
     text = balanced(value, match.end())
-    return Call(name, known.get(match[1].lower(), match[1]), text, _needs(text, before))
+    return ToolCall(name, known.get(match[1].lower(), match[1]), text, _needs(text, before))

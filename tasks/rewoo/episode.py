@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from harness.authoring.answers import exact_match, f1
 from harness.types import Ask, Chat, JudgeAsk, Message, Observation, Pending, Reply, Sample, Score
 from tasks.rewoo import execute
-from tasks.rewoo.action import Call, Grammar, Plan, PlanError, read
+from tasks.rewoo.action import Grammar, Plan, PlanError, ToolCall, read
 from tasks.rewoo.prompts import RewooPrompts, chat, worker_log
 from tasks.rewoo.rows import DATASETS
 from tasks.rewoo.score import rule
@@ -126,7 +126,7 @@ class RewooEpisode:
         solver = self._ask(self._solver_prompt(self._plan), stage="solve")
         return replace(solver, info={**solver.info, "evidence": log})
 
-    async def _use(self, call: Call, text: str) -> Evidence:
+    async def _use(self, call: ToolCall, text: str) -> Evidence:
         return await self._toolbox.tools[str(call.tool)].use(call.name, text, self._chat)
 
     def _solver_prompt(self, plan: Plan) -> str:

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tasks.rewoo.action import NOTHING, Call, Grammar, Plan
+from tasks.rewoo.action import NOTHING, Grammar, Plan, ToolCall
 from tasks.rewoo.tools.base import Evidence, ToolError
 from tasks.rewoo.variables import TooLong, fill
 
-Use = Callable[[Call, str], Awaitable[Evidence]]
+Use = Callable[[ToolCall, str], Awaitable[Evidence]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ async def execute(plan: Plan, use: Use, rules: ExecutionRules) -> Outcome:
     # hostile plan has thousands of them.
     known = {call.name: _own_evidence(call) for call in plan.calls if call.name not in asked}
 
-    async def work(call: Call) -> Result:
+    async def work(call: ToolCall) -> Result:
         if needed := [tasks[name] for name in call.needs if name in tasks]:
             # Waiting does not raise: a failed need ends the plan before this call is looked at.
             await asyncio.wait(needed)
@@ -114,12 +114,12 @@ def _asked_names(plan: Plan, rules: ExecutionRules) -> frozenset[str]:
     return frozenset(real[: rules.cap])
 
 
-def _own_evidence(call: Call) -> str:
+def _own_evidence(call: ToolCall) -> str:
     """The evidence of a call that asks no tool."""
     return call.text if call.tool is None else NOTHING
 
 
-def _unasked_result(call: Call, done: Mapping[str, Result], rules: ExecutionRules) -> Result:
+def _unasked_result(call: ToolCall, done: Mapping[str, Result], rules: ExecutionRules) -> Result:
     if call.tool is None:
         return Result(call.name, "", call.text, call.text, "plan")
     text = call.text
@@ -133,7 +133,9 @@ def _unasked_result(call: Call, done: Mapping[str, Result], rules: ExecutionRule
     return Result(call.name, call.tool, text, NOTHING, "capped" if call.tool in rules.known else "unknown")
 
 
-async def _asked_result(call: Call, evidence: Mapping[str, str], use: Use, rules: ExecutionRules) -> Result:
+async def _asked_result(
+    call: ToolCall, evidence: Mapping[str, str], use: Use, rules: ExecutionRules
+) -> Result:
     text = ""
     try:
         text = fill(call.text, evidence, rules.grammar)
@@ -149,5 +151,5 @@ async def _asked_result(call: Call, evidence: Mapping[str, str], use: Use, rules
     return Result(call.name, str(call.tool), text, found.text, found.source, found.missed)
 
 
-def _failed(call: Call, text: str, error: Exception) -> Result:
+def _failed(call: ToolCall, text: str, error: Exception) -> Result:
     return Result(call.name, str(call.tool), text, f"{call.tool} failed: {error}", "error")

@@ -25,7 +25,7 @@ FIRST = "look around"
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class SciWorldTurn:
     """What one action came to."""
 
     match: Match
@@ -109,25 +109,25 @@ class SciWorldEpisode:
         if slot is not None:
             self._pool.release(slot)
 
-    async def _act(self, text: str) -> Turn:
+    async def _act(self, text: str) -> SciWorldTurn:
         slot = self._slot
         if slot is None:
             raise EnvironmentFault("the episode has no simulator: reset comes first")
         return await slot.run(self._acted(slot, text))
 
-    async def _acted(self, slot: Simulator, text: str) -> Turn:
+    async def _acted(self, slot: Simulator, text: str) -> SciWorldTurn:
         if self._options.action_match == "passthrough":
             raw = " ".join(text[:ACTION_LIMIT].split("\n"))
             state = await slot.act(raw)
             if state.observation != NO_MATCH:
-                return Turn(Match(raw, "raw"), state)
+                return SciWorldTurn(Match(raw, "raw"), state)
         valid = await slot.valid_actions()
         seen = f"{await slot.look()} {(await slot.inventory()).lower()}"
         # Upstream bars the last three turns' actions, but writes them down as (action, observation):
         # only the bare `look around` it starts with is ever barred, during the first three turns.
         barred = [FIRST] if len(self._turns) <= 3 else []
         found = match(text, candidates(valid, self._texts.rooms, seen, barred))
-        return Turn(found, await slot.act(found.action))
+        return SciWorldTurn(found, await slot.act(found.action))
 
     def _gave_up(self, observation: str) -> bool:
         if failed(observation, self._options.fail_rule):

@@ -33,7 +33,7 @@ async def solve(task: str, variation: int) -> list[str]:
         await worker.close()
 
 
-class Solver:
+class PathSolver:
     """What the child process answers with."""
 
     def solution(self, task: str, variation: int) -> list[str]:
@@ -54,6 +54,6 @@ class Solver:
             env.close()
 
 
-def handler() -> Solver:
+def handler() -> PathSolver:
     """Build what the worker serves."""
-    return Solver()
+    return PathSolver()

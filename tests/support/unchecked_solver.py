@@ -5,6 +5,6 @@ from __future__ import annotations
 from tasks.rewoo.tools import equations
 
 
-def handler() -> equations.Solver:
+def handler() -> equations.EquationSolver:
     equations.solve = eval
     return equations.handler()

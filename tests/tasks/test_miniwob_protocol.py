@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.miniwob.action import MiniWobAction, accepted, cut, parse, steps
 from tasks.miniwob.prompts import MiniWobPrompts
-from tasks.miniwob.protocol import Call, MiniWobRules, Protocol, View
+from tasks.miniwob.protocol import MiniWobRules, ModelCall, Protocol, View
 
 FIXTURE = Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture"
 
@@ -100,13 +100,13 @@ def test_no_reply_breaks_the_language(text: str):
 
 def run(
     protocol: Protocol, replies: dict[str, str], views: list[View]
-) -> tuple[list[Call], list[MiniWobAction], str]:
+) -> tuple[list[ModelCall], list[MiniWobAction], str]:
     """Drive a protocol with one reply per stage; views are shown in turn, the last for ever."""
     script, calls, actions, answer = protocol.play(views.pop(0)), [], [], None
     try:
         while True:
             event = script.send(answer)
-            if isinstance(event, Call):
+            if isinstance(event, ModelCall):
                 calls.append(event)
                 answer = replies.get(event.stage, "")
             else:
@@ -213,7 +213,7 @@ def test_the_released_recording_is_asked_word_for_word(mirror: Path):
     script = Protocol(prompts, rules, "login-user-popup").play(view(asked[0]))
     documents, event = [], script.send(None)
     for place, reply in enumerate(said):
-        assert isinstance(event, Call)
+        assert isinstance(event, ModelCall)
         documents.append(event.document)
         event = script.send(reply)
         if isinstance(event, MiniWobAction) and place + 1 < len(asked):

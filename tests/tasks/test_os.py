@@ -19,7 +19,7 @@ from harness.data import literals
 from harness.episode import World
 from harness.errors import MissingPart
 from harness.types import Context, Observation, Profile, Reply, Sample, Score
-from tasks.os import episode
+from tasks.os import prompts
 from tasks.os.task import TASK
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
@@ -149,8 +149,8 @@ async def test_the_first_observation_is_upstreams(mirror: Path) -> None:
     _, seen = await observe(ctx, "4/Q19/0", [])
     messages = seen[0].messages
     assert [message.role for message in messages] == ["user", "assistant"] * 3 + ["user"]
-    first, *others = texts[episode.ONE_SHOT]
-    assert messages[0].content == texts[episode.INSTRUCTION] + "Now, my problem is:\n\n" + first["content"]
+    first, *others = texts[prompts.ONE_SHOT]
+    assert messages[0].content == texts[prompts.INSTRUCTION] + "Now, my problem is:\n\n" + first["content"]
     assert [message.content for message in messages[1:6]] == [turn["content"] for turn in others]
     assert messages[6].content == (
         "Now, I will start a new problem in a new OS. My problem is:\n\n"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InfraError
-from tasks.rewoo.action import NOTHING, Call, Plan, PlanError, read
+from tasks.rewoo.action import NOTHING, Plan, PlanError, ToolCall, read
 from tasks.rewoo.execute import ExecutionRules, Outcome, execute
 from tasks.rewoo.prompts import worker_log
 from tasks.rewoo.tools.base import Evidence, ToolError
@@ -175,7 +175,7 @@ def tool(seed: int, *, failing: int, broken: int = 0):
     """A deterministic tool with latencies of its own; some inputs fail, some break the service."""
     chance = random.Random(seed)
 
-    async def use(call: Call, text: str) -> Evidence:
+    async def use(call: ToolCall, text: str) -> Evidence:
         for _ in range(chance.randrange(8)):
             await asyncio.sleep(0)
         mark = int(hashlib.sha256(f"{call.tool}{text}".encode()).hexdigest(), 16) % 100
@@ -229,7 +229,7 @@ async def test_independent_calls_overlap_and_dependent_ones_wait():
     running, most, order = 0, 0, []
     both = asyncio.Event()
 
-    async def use(call: Call, text: str) -> Evidence:
+    async def use(call: ToolCall, text: str) -> Evidence:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -251,7 +251,7 @@ async def test_independent_calls_overlap_and_dependent_ones_wait():
 async def test_the_cap_counts_real_calls_in_plan_order():
     asked: list[str] = []
 
-    async def use(call: Call, text: str) -> Evidence:
+    async def use(call: ToolCall, text: str) -> Evidence:
         asked.append(call.name)
         return Evidence("found", "live")
 
@@ -267,7 +267,7 @@ async def test_the_cap_counts_real_calls_in_plan_order():
 async def test_cancelling_leaves_no_call_behind():
     started, stopped = asyncio.Event(), []
 
-    async def use(call: Call, text: str) -> Evidence:
+    async def use(call: ToolCall, text: str) -> Evidence:
         started.set()
         try:
             await asyncio.Event().wait()

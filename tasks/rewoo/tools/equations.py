@@ -34,7 +34,7 @@ class CannotSolve(Exception):
     """The input is neither an expression with a value nor an equation that this module solves."""
 
 
-class Solver:
+class EquationSolver:
     """The worker's handler: each call has its own allowance of CPU time."""
 
     def solve(self, text: str) -> str | None:
@@ -47,11 +47,11 @@ class Solver:
             return None
 
 
-def handler() -> Solver:
+def handler() -> EquationSolver:
     """Build the worker's handler, and bound what the process may use."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_MB << 20, MEMORY_MB << 20))
-    return Solver()
+    return EquationSolver()
 
 
 def solve(text: str) -> str:
