@@ -147,7 +147,7 @@ def call(number=0, deadline_s=2.0):
 
 def open_at(server, selector="agentlm-7b", **more):
     return open_model(
-        selector, endpoints=[server.url], token=SECRET, options=Options(read_s=2, time_scale=10, **more)
+        selector, endpoints=[server.url], options=Options(token=SECRET, read_s=2, time_scale=10, **more)
     )
 
 
