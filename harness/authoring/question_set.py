@@ -84,8 +84,7 @@ class QuestionSet(SingleTurn):
 
     def digests(self) -> Mapping[str, str]:
         """The sha256 of both files that are there, by file name."""
-        found = (path for path in (self.path, self.data) if path.is_file())
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+        return {path.name: _sha256(path) for path in (self.path, self.data) if path.is_file()}
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         """All questions, in the order of the file.
@@ -149,6 +148,11 @@ class QuestionSet(SingleTurn):
     def _value(self, text: str, golds: Sequence[str]) -> float:
         said = excerpt(text, self.form.read, self.form.after)
         return value(said, golds, RULES[self.form.compare], self.form.choices)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _texts(answer: object) -> list[str]:

@@ -18,7 +18,8 @@ from harness.models.api import Call, LiveEpisodes, Model
 from harness.needs import window_notice
 from harness.running import selection
 from harness.running.activity import Activity
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage.records import Attempt
 from harness.types import (
     Ask,
@@ -110,8 +111,8 @@ class Bench:
         self, sample: Sample, answer: Answer, oracle: Oracle | None = None, live: LiveEpisodes | None = None
     ) -> Attempt:
         """Play a sample with a scripted model; `oracle` answers for the roles."""
-        policy = self.task.history(self.ctx)
-        setup = TaskRun(
+        history = self.task.history(self.ctx)
+        run = TaskRun(
             self.task.spec,
             self.world,
             cast(Model, ScriptedModel(answer)),
@@ -121,11 +122,11 @@ class Bench:
                 name: _role_model(name, oracle or self.task.oracle(self.ctx, sample))
                 for name in self.ctx.roles
             },
-            history=policy,
-            notice=window_notice(policy, self.ctx),
+            history=history,
+            notice=window_notice(history, self.ctx),
             profile=self.ctx.profile,
         )
-        return await run_episode(setup, sample, 0, Activity())
+        return await run_episode(run, sample, 0, Activity())
 
     async def build(self, sample: Sample) -> Episode:
         """An episode outside any run, always of the same seed; the oracle answers for bound roles."""

@@ -33,10 +33,9 @@ class LockTable:
             self._claim(entry, task)
             return False
         self._unclaim(entry, task)
+        # Without a claim where it fails: a site that another process holds delays no other task of this one.
         if not self.sites.take(entry.alone, entry.shared):
-            return (
-                False  # without a claim: a site that another process holds delays no other task of this one
-            )
+            return False
         self._alone |= entry.alone
         self._sharers.update(entry.shared)
         return True

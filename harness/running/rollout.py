@@ -22,8 +22,6 @@ from harness.running.task_run import TaskRun
 from harness.storage.records import Attempt, CallRecord, Turn
 from harness.types import CallKey, Message, Observation, Reply, Sample
 
-__all__ = ["TaskRun", "run_episode"]
-
 _NOTHING = Observation()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tasks.rewoo.action import NOTHING, Grammar, Plan, ToolCall
 from tasks.rewoo.tools.base import Evidence, ToolError
-from tasks.rewoo.variables import TooLong, fill
+from tasks.rewoo.variables import fill
 
 Use = Callable[[ToolCall, str], Awaitable[Evidence]]
 
@@ -126,10 +126,7 @@ def _unasked_result(call: ToolCall, done: Mapping[str, Result], rules: Execution
     if rules.grammar == "paper":
         # Upstream fills an input before it looks for the tool. Under the fixed grammar the thousands of calls
         # that ask nothing do not each copy the long evidence that they name.
-        try:
-            text = fill(text, {name: done[name].evidence for name in call.needs}, rules.grammar)
-        except TooLong as error:
-            raise ToolError(str(error)) from error
+        text = fill(text, {name: done[name].evidence for name in call.needs}, rules.grammar)
     return Result(call.name, call.tool, text, NOTHING, "capped" if call.tool in rules.known else "unknown")
 
 
@@ -140,16 +137,8 @@ async def _asked_result(
     try:
         text = fill(call.text, evidence, rules.grammar)
         found = await use(call, text)
-    except TooLong as error:
-        if not rules.errors_as_text:
-            raise ToolError(str(error)) from error
-        return _failed(call, text, error)
     except ToolError as error:
         if not rules.errors_as_text:
             raise
-        return _failed(call, text, error)
+        return Result(call.name, str(call.tool), text, f"{call.tool} failed: {error}", "error")
     return Result(call.name, str(call.tool), text, found.text, found.source, found.missed)
-
-
-def _failed(call: ToolCall, text: str, error: Exception) -> Result:
-    return Result(call.name, str(call.tool), text, f"{call.tool} failed: {error}", "error")

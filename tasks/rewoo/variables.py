@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from tasks.rewoo.action import VARIABLE, Grammar
+from tasks.rewoo.tools.base import ToolError
 
 FILLED = 1_000_000
 """Most characters of an input with its variables filled; no tool takes more than a few thousand."""
@@ -15,7 +16,7 @@ MET = 1 << 15
 """Most variables looked at while filling one input; only evidence that names variables can have more."""
 
 
-class TooLong(Exception):
+class TooLong(ToolError):
     """An input grows beyond the limits when its variables are filled: a failure of the plan."""
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from processes import gone, until_gone
 
 from harness.errors import EnvironmentFault
 from tasks._shared.browser import BrowserPool, BrowserSettings, find_browser
@@ -20,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
 ]
 
+GONE_S = 10.0
 PAGE = "<!doctype html><title>page</title><p id=p>text</p>"
 
 
@@ -31,20 +33,6 @@ def page(folder: Path, text: str = PAGE, name: str = "page.html") -> str:
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return path.as_uri()
-
-
-async def until_gone(pids: list[int]) -> None:
-    """Wait, at most 10 s, until the kernel has no such processes (zombies of a driver do not count)."""
-    async with asyncio.timeout(10):
-        while any(alive(pid) for pid in pids):  # noqa: ASYNC110 - the kernel tells nobody
-            await asyncio.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def test_locale_zone_and_size_are_pinned(tmp_path: Path):
@@ -83,7 +71,7 @@ async def test_a_browser_is_replaced_when_it_has_served_enough(tmp_path: Path):
         assert pool.launches == 2
         for tab in first:
             await tab.close()
-        await until_gone(old)
+        await until_gone(*old, within_s=GONE_S)
         assert third.page.is_closed() is False
         await third.close()
 
@@ -184,7 +172,7 @@ async def test_cancelled_openings_leave_nothing(tmp_path: Path):
             assert pool.live == 0
         pids = pool.pids()
         assert len(pids) == 1
-    await until_gone(pids)
+    await until_gone(*pids, within_s=GONE_S)
 
 
 async def test_closing_leaves_no_process_and_no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -196,11 +184,11 @@ async def test_closing_leaves_no_process_and_no_profile(tmp_path: Path, monkeypa
             tab = await pool.tab()
             await tab.call(tab.page.goto(page(tmp_path)))
         pids = pool.pids()
-        drivers = [driver for driver in pool._drivers if alive(driver)]
+        drivers = [driver for driver in pool._drivers if not gone(driver)]
         assert len(pids) == 2
         assert drivers
         assert list(scratch.iterdir())
-    await until_gone([*pids, *drivers])
+    await until_gone(*pids, *drivers, within_s=GONE_S)
     assert list(scratch.iterdir()) == []
     with pytest.raises(EnvironmentFault, match="closed"):
         await pool.tab()
@@ -211,7 +199,7 @@ async def test_a_stopped_browser_is_killed_at_the_end(tmp_path: Path):
         await pool.tab()
         pids = pool.pids()
         os.kill(pids[0], signal.SIGSTOP)
-    await until_gone(pids)
+    await until_gone(*pids, within_s=GONE_S)
 
 
 def test_a_marker_nobody_carries_finds_nobody():

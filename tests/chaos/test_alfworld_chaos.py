@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from contexts import samples_of, task_context
+from processes import exists
 
 from harness import data
 from harness.episode import BaseWorld
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from tasks.alfworld import world as worlds
@@ -44,10 +46,6 @@ class Saboteur:
 
 def context(work: Path) -> Context:
     return task_context(TASK, FIXTURE, work, source="fixture")
-
-
-def exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 async def oracle(

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from contexts import samples_of, task_context
 from databases import FIXTURE, pid_of
+from processes import exists
 
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Reply, Sample
 from tasks.dbbench import server as servers
@@ -58,10 +60,6 @@ async def oracle(ctx: Context, world: DbWorld, sample: Sample, harm: Callable[[C
     model = Saboteur(answer, harm)
     setup = TaskRun(TASK.spec, world, model, live, oracle=lambda _: player)  # type: ignore[arg-type]
     return await run_episode(setup, sample, 0, Activity())
-
-
-def exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 def folders() -> set[Path]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from contexts import samples_of, task_context
+from processes import gone, until_gone
 
 from harness import data
 from harness.episode import BaseOracle, Oracle
@@ -20,7 +21,8 @@ from harness.errors import EnvironmentFault
 from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
 from harness.running.activity import Activity
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Observation, Reply, Sample
 from tasks.sciworld.gateway import ENTRY
@@ -43,25 +45,6 @@ def short(ctx: Context, count: int) -> list[Sample]:
     gold = json.loads((ctx.data / SHIPPED).read_text(encoding="utf-8"))
     samples = [s for s in samples_of(TASK, ctx, "test") if len(gold[s.id]) >= 8]
     return sorted(samples, key=lambda sample: len(gold[sample.id]))[:count]
-
-
-def running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-async def gone(pid: int) -> bool:
-    """Whether a process ends within the bound."""
-    try:
-        async with asyncio.timeout(GONE_S):
-            while running(pid):  # noqa: ASYNC110 - another process's end raises no event here
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        return False
-    return True
 
 
 class Saboteur(SciWorldOracle):
@@ -102,7 +85,7 @@ async def test_a_jvm_killed_in_the_middle_costs_no_point(tmp_path: Path) -> None
     assert [(a.outcome, a.value) for a in attempts] == [("scored", 1.0)] * 3, [a.error for a in attempts]
     assert attempts[0].rebuilds == 1
     assert before[0] not in after
-    assert all([await gone(pid) for pid in before + after])
+    await until_gone(*before, *after, within_s=GONE_S)
 
 
 async def test_a_call_that_never_returns_ends_its_jvm(tmp_path: Path) -> None:
@@ -118,7 +101,7 @@ async def test_a_call_that_never_returns_ends_its_jvm(tmp_path: Path) -> None:
         attempts = await played(ctx, world, samples, oracle)
     assert [(a.outcome, a.value) for a in attempts] == [("scored", 1.0)] * 2, [a.error for a in attempts]
     assert attempts[0].rebuilds >= 1
-    assert await gone(pid)
+    await until_gone(pid, within_s=GONE_S)
 
 
 class Thinker(BaseOracle):
@@ -178,7 +161,7 @@ async def test_a_cancelled_turn_leaves_a_simulator_that_works(tmp_path: Path) ->
         attempts = await played(ctx, world, [sample], lambda sample: SciWorldOracle(ctx, sample))
         pids = [jvm.pid for jvm in world.pool.jvms]
     assert attempts[0].value == 1.0
-    assert all([await gone(pid) for pid in pids])
+    await until_gone(*pids, within_s=GONE_S)
 
 
 async def test_a_jvm_retires_after_its_share_of_episodes() -> None:
@@ -194,7 +177,7 @@ async def test_a_jvm_retires_after_its_share_of_episodes() -> None:
         assert fourth.jvm.pid != first
         pool.release(slots[1])
         pool.release(third)
-        assert await gone(first)
+        await until_gone(first, within_s=GONE_S)
     finally:
         await pool.close()
 
@@ -216,8 +199,8 @@ async def test_no_jvm_outlives_a_killed_parent(root: Path) -> None:
         assert parent.stdout is not None
         async with asyncio.timeout(120):
             pid = int(await parent.stdout.readline())
-        assert running(pid)
+        assert not gone(pid)
     finally:
         parent.kill()
         await parent.wait()
-    assert await gone(pid)
+    await until_gone(pid, within_s=GONE_S)

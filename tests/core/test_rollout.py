@@ -14,7 +14,8 @@ from harness.errors import ContextOverflow, EndpointError, EnvironmentFault
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.environment import REBUILDS
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.types import Ask, Chat, Limits, Message, Observation, Reply, Sample, Score, TaskSpec
 
 ASK = Ask(8)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import gone, until_gone
+from processes import exists, until_gone
 
 from harness.errors import EnvironmentFault
 from harness.worker import Launch, Lease, PoolSpec, WorkerPool
@@ -36,7 +36,7 @@ async def test_leases_spread_over_workers_and_never_share_a_slot() -> None:
         seventh = await asyncio.wait_for(waiter, 10)
         assert (seventh.worker, seventh.slot) == (leases[3].worker, leases[3].slot)
         pids = [worker.pid for worker in pool.workers]
-    assert all(map(gone, pids))
+    assert not any(map(exists, pids))
 
 
 async def test_workers_start_only_when_needed() -> None:
@@ -59,7 +59,7 @@ async def test_a_dead_worker_is_replaced_and_its_leases_fault() -> None:
             lease.release()
         again = await pool.acquire()
         assert await again.call("pid", timeout=10) not in (dead, 0)
-    assert gone(dead)
+    assert not exists(dead)
 
 
 async def test_a_worn_worker_serves_its_leases_to_the_end() -> None:
@@ -73,6 +73,7 @@ async def test_a_worn_worker_serves_its_leases_to_the_end() -> None:
         two.release()
         await until_gone(old.pid)
         assert await three.call("pid", timeout=10) == three.worker.pid
+    assert not exists(old.pid)
 
 
 async def test_a_worker_that_grew_is_replaced() -> None:
@@ -145,4 +146,4 @@ async def test_any_sequence_keeps_the_books(seed: int) -> None:
         full = [await asyncio.wait_for(pool.acquire(), 60) for _ in range(spec.size * spec.slots)]
         assert len(full) == 4
         seen |= {worker.pid for worker in pool.workers}
-    assert all(map(gone, seen))
+    assert not any(map(exists, seen))

@@ -15,7 +15,8 @@ from harness.models.api import Call, LiveEpisodes
 from harness.needs import window_notice
 from harness.running.activity import Activity
 from harness.running.bench import ScriptedModel
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage import transcript
 from harness.storage.records import Attempt
 from harness.storage.store import Store

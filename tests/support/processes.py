@@ -17,10 +17,16 @@ def gone(pid: int) -> bool:
         return True
 
 
-async def until_gone(*pids: int) -> None:
-    """Wait until all have ended, at most `WAIT_S` for each."""
-    for pid in pids:
-        await _until_gone(pid)
+def exists(pid: int) -> bool:
+    """Whether the kernel still knows a process, which it does until its parent has taken its exit code."""
+    return Path(f"/proc/{pid}").exists()
+
+
+async def until_gone(*pids: int, within_s: float = WAIT_S) -> None:
+    """Wait until all have ended; raises TimeoutError when one has not by then."""
+    async with asyncio.timeout(within_s):
+        for pid in pids:
+            await _until_gone(pid)
 
 
 async def _until_gone(pid: int) -> None:
@@ -31,7 +37,7 @@ async def _until_gone(pid: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(handle, ended.set)
     try:
-        await asyncio.wait_for(ended.wait(), WAIT_S)
+        await ended.wait()
     finally:
         asyncio.get_running_loop().remove_reader(handle)
         os.close(handle)

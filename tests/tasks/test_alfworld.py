@@ -16,7 +16,8 @@ from harness import data, tokens
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.bench import ScriptedModel
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from harness.worker import Launch, Worker

@@ -15,7 +15,8 @@ from databases import FIXTURE, episode, said
 
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Profile, Reply, Row, Sample
 from tasks.dbbench import session

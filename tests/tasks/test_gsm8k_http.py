@@ -13,7 +13,8 @@ from harness import seeds
 from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
 from harness.running.activity import Activity
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Profile, Reply, Row, Score
 from tasks.gsm8k.task import TASK

@@ -20,7 +20,8 @@ from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
 from harness.running.activity import Activity
 from harness.running.judge import judge_run
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.running.verdicts import Judge
 from harness.storage.store import Store
 from harness.types import Context, Pending, Profile, Reply, Sample, Verdict

@@ -19,7 +19,8 @@ from harness.errors import EnvironmentFault
 from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
 from harness.running.activity import Activity
-from harness.running.rollout import TaskRun, run_episode
+from harness.running.rollout import run_episode
+from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Observation, Profile, Reply, Row, Sample
 from tasks.sciworld import prepare
