@@ -39,15 +39,17 @@ def counter(name: str, vocabulary: Path | None = None) -> Counter:
     Args:
         name: `cl100k` (tiktoken's encoding of GPT-3.5 and GPT-4), `segments` (AgentBench's own count) or
             `estimate` (a third of the characters, never too few for English text).
-        vocabulary: the file of `cl100k`; None takes the one that `harness data` knows.
+        vocabulary: the file of `cl100k`; the others need none.
 
     Raises:
         UsageError: unknown name.
-        MissingPart: the vocabulary is not there; the message says how to get it.
+        MissingPart: the vocabulary is not there, or none was given; the message says how to get it.
         DataError: the file is not the vocabulary.
     """
     if name == "cl100k":
-        return _cl100k(vocabulary or _find_vocabulary())
+        if vocabulary is None:
+            raise MissingPart(f"the counter cl100k was given no vocabulary: pass the path of {CL100K_FILE}")
+        return _cl100k(vocabulary)
     if name == "segments":
         return segments
     if name == "estimate":
@@ -94,12 +96,6 @@ def _mixed(run: str) -> int:
         total += -(-letters // _SEGMENT) + 1
         letters = 0
     return total - (-letters // _SEGMENT)
-
-
-def _find_vocabulary() -> Path:
-    from harness.data import core_file
-
-    return core_file(Path(CL100K_FILE).name)
 
 
 @cache

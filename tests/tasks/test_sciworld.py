@@ -265,7 +265,7 @@ async def test_upstreams_trimming_of_the_long_exemplars(
     await episode.close()
     messages = first.messages
     policy, counter = history.policy(TASK.history(ctx))
-    count = tokens.counter(counter)
+    count = tokens.counter(counter, history.vocabulary(TASK.history(ctx), ctx))
     shown = policy(messages, llama2, count)
     before = count(llama2(messages).removesuffix("[/INST]"))
     after = count(llama2(shown).removesuffix("[/INST]"))
