@@ -17,7 +17,7 @@ CL100K_FILE = "cl100k_base.tiktoken"
 CL100K_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 
 # How cl100k_base cuts text into pieces before merging (tiktoken, MIT): part of the encoding, like its ranks.
-_CL100K_PIECES = (
+CL100K_PIECES = (
     r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|"""
     r"""\s*[\r\n]|\s+(?!\S)|\s"""
 )
@@ -116,7 +116,7 @@ def _cl100k(vocabulary: Path) -> Counter:
         raise DataError(f"{vocabulary} is not the cl100k vocabulary: `harness data pull core` fetches it")
     ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, content.splitlines())}
     encoding = tiktoken.Encoding(
-        "cl100k_base", pat_str=_CL100K_PIECES, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 100257}
+        "cl100k_base", pat_str=CL100K_PIECES, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 100257}
     )
 
     def count(text: str) -> int:

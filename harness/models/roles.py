@@ -94,7 +94,7 @@ async def open_role(
         live=live,
         concurrency=concurrency,
         profile=profile,
-        options=Options(token=_token(spec)),
+        options=Options(token=role_token(spec)),
     ) as model:
         yield model
 
@@ -115,12 +115,12 @@ async def _open_embedder(spec: RoleSpec, concurrency: int | None) -> AsyncGenera
     from harness.models.clients.embed_remote import open_embedder
 
     async with open_embedder(
-        spec.selector, spec.endpoints, token=_token(spec), concurrency=concurrency
+        spec.selector, spec.endpoints, token=role_token(spec), concurrency=concurrency
     ) as remote:
         yield remote
 
 
-def _token(spec: RoleSpec) -> str:
+def role_token(spec: RoleSpec) -> str:
     """Find the role's API key in the environment; OpenAI's is sent to OpenAI only."""
     if token := os.environ.get(f"HARNESS_{spec.role.upper()}_API_KEY", ""):
         return token

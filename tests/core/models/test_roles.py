@@ -171,11 +171,11 @@ async def test_replayed_roles_are_found_by_key(tmp_path):
 
 
 async def test_openais_key_goes_to_openai_only(monkeypatch):
-    from harness.models.roles import _token
+    from harness.models.roles import role_token
 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
-    assert _token(parse_role("judge=gpt-4@https://api.openai.com/v1")) == "sk-openai"
-    assert _token(parse_role("judge=gpt-4@https://api.openai.com.evil.example/v1")) == ""
-    assert _token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == ""
+    assert role_token(parse_role("judge=gpt-4@https://api.openai.com/v1")) == "sk-openai"
+    assert role_token(parse_role("judge=gpt-4@https://api.openai.com.evil.example/v1")) == ""
+    assert role_token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == ""
     monkeypatch.setenv("HARNESS_JUDGE_API_KEY", "mine")
-    assert _token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == "mine"
+    assert role_token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == "mine"
