@@ -124,7 +124,9 @@ def run(arguments: list[str], log: Path) -> tuple[int, float]:
     return int(code), int(used) / 1024
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["tgi", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "tgi")]
+)
 async def test_a_hostile_replica_costs_no_episode_no_memory_and_no_time(kind: str, tmp_path: Path):
     draw = random.Random(f"hostile {kind}")
     due: list[Any] = [malformed(draw, kind) for _ in range(ANSWERS - len(HEAVY))]

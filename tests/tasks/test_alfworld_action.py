@@ -29,7 +29,8 @@ def test_bleu_vectors(reference: str, candidate: str, score: float) -> None:
     assert action.bleu(reference.split(), candidate.split()) == pytest.approx(score, abs=1e-6)
 
 
-def test_bleu_equals_nltk_on_20000_pairs() -> None:
+@pytest.mark.parametrize("pairs", [2_000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_bleu_equals_nltk(pairs: int) -> None:
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
     rng = random.Random(6)
@@ -55,7 +56,7 @@ def test_bleu_equals_nltk_on_20000_pairs() -> None:
         "a",
     ]
     smooth = SmoothingFunction().method4
-    for _ in range(20_000):
+    for _ in range(pairs):
         vocabulary = words[: rng.randint(2, len(words))]
         reference = rng.choices(vocabulary, k=rng.randint(1, 9))
         candidate = list(reference) if rng.random() < 0.3 else rng.choices(vocabulary, k=rng.randint(0, 14))

@@ -344,13 +344,17 @@ async def test_an_empty_reply_is_asked_again_and_then_counts(world: WobWorld):
     assert (score.value, score.outcome, score.metrics["dropped_upstream"]) == (0, "model_error", 1)
 
 
-async def test_an_xpath_that_never_ends_is_the_models_failure(world: WobWorld):
+async def test_an_xpath_that_never_ends_is_the_models_failure(
+    world: WobWorld, monkeypatch: pytest.MonkeyPatch
+):
     """Counting all pairs of pairs of nodes takes Chromium longer than anybody waits."""
     xpath = "//*[count(//*[count(//*[count(//*[count(//*[count(//*)>0])>0])>0])>0])>0]"
     episode = await world.episode(sample("email-inbox"), {}, 1)
     try:
         observation = await episode.reset()
         observation = await episode.step(Reply("1. Click on it."))
+        # From here on the page is given up sooner than in a run.
+        monkeypatch.setattr(world.pool, "settings", replace(world.pool.settings, call_s=2.0))
         for _ in range(3):
             if observation.done:
                 break
