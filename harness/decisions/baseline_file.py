@@ -16,7 +16,6 @@ FORMAT = 1
 DIGITS = 4
 """Decimals of a stored value that is neither 0 nor 1."""
 
-Value = float
 Values = list[Annotated[float, msgspec.Meta(ge=0, le=10)]]
 
 
@@ -111,9 +110,7 @@ def write(baseline: Baseline, path: Path, *, replace: bool) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise UsageError(
-            f"cannot write {path}: {error}; give a file in a folder that can be written"
-        ) from error
+        raise UsageError(f"cannot write {path}: {error}; give a folder that can be written") from error
 
 
 def _text(value: Any) -> str:
@@ -140,8 +137,8 @@ def read(path: Path) -> Baseline:
     for name, task in found.tasks.items():
         if digest(task.samples) != task.sha256:
             raise UsageError(
-                f"{path}: the samples of {name} do not have the hash that stands beside them, so the file was "
-                f"edited: take it from version control, or save a new one with --save {path} --replace"
+                f"{path}: the samples of {name} do not have the hash beside them, so the file was edited: "
+                f"take it from version control, or save a new one with --save {path} --replace"
             )
         _check(path, name, task)
     return found

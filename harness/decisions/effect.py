@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import cast
 
 from harness.decisions.pairs import Differences, Key, Pairs, pair
 from harness.decisions.significance import bootstrap_p, mcnemar
@@ -113,7 +114,8 @@ def _draws_of_any(
     times = max(stats.FEWEST, min(stats.DRAWS, stats.WORK // (2 * len(pairs.keys))))
     found: list[float] = []
     for _ in range(times):
-        rows = [both for place in drawn.integers(0, len(members), len(members)) for both in members[place]]
+        places = cast("list[int]", drawn.integers(0, len(members), len(members)).tolist())
+        rows = [both for place in places for both in members[place]]
         difference = statistic([after for _, after in rows]) - statistic([before for before, _ in rows])
         found.append(difference if math.isfinite(difference) else math.nan)
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import variance
 
 from harness.decisions.significance import binomial_half, lower_tail
 
@@ -27,7 +29,7 @@ class SampleResults:
         mine, theirs = sum(self.tonight) / len(self.tonight), sum(self.before) / len(self.before)
         return self.weight * (mine - theirs)
 
-    def variance(self) -> float:
+    def null_variance(self) -> float:
         """Variance of `difference` when tonight's results are any R of all N results of the sample.
 
         Drawing R of N without replacement gives the mean a variance of s^2 (N - R) / (R (N - 1)), with s^2
@@ -70,7 +72,7 @@ def pooled(samples: Sequence[SampleResults]) -> Pooled:
         changed = lost + gained
         worse, better = binomial_half(gained, changed), binomial_half(lost, changed)
     else:
-        spread = math.sqrt(sum(sample.variance() for sample in samples))
+        spread = math.sqrt(sum(sample.null_variance() for sample in samples))
         worse = lower_tail(difference / spread) if spread else 1.0
         better = lower_tail(-difference / spread) if spread else 1.0
     flips = sum(_flips(sample) for sample in samples) / len(samples)
@@ -89,16 +91,19 @@ def _flips(sample: SampleResults) -> float:
     return differ / (len(sample.tonight) * len(sample.before))
 
 
-def own_flip_rate(results: Mapping[str, Sequence[float]]) -> float | None:
+def own_flip_rate(results: Iterable[Sequence[float]]) -> float | None:
     """Share of samples that change between two runs of a baseline, on average; None with one run."""
-    rates = [_pairs_differ(values) for values in results.values() if len(values) > 1]
+    rates = [_pairs_differ(values) for values in results if len(values) > 1]
     return sum(rates) / len(rates) if rates else None
+
+
+def own_variance(results: Iterable[Sequence[float]]) -> float | None:
+    """Variance of a sample's result from run to run (divided by n - 1), on average; None with one run."""
+    found = [variance(values) for values in results if len(values) > 1]
+    return sum(found) / len(found) if found else None
 
 
 def _pairs_differ(values: Sequence[float]) -> float:
     n = len(values)
-    counts: dict[float, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    same = sum(count * (count - 1) for count in counts.values())
+    same = sum(count * (count - 1) for count in Counter(values).values())
     return 1.0 - same / (n * (n - 1))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from harness.errors import StoreError
 from harness.report.load import RESULTS, find_store
 from harness.storage.manifest import differing
-from harness.storage.reader import Reader
+from harness.storage.reader import Cost, Reader
 
 FORBIDDING = ("profile", "decoding", "roles", "judge")
 """Settings of a whole run under which other numbers are measured."""
@@ -82,6 +83,17 @@ def read(name: str | None, results: Path = RESULTS) -> RunFacts:
     path = find_store(name, results)
     with Reader(path) as reader:
         return _read(reader)
+
+
+def cost(name: str | None, results: Path = RESULTS) -> Mapping[str, Cost]:
+    """What a run took so far, by task."""
+    with Reader(find_store(name, results)) as reader:
+        return reader.cost()
+
+
+def date_of(facts: RunFacts) -> str:
+    """The day in UTC on which a run began, YYYY-MM-DD."""
+    return datetime.fromtimestamp(facts.date, UTC).strftime("%Y-%m-%d")
 
 
 def _read(reader: Reader) -> RunFacts:
