@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import variance
 
-from harness.decisions.significance import binomial_half, lower_tail
+from harness.decisions.count_test import Sample, tails
+from harness.decisions.significance import lower_tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,14 @@ class Pooled:
 def pooled(samples: Sequence[SampleResults]) -> Pooled:
     """Test the samples of a task.
 
-    With one result each side and values of 0 and 1 the test is McNemar's exact one; otherwise the
-    permutation test's normal approximation. Without any change both p-values are 1.
+    Values of 0 and 1 of equal weight are counted, which is exact; with one result on each side that is
+    McNemar's test. Other values take the permutation test's normal approximation. Without any change both
+    p-values are 1.
     """
     difference = sum(sample.difference for sample in samples)
-    if _exact(samples):
-        lost = sum(sample.tonight[0] < sample.before[0] for sample in samples)
-        gained = sum(sample.tonight[0] > sample.before[0] for sample in samples)
-        changed = lost + gained
-        worse, better = binomial_half(gained, changed), binomial_half(lost, changed)
+    if _counts(samples):
+        right = round(sum(sum(sample.tonight) for sample in samples))
+        worse, better = tails(Counter(map(_counted, samples)), right)
     else:
         spread = math.sqrt(sum(sample.null_variance() for sample in samples))
         worse = lower_tail(difference / spread) if spread else 1.0
@@ -79,10 +79,14 @@ def pooled(samples: Sequence[SampleResults]) -> Pooled:
     return Pooled(difference, worse, better, flips)
 
 
-def _exact(samples: Sequence[SampleResults]) -> bool:
-    single = all(len(sample.before) == len(sample.tonight) == 1 for sample in samples)
+def _counts(samples: Sequence[SampleResults]) -> bool:
     even = len({sample.weight for sample in samples}) == 1
-    return single and even and all({*sample.before, *sample.tonight} <= {0.0, 1.0} for sample in samples)
+    return even and all({*sample.before, *sample.tonight} <= {0.0, 1.0} for sample in samples)
+
+
+def _counted(sample: SampleResults) -> Sample:
+    right = round(sum(sample.before) + sum(sample.tonight))
+    return Sample(right, len(sample.before) + len(sample.tonight), len(sample.tonight))
 
 
 def _flips(sample: SampleResults) -> float:
