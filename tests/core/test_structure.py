@@ -84,19 +84,21 @@ def test_no_two_modules_import_each_other_in_a_circle(root: Path):
     assert sorted(left) == []
 
 
-UNITS, ARROWS = 20, 60
+UNITS, ARROWS = 20, 64
 
 
 def test_the_cores_parts_stay_few_and_loosely_joined(root: Path):
     """A unit is a package or a module directly in `harness`; an arrow, that one imports another anywhere."""
-    modules = {module(root, path): path for path in sorted((root / "harness").rglob("*.py"))}
+    entries = {root / "harness/__init__.py", root / "harness/__main__.py"}
+    paths = [path for path in sorted((root / "harness").rglob("*.py")) if path not in entries]
+    modules = {module(root, path): path for path in paths}
     arrows = {
         (unit(name), unit(wanted))
         for name, path in modules.items()
         for wanted in imports(path, modules)
         if unit(name) != unit(wanted)
     }
-    assert len({unit(name) for name in modules} - {"harness"}) <= UNITS
+    assert len({unit(name) for name in modules}) <= UNITS
     assert len(arrows) <= ARROWS, "\n".join(f"{start} -> {end}" for start, end in sorted(arrows))
 
 
