@@ -26,7 +26,7 @@ class KgCall:
 
 
 def clean(text: str) -> str:
-    """What the history keeps of a reply: nothing from the first `Observation:` on, `\\_` without backslash."""
+    """What the history keeps of a reply: nothing from the first `Observation:` on, no escaped underscore."""
     return text.split("Observation:", 1)[0].replace("\\_", "_")
 
 

@@ -151,7 +151,7 @@ class KgEpisode:
         return self._entities.get(bare, argument)
 
     def _numbered(self, digits: str) -> Variable | None:
-        """A variable by its number, as upstream reads it: `-1` is the last one, and digits are of any script."""
+        """A variable by its number, read as upstream does: `-1` is the last one, digits are of any script."""
         try:
             return self._variables[int(digits)]
         except (ValueError, IndexError):

@@ -13,7 +13,7 @@ TIMEZONE = "-08:00"
 
 
 class QueryRefused(Exception):
-    """The server refuses a query because it would cost too much; the model's call fails, nothing is broken."""
+    """The server refuses a query for its cost: the model's call fails, the server is in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The seven tools of an episode, in an explicit table; they build programs and ask the graph for relations."""
+"""The seven tools of an episode, in an explicit table; they build programs and ask for relations."""
 
 from __future__ import annotations
 
