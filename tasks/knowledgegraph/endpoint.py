@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError, MissingPart, UsageError
@@ -10,6 +11,9 @@ from harness.types import TaskConfig
 from tasks.knowledgegraph.remote import JSON, read
 from tasks.knowledgegraph.rows import known_edges, samples
 from tasks.knowledgegraph.sparql import address as iri
+
+if TYPE_CHECKING:
+    import requests
 
 ADDRESS = "HARNESS_SPARQL"
 """Environment variable with the endpoint's address."""
@@ -71,10 +75,11 @@ def _asked(address: str, query: str) -> list[str] | str:
     """The values of a query, or what is wrong with the endpoint."""
     import requests
 
-    asked = {"params": {"query": query}, "headers": {"Accept": JSON}, "timeout": TIMEOUT_S, "stream": True}
     try:
-        with requests.get(address, **asked) as response:
-            body = response.raw.read(LONGEST, decode_content=True)
+        with requests.get(
+            address, params={"query": query}, headers={"Accept": JSON}, timeout=TIMEOUT_S, stream=True
+        ) as response:
+            body = _body(response)
             status = response.status_code
     except (requests.RequestException, OSError) as error:
         return f"it does not answer ({type(error).__name__})"
@@ -82,3 +87,13 @@ def _asked(address: str, query: str) -> list[str] | str:
         return f"it answers HTTP {status}"
     values = read(body)
     return "it answers, but not as a SPARQL endpoint does" if values is None else values
+
+
+def _body(response: requests.Response) -> bytes:
+    """The start of an answer, which may have no end."""
+    body = bytearray()
+    for part in response.iter_content(1 << 16):
+        body += part
+        if len(body) >= LONGEST:
+            break
+    return bytes(body)

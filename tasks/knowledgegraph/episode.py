@@ -95,8 +95,8 @@ class KgEpisode:
             {**score.metrics(predicted, gold, self._sample.labels), **answered, **counted},
             self._note,
             outcome="limit" if self._answer is None and self._turns >= ROUNDS else None,
-            answer=", ".join(predicted[:100]),
-            target=", ".join(gold[:100]),
+            answer=", ".join(sorted(predicted)[:100]),
+            target=", ".join(sorted(gold)[:100]),
         )
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.data import Tell, checkout_literals, write_literals
 from harness.errors import DataError
-from tasks.knowledgegraph.prompts import ADDRESSES, API, TASK
+from tasks.knowledgegraph.prompts import ADDRESSES, API_SCRIPT, TASK_SCRIPT
 from tasks.knowledgegraph.rows import OLD, ONTOLOGY, QUESTIONS, SPLITS
 
 FILES = (
@@ -23,8 +23,8 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
         DataError: it is no checkout of AgentTuning.
     """
     texts = {
-        **checkout_literals(source, [name for name in ADDRESSES if name.startswith(TASK)]),
-        **checkout_literals(source, [name for name in ADDRESSES if name.startswith(API)]),
+        **checkout_literals(source, [name for name in ADDRESSES if name.startswith(TASK_SCRIPT)]),
+        **checkout_literals(source, [name for name in ADDRESSES if name.startswith(API_SCRIPT)]),
     }
     written = [write_literals(target / "prompts.json", texts)]
     for done, path in enumerate(FILES, 1):

@@ -10,9 +10,9 @@ from harness.errors import DataError
 from harness.types import Message, TaskConfig
 from tasks.knowledgegraph.action import KgCall
 
-TASK = "THUDM/AgentTuning:AgentBench.old/src/tasks/knowledgegraph/task.py:"
-API = "THUDM/AgentTuning:AgentBench.old/src/tasks/knowledgegraph/api.py:"
-LOOP = f"{TASK}KnowledgeGraph.predict_single#"
+TASK_SCRIPT = "THUDM/AgentTuning:AgentBench.old/src/tasks/knowledgegraph/task.py:"
+API_SCRIPT = "THUDM/AgentTuning:AgentBench.old/src/tasks/knowledgegraph/api.py:"
+LOOP = f"{TASK_SCRIPT}KnowledgeGraph.predict_single#"
 
 TASK_NAMES = ("INSTRUCTIONS", "DEMOS", "ONE_SHOT")
 LOOP_TEXTS = (8, 31, 33, 54, 57, 59, 60, 67)
@@ -22,9 +22,9 @@ API_TEXTS = (
     *("count#1", "argmax#1", "argmax#2", "argmin#1", "argmin#2"),
 )
 ADDRESSES = (
-    *(f"{TASK}{name}" for name in TASK_NAMES),
+    *(f"{TASK_SCRIPT}{name}" for name in TASK_NAMES),
     *(f"{LOOP}{number}" for number in LOOP_TEXTS),
-    *(f"{API}{name}" for name in API_TEXTS),
+    *(f"{API_SCRIPT}{name}" for name in API_TEXTS),
 )
 """Every literal of the data file, in its order."""
 
@@ -41,7 +41,7 @@ class KgPrompts:
         self._texts: Mapping[str, Any] = literals(path)
         if missing := [address for address in ADDRESSES if address not in self._texts]:
             raise DataError(f"{path} has no {missing[0]}; get the file again")
-        shots = self._texts[f"{TASK}ONE_SHOT"]
+        shots = self._texts[f"{TASK_SCRIPT}ONE_SHOT"]
         if not isinstance(shots, list) or not all(isinstance(shot, str) for shot in shots):
             raise DataError(f"{path}: the exemplar is no list of texts; get the file again")
         self._shots: list[str] = shots
@@ -60,7 +60,7 @@ class KgPrompts:
             for turn, text in enumerate(self._shots)
         ]
         return (
-            Message("user", str(self._texts[f"{TASK}INSTRUCTIONS"]), "task"),
+            Message("user", str(self._texts[f"{TASK_SCRIPT}INSTRUCTIONS"]), "task"),
             Message("assistant", self._said(8), "task"),
             *shots,
             Message("user", asked, "task"),
@@ -68,7 +68,7 @@ class KgPrompts:
 
     def variable(self, number: int, kind: str, *, counted: bool) -> str:
         """Announce a variable: a number, or instances of a type."""
-        text = str(self._texts[f"{API}{'count#1' if counted else 'get_neighbors#4'}"])
+        text = str(self._texts[f"{API_SCRIPT}{'count#1' if counted else 'get_neighbors#4'}"])
         return text.replace("##", f"#{number}") + ("" if counted else kind)
 
     def listed(self, names: Iterable[str]) -> str:
