@@ -22,6 +22,7 @@ FIX = (
     f"start one (docker/freebase.yml) and export {ADDRESS}=http://HOST:PORT/sparql; "
     "or --set knowledgegraph.backend=synthetic (one small graph for each question, not comparable)"
 )
+FORM = "the SPARQL endpoint's address must look like http://HOST:PORT/sparql"
 ASKED = 5
 TIMEOUT_S = 10.0
 LONGEST = 1 << 20
@@ -40,11 +41,11 @@ def address_of(cfg: TaskConfig) -> str:
         raise MissingPart("no address is given")
     try:
         parts = urlsplit(address)
-        plain = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+        port = parts.port
     except ValueError:
-        plain = False
-    if not plain:
-        raise UsageError("the SPARQL endpoint's address must look like http://HOST:PORT/sparql")
+        raise UsageError(FORM) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise UsageError(FORM)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError("the SPARQL endpoint's address must hold no password, query or fragment")
     return address

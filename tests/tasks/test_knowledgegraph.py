@@ -11,8 +11,10 @@ import pytest
 from kg_play import FIXTURE, kg_context, play, shown
 
 from harness import tokens
+from harness.catalog import models
 from harness.data import digest, notice
 from harness.history import policy
+from harness.templates import template
 from harness.types import Message, Profile, Reply, Sample
 from tasks.knowledgegraph import score
 from tasks.knowledgegraph.prompts import KgPrompts
@@ -51,6 +53,8 @@ async def test_the_opening_is_upstreams(mirror: Path):
     assert digest(opening[0].content).startswith("c0b52ce0c16ce8e2")
     assert digest("\x1e".join(message.content for message in opening[2:-1])).startswith("848bf343f6b42c60")
     assert opening[-1].content == "A new question: who?\nEntities: [A, b, C]"
+    chosen = models.find("agentlm-7b").template_id(TASK.spec.suite, TASK.spec.name)
+    assert "<<SYS>>" not in template(chosen).render(opening)
     count = tokens.counter("segments")
     assert sum(count(message.content) for message in [opening[0], *opening[2:-1]]) == 1458
     assert prompts.variable(3, "a.b", counted=False) == "Observation: variable #3, which are instances of a.b"

@@ -12,6 +12,8 @@ from kg_play import FIXTURE, kg_context
 
 from harness.data import literals, quiet
 from harness.errors import DataError
+from harness.running import plan
+from harness.running.request import ModelChoice, RunRequest, Workload
 from harness.types import Context
 from tasks.knowledgegraph.prepare import FILES, prepare
 from tasks.knowledgegraph.prompts import ADDRESSES, KgPrompts
@@ -107,6 +109,17 @@ def test_prompts_that_are_incomplete_are_named(copied: Context):
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=f"has no {ADDRESSES[-1]}"):
         KgPrompts(copied)
+
+
+@pytest.mark.parametrize(("suite", "count"), [("smoke", 20), ("nightly", 150)])
+def test_the_suites_of_real_data_need_no_server(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch, suite: str, count: int
+):
+    monkeypatch.delenv("HARNESS_SPARQL", raising=False)
+    work = Workload(suites=(suite,), mirror=str(mirror))
+    made = plan.make(RunRequest(work, ModelChoice(model="oracle")))
+    (found,) = [task for task in made.tasks if task.spec.name == "knowledgegraph"]
+    assert (len(found.samples), found.cfg.options.backend) == (count, "synthetic")
 
 
 def test_known_edges_are_gold_edges_once():
