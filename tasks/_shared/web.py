@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 from harness.errors import InfraError, MissingPart
+from tasks._shared.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     import aiohttp
@@ -98,24 +98,6 @@ class Transient(Exception):
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.wait = wait
-
-
-class TokenBucket:
-    """Admits `rate` callers a second, and `burst` at once after a pause."""
-
-    def __init__(self, rate: float, burst: int) -> None:
-        self._rate, self._burst = rate, burst
-        self._tokens, self._at = float(burst), -math.inf
-
-    async def take(self) -> None:
-        """Wait until admitted; callers are admitted in the order of their calls."""
-        now = asyncio.get_running_loop().time()
-        if self._at > -math.inf:
-            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        self._tokens -= 1.0
-        if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / self._rate)
 
 
 class Web:

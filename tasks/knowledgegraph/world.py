@@ -27,7 +27,7 @@ class KgWorld(BaseWorld):
         self._vocabulary = vocabulary(ctx.data, ctx.options.vocab_filter)
         truncate = CONTEXT - MAX_NEW_TOKENS if ctx.profile == "paper" else None
         self._ask = Ask(MAX_NEW_TOKENS, truncate=truncate)
-        self.notes = (f"graph: {backend.name}",)
+        self.notes = (f"graph: {_label(backend)}",)
         self.comparable = backend.comparable
         self.fingerprint = {"graph": backend.name, **backend.facts}
 
@@ -41,6 +41,13 @@ class KgWorld(BaseWorld):
         )
         rules = KgRules(self._ask, tools, options.robust_args)
         return KgEpisode(sample, self._prompts, self._vocabulary, self._backend.graph_of(sample), rules)
+
+
+def _label(backend: KgBackend) -> str:
+    """The graph in a few words, a snapshot with what it holds."""
+    if digest := backend.facts.get("web_sha256"):
+        return f"{backend.name} ({backend.facts['web_answers']} answers, sha256 {digest[:12]})"
+    return backend.name
 
 
 @asynccontextmanager
