@@ -1,10 +1,11 @@
 # One venv, one lock file. `make demo` and `make test` do everything on a fresh Debian or Ubuntu.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+export MODEL ENDPOINT
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-full setup system lint bench local dist lock clean
+.PHONY: demo test test-full setup system lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -41,6 +42,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+## nightly: play the nightly suite and judge it by the baseline: make nightly MODEL=agentlm-7b ENDPOINT=http://gpu:8080
+nightly: setup
+	@.ci/nightly
 
 ## bench: ratios against stated floors; each exits 1 beyond 1.5 x its target (miniwob.py needs chromium-driver as well)
 bench: setup

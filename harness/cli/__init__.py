@@ -12,6 +12,8 @@ import click
 COMMANDS = {
     "run": "Run benchmarks against a model.",
     "report": "Show the numbers of one or more runs.",
+    "compare": "Say how one run differs from another, task by task.",
+    "gate": "Fail when a run is worse than its baseline.",
     "export": "Write a run to a file, also while it goes on.",
     "list": "List tasks, suites, models or runs.",
     "doctor": "Say what is missing for a task or a model, and how to fix it.",
