@@ -26,6 +26,7 @@ from tasks.gsm8k import score as gsm8k
 from tasks.hotpotqa import action as hotpotqa
 from tasks.hotpotqa import score as hotpotqa_score
 from tasks.humaneval import action as humaneval
+from tasks.knowledgegraph import action as knowledgegraph
 from tasks.miniwob import action as miniwob
 from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.mmlu import action as mmlu
@@ -64,6 +65,16 @@ TOOLS = ("LLM", "Calculator")
 def instruction(text: str) -> object:
     found = miniwob.cut(text)
     return miniwob.accepted(found, PATTERNS), miniwob.parse(found), miniwob.steps(text, 30)
+
+
+def called(text: str) -> object:
+    """Read the line that the text stands on as the episode does, whichever options it follows."""
+    text = knowledgegraph.clean(text)
+    line = knowledgegraph.action_line(text) or f"Action: count({text}"
+    names, last = knowledgegraph.called(line)
+    readers = [knowledgegraph.read(line, "count"), knowledgegraph.read_names(line, "count", ("a", "a, b"))]
+    arguments = [knowledgegraph.bare(one) for call in readers for one in call.arguments or ()]
+    return knowledgegraph.final(text), names, last, arguments
 
 
 def worked(grammar: rewoo_action.Grammar) -> Callable[[str], object]:
@@ -108,6 +119,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),
     "humaneval.completion": lambda text: humaneval.completion_program(PROBLEM, text, pad_indent=True),
     "humaneval.chat": lambda text: humaneval.chat_program(PROBLEM, text),
+    "knowledgegraph": called,
     "miniwob": instruction,
     "mmlu": lambda text: (mmlu.chosen(Reply(text)), mmlu.first_letter(Reply(text))),
     "mt_bench.paper": mt_bench.paper_rating,
