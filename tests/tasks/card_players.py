@@ -1,4 +1,4 @@
-"""Players of the fish battle for tests, and a game between two of them without prompts or a model."""
+"""Players of the fish battle for tests, games between two of them without a model, and single commands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from tasks.card_game.battle import AOE_FISH, IDS, Battle, Command, Deed
 from tasks.card_game.chance import Chance
 from tasks.card_game.opponents import Guess, Opponent
 from tasks.card_game.seat import UNKNOWN, Seat
+
+ALL = (0, 1, 2, 3)
 
 Maker = Callable[[Seat, Chance], Opponent]
 
@@ -84,3 +86,25 @@ def play(agent: Maker, opponent: Maker, side: int, seed: int, *, clock: bool = T
 def wins(agent: Maker, opponent: Maker, side: int, games: int, *, clock: bool = True) -> float:
     """The share of games that the agent wins."""
     return sum(play(agent, opponent, side, seed, clock=clock).winner == side for seed in range(games)) / games
+
+
+def attack(battle: Battle, fish: int, target: int) -> Deed:
+    deed = battle.act(Command(fish, active=False, enemies=(target,)))
+    assert deed is not None
+    return deed
+
+
+def skill(battle: Battle, fish: int, *, ally: int | None = None) -> Deed:
+    enemies = tuple(battle.living(1 - battle.mover)) if ally is None else ()
+    deed = battle.act(Command(fish, True, enemies, () if ally is None else (ally,)))
+    assert deed is not None
+    return deed
+
+
+def hps(battle: Battle, side: int) -> list[int]:
+    return [fish.hp for fish in battle.fish[side]]
+
+
+def bury(battle: Battle, side: int, *places: int) -> None:
+    for pos in places:
+        battle.fish[side][pos].hp, battle.fish[side][pos].dead = 0, True
