@@ -19,7 +19,7 @@ CONTEXT = 4096
 class CardGameWorld(BaseWorld):
     """Owns no process."""
 
-    capacity = Capacity(memory_mb=1, cpu=0.01)
+    capacity = Capacity(memory_mb=1, cpu=0.001)
 
     def __init__(self, rules: CardGameRules) -> None:
         self._rules = rules
