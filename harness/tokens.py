@@ -25,12 +25,11 @@ CL100K_PIECES = (
 LONG = 400_000
 """Characters from which `cl100k` estimates: one word of this length takes minutes, and is over any limit."""
 
-LONG_SEGMENTS, COUNTED = 20_000, 1024
-"""Counts of texts at least this long are remembered, at most so many of them."""
+COUNTED = 1 << 16
+"""How many texts' segments are remembered, in about 16 MB; then all are forgotten."""
 
 _counted: dict[tuple[int, int], int] = {}
-_SEGMENT = 7
-_WORD_OR_MARK = re.compile(r"[^\W\d_]+|[^ \n]")
+_SEGMENT = re.compile(r"[^\W\d_]{1,7}|[^ \n]")
 
 
 def counter(name: str, vocabulary: Path | None = None) -> Counter:
@@ -67,35 +66,24 @@ def segments(text: str) -> int:
 
     Spaces and newlines are free; a tab is not.
     """
-    if len(text) < LONG_SEGMENTS:
-        return _segments(text)
-    # A window counts every message again at every turn: a 10 MB reply would cost a second each time.
+    # A window counts every message again at every turn; a string keeps its hash, so this costs no more
+    # for a long one.
     key = (hash(text), len(text))
-    if key not in _counted:
-        if len(_counted) >= COUNTED:
-            _counted.clear()
-        _counted[key] = _segments(text)
-    return _counted[key]
+    if (known := _counted.get(key)) is not None:
+        return known
+    if len(_counted) >= COUNTED:
+        _counted.clear()
+    count = _counted[key] = _segments(text)
+    return count
 
 
 def _segments(text: str) -> int:
-    total = 0
-    for found in _WORD_OR_MARK.finditer(text):
-        run = found.group()
-        total += 1 if len(run) == 1 else -(-len(run) // _SEGMENT) if run.isalpha() else _mixed(run)
-    return total
-
-
-def _mixed(run: str) -> int:
-    """Count a run that the pattern takes for letters but that holds numerals such as `Ⅷ` or `²`."""
-    total = letters = 0
-    for char in run:
-        if char.isalpha():
-            letters += 1
-            continue
-        total += -(-letters // _SEGMENT) + 1
-        letters = 0
-    return total - (-letters // _SEGMENT)
+    if not text.isascii():
+        # Numerals such as `Ⅷ` or `²` are no letters, but the pattern takes them for some.
+        numerals = [c for c in set(text) if c.isalnum() and not (c.isalpha() or c.isdecimal())]
+        if numerals:
+            text = text.translate(dict.fromkeys(map(ord, numerals), "!"))
+    return sum(1 for _ in _SEGMENT.finditer(text))
 
 
 @cache

@@ -41,13 +41,22 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     Raises:
         DataError: `source` is no checkout of AgentTuning.
     """
+    return [write_literals(target / PROMPTS, game_texts(source, tell))]
+
+
+def game_texts(source: Path, tell: Tell) -> dict[str, object]:
+    """Read the texts of the card game and of the client, by address.
+
+    Raises:
+        DataError: `source` is no checkout of AgentTuning.
+    """
     texts: dict[str, object] = {}
     for done, (path, names) in enumerate(_ADDRESSES.items(), 1):
         if not (source / path).is_file():
             raise DataError(f"{source / path} is missing: give the top folder of an AgentTuning checkout")
         texts |= extract_literals(source / path, [f"{_REPOSITORY}:{path}:{name}" for name in names])
         tell(done, len(_ADDRESSES), path)
-    return [write_literals(target / PROMPTS, texts)]
+    return texts
 
 
 def notice(folder: Path, source: Source, mirror: str | None = None) -> Notice | None:

@@ -67,6 +67,20 @@ COLLIDING = lambda n: f"{-1000003 * n}+{n}j"  # noqa: E731  (the same)
 
 WORST: dict[str, tuple[Worst, ...]] = {
     "alfworld": ("ACTION:", ("ACTION: ", "go to "), ("ACTION:", "\n")),
+    "card_game.guess": (
+        *("{", "}", "{}", "{'", '{"', "{[", '{"a": [', "'", '{"target_position": ', "{{}"),
+        *(('{"guess_type": ', "["), ('{"target_position": ', "9"), ('{"a": "', "\\"), ('{"a": ', "9.")),
+        *(listed(COLLIDING_INT, "{}"), '{"guess_type": "eel", "target_position": 9}'),
+        lambda size: '{"guess_type": "eel", "target_position": ' + "0" * size + "}",
+        lambda size: '{"guess_type": "eel", "target_position": "' + "1" * size + '"}',
+        lambda size: '{"a": ' + "[" * size + "}",
+    ),
+    "card_game.move": (
+        *("{", "{}", '{"pick_fish": "eel", "action": "normal", "target_position": 9}'),
+        *(halves("{", "}"), halves("{", '{"action": "normal"}')),
+        lambda size: '{"pick_fish": "eel", "action": "normal", "target_position": "' + " " * size + '9"}',
+        lambda size: '{"pick_fish": "eel", "action": "normal", "target_position": "' + "1" * size + '"}',
+    ),
     "dbbench.action": ("Action: ", "Action:\n"),
     "dbbench.statement": ("```sql\n", "```sql", ("```sql\n", "\n``")),
     "dbbench.final": ("\nFinal Answer:", "\n"),

@@ -19,6 +19,9 @@ from harness.types import Reply
 from tasks._shared import reading
 from tasks._shared.sandbox import terminal_text
 from tasks.alfworld import action as alfworld
+from tasks.card_game import action as card_game
+from tasks.card_game.battle import IDS, Battle
+from tasks.card_game.seat import Seat
 from tasks.dbbench import action as dbbench_action
 from tasks.dbbench import output, sql
 from tasks.dbbench import score as dbbench
@@ -60,6 +63,7 @@ PROBLEM = {"prompt": "def half(x):\n", "entry_point": "half", "test": ""}
 MASS = "Can be one of ['59 N', '5 m', '5 kg m']"
 SPEECH = speech.Speech("We meet today. " * 200)
 TOOLS = ("LLM", "Calculator")
+SEAT = Seat(Battle(IDS, IDS), 0)
 
 
 def instruction(text: str) -> object:
@@ -106,6 +110,8 @@ def quiet(parse: Callable[[str], object], *errors: type[Exception]) -> Callable[
 
 PARSERS: dict[str, Callable[[str], object]] = {
     "alfworld": lambda text: alfworld.nearest(alfworld.parse(text), COMMANDS),
+    "card_game.guess": lambda text: card_game.read_guess(text, SEAT),
+    "card_game.move": lambda text: card_game.read_move(text, SEAT, fix_infight_target=True),
     "dbbench.action": dbbench_action.word,
     "dbbench.statement": dbbench_action.statement,
     "dbbench.final": dbbench_action.final,
