@@ -18,8 +18,8 @@ from harness.data import Tell, literals, quiet, task_folder
 from harness.errors import DataError
 from harness.running import plan
 from harness.running.request import ModelChoice, RunRequest, Workload
-from tasks.webshop import colors, json_files, prepare, prompts, rows
 from tasks.webshop import build as building
+from tasks.webshop import colors, json_files, prepare, prompts, rows
 from tasks.webshop.build import CatalogueSources, build
 from tasks.webshop.catalogue import SMALL_FILES, ShopCatalogue, goals, open_catalogue
 

@@ -104,7 +104,9 @@ def test_equal_scores_stand_in_the_order_of_asins(fixture: ShopCatalogue):
 def test_only_what_has_a_word_in_common_is_found(fixture: ShopCatalogue):
     for query in ("", "the", "zzz", "\x00", "[", "\ud800"):
         assert fixture.search(query) == ()
-    first = [fixture.product(fixture.search(query)[0]).title for query in ("crate crate coat", "crate coat coat")]
+    first = [
+        fixture.product(fixture.search(query)[0]).title for query in ("crate crate coat", "crate coat coat")
+    ]
     assert "Crate" in first[0] and "Coat" in first[1], "a word said twice counts twice"
 
 
