@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,11 @@ class CatalogueSources:
     attributes: Path
     instructions: Path
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All three."""
+        return self.products, self.attributes, self.instructions
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -57,30 +62,26 @@ class Progress:
         parts: parts that are written.
         read: objects of the products' file that they cover.
         bytes: of products.jsonl.
+        sources: sizes and times of the sources; a build goes on only with the same ones.
     """
 
+    sources: str
     parts: int = 0
     read: int = 0
     bytes: int = 0
 
 
 def build(sources: CatalogueSources, folder: Path, tell: Tell = quiet) -> list[Path]:
-    """Build, or go on with, a catalogue; returns its files, the manifest last.
+    """Build, go on with or leave as it is a catalogue; returns its files, the manifest last.
 
     Memory: the search terms of one part and of all parts' vocabularies, not the products.
 
     Raises:
         DataError: a source is damaged or lacks products, or the disk is full; what was built stays.
     """
-    work = folder / "work"
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        _write_parts(sources, folder, work, tell)
-        parts = sorted(work.glob("part-*.npz"))
-        tokens = _finish(folder, work, parts)
-        manifest = _manifest(sources, folder, tokens)
-        _replace(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
-        shutil.rmtree(work)
+        if not _is_built(sources, folder):
+            _build(sources, folder, tell)
     except OSError as error:
         raise DataError(
             f"{folder} cannot be written ({error.strerror or error}): make room, then go on with --resume"
@@ -88,8 +89,24 @@ def build(sources: CatalogueSources, folder: Path, tell: Tell = quiet) -> list[P
     return [*(folder / name for name in FILES), folder / MANIFEST]
 
 
+def _is_built(sources: CatalogueSources, folder: Path) -> bool:
+    """Whether the folder holds the catalogue of just these files, as after a cut while nouns were tagged."""
+    manifest = folder / MANIFEST
+    return manifest.is_file() and json.loads(manifest.read_bytes())["sources"] == _hashes(sources)
+
+
+def _build(sources: CatalogueSources, folder: Path, tell: Tell) -> None:
+    work = folder / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    _write_parts(sources, folder, work, tell)
+    tokens = _finish(folder, sorted(work.glob("part-*.npz")))
+    _replace(folder / MANIFEST, json.dumps(_manifest(sources, folder, tokens), indent=1).encode())
+    shutil.rmtree(work)
+
+
 def _write_parts(sources: CatalogueSources, folder: Path, work: Path, tell: Tell) -> None:
-    progress = _progress(work)
+    progress = _progress(work, sources)
     attributes, instructions = json_files.table(sources.attributes), json_files.table(sources.instructions)
     seen = _seen(work, progress.parts)
     products = folder / PRODUCTS
@@ -105,7 +122,7 @@ def _write_parts(sources: CatalogueSources, folder: Path, work: Path, tell: Tell
             file.writelines(part.lines)
             file.flush()
             os.fsync(file.fileno())
-            progress = Progress(progress.parts + 1, found[-1][0] + 1, file.tell())
+            progress = replace(progress, parts=progress.parts + 1, read=found[-1][0] + 1, bytes=file.tell())
             _replace(work / "progress.json", json.dumps(asdict(progress)).encode())
             tell(len(seen), None, f"{len(seen)} products")
     if not seen:
@@ -151,7 +168,7 @@ class _Part:
         path.with_suffix(".tmp").replace(path)
 
 
-def _finish(folder: Path, work: Path, parts: list[Path]) -> int:
+def _finish(folder: Path, parts: list[Path]) -> int:
     """Join the parts; returns the number of tokens in all documents."""
     asins, sizes, goals = [], [], list[rows.ShopGoal]()
     for path in parts:
@@ -181,10 +198,12 @@ def _manifest(sources: CatalogueSources, folder: Path, tokens: int) -> dict[str,
         "tokens": tokens,
         "sha256": total.hexdigest(),
         "sizes": {name: (folder / name).stat().st_size for name in FILES},
-        "sources": {
-            path.name: _sha256(path) for path in (sources.products, sources.attributes, sources.instructions)
-        },
+        "sources": _hashes(sources),
     }
+
+
+def _hashes(sources: CatalogueSources) -> dict[str, str]:
+    return {path.name: _sha256(path) for path in sources.paths}
 
 
 def _sha256(path: Path) -> str:
@@ -192,11 +211,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _progress(work: Path) -> Progress:
+def _progress(work: Path, sources: CatalogueSources) -> Progress:
+    """How far an earlier build of the same sources came."""
+    state = " ".join(f"{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in sources.paths)
     try:
-        return Progress(**json.loads((work / "progress.json").read_text(encoding="utf-8")))
+        found = Progress(**json.loads((work / "progress.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
-        return Progress()
+        return Progress(state)
+    return found if found.sources == state else Progress(state)
 
 
 def _seen(work: Path, parts: int) -> set[str]:

@@ -114,8 +114,8 @@ def check_full(folder: Path) -> None:
     found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     if found["products"] < LEAST:
         raise DataError(f"{found['products']} products are not the full catalogue of about 1.18 million")
-    lines = (folder / GOALS).read_text(encoding="utf-8").splitlines()
-    order = order_hash([json.loads(line)["wish"] for line in lines])
+    with (folder / GOALS).open("rb") as file:
+        order = order_hash([json.loads(line)["wish"] for line in file])
     if (found["goals"], order) != (GOAL_COUNT, GOAL_ORDER):
         raise DataError(
             f"{found['goals']} goals in the order {order[:16]} are not upstream's {GOAL_COUNT} in the order "

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from command import harness
 from contexts import samples_of, task_context
 from webshop_shelf import product, visit
 
+from harness import data
 from harness.data import task_folder
 from harness.types import Message, Observation, Reply, Score
 from tasks.webshop import prompts
@@ -140,3 +145,39 @@ async def test_64_visits_at_once_see_what_one_alone_sees(tmp_path: Path):
             assert await walk(opened, *pairs[n]) == together[n]
         goals = {re.search(r"Instruction: \[SEP\] (.*?) \[SEP\]", texts[0])[1] for texts in together}  # type: ignore[index]
         assert goals == {sample.data["goal"].instruction() for sample in samples}
+
+
+def test_the_oracle_plays_all_13_goals_of_small(mirror: Path, tmp_path: Path):
+    run = ("run", "--model", "oracle", "--task", "webshop", "--split", "small", "--seed", "7")
+    done = harness(
+        tmp_path, *run, "--mirror", str(mirror), "--out", "r", HARNESS_CACHE=str(data.cache_folder())
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(harness(tmp_path, "report", "r", "--format", "json", "--episodes").stdout)
+    shop = report["tasks"]["webshop"]
+    assert (shop["score"], shop["planned"], shop["scored"]) == (100.0, 13, 13)
+    assert [one["value"] for one in shop["episodes"]] == [1.0] * 13
+
+
+WALK = """
+import hashlib
+from pathlib import Path
+from tasks.webshop.catalogue import open_catalogue
+from tasks.webshop.shop import Visit
+shop, total = open_catalogue(Path("{data}"), "full"), hashlib.sha256()
+visit = Visit(shop, "x")
+for query in ("fable", "twin crate", "coat 2"):
+    visit.search(shop.search(query))
+    for label in ("next >", "next >", "< prev", visit.clickables()[2], "red", "features", "< prev"):
+        visit.click(label)
+        total.update((visit.text() + visit.available()).encode())
+print(total.hexdigest())
+"""
+
+
+def test_two_processes_say_the_same():
+    command = [sys.executable, "-c", WALK.format(data=FIXTURE)]
+    said = [
+        subprocess.run(command, capture_output=True, text=True, timeout=120, check=True) for _ in range(2)
+    ]
+    assert len({one.stdout for one in said}) == 1 and len(said[0].stdout) == 65

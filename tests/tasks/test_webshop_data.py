@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product as combinations
 from pathlib import Path
 from random import Random
@@ -203,8 +205,19 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(building, "_replace", full)
     with pytest.raises(DataError, match=r"No space left on device\): make room, then go on with --resume"):
         build(SOURCES, tmp_path / "cut")
-    build(SOURCES, tmp_path / "cut")
+    other = tmp_path / "items.json"
+    other.write_text(SOURCES.products.read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copytree(tmp_path / "cut", tmp_path / "changed")
+    told: list[str] = []
+    for sources, folder in (
+        (SOURCES, "cut"),
+        (replace(SOURCES, products=other), "changed"),
+        (SOURCES, "cut"),
+    ):
+        build(sources, tmp_path / folder, lambda done, total, what: told.append(what))
     assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    whole = [f"{count} products" for count in (10, 20, 30, 40, 50, 55)]
+    assert told == [*whole[3:], *whole], "it goes on only with the same sources, and builds nothing twice"
 
 
 @pytest.mark.parametrize(
