@@ -27,10 +27,19 @@ Rule = Literal["agenttuning", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which samples of a task a suite takes: by id, or the first `limit`; neither means all."""
+    """Which samples of a task a suite takes: by id, or the first `limit`; neither means all.
+
+    Attributes:
+        split: whose samples they are; None for those of the task's default split.
+    """
 
     ids: tuple[str, ...] | None = None
     limit: int | None = None
+    split: str | None = None
+
+
+ALL = Choice()
+"""What a suite takes of a task it says nothing of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,10 @@ class Suite:
     overall: Rule = "agenttuning"
     reference: str = "agenttuning"
 
+    def choice(self, task: str) -> Choice:
+        """Which samples it takes of a task."""
+        return self.samples.get(task, ALL)
+
 
 @dataclass(frozen=True, slots=True)
 class _Table:
@@ -62,6 +75,7 @@ class _Table:
     limit: dict[str, int] = field(default_factory=dict[str, int])
     ids: list[str] = field(default_factory=list[str])
     set: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    splits: dict[str, str] = field(default_factory=dict[str, str])
     fixture: bool = False
     overall: Rule | None = None
     reference: str | None = None
@@ -152,8 +166,14 @@ def _refuse_strangers(settings: Mapping[str, object], tasks: Iterable[str]) -> N
 
 
 def _choices(suite: str, table: _Table, folder: Traversable) -> dict[str, Choice]:
-    choices = {task: Choice(limit=count) for task, count in table.limit.items()}
-    return choices | {task: Choice(ids=_ids(folder, suite, task)) for task in table.ids}
+    return {
+        task: Choice(
+            _ids(folder, suite, task) if task in table.ids else None,
+            table.limit.get(task),
+            table.splits.get(task),
+        )
+        for task in dict.fromkeys([*table.limit, *table.ids, *table.splits])
+    }
 
 
 def _ids(folder: Traversable, suite: str, task: str) -> tuple[str, ...]:

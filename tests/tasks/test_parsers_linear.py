@@ -42,6 +42,8 @@ from tasks.rewoo import prompts as rewoo_prompts
 from tasks.rewoo import score as rewoo
 from tasks.rewoo.tools import base, calculator, equations, speech
 from tasks.sciworld import action as sciworld
+from tasks.webshop import action as webshop
+from tasks.webshop import analysis as webshop_analysis
 
 SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
 """Characters of a text; the loop cuts every reply at the last."""
@@ -143,6 +145,8 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "rewoo.algebra": quiet(equations.solve, equations.CannotSolve),
     "rewoo.speech": SPEECH.best,
     "sciworld": lambda text: sciworld.match(text, COMMANDS),
+    "webshop.action": lambda text: [webshop.parse(text, parser) for parser in webshop.PARSERS],
+    "webshop.terms": lambda text: list(webshop_analysis.terms(text)),
     "_shared.balanced": lambda text: reading.balanced(text, 0),
     "_shared.normalize": answers.normalize,
     "_shared.clean": terminal_text.clean,
