@@ -41,7 +41,7 @@ class ReleasedAction(msgspec.Struct):
     neg_candidates: list[ReleasedCandidate]
 
 
-class ReleasedTask(msgspec.Struct):
+class ReleasedAnnotation(msgspec.Struct):
     """One task; `action_reprs` tells its steps in words."""
 
     annotation_id: str
@@ -55,7 +55,7 @@ class ReleasedTask(msgspec.Struct):
 class ReleasedStep(NamedTuple):
     """A step's place: its task, and its number in it."""
 
-    task: ReleasedTask
+    task: ReleasedAnnotation
     place: int
 
     @property
@@ -77,7 +77,7 @@ def steps(folder: Path, names: Iterable[str]) -> Iterator[ReleasedStep]:
     """
     for name in names:
         try:
-            tasks = msgspec.json.decode((folder / name).read_bytes(), type=list[ReleasedTask])
+            tasks = msgspec.json.decode((folder / name).read_bytes(), type=list[ReleasedAnnotation])
         except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise DataError(f"{folder / name} is no file of Mind2Web, copy it again: {error}") from error
         for task in tasks:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from harness.types import Row, macro, mean, metric_means
 
 RECALL_AT = (5, 10, 20, 50)
-TASK = "task"
+GROUP = "task"
 """The label that holds a step's task."""
 
 
@@ -61,11 +61,11 @@ def aggregate(rows: Sequence[Row]) -> Mapping[str, float]:
     means = metric_means(rows)
     whole: dict[tuple[str, int], bool] = defaultdict(lambda: True)
     for row in rows:
-        whole[row.labels.get(TASK, ""), row.repeat] &= row.value >= 1.0
+        whole[row.labels.get(GROUP, ""), row.repeat] &= row.value >= 1.0
     first = {
         "step_sr": mean(rows),
         **{name: means[name] for name in ("element_acc", "action_f1") if name in means},
-        "step_sr_macro": macro(rows, TASK),
+        "step_sr_macro": macro(rows, GROUP),
         "task_sr": sum(whole.values()) / len(whole),
         **({"upper_bound": means["recall_10"]} if "recall_10" in means else {}),
     }

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 FIXTURE = Path(__file__).parents[2] / "tasks" / "mind2web" / "fixture"
@@ -48,7 +49,7 @@ def booking() -> str:
         e("input", id=102, type="text", aria_label="Where to", title="Where to", value="https://x.example"),
         e("input", type="hidden", name="token", value="undefined"),
         e("div", e("div", e("span", e("b", text="Travellers &amp; cabin"), id=103))),
-        e("select", id=104, name="cabin", *(e("option", text=t) for t in ("Economy", "Business", "First"))),
+        e("select", *(e("option", text=t) for t in ("Economy", "Business", "First")), id=104, name="cabin"),
         e("button", e("svg", class_="icon arrow-right"), id=105, type="submit", text='Say "go" &lt;now&gt;'),
         title="one two three four five six seven",
     )
@@ -195,6 +196,74 @@ def write(folder: Path) -> Path:
     scores = {sid: {node: -float(rank) for node, rank in row.items()} for sid, row in ranks.items()}
     (folder / SCORES).write_bytes(pickle.dumps({"scores": scores, "ranks": ranks}, 4))
     return folder
+
+
+TEXTS = (
+    *(
+        "alpha",
+        "beta",
+        'say "hi"',
+        "&lt;b&gt;",
+        "x &amp;lt; y",
+        "&amp;nbsp;",
+        "\u00e9t\u00e9",
+        "it's",
+        "none",
+    ),
+    *("a" * 14, "b" * 15, "c" * 20),
+)
+VALUES = ("hidden", "NULL", "http://x y", "", "presentation")
+NAMES = (
+    "role",
+    "type",
+    "alt",
+    "aria_label",
+    "title",
+    "name",
+    "value",
+    "placeholder",
+    "class",
+    "href",
+    "style",
+)
+
+
+def wild(seed: int) -> tuple[str, list[str]]:
+    """A page of arbitrary shape and up to five of its node ids; the same for the same seed.
+
+    It has what released pages have and what they should not: nodes without an id, two with the same,
+    comments, text elements with attributes, text outside of them.
+    """
+    r, ids = Random(seed), count()
+    most, lone, blank = r.choice((12, 60, 200)), r.choice((0.0, 0.1)), r.choice(("", "\n", "\n  "))
+
+    def attributes() -> str:
+        picked = r.sample(NAMES, r.choice((0, 0, 0, 1, 3)))
+        words = [" ".join(r.choices(TEXTS, k=r.choice((1, 1, 7)))).replace('"', "&quot;") for _ in picked]
+        values = [word if r.random() < 0.8 else r.choice(VALUES) for word in words]
+        return "".join(f' {name}="{value}"' for name, value in zip(picked, values, strict=True))
+
+    def text() -> str:
+        odd = r.choice((' x="1"', ' backend_node_id="9"')) if r.random() < 0.1 else ""
+        return f"<text{odd}>{' '.join(r.choices(TEXTS, k=r.choice((1, 2, 25))))}</text>"
+
+    def element(depth: int) -> str:
+        number = next(ids)
+        name = "" if r.random() < lone else f' backend_node_id="{number}"'
+        children: list[str] = []
+        for _ in range(r.choice((0, 1, 1, 1, 2, 3, 9)) if depth < 12 else 0):
+            if number < most:
+                children.append(element(depth + 1))
+        if r.random() < 0.4:
+            children.insert(r.randrange(len(children) + 1), text())
+        if r.random() < 0.05:
+            children.append(r.choice(("<!-- c -->", " text of no element ")))
+        tag = r.choice(("div", "span", "a", "ul", "svg", "button", "p"))
+        return f"<{tag}{name}{attributes()}>{blank}{blank.join(children)}{blank}</{tag}>"
+
+    page = f'<html backend_node_id="h">{"".join(element(1) for _ in range(4))}</html>'
+    known = sorted(set(re.findall(r'<[^t][^ >]* backend_node_id="([^"]+)"', page)))
+    return page, r.sample(known, min(len(known), 5))
 
 
 if __name__ == "__main__":
