@@ -160,6 +160,14 @@ def _write(path: Path, split: ReleasedSplit, ranks: sqlite3.Connection, tell: Te
     """Write one split; the file gets its name when every step is in it."""
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
+    try:
+        _fill(part, split, ranks, tell)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fill(part: Path, split: ReleasedSplit, ranks: sqlite3.Connection, tell: Tell) -> None:
     problems: list[str] = []
     with closing(sqlite3.connect(part)) as db, db:
         for statement in rows.TABLES:
@@ -172,9 +180,7 @@ def _write(path: Path, split: ReleasedSplit, ranks: sqlite3.Connection, tell: Te
     if twice:
         problems.append(f"step {twice} is there twice")
     if problems:
-        part.unlink()
         raise DataError("\n  ".join([f"{split.folder} cannot be used:", *problems]))
-    part.replace(path)
 
 
 def _filled(

@@ -12,9 +12,13 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 TABLE = "CREATE TABLE ranks(step TEXT PRIMARY KEY, ranks TEXT NOT NULL) WITHOUT ROWID"
+
+
+Allowed = Mapping[tuple[str, str], Callable[..., Any]]
+"""What a pickle may name, by module and name."""
 
 
 class ScoreFileError(Exception):
@@ -38,26 +42,40 @@ class ScoreFileReader:
         Raises:
             ScoreFileError: it is no such file, names something that is not allowed, or needs more memory.
         """
-        loaded = _allowed()  # before the cap: numpy itself reserves much
+        allowed = _allowed()  # before the cap: numpy itself reserves much
         _cap_memory(memory_mb)
         try:
-            with Path(source).open("rb") as file:
-                content = _Reader(file, loaded).load()
-            ranks = _ranks(content)
-            _write(ranks, Path(target))
+            return convert(Path(source), Path(target), allowed)
         except MemoryError:
             raise ScoreFileError(f"it needs more than {memory_mb} MB to read") from None
-        except ScoreFileError:
-            raise
-        except Exception as error:
-            raise ScoreFileError(f"it is no readable pickle: {type(error).__name__}: {error}") from None
-        return len(ranks)
+
+
+def convert(source: Path, target: Path, allowed: Allowed | None = None) -> int:
+    """The same in this process, with as much memory as there is.
+
+    Args:
+        source: the pickle.
+        target: the SQLite file.
+        allowed: what the pickle may name; None for what numbers and arrays of numpy are made of.
+
+    Raises:
+        ScoreFileError: as above.
+    """
+    try:
+        with source.open("rb") as file:
+            ranks = _ranks(_Reader(file, _allowed() if allowed is None else allowed).load())
+        _write(ranks, target)
+    except (MemoryError, ScoreFileError):
+        raise
+    except Exception as error:
+        raise ScoreFileError(f"it is no readable pickle: {type(error).__name__}: {error}") from None
+    return len(ranks)
 
 
 class _Reader(pickle.Unpickler):
     """Finds only what it was given."""
 
-    def __init__(self, file: Any, allowed: Mapping[tuple[str, str], Callable[..., Any]]) -> None:
+    def __init__(self, file: BinaryIO, allowed: Allowed) -> None:
         super().__init__(file)
         self._allowed = allowed
 
@@ -71,18 +89,18 @@ class _Reader(pickle.Unpickler):
         raise ScoreFileError("it refers to an object outside itself")
 
 
-def _allowed() -> dict[tuple[str, str], Callable[..., Any]]:
+def _allowed() -> Allowed:
     """What numbers and arrays of numpy are made of, under the names of numpy 1 and 2."""
     import numpy
     from numpy._core import multiarray
 
-    made = {("numpy", "dtype"): numpy.dtype, ("numpy", "ndarray"): numpy.ndarray}
+    made: dict[tuple[str, str], Any] = {("numpy", "dtype"): numpy.dtype, ("numpy", "ndarray"): numpy.ndarray}
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
         made[module, "scalar"] = multiarray.scalar
         made[module, "_reconstruct"] = cast(Any, multiarray)._reconstruct
     # Before protocol 3 a pickle writes bytes, such as a number's, as a text to be encoded.
     made["_codecs", "encode"] = _latin1
-    return cast("dict[tuple[str, str], Callable[..., Any]]", made)
+    return made
 
 
 def _latin1(text: str, encoding: str) -> bytes:
