@@ -10,8 +10,7 @@ from typing import Any
 from harness.types import Ask, Observation, Reply, Sample, Score
 from tasks.mind2web import score
 from tasks.mind2web.action import parse, wanted
-from tasks.mind2web.page import Choice
-from tasks.mind2web.pool import CandidatePool
+from tasks.mind2web.pool import CandidatePool, Choice
 from tasks.mind2web.prompts import Mind2WebPrompts, fitted, kept
 
 MAX_NEW_TOKENS = 128

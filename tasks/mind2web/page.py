@@ -16,6 +16,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from harness.errors import DataError
+from tasks.mind2web.pool import Choice
 
 ID = "backend_node_id"
 TEXT = "text"
@@ -44,13 +45,6 @@ ENTITIES = (
 
 _UNWRAPPED = re.compile(r"<text>(.*?)</text>")
 _BLANKS = re.compile(r"\s+")
-
-
-class Choice(NamedTuple):
-    """A candidate: its node id and the words that stand for it in the question."""
-
-    id: str
-    text: str
 
 
 class RenderedPage(NamedTuple):

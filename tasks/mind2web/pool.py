@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 BATCH = 5
 TOP = 10
 """Candidates that the ranker put below this place are in the pool."""
+
+
+class Choice(NamedTuple):
+    """A candidate: its node id and the words that stand for it in the question."""
+
+    id: str
+    text: str
 
 
 class CandidatePool:

@@ -14,7 +14,7 @@ from harness.types import Ask, Capacity, Chat, Context, Sample
 from harness.worker import Launch, PoolSpec, WorkerPool
 from tasks.mind2web import prompts, rows
 from tasks.mind2web.episode import MAX_NEW_TOKENS, Mind2WebEpisode, Mind2WebRules
-from tasks.mind2web.page import Choice
+from tasks.mind2web.pool import Choice
 
 CONTEXT = 4096
 """Tokens of the paper's server; upstream asks it to cut prompts to what the reply leaves of them."""

@@ -9,7 +9,7 @@ import json
 import pickle
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -182,10 +182,15 @@ def task(
     }
 
 
-def write(folder: Path) -> Path:
-    """Write the released form of both splits with their score file, and return the folder."""
+def write(folder: Path, splits: Mapping[str, list[dict[str, Any]]] | None = None) -> Path:
+    """Write tasks in their released form with their score file, and return the folder.
+
+    Args:
+        folder: gets a folder for each split.
+        splits: tasks by the folder's name; None for those of the fixture.
+    """
     ranks: dict[str, dict[str, int]] = {}
-    for name, tasks in (("data_std", std()), ("data_dev", dev())):
+    for name, tasks in (splits or {"data_std": std(), "data_dev": dev()}).items():
         (folder / name).mkdir(parents=True)
         for one in tasks:
             for action in one["actions"]:
