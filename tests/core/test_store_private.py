@@ -8,9 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-import zstandard
+from stored_texts import texts_of
 
-from harness.storage.codec import ZSTD
 from harness.storage.private import without_texts
 from harness.storage.records import Attempt, CallRecord, Turn
 from harness.storage.store import Store
@@ -34,15 +33,6 @@ def private_attempt() -> Attempt:
         "t", 1, "s", 0, outcome="scored", value=0.5, metrics={"f1": 0.5}, calls=calls, labels={"site": "x"},
         cluster="page", answer=SECRET, target=SECRET, last=turn, note="seen",
     )  # fmt: skip
-
-
-def texts_of(path: Path) -> list[bytes]:
-    """The file, and every compressed frame in it."""
-    data = path.read_bytes()
-    found, unzip = [data], zstandard.ZstdDecompressor()
-    for start in re.finditer(re.escape(ZSTD + zstandard.FRAME_HEADER), data):
-        found.append(unzip.decompressobj().decompress(data[start.end() - 4 :]))
-    return found
 
 
 def stored(path: Path, *, private: bool) -> Store:
