@@ -103,6 +103,7 @@ WORST: dict[str, tuple[Worst, ...]] = {
         *("```", "````", "```\n", "\n```", "def ", "\ndef ", "async ", "import"),
         *(("def", "\n"), ("async", "\n"), ("async\ndef", "\n"), ("def half", " "), ("```\n", "\ndef half")),
     ),
+    "mind2web": ("Answer: ", "Action: ", "Value: ", ("Value: ", "a "), "Value: \n", "Value:\r"),
     "miniwob": (
         "`",
         "\\n",
