@@ -2,7 +2,7 @@
 
     python benchmarks/mind2web.py
 
-Targets: cutting takes at most 4 times the CPU of parsing alone; one batch through a worker takes at most
+Targets: cutting takes at most 5 times the CPU of parsing alone; one batch through a worker takes at most
 45 ms; while 64 batches are in flight, the process that plays is never held up for over 50 ms. The first is a
 ratio of CPU times and does not mind a busy machine. Exit code 1 when a number is over 1.5 times its target.
 """
@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 
 from contexts import task_context
 
-RATIO, BATCH_MS, HELD_UP_MS = 4.0, 45.0, 50.0
+RATIO, BATCH_MS, HELD_UP_MS = 5.0, 45.0, 50.0
 TOLERANCE = 1.5
 FIXTURE = Path(page.__file__).with_name("fixture")
 IDS = ("5", "1900", "2700", "3500", "5200")

@@ -10,12 +10,12 @@ from typing import Any
 from harness.types import Ask, Observation, Reply, Sample, Score
 from tasks.mind2web import score
 from tasks.mind2web.action import parse, wanted
-from tasks.mind2web.pool import CandidatePool, Choice
+from tasks.mind2web.pool import CandidatePool, PageChoice
 from tasks.mind2web.prompts import Mind2WebPrompts, fitted, kept
 
 MAX_NEW_TOKENS = 128
 
-Render = Callable[[int, Sequence[str]], Awaitable[tuple[str, list[Choice]]]]
+Render = Callable[[int, Sequence[str]], Awaitable[tuple[str, list[PageChoice]]]]
 """Shows the page of a step's number around candidates: its text, and the candidates in document order."""
 
 
@@ -43,7 +43,7 @@ class Mind2WebEpisode:
     ) -> None:
         self._step, self._prompts, self._render, self._rules = sample.data, prompts, render, rules
         self._pool = CandidatePool(sample.data["pool"], ask_last=rules.ask_last)
-        self._choices: list[Choice] = []
+        self._choices: list[PageChoice] = []
         self._letters: list[str] = []
         self._counts: Counter[str] = Counter()
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 from harness.errors import DataError
-from tasks.mind2web.pool import Choice
+from tasks.mind2web.pool import PageChoice
 
 ID = "backend_node_id"
 TEXT = "text"
@@ -51,7 +51,7 @@ class RenderedPage(NamedTuple):
     """The page as text, and its candidates in document order."""
 
     text: str
-    choices: list[Choice]
+    choices: list[PageChoice]
 
 
 def parse(markup: str) -> etree._Element:
@@ -100,7 +100,7 @@ def render(markup: str, ids: Sequence[str]) -> RenderedPage:
     numbers: dict[str, int] = {}
     text = _written(root, numbers)
     choices = [
-        Choice(node.attrib[ID], " ".join(_written(node, numbers).split()[:CHOICE_WORDS]))
+        PageChoice(node.attrib[ID], " ".join(_written(node, numbers).split()[:CHOICE_WORDS]))
         for node in root.iter("*")
         if ID in node.attrib
     ]

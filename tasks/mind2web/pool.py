@@ -10,7 +10,7 @@ TOP = 10
 """Candidates that the ranker put below this place are in the pool."""
 
 
-class Choice(NamedTuple):
+class PageChoice(NamedTuple):
     """A candidate: its node id and the words that stand for it in the question."""
 
     id: str

@@ -9,7 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -198,14 +198,14 @@ def _filled(
             if len(problems) == PROBLEMS:
                 return
             continue
-        db.execute(f"INSERT INTO step VALUES({','.join('?' * 11)})", _columns(row))
+        db.execute(f"INSERT INTO step VALUES({','.join('?' * len(rows.COLUMNS))})", _columns(row))
         db.execute("INSERT INTO page VALUES(?, ?)", (n, squeeze.compress(step.action.cleaned_html.encode())))
         tell(n + 1, None, f"{split.folder.name} {row.id}")
         yield step.score_id
 
 
 def _columns(row: rows.Mind2WebRow) -> tuple[Any, ...]:
-    values = (getattr(row, field.name) for field in fields(row))
+    values = (getattr(row, name) for name in rows.COLUMNS)
     return tuple(
         json.dumps(value, ensure_ascii=False) if isinstance(value, tuple) else value for value in values
     )

@@ -6,9 +6,10 @@ import json
 import sqlite3
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from harness import seeds
 from harness.errors import DataError
@@ -75,6 +76,9 @@ class Mind2WebRow:
         return min((rank for _, rank in self.positives), default=None)
 
 
+COLUMNS = tuple(field.name for field in fields(Mind2WebRow))
+
+
 def split_file(data: Path, split: str) -> Path:
     """Where a split lies."""
     return data / f"{split}.sqlite"
@@ -87,12 +91,18 @@ def read(path: Path) -> list[Mind2WebRow]:
         DataError: the file is missing, damaged or of another form.
     """
     with _opened(path) as db:
-        return [
-            Mind2WebRow(
-                *row[:6], tuple(json.loads(row[6])), row[7], row[8], _ranked(row[9]), _ranked(row[10])
-            )
-            for row in db.execute("SELECT * FROM step ORDER BY n")
-        ]
+        return [_row(*columns) for columns in db.execute("SELECT * FROM step ORDER BY n")]
+
+
+def _row(*columns: Any) -> Mind2WebRow:
+    """A row of the table, whose columns are the fields; lists are JSON."""
+    values = dict(zip(COLUMNS, columns, strict=True))
+    lists = {
+        "previous": tuple(json.loads(values["previous"])),
+        "positives": _ranked(values["positives"]),
+        "negatives": _ranked(values["negatives"]),
+    }
+    return Mind2WebRow(**(values | lists))
 
 
 def meta(path: Path) -> Mapping[str, str]:

@@ -63,7 +63,7 @@ def convert(source: Path, target: Path, allowed: Allowed | None = None) -> int:
     """
     try:
         with source.open("rb") as file:
-            ranks = _ranks(_Reader(file, _allowed() if allowed is None else allowed).load())
+            ranks = _ranks(_RankUnpickler(file, _allowed() if allowed is None else allowed).load())
         _write(ranks, target)
     except (MemoryError, ScoreFileError):
         raise
@@ -72,7 +72,7 @@ def convert(source: Path, target: Path, allowed: Allowed | None = None) -> int:
     return len(ranks)
 
 
-class _Reader(pickle.Unpickler):
+class _RankUnpickler(pickle.Unpickler):
     """Finds only what it was given."""
 
     def __init__(self, file: BinaryIO, allowed: Allowed) -> None:

@@ -14,7 +14,7 @@ from harness.types import Ask, Capacity, Chat, Context, Sample
 from harness.worker import Launch, PoolSpec, WorkerPool
 from tasks.mind2web import prompts, rows
 from tasks.mind2web.episode import MAX_NEW_TOKENS, Mind2WebEpisode, Mind2WebRules
-from tasks.mind2web.pool import Choice
+from tasks.mind2web.pool import PageChoice
 
 CONTEXT = 4096
 """Tokens of the paper's server; upstream asks it to cut prompts to what the reply leaves of them."""
@@ -51,13 +51,13 @@ class Mind2WebWorld(BaseWorld):
         del chats, seed
         return Mind2WebEpisode(sample, self._prompts, self._shown, self._rules)
 
-    async def _shown(self, n: int, ids: Sequence[str]) -> tuple[str, list[Choice]]:
+    async def _shown(self, n: int, ids: Sequence[str]) -> tuple[str, list[PageChoice]]:
         lease = await self.pool.acquire()
         try:
             text, choices = await lease.call("render", str(self._path), n, list(ids), timeout=RENDER_S)
         finally:
             lease.release()
-        return text, [Choice(*choice) for choice in choices]
+        return text, [PageChoice(*choice) for choice in choices]
 
 
 @asynccontextmanager
