@@ -19,6 +19,7 @@ from harness.types import Reply
 from tasks._shared import reading
 from tasks._shared.sandbox import terminal_text
 from tasks.alfworld import action as alfworld
+from tasks.dbbench import action as dbbench_action
 from tasks.dbbench import output, sql
 from tasks.dbbench import score as dbbench
 from tasks.gsm8k import score as gsm8k
@@ -31,6 +32,7 @@ from tasks.miniwob import action as miniwob
 from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.mmlu import action as mmlu
 from tasks.mt_bench import score as mt_bench
+from tasks.os import action as os_action
 from tasks.os import score as os_score
 from tasks.rewoo import action as rewoo_action
 from tasks.rewoo import execute
@@ -95,9 +97,9 @@ def quiet(parse: Callable[[str], object], *errors: type[Exception]) -> Callable[
 
 PARSERS: dict[str, Callable[[str], object]] = {
     "alfworld": lambda text: alfworld.nearest(alfworld.parse(text), COMMANDS),
-    "dbbench.action": dbbench.action,
-    "dbbench.statement": dbbench.statement,
-    "dbbench.final": dbbench.final,
+    "dbbench.action": dbbench_action.word,
+    "dbbench.statement": dbbench_action.statement,
+    "dbbench.final": dbbench_action.final,
     "dbbench.judge": lambda text: dbbench.judge(text, ["a"]),
     "dbbench.statements": sql.statements,
     "dbbench.reserved": sql.reserved,
@@ -113,7 +115,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "mmlu": lambda text: (mmlu.chosen(Reply(text)), mmlu.first_letter(Reply(text))),
     "mt_bench.paper": mt_bench.paper_rating,
     "mt_bench.fixed": mt_bench.fixed_rating,
-    "os.action": os_score.parse,
+    "os.action": os_action.parse,
     "os.graders": lambda text: [os_score.grade(name, [text, "5"]) for name in os_score.GRADERS],
     "rewoo.paper": worked("paper"),
     "rewoo.fixed": worked("fixed"),
