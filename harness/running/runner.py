@@ -33,6 +33,7 @@ from harness.running.task_player import OpenModels, TaskPlayer
 from harness.running.traits import Traits
 from harness.running.verdicts import CONCURRENCY
 from harness.storage.completeness import incomplete_tasks
+from harness.storage.private import without_texts
 from harness.storage.store import Attempt, EpisodeKey, Store
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,14 @@ class Runner:
         self._retries = RetryPolicy()
         self._traits = Traits(store)
         self._queues: dict[str, TaskQueue] = {}
-        self._private = {task.spec.name: task.spec.private for task in plan.tasks}
+        self._private = () if plan.request.execution.trace_private else private_tasks(plan)
         self._ends: float | None = None
 
     async def run(self) -> Summary:
         """Play what is left of the plan."""
         request = self.plan.request
+        if request.execution.trace_private and (named := private_tasks(self.plan)):
+            log.warning("%s: the run will hold texts that are not to be published", ", ".join(named))
         limit = request.execution.time_limit_s
         self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
         remaining = remaining_items(self.plan, self.store)
@@ -147,7 +150,9 @@ class Runner:
 
     def _finished(self, attempt: Attempt, planned: PlannedEpisode) -> bool:
         """Commit an attempt; returns whether the episode is to be tried again."""
-        self.store.add(attempt, private=self._private[attempt.task])
+        if attempt.task in self._private:
+            attempt = without_texts(attempt)  # also for the logs
+        self.store.add(attempt)
         self._traits.note(attempt)
         self.progress.finished(attempt)
         self.summary.played += 1
@@ -163,6 +168,11 @@ class Runner:
             self.summary.lost[attempt.task] = attempt.error.strip().splitlines()[-1]
             self._queues[attempt.task].episodes.clear()
         return decision == "retry"
+
+
+def private_tasks(plan: Plan) -> tuple[str, ...]:
+    """The tasks of a plan whose texts are not to spread."""
+    return tuple(task.spec.name for task in plan.tasks if task.spec.private)
 
 
 def _collect_garbage_less_often() -> None:
