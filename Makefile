@@ -5,7 +5,7 @@ export MODEL ENDPOINT
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-full setup system lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full setup system lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -29,9 +29,14 @@ demo: system setup
 ## test: install and run every test that is quick enough for every change
 test: system setup
 	$(BIN)/harness setup --ready-only
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not full"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not full"
 
-## test-full: the long ones as well (all 270 SciWorld pairs, all MiniWoB++ tasks, ...)
+## test-slow: what test leaves out, a sample of which it runs (whole question sets, twenty kills, all hostile servers, ...)
+test-slow: system setup
+	$(BIN)/harness setup --ready-only
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow and not full"
+
+## test-full: every test, the longest as well (all 270 SciWorld pairs, all MiniWoB++ tasks, ...)
 test-full: system setup
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

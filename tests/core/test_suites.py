@@ -70,6 +70,8 @@ def test_another_package_adds_a_task_to_a_suite_and_a_suite_of_its_own(other):
         ("[puzzles]\ntasks = ['gsm8k']\nsplits = ['gsm8k']\n", "splits"),
         ("[general]\ntasks = ['riddles']\noverall = 'mean'\n", "not overall"),
         ("[puzzles]\ntasks = ['riddles']\nids = ['gsm8k']\n", "gsm8k.txt"),
+        ("[puzzles]\ntasks = ['riddles']\nset = { gsm8k = { shots = '4' } }\n", "`tasks` does not name"),
+        ("[puzzles]\ntasks = ['riddles']\nset = { riddles = { shots = 4 } }\n", "Expected `str`"),
         ("puzzles", "suites.toml"),
         pytest.param(f"[puzzles]\ntasks = {'[' * 100_000}{']' * 100_000}", "recursion", id="deep"),
         pytest.param(f"[puzzles]\nlimit = {'9' * 5000}", "4300 digits", id="digits"),
@@ -99,7 +101,7 @@ tasks = ["webshop"]
 """
 
 
-def planned(*names: str, split: str | None = None, tasks: tuple[str, ...] = ()) -> plan.Plan:
+def chosen(*names: str, split: str | None = None, tasks: tuple[str, ...] = ()) -> plan.Plan:
     work = Workload(suites=names, tasks=tasks, split=split)
     found = plan.make(RunRequest(work, ModelChoice(model="oracle")))
     assert found.missing == {}
@@ -109,7 +111,7 @@ def planned(*names: str, split: str | None = None, tasks: tuple[str, ...] = ()) 
 def test_a_suite_takes_another_split_of_a_task(other):
     other(SPLITS)
     assert suites.find("toys").samples == {"webshop": suites.Choice(limit=4, split="dev")}
-    found = planned("toys")
+    found = chosen("toys")
     shop, sums = found.tasks
     assert [sample.id for sample in shop.samples] == ["10", "11", "12", "13"]
     assert (shop.cfg.split, shop.split, sums.cfg.split, sums.split) == ("dev", "dev", "test", None)
@@ -122,17 +124,17 @@ def test_a_suite_takes_another_split_of_a_task(other):
 
 def test_the_users_split_goes_before_the_suites(other):
     other(SPLITS)
-    (shop,) = planned("others", split="small").tasks
+    (shop,) = chosen("others", split="small").tasks
     assert (shop.cfg.split, shop.split) == ("small", None)
     with pytest.raises(UsageError, match="gsm8k has no split 'std': choose one of test"):
-        planned("toys", split="std")
+        chosen("toys", split="std")
 
 
 def test_one_run_has_one_split_of_a_task(other):
     other(SPLITS)
     with pytest.raises(UsageError, match=r"different splits of webshop \(toys its dev, others its default\)"):
-        planned("toys", "others")
-    assert planned("others", tasks=("webshop",)).tasks[0].cfg.split == "std"
+        chosen("toys", "others")
+    assert chosen("others", tasks=("webshop",)).tasks[0].cfg.split == "std"
 
 
 def test_smoke_and_nightly_take_the_goals_that_need_no_large_catalogue(mirror: Path):
@@ -144,6 +146,36 @@ def test_smoke_and_nightly_take_the_goals_that_need_no_large_catalogue(mirror: P
     ]
     assert [sample.id for sample in shop.samples] == [f"small/{place}" for place in range(13)]
     assert suites.find("nightly").choice("webshop").split == "small"
+
+
+def planned(*names: str, settings: tuple[str, ...] = ()) -> str:
+    """How MMLU is answered in a run of these suites."""
+    work = Workload(suites=names, settings=settings, mirror="fixture")
+    (found,) = plan.make(RunRequest(work, ModelChoice(model="oracle"))).tasks
+    return found.cfg.options.answer
+
+
+def test_a_suite_sets_options_as_the_command_line_does_and_is_beaten_by_it(other):
+    other(
+        """
+        [one]
+        tasks = ["mmlu"]
+        set = { mmlu = { answer = "generate" } }
+        [two]
+        tasks = ["mmlu"]
+        [wrong]
+        tasks = ["mmlu"]
+        set = { mmlu = { answer = "guess" } }
+        """
+    )
+    assert planned("two") == "rank"
+    assert planned("one") == planned("two", "one") == "generate"
+    assert planned("one", settings=("mmlu.answer=rank",)) == "rank"
+    with pytest.raises(UsageError, match="choose one of"):
+        planned("wrong")
+    with pytest.raises(UsageError, match=r"one sets mmlu.answer=generate and wrong sets guess"):
+        planned("one", "wrong")
+    assert planned("one", "wrong", settings=("mmlu.answer=rank",)) == "rank"
 
 
 def task(name: str, value: float, unit: str = "percent") -> TaskData:
