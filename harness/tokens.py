@@ -17,7 +17,7 @@ CL100K_FILE = "cl100k_base.tiktoken"
 CL100K_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 
 # How cl100k_base cuts text into pieces before merging (tiktoken, MIT): part of the encoding, like its ranks.
-_CL100K_PIECES = (
+CL100K_PIECES = (
     r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|"""
     r"""\s*[\r\n]|\s+(?!\S)|\s"""
 )
@@ -38,15 +38,17 @@ def counter(name: str, vocabulary: Path | None = None) -> Counter:
     Args:
         name: `cl100k` (tiktoken's encoding of GPT-3.5 and GPT-4), `segments` (AgentBench's own count) or
             `estimate` (a third of the characters, never too few for English text).
-        vocabulary: the file of `cl100k`; None takes the one that `harness data` knows.
+        vocabulary: the file of `cl100k`; the others need none.
 
     Raises:
         UsageError: unknown name.
-        MissingPart: the vocabulary is not there; the message says how to get it.
+        MissingPart: the vocabulary is not there, or none was given; the message says how to get it.
         DataError: the file is not the vocabulary.
     """
     if name == "cl100k":
-        return _cl100k(vocabulary or _find_vocabulary())
+        if vocabulary is None:
+            raise MissingPart(f"the counter cl100k was given no vocabulary: pass the path of {CL100K_FILE}")
+        return _cl100k(vocabulary)
     if name == "segments":
         return segments
     if name == "estimate":
@@ -84,12 +86,6 @@ def _segments(text: str) -> int:
     return sum(1 for _ in _SEGMENT.finditer(text))
 
 
-def _find_vocabulary() -> Path:
-    from harness.data import core_file
-
-    return core_file(Path(CL100K_FILE).name)
-
-
 @cache
 def _cl100k(vocabulary: Path) -> Counter:
     """Load tiktoken's encoding from a file on disk; tiktoken itself would ask the network."""
@@ -108,7 +104,7 @@ def _cl100k(vocabulary: Path) -> Counter:
         raise DataError(f"{vocabulary} is not the cl100k vocabulary: `harness data pull core` fetches it")
     ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, content.splitlines())}
     encoding = tiktoken.Encoding(
-        "cl100k_base", pat_str=_CL100K_PIECES, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 100257}
+        "cl100k_base", pat_str=CL100K_PIECES, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 100257}
     )
 
     def count(text: str) -> int:

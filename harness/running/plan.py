@@ -126,7 +126,7 @@ def make(request: RunRequest) -> Plan:
     members = list(dict.fromkeys([*(name for suite in asked for name in suite.tasks), *named]))
     if not members:
         raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
-    settings = selection.settings(work.settings, members)
+    settings = _settings(asked, work, members)
     roles = [parse_role(role).role for role in models.roles]
     if models.judge is not None:
         judge_role(models.judge)  # before anything is played, or an address with a password is stored
@@ -151,6 +151,29 @@ def make(request: RunRequest) -> Plan:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
     _refuse_unknown_roles(roles, plan)
     return plan
+
+
+def _settings(
+    asked: Sequence[suites.Suite], work: Workload, members: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Options by task: what the suites set, and over it what the user sets.
+
+    Raises:
+        UsageError: two suites set an option differently and the user does not, or as `selection.settings`.
+    """
+    chosen = selection.settings(work.settings, members)
+    told: dict[tuple[str, str], tuple[str, str]] = {}
+    for suite in asked:
+        for task, values in suite.settings.items():
+            for key, value in values.items():
+                first, other = told.setdefault((task, key), (value, suite.name))
+                if first != value and key not in chosen[task]:
+                    raise UsageError(
+                        f"{other} sets {task}.{key}={first} and {suite.name} sets {value}: choose with --set"
+                    )
+    for (task, key), (value, _) in told.items():
+        chosen[task].setdefault(key, value)
+    return chosen
 
 
 def _is_installed(name: str) -> bool:

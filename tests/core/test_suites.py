@@ -10,10 +10,13 @@ import pytest
 from packages import install
 
 from harness.catalog import suites
+from harness.errors import UsageError
 from harness.report import reference
 from harness.report.build import build
 from harness.report.render import render
 from harness.report.run_data import RunData, TaskData
+from harness.running import plan
+from harness.running.request import ModelChoice, RunRequest, Workload
 from harness.types import Mean, Row
 
 OTHERS = """
@@ -65,6 +68,8 @@ def test_another_package_adds_a_task_to_a_suite_and_a_suite_of_its_own(other):
         ("[puzzles]\ntasks = ['gsm8k']\nwieght = 1\n", "wieght"),
         ("[general]\ntasks = ['riddles']\noverall = 'mean'\n", "not overall"),
         ("[puzzles]\ntasks = ['riddles']\nids = ['gsm8k']\n", "gsm8k.txt"),
+        ("[puzzles]\ntasks = ['riddles']\nset = { gsm8k = { shots = '4' } }\n", "`tasks` does not name"),
+        ("[puzzles]\ntasks = ['riddles']\nset = { riddles = { shots = 4 } }\n", "Expected `str`"),
         ("puzzles", "suites.toml"),
         pytest.param(f"[puzzles]\ntasks = {'[' * 100_000}{']' * 100_000}", "recursion", id="deep"),
         pytest.param(f"[puzzles]\nlimit = {'9' * 5000}", "4300 digits", id="digits"),
@@ -79,6 +84,36 @@ def test_suites_that_cannot_be_read_are_named_and_left_out(other, caplog, text, 
     assert "riddles" not in suites.find("general").tasks
     assert "riddle_bench" in caplog.text
     assert words in caplog.text
+
+
+def planned(*names: str, settings: tuple[str, ...] = ()) -> str:
+    """How MMLU is answered in a run of these suites."""
+    work = Workload(suites=names, settings=settings, mirror="fixture")
+    (found,) = plan.make(RunRequest(work, ModelChoice(model="oracle"))).tasks
+    return found.cfg.options.answer
+
+
+def test_a_suite_sets_options_as_the_command_line_does_and_is_beaten_by_it(other):
+    other(
+        """
+        [one]
+        tasks = ["mmlu"]
+        set = { mmlu = { answer = "generate" } }
+        [two]
+        tasks = ["mmlu"]
+        [wrong]
+        tasks = ["mmlu"]
+        set = { mmlu = { answer = "guess" } }
+        """
+    )
+    assert planned("two") == "rank"
+    assert planned("one") == planned("two", "one") == "generate"
+    assert planned("one", settings=("mmlu.answer=rank",)) == "rank"
+    with pytest.raises(UsageError, match="choose one of"):
+        planned("wrong")
+    with pytest.raises(UsageError, match=r"one sets mmlu.answer=generate and wrong sets guess"):
+        planned("one", "wrong")
+    assert planned("one", "wrong", settings=("mmlu.answer=rank",)) == "rank"
 
 
 def task(name: str, value: float, unit: str = "percent") -> TaskData:

@@ -117,6 +117,12 @@ WORST: dict[str, tuple[Worst, ...]] = {
         *("```", "````", "```\n", "\n```", "def ", "\ndef ", "async ", "import"),
         *(("def", "\n"), ("async", "\n"), ("async\ndef", "\n"), ("def half", " "), ("```\n", "\ndef half")),
     ),
+    "knowledgegraph": (
+        *("count(", "a, ", "a ", "a,", ")", "variable ", "Final Answer: ", "Observation", "Action\n", "\\_"),
+        *(("Action: count(", unit) for unit in ("a,", "a ,", " ,", "count(", "a, b", "x1(", "a(")),
+        halves("Action: count(" + "a," * 40, " "),
+        halves("count(", ")"),
+    ),
     "miniwob": (
         "`",
         "\\n",

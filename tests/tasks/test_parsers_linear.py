@@ -22,16 +22,19 @@ from tasks.alfworld import action as alfworld
 from tasks.card_game import action as card_game
 from tasks.card_game.battle import IDS, Battle
 from tasks.card_game.seat import Seat
+from tasks.dbbench import action as dbbench_action
 from tasks.dbbench import output, sql
 from tasks.dbbench import score as dbbench
 from tasks.gsm8k import score as gsm8k
 from tasks.hotpotqa import action as hotpotqa
 from tasks.hotpotqa import score as hotpotqa_score
 from tasks.humaneval import action as humaneval
+from tasks.knowledgegraph import action as knowledgegraph
 from tasks.miniwob import action as miniwob
 from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.mmlu import action as mmlu
 from tasks.mt_bench import score as mt_bench
+from tasks.os import action as os_action
 from tasks.os import score as os_score
 from tasks.rewoo import action as rewoo_action
 from tasks.rewoo import execute
@@ -68,6 +71,16 @@ def instruction(text: str) -> object:
     return miniwob.accepted(found, PATTERNS), miniwob.parse(found), miniwob.steps(text, 30)
 
 
+def called(text: str) -> object:
+    """Read the line that the text stands on as the episode does, whichever options it follows."""
+    text = knowledgegraph.clean(text)
+    line = knowledgegraph.action_line(text) or f"Action: count({text}"
+    names, last = knowledgegraph.called(line)
+    readers = [knowledgegraph.read(line, "count"), knowledgegraph.read_names(line, "count", ("a", "a, b"))]
+    arguments = [knowledgegraph.bare(one) for call in readers for one in call.arguments or ()]
+    return knowledgegraph.final(text), names, last, arguments
+
+
 def worked(grammar: rewoo_action.Grammar) -> Callable[[str], object]:
     """Read a plan, run it with a tool that says nothing, and write what the solver reads."""
 
@@ -99,9 +112,9 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "alfworld": lambda text: alfworld.nearest(alfworld.parse(text), COMMANDS),
     "card_game.guess": lambda text: card_game.read_guess(text, SEAT),
     "card_game.move": lambda text: card_game.read_move(text, SEAT, fix_infight_target=True),
-    "dbbench.action": dbbench.action,
-    "dbbench.statement": dbbench.statement,
-    "dbbench.final": dbbench.final,
+    "dbbench.action": dbbench_action.word,
+    "dbbench.statement": dbbench_action.statement,
+    "dbbench.final": dbbench_action.final,
     "dbbench.judge": lambda text: dbbench.judge(text, ["a"]),
     "dbbench.statements": sql.statements,
     "dbbench.reserved": sql.reserved,
@@ -112,11 +125,12 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),
     "humaneval.completion": lambda text: humaneval.completion_program(PROBLEM, text, pad_indent=True),
     "humaneval.chat": lambda text: humaneval.chat_program(PROBLEM, text),
+    "knowledgegraph": called,
     "miniwob": instruction,
     "mmlu": lambda text: (mmlu.chosen(Reply(text)), mmlu.first_letter(Reply(text))),
     "mt_bench.paper": mt_bench.paper_rating,
     "mt_bench.fixed": mt_bench.fixed_rating,
-    "os.action": os_score.parse,
+    "os.action": os_action.parse,
     "os.graders": lambda text: [os_score.grade(name, [text, "5"]) for name in os_score.GRADERS],
     "rewoo.paper": worked("paper"),
     "rewoo.fixed": worked("fixed"),
