@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from harness.types import Ask, Message, Observation, Reply, Sample, Score
 from tasks._shared.wiki.docstore import Docstore, Reading
@@ -16,18 +17,34 @@ from tasks.hotpotqa.score import exact_match, value
 ASK = Ask(max_new_tokens=256, stop=("\n",))
 INVALID = "Invalid Action. Valid Actions are Lookup[<topic>] Search[<topic>] and Finish[<answer>]."
 
+HALTS: Mapping[str, Literal["limit", "model_error"]] = {
+    "step_limit": "limit",
+    "context_limit": "limit",
+    "no_response": "model_error",
+}
+"""What ends an episode that has no answer, and the outcome it gives."""
+
+NO_RESPONSE = "No response"
+"""What upstream's client returned in place of a failed request, and its agent takes for one."""
+
 LONGEST_TOKEN = 128
 """No entry of the cl100k vocabulary is longer in bytes, so longer prompts need no counting."""
 
 
 @dataclass(frozen=True, slots=True)
 class HotpotRules:
-    """The options of a run that an episode follows; `label` names the wiki in every score."""
+    """The options of a run that an episode follows.
+
+    Attributes:
+        ends_silent: the reply `No response` ends the episode once its step is complete.
+        label: names the wiki in every score.
+    """
 
     max_steps: int = 10
     max_tokens: int = 1700
     lenient: bool = False
     chat: bool = False
+    ends_silent: bool = False
     join: str = ""
     observation_tokens: int | None = None
     label: str = ""
@@ -56,6 +73,7 @@ class HotpotEpisode:
         self._thinking = prompts.thinks
         self._answer: str | None = None
         self._halt = ""
+        self._silent = False
         self._counts: Counter[str] = Counter()
 
     async def reset(self) -> Observation:
@@ -64,10 +82,12 @@ class HotpotEpisode:
         return self._begin_step()
 
     async def step(self, reply: Reply) -> Observation:
-        text = one_line(reply.text.split("\n", 1)[0])
+        line = reply.text.split("\n", 1)[0]
+        text = one_line(line)
         if self._plan is None:
             self._plan = text
             return self._begin_step()
+        self._silent = self._silent or (self._rules.ends_silent and line == NO_RESPONSE)
         self._scratchpad += " " + text
         if self._thinking:
             self._thinking = False
@@ -87,6 +107,7 @@ class HotpotEpisode:
             "lookups": float(self._counts["Lookup"]),
             "step_limit": float(self._halt == "step_limit"),
             "context_limit": float(self._halt == "context_limit"),
+            "no_response": float(self._halt == "no_response"),
             "snapshot_miss": float(self._counts["snapshot_miss"] > 0),
             "exemplar_leak": float(self._prompts.leaks(self._question)),
         }
@@ -94,7 +115,8 @@ class HotpotEpisode:
         if self._counts["snapshot_miss"]:
             notes.append(f"env_incomplete: {self._counts['snapshot_miss']} searches not in the snapshot")
         note = ", ".join(part for part in notes if part)
-        return Score(f1, metrics, note, outcome="limit" if self._halt else None)
+        outcome = HALTS.get(self._halt)
+        return Score(f1, metrics, note, outcome, answer=self._answer or "", target=self._gold)
 
     async def close(self) -> None:
         """Nothing is held: the wiki belongs to the world."""
@@ -104,7 +126,9 @@ class HotpotEpisode:
     def _begin_step(self) -> Observation:
         """Start a step unless the step or context limit is reached; checked only here, as upstream."""
         self._thinking = self._prompts.thinks
-        if self._step > self._rules.max_steps:
+        if self._silent:
+            self._halt = "no_response"
+        elif self._step > self._rules.max_steps:
             self._halt = "step_limit"
         elif self._too_long(self._prompt()):
             self._halt = "context_limit"

@@ -44,7 +44,7 @@ class Mmlu(SingleTurn):
 
     spec = TaskSpec(
         name="mmlu",
-        version=1,
+        version=2,
         suite="general",
         metric="accuracy",
         ceiling={
