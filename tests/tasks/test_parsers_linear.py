@@ -16,7 +16,7 @@ from hostile_texts import COMMON, WORST, Worst, built
 from harness.authoring import answers
 from harness.catalog import registry
 from harness.types import Reply
-from tasks._shared import reading
+from tasks._shared import numerals, reading
 from tasks._shared.sandbox import terminal_text
 from tasks.alfworld import action as alfworld
 from tasks.card_game import action as card_game
@@ -124,6 +124,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "dbbench.reserved": sql.reserved,
     "dbbench.position": lambda text: output.error(1055, "'t.z' isn't in GROUP BY", None, text),
     "dbbench.ungrouped": lambda text: output.error(1140, "mixing", None, text),
+    "_shared.numerals": lambda text: list(numerals.numerals(numerals.tidy(text))),
     "gsm8k": lambda text: gsm8k.judge(text, "#### 5"),
     "hotpotqa.action": lambda text: hotpotqa.read_lenient(hotpotqa.one_line(text)),
     "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),
