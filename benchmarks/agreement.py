@@ -52,7 +52,89 @@ def gsm8k() -> dict[str, Rule]:
     }
 
 
-RULES: Mapping[str, Callable[[], dict[str, Rule]]] = {"gsm8k": gsm8k}
+def mmlu() -> dict[str, Rule]:
+    import re
+
+    from harness.types import Reply
+    from tasks.mmlu import action
+
+    inspect = re.compile(r"(?i)ANSWER\s*:\s*([A-Za-z])(?:[^\w]|\n|$)")
+
+    def pattern(text: str) -> str | None:
+        found = inspect.search(text)
+        return found[1].upper() if found else None
+
+    return {
+        "fixed": lambda case: action.read_letter(Reply(case["text"]), case["options"]) == case["read"],
+        "paper": lambda case: action.first_letter(Reply(case["text"])) == case["read"],
+        "inspect": lambda case: pattern(case["text"]) == case["read"],
+    }
+
+
+def mt_bench() -> dict[str, Rule]:
+    from tasks.mt_bench import score
+
+    return {
+        "fixed": lambda case: score.fixed_rating(case["text"]) == case["read"],
+        "paper": lambda case: score.paper_rating(case["text"]) == case["read"],
+    }
+
+
+def hotpotqa() -> dict[str, Rule]:
+    """Whether the same answer gets full F1 and another one does not."""
+    from tasks.hotpotqa import score
+
+    return {
+        "fixed": lambda case: (score.careful_f1(case["text"], case["gold"]) > 0.99) == case["same"],
+        "paper": lambda case: (score.f1(case["text"], case["gold"]) > 0.99) == case["same"],
+    }
+
+
+def dbbench() -> dict[str, Rule]:
+    from tasks.dbbench import score
+
+    def agrees(rule: str) -> Rule:
+        return lambda case: bool(score.judge(case["text"], case["labels"])[rule]) == case["right"]
+
+    return {rule: agrees(rule) for rule in ("fixed", "paper")}
+
+
+def humaneval() -> dict[str, Rule]:
+    """Whether right code passes its tests, run in the task's sandbox, and no other text does."""
+    import asyncio
+
+    from tasks.humaneval.action import chat_program
+    from tasks.humaneval.task import TASK
+    from tasks.humaneval.world import open_world
+
+    problem = {
+        "prompt": 'import math\n\n\ndef half(x):\n    """Half of x, rounded down."""\n',
+        "entry_point": "half",
+        "test": "def check(candidate):\n    assert [candidate(n) for n in (4, 9, -1)] == [2, 4, -1]\n",
+    }
+
+    async def passed(texts: list[str]) -> dict[str, bool]:
+        async with open_world("auto", 10.0, TASK.episode) as world:
+            gate = asyncio.Semaphore(4)
+
+            async def judge(text: str) -> bool:
+                async with gate:
+                    return (await world.judge(chat_program(problem, text))).passed
+
+            return dict(zip(texts, await asyncio.gather(*map(judge, texts)), strict=True))
+
+    known = asyncio.run(passed([case["text"] for case in cases("humaneval")]))
+    return {"fixed": lambda case: known[case["text"]] == case["passes"]}
+
+
+RULES: Mapping[str, Callable[[], dict[str, Rule]]] = {
+    "gsm8k": gsm8k,
+    "mmlu": mmlu,
+    "mt_bench": mt_bench,
+    "hotpotqa": hotpotqa,
+    "dbbench": dbbench,
+    "humaneval": humaneval,
+}
 
 
 def main(arguments: list[str]) -> None:

@@ -32,7 +32,7 @@ def paper_number(text: str) -> int | None:
 
 
 def fixed_number(text: str) -> Decimal | None:
-    """A careful reader's reading (`tasks/_shared/worked_solution.py`), up to the first `Question:` or end mark."""
+    """A careful reader's (`tasks/_shared/worked_solution.py`), up to the first `Question:` or end mark."""
     return final_number(text.split(CUT)[0].split(EOS)[0])
 
 

@@ -12,7 +12,7 @@ from tasks._shared.wiki.docstore import Docstore, Reading
 from tasks._shared.wiki.page import Page, Wiki
 from tasks.hotpotqa.action import HotpotAction, one_line, read, read_lenient
 from tasks.hotpotqa.prompts import HotpotPrompts
-from tasks.hotpotqa.score import exact_match, value
+from tasks.hotpotqa.score import careful_f1, exact_match, value
 
 ASK = Ask(max_new_tokens=256, stop=("\n",))
 INVALID = "Invalid Action. Valid Actions are Lookup[<topic>] Search[<topic>] and Finish[<answer>]."
@@ -37,6 +37,7 @@ class HotpotRules:
 
     Attributes:
         ends_silent: the reply `No response` ends the episode once its step is complete.
+        careful: dates, numbers and the like are the same in any form (the `fixed` F1).
         label: names the wiki in every score.
     """
 
@@ -45,6 +46,7 @@ class HotpotRules:
     lenient: bool = False
     chat: bool = False
     ends_silent: bool = False
+    careful: bool = False
     join: str = ""
     observation_tokens: int | None = None
     label: str = ""
@@ -96,10 +98,13 @@ class HotpotEpisode:
 
     async def score(self) -> Score:
         f1, em = value(self._answer, self._gold)
+        careful = careful_f1(self._answer, self._gold)
         steps = self._counts["steps"]
         metrics = {
+            "paper": f1,
+            "fixed": careful,
             "em": em,
-            f"f1_{self._kind}": f1,
+            f"f1_{self._kind}": careful if self._rules.careful else f1,
             "finished": float(self._answer is not None),
             "steps": float(steps),
             "invalid_actions": float(self._counts["invalid"]),
@@ -116,7 +121,8 @@ class HotpotEpisode:
             notes.append(f"env_incomplete: {self._counts['snapshot_miss']} searches not in the snapshot")
         note = ", ".join(part for part in notes if part)
         outcome = HALTS.get(self._halt)
-        return Score(f1, metrics, note, outcome, answer=self._answer or "", target=self._gold)
+        worth = careful if self._rules.careful else f1
+        return Score(worth, metrics, note, outcome, answer=self._answer or "", target=self._gold)
 
     async def close(self) -> None:
         """Nothing is held: the wiki belongs to the world."""

@@ -80,12 +80,13 @@ class MmluPrompts:
     Attributes:
         texts: the two halves of the system sentence, by address.
         ranked: whether letters are ranked, not generated.
+        profile: whose prompt and reading hold.
     """
 
     def __init__(self, ctx: Context) -> None:
         self.texts: Mapping[str, str] = literals(ctx.data / "prompts.json")
         self.ranked = ctx.options.answer == "rank"
-        self._limit, self._profile = ctx.options.max_prompt_tokens, ctx.profile
+        self._limit, self.profile = ctx.options.max_prompt_tokens, ctx.profile
         self._ask = ask(ctx.profile, self._limit, generate=not self.ranked)
         self._exemplars = cache(lambda subject: exemplars(rows(ctx.data, "dev", subject)))
 
@@ -104,4 +105,4 @@ class MmluPrompts:
         start, shots = system(self.texts, row["subject"]), self._exemplars(row["subject"])
         # Upstream strips what follows the last option; in exemplars it stays.
         last = Message("user", question(row).rstrip(), "task")
-        return start, fitting(start, shots, last, self._limit) if self._profile == "fixed" else shots, last
+        return start, fitting(start, shots, last, self._limit) if self.profile == "fixed" else shots, last

@@ -78,7 +78,7 @@ class Mmlu(SingleTurn):
 
     async def value(self, sample: Sample, reply: Reply, shared: MmluPrompts) -> Score:
         shots = shared.shots(sample.data)
-        return score.value(reply, sample.data["answer"], ranked=shared.ranked, shots=shots)
+        return score.value(reply, sample.data, shared.profile, ranked=shared.ranked, shots=shots)
 
     async def unanswered(self, sample: Sample, shared: MmluPrompts) -> Score:
         return Score(0.0, {"shots": float(shared.shots(sample.data))}, "not answered")
