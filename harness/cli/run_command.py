@@ -37,7 +37,7 @@ def command(
         from harness.cli.report_command import show_run
 
         show_run(summary.directory)
-    return _close(summary)
+    return _close(summary, execution.retry)
 
 
 def execute(request: RunRequest) -> Summary:
@@ -53,9 +53,12 @@ def execute(request: RunRequest) -> Summary:
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
     stopping = (missing and not request.execution.ready_only) or not plan.tasks
-    if stopping or not plan.begun():
+    fresh = not plan.begun()
+    if fresh and request.execution.retry:
+        raise UsageError(f"there is no run in {plan.directory()} to retry; leave out --retry to begin it")
+    if stopping or fresh:
         # A run that is begun may be complete, and then needs no endpoint.
-        absent = asyncio.run(check_model(request))
+        absent = asyncio.run(check_model(request, plan.ranked()))
         if stopping or absent:
             lines = "\n  ".join([*missing, *absent])
             raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
@@ -64,18 +67,23 @@ def execute(request: RunRequest) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory)
+            return _played(plan, directory, checked=stopping or fresh)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
 
-def _played(plan: Plan, directory: Path) -> Summary:
+def _played(plan: Plan, directory: Path, *, checked: bool) -> Summary:
     from harness.running import plan as planning
     from harness.running.progress import for_terminal
-    from harness.running.resume import open_store
+    from harness.running.resume import open_store, remaining_items
+    from harness.running.run_model import check_model
     from harness.running.runner import Runner
 
     with closing(open_store(plan, directory)) as store:
+        if not checked and remaining_items(plan, store):
+            absent = asyncio.run(check_model(plan.request, plan.ranked()))
+            if absent:
+                raise MissingPart("\n  ".join(["cannot go on, nothing was sent:", *absent]))
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
@@ -87,8 +95,10 @@ def _ready_hint(plan: Plan) -> str:
     return f"\n--ready-only would run: {', '.join(ready)}" if ready else ""
 
 
-def _close(summary: Summary) -> int:
-    if summary.already:
+def _close(summary: Summary, retry: str | None) -> int:
+    if summary.already and retry:
+        log.info("nothing to retry: no episode of this run failed for infrastructure")
+    elif summary.already:
         log.info("the run was complete already; --new or --name NAME starts another")
     for task, reason in summary.lost.items():
         log.error("%s did not run: %s", task, reason)
