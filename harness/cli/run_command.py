@@ -11,6 +11,7 @@ import click
 
 from harness.cli.grouping import grouped
 from harness.cli.run_options import run_options
+from harness.cli.screen import echo
 from harness.errors import MissingPart, UsageError
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
@@ -32,11 +33,15 @@ def command(
     """
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
-    summary = execute(RunRequest(workload, models, execution))
+    request = RunRequest(workload, models, execution)
+    summary = execute(request)
     if wanted and (summary.played or summary.already):
+        from harness.cli.demo_text import after
         from harness.cli.report_command import show_run
 
         show_run(summary.directory)
+        for line in after(request):
+            echo(line)
     return _close(summary, execution.retry)
 
 
@@ -74,7 +79,7 @@ def execute(request: RunRequest) -> Summary:
 
 def _played(plan: Plan, directory: Path, *, checked: bool) -> Summary:
     from harness.running import plan as planning
-    from harness.running.progress import for_terminal
+    from harness.running.progress_live import for_terminal
     from harness.running.resume import open_store, remaining_items
     from harness.running.run_model import check_model
     from harness.running.runner import Runner

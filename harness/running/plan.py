@@ -223,5 +223,7 @@ def describe(plan: Plan) -> list[str]:
         total, requests = total + episodes, requests + episodes * turns
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         lines.append(f"  {task.spec.name}: {episodes} episodes, ~{turns} turns each{source}")
-    what = f"{len(plan.tasks)} tasks, {total} episodes, about {requests} requests"
+    counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
+    tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
+    what = f"{tasks}, {all_episodes}, about {sent}"
     return [f"plan: {what}, profile {work.profile}", *lines]

@@ -102,15 +102,3 @@ class PlainProgress:
     def stop(self) -> None:
         """Write how it ended."""
         log.info(one_line(self.tally))
-
-
-def for_terminal() -> Progress:
-    """A live region when stderr is a terminal that can move its cursor, plain lines otherwise."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        return PlainProgress()
-    from harness.running.progress_live import LiveProgress
-
-    return LiveProgress(console)

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from harness.running.look import Look
-from harness.running.progress import PlainProgress
+from harness.running.progress import PlainProgress, Progress
 from harness.running.progress_text import block, one_line
 from harness.storage.store import Attempt
 
@@ -67,3 +67,12 @@ class LiveProgress(PlainProgress):
             handler.setStream(stream)
         self._streams.clear()
         log.info(one_line(self.tally))
+
+
+def for_terminal() -> Progress:
+    """A live region when stderr is a terminal that can move its cursor, plain lines otherwise."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    plain = not console.is_terminal or console.is_dumb_terminal
+    return PlainProgress() if plain else LiveProgress(console)

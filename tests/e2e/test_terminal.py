@@ -21,7 +21,8 @@ CHATTY = """
 import asyncio, logging, sys
 from harness.cli import group
 from harness.running.look import EndpointLook, Look
-from harness.running.progress import TICK_S, for_terminal, ticking
+from harness.running.progress import TICK_S, ticking
+from harness.running.progress_live import for_terminal
 
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
