@@ -25,14 +25,10 @@ def find_own_tasks() -> None:
     if here != ROOT and sys.path and Path(sys.path[0] or here).resolve() == here:
         sys.path.append(sys.path.pop(0))  # a benchmark that lies there is still found
     spec = importlib.util.find_spec(NAME)
-    found = _places(spec.origin, spec.submodule_search_locations) if spec else []
+    places = ([spec.origin] if spec.origin else spec.submodule_search_locations or []) if spec else []
+    found = [Path(place).resolve() for place in places]
     if found and not any(place.is_relative_to(ROOT / NAME) for place in found):
         raise UsageError(
             f"{found[0]} has the name of this harness's package `{NAME}` and comes before it on Python's "
             "path: rename it, take its folder out of PYTHONPATH, or install the harness in a new environment"
         )
-
-
-def _places(origin: str | None, folders: object) -> list[Path]:
-    listed = [str(folder) for folder in folders] if isinstance(folders, list) else []
-    return [Path(place).resolve() for place in ([origin] if origin else listed)]

@@ -72,7 +72,7 @@ def execute(request: RunRequest) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory, checked=stopping or fresh)
+            return _played(plan, directory, checked=bool(stopping) or fresh)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 

@@ -38,7 +38,8 @@ class LiveProgress(PlainProgress):
         self._live.start()
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler):
-                self._streams.append((handler, handler.setStream(sys.stderr)))
+                stream_handler: logging.StreamHandler[Any] = handler
+                self._streams.append((stream_handler, stream_handler.setStream(sys.stderr)))
         self._show()
 
     def finished(self, attempt: Attempt) -> None:
