@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from harness.episode import World
@@ -18,8 +19,9 @@ from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.heartbeat import heartbeat
 from harness.running.judging import JudgeRequest, judge_stage
+from harness.running.look import look
 from harness.running.plan import Plan, TaskPlan
-from harness.running.progress import Progress
+from harness.running.progress import Progress, ticking
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
 from harness.running.resume import plain_json, remaining_items
 from harness.running.retry_policy import RetryPolicy
@@ -95,13 +97,16 @@ class Runner:
         self._queues = {queue.name: queue for queue in queues if queue.episodes}
         planned = Counter(item.task for item in self.plan.items())
         left = Counter(item.task for item in remaining)
-        self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
+        turns = {plan.spec.name: plan.spec.expected_turns for plan in self.plan.tasks}
+        self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned}, turns)
+        deadline_s = self.plan.request.models.deadline_s
         sites = SiteLocks(str(self.summary.directory.resolve()))
         self.scheduler = Scheduler(Budget.of_machine(live_bound(self.plan.request)), sites)
         self.store.commit_later(asyncio.get_running_loop().call_soon)
         _collect_garbage_less_often()
         try:
-            async with heartbeat(self.store, self._facts):
+            see = partial(look, models.tested, self._queues.values(), deadline_s)
+            async with heartbeat(self.store, self._facts), ticking(self.progress, see):
                 with Signals(self.interrupt):
                     await self.scheduler.run(list(self._queues.values()), until=self._ends)
             self.store.flush()
@@ -123,7 +128,12 @@ class Runner:
         first = not self.summary.interrupted
         self.summary.interrupted = True
         if first and self.scheduler is not None:
-            log.warning("stopping: live episodes play to their end; press Ctrl-C again to drop them")
+            live = sum(len(queue.live) for queue in self._queues.values())
+            log.warning(
+                "stopping: no new episode starts, %d live episode%s play%s to the end; "
+                "press Ctrl-C again to drop them",
+                *((live, "s", "") if live != 1 else (live, "", "s")),
+            )
             self.scheduler.stop()
         return first
 
