@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import click
 
 from harness.cli.grouping import grouped
 from harness.cli.run_options import run_options
-from harness.errors import MissingPart, UsageError
+from harness.errors import MissingPart, OtherModel, UsageError
+from harness.models import outside
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 from harness.running.summary import Summary
@@ -32,7 +35,10 @@ def command(
     """
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
-    summary = execute(RunRequest(workload, models, execution))
+    try:
+        summary = execute(RunRequest(workload, models, execution))
+    except OtherModel as error:
+        raise UsageError(f"{error}{_renamed(models.model, error)}") from error
     if wanted and (summary.played or summary.already):
         from harness.cli.report_command import show_run
 
@@ -87,6 +93,15 @@ def _ready_hint(plan: Plan) -> str:
     return f"\n--ready-only would run: {', '.join(ready)}" if ready else ""
 
 
+def _renamed(model: str, error: OtherModel) -> str:
+    """This command, with the served model under its own name; empty when a role's model was refused."""
+    if error.selector != model:
+        return ""
+    words = [error.named if word == model else word for word in sys.argv[1:]]
+    words = [f"--model={error.named}" if word == f"--model={model}" else word for word in words]
+    return f"\n  harness {outside.shown(shlex.join(words))}"
+
+
 def _close(summary: Summary) -> int:
     if summary.already:
         log.info("the run was complete already; --new or --name NAME starts another")
@@ -96,4 +111,7 @@ def _close(summary: Summary) -> int:
         log.error("stopped: %s", summary.stopped)
     if summary.incomplete and not summary.interrupted:
         log.error("incomplete: %s; the same command resumes", ", ".join(summary.incomplete))
+    if summary.unjudged and not summary.interrupted:
+        how = f"harness judge {summary.directory} --judge NAME@URL"
+        log.error("answers of %s wait for a judge: %s", ", ".join(summary.unjudged), how)
     return summary.exit_code

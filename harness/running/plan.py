@@ -11,13 +11,29 @@ from harness.catalog import registry, suites
 from harness.episode import Task
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
-from harness.running import readiness, selection
+from harness.running import readiness, samples, selection
 from harness.running.judging import judge_role
 from harness.running.readiness import Readiness, TaskChoices
 from harness.running.request import RunRequest, Workload
+from harness.running.samples import Limit
 from harness.storage.manifest import config_hash, directory_name
 from harness.storage.store import EpisodeKey
 from harness.types import Sample, TaskConfig, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which of a task's samples were chosen, for the report.
+
+    Attributes:
+        of: how many the split has in all.
+        limit: what cut them down; None when nothing did.
+        named: ids were given, by the user or the suite.
+    """
+
+    of: int
+    limit: Limit | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,7 @@ class TaskPlan:
     Attributes:
         samples: what this command plays.
         whole: ids of what all shards together play.
+        chosen: which of all samples these are.
     """
 
     task: Task
@@ -34,6 +51,7 @@ class TaskPlan:
     samples: tuple[Sample, ...]
     data_digest: str
     whole: tuple[str, ...] = ()
+    chosen: Chosen = Chosen(0)
 
     @property
     def spec(self) -> TaskSpec:
@@ -123,9 +141,7 @@ def make(request: RunRequest) -> Plan:
     work, models = request.workload, request.models
     asked = [suites.find(name) for name in work.suites]
     named = [registry.named(word) for word in work.tasks]
-    members = list(dict.fromkeys([*(name for suite in asked for name in suite.tasks), *named]))
-    if not members:
-        raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
+    members = _members(asked, named)
     settings = selection.settings(work.settings, members)
     roles = [parse_role(role).role for role in models.roles]
     if models.judge is not None:
@@ -151,6 +167,30 @@ def make(request: RunRequest) -> Plan:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
     _refuse_unknown_roles(roles, plan)
     return plan
+
+
+def _members(asked: Sequence[suites.Suite], named: Sequence[str]) -> list[str]:
+    """The tasks to play: the named ones, of the asked suites where there are any.
+
+    Raises:
+        UsageError: there is none, or a named task is in none of the suites.
+    """
+    whole = list(dict.fromkeys(name for suite in asked for name in suite.tasks))
+    if not asked or not named:
+        members = list(dict.fromkeys([*whole, *named]))
+        if not members:
+            raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
+        return members
+    names = ", ".join(suite.name for suite in asked)
+    if outside := [name for name in named if name not in whole]:
+        for name in outside:
+            _is_installed(name)  # a typing error is told as one
+        both = ",".join([*whole, *outside])
+        raise UsageError(
+            f"{', '.join(outside)} is not in {names}: --suite with --task plays these tasks of the suite; "
+            f"to play both give --task {both} without --suite, or run them one after the other"
+        )
+    return [name for name in whole if name in named]
 
 
 def _is_installed(name: str) -> bool:
@@ -186,19 +226,25 @@ def _refuse_unknown_roles(roles: Sequence[str], plan: Plan) -> None:
 
 def _task_plan(ready: Readiness, work: Workload, subset: suites.Choice | None) -> TaskPlan:
     """Choose the samples of a task that is ready; the user's choice goes before the suite's."""
-    ids, limit = work.samples, work.limit
+    name, ids, offered = ready.task.spec.name, work.samples, ready.samples
+    taken = work.limit
     if ids is None and subset is not None:
-        ids, limit = subset.ids, subset.limit if limit is None else min(limit, subset.limit or limit)
-    whole = selection.select(ready.samples, ids, limit, ready.task.spec.name)
+        ids = subset.ids
+        if subset.limit is not None:
+            offered = samples.select(offered, None, Limit(subset.limit, "first"), name)
+            taken = taken or Limit(subset.limit, "first")
+    whole = samples.select(offered, ids, work.limit, name)
     mine = tuple(_shard(whole, work.shard))
-    return TaskPlan(ready.task, ready.cfg, mine, ready.digest, tuple(sample.id for sample in whole))
+    chosen = Chosen(len(ready.samples), taken if len(whole) < len(ready.samples) else None, ids is not None)
+    whole_ids = tuple(sample.id for sample in whole)
+    return TaskPlan(ready.task, ready.cfg, mine, ready.digest, whole_ids, chosen)
 
 
-def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
+def _shard(whole: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
     if shard is None:
-        return samples
+        return whole
     index, count = shard
-    return samples[index - 1 :: count]
+    return whole[index - 1 :: count]
 
 
 def describe(plan: Plan) -> list[str]:
