@@ -24,10 +24,11 @@ log = logging.getLogger("harness.run")
 
 @click.command("run")
 @run_options
+@click.option("--yes", is_flag=True, help="Do not ask before more than 10,000 requests.")
 @click.option("--report/--no-report", "wanted", default=True, help="Print the report at the end.")
 @grouped(workload=Workload, models=ModelChoice, execution=Execution)
 def command(
-    *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool
+    *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool, yes: bool
 ) -> int:
     """Run benchmarks against a model; the same command resumes an interrupted run.
 
@@ -36,7 +37,7 @@ def command(
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
     try:
-        summary = execute(RunRequest(workload, models, execution))
+        summary = execute(RunRequest(workload, models, execution), yes=yes)
     except OtherModel as error:
         raise UsageError(f"{error}{_renamed(models.model, error)}") from error
     if wanted and (summary.played or summary.already):
@@ -46,8 +47,8 @@ def command(
     return _close(summary)
 
 
-def execute(request: RunRequest) -> Summary:
-    """Plan, check, run.
+def execute(request: RunRequest, *, yes: bool = True) -> Summary:
+    """Plan, check, run; without `yes` a person at a terminal is asked before very many requests.
 
     Raises:
         UsageError: with one line for everything that is missing.
@@ -70,21 +71,27 @@ def execute(request: RunRequest) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory)
+            return _played(plan, directory, yes=yes)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
 
-def _played(plan: Plan, directory: Path) -> Summary:
+def _played(plan: Plan, directory: Path, *, yes: bool) -> Summary:
     from harness.running import plan as planning
+    from harness.running.estimate import estimate
     from harness.running.progress import for_terminal
-    from harness.running.resume import open_store
+    from harness.running.resume import open_store, remaining_items
     from harness.running.runner import Runner
 
     with closing(open_store(plan, directory)) as store:
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
+        cost = estimate(plan, remaining_items(plan, store))
+        if cost.many:
+            log.warning("%s", cost)
+            if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+                click.confirm("go on?", abort=True, err=True)
         return asyncio.run(Runner(plan, store, directory, for_terminal()).run())
 
 
