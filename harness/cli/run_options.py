@@ -13,7 +13,7 @@ from harness.cli.common_options import MIRROR, PROFILE
 from harness.running.samples import Limit
 
 
-def _names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+def names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """Accept repeated options and comma-separated lists alike."""
     return tuple(dict.fromkeys(name.strip() for part in value for name in part.split(",") if name.strip()))
 
@@ -58,10 +58,10 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--model", required=True, help="Entry of models.toml, oracle, replay:FILE, hf:PATH, NAME@openai."
     ),
     click.option(
-        "--suite", "suites", multiple=True, callback=_names, help="Suite (repeatable; harness list suites)."
+        "--suite", "suites", multiple=True, callback=names, help="Suite (repeatable; harness list suites)."
     ),
     click.option(
-        "--task", "tasks", multiple=True, callback=_names, help="Task (repeatable or comma-separated)."
+        "--task", "tasks", multiple=True, callback=names, help="Task (repeatable or comma-separated)."
     ),
     click.option("--split", help="Split of the tasks; each task's own default otherwise."),
     click.option(
@@ -89,6 +89,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--shard", callback=_shard, help="i/n: only the i-th of n parts of the plan."),
     click.option("--ready-only", is_flag=True, help="Run what is ready; the suite is then partial."),
     click.option("--retry", type=click.Choice(["infra"]), help="Retry only the infrastructure failures."),
+    click.option(
+        "--trace-private",
+        is_flag=True,
+        help="Also store prompts, replies and errors of tasks whose data must not be published.",
+    ),
     click.option("--seed", type=int, default=0, show_default=True),
     MIRROR,
     click.option(

@@ -19,6 +19,7 @@ from harness.running.environment import Environment
 from harness.running.results import as_sent, bounded, enter_score, facts
 from harness.running.role_chats import EpisodeRoles
 from harness.running.task_run import TaskRun
+from harness.storage.private import OVERFLOW
 from harness.storage.records import Attempt, CallRecord, Turn
 from harness.types import CallKey, Message, Observation, Reply, Sample
 
@@ -56,8 +57,8 @@ class _Rollout:
         self.oracle = run.oracle(sample) if run.oracle else None
         self._show_oracle(_NOTHING)  # an episode may ask a role in its reset
         self.conversation = Conversation(run.history, self._prompt, run.notice, run.vocabulary)
-        seed = self._seed("roles") if run.roles else 0
-        roles = EpisodeRoles(attempt, run.roles, RoleOptions(seed, run.spec.suite, run.deadline_s))
+        options = RoleOptions(self._role_seed, run.spec.suite, run.deadline_s)
+        roles = EpisodeRoles(attempt, run.roles, options)
         self.environment = Environment(run, sample, attempt, roles.chats, activity)
 
     async def play(self) -> None:
@@ -77,7 +78,7 @@ class _Rollout:
             try:
                 reply = await self._ask(turn, observation)
             except ContextOverflow as overflow:
-                self.attempt.note = f"context: {overflow}"
+                self.attempt.note = f"{OVERFLOW}{overflow}"
                 return "limit"
             observation = await self.environment.step(reply)
             self._log_info(observation)
@@ -115,6 +116,9 @@ class _Rollout:
     def _seed(self, *what: str | int) -> int:
         attempt = self.attempt
         return seeds.derive(self.run.seed, attempt.task, attempt.sample, attempt.repeat, *what)
+
+    def _role_seed(self, role: str, key: str) -> int:
+        return seeds.derive(self._seed("roles"), role, key)
 
     def _prompt(self, messages: Sequence[Message]) -> str:
         spec = self.run.spec

@@ -37,6 +37,7 @@ from harness.running.traits import Traits
 from harness.running.verdicts import CONCURRENCY, JudgeRequest
 from harness.storage import manifest
 from harness.storage.completeness import incomplete_tasks
+from harness.storage.private import without_texts
 from harness.storage.store import Attempt, EpisodeKey, Store
 
 log = logging.getLogger(__name__)
@@ -52,12 +53,14 @@ class Runner:
         self._retries = RetryPolicy()
         self._traits, self._systems = Traits(store), Systems(store)
         self._queues: dict[str, TaskQueue] = {}
-        self._private = {task.spec.name: task.spec.private for task in plan.tasks}
+        self._private = () if plan.request.execution.trace_private else private_tasks(plan)
         self._ends: float | None = None
 
     async def run(self) -> Summary:
         """Play what is left of the plan."""
         request = self.plan.request
+        if request.execution.trace_private and (named := private_tasks(self.plan)):
+            log.warning("%s: the run will hold texts that are not to be published", ", ".join(named))
         limit = request.execution.time_limit_s
         self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
         remaining = remaining_items(self.plan, self.store)
@@ -176,7 +179,9 @@ class Runner:
         if changed := changed_model(attempt) or self._systems.other(attempt):
             self._end(f"the model changed: {changed}")
             return False
-        self.store.add(attempt, private=self._private[attempt.task])
+        if attempt.task in self._private:
+            attempt = without_texts(attempt)  # also for the logs
+        self.store.add(attempt)
         self._traits.note(attempt)
         self.progress.finished(attempt)
         self.summary.played += 1
@@ -197,6 +202,11 @@ class Runner:
         if self.scheduler and not self.summary.stopped:
             self.summary.stopped = why
             self.scheduler.stop()
+
+
+def private_tasks(plan: Plan) -> tuple[str, ...]:
+    """The tasks of a plan whose texts are not to spread."""
+    return tuple(task.spec.name for task in plan.tasks if task.spec.private)
 
 
 def _collect_garbage_less_often() -> None:
