@@ -13,6 +13,7 @@ from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
 from harness.running import readiness, samples, selection
 from harness.running.judging import judge_role
+from harness.running.members import is_installed, members_of
 from harness.running.readiness import Readiness, TaskChoices
 from harness.running.request import RunRequest, Workload
 from harness.running.samples import Limit
@@ -144,7 +145,7 @@ def make(request: RunRequest) -> Plan:
     work, models = request.workload, request.models
     asked = [suites.find(name) for name in work.suites]
     named = [registry.named(word) for word in work.tasks]
-    members = _members(asked, named)
+    members = members_of(asked, named)
     settings = _settings(asked, work, members)
     roles = [parse_role(role).role for role in models.roles]
     if models.judge is not None:
@@ -158,7 +159,7 @@ def make(request: RunRequest) -> Plan:
     subsets = {task: subset for suite in asked for task, subset in suite.samples.items()}
     plan = Plan(request, [], {suite.name: list(suite.tasks) for suite in asked})
     for name in members:
-        if not _is_installed(name):
+        if not is_installed(name):
             plan.missing[name] = [f"{name}: not part of this version; --ready-only runs the others"]
             continue
         try:
@@ -172,30 +173,6 @@ def make(request: RunRequest) -> Plan:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
     _refuse_unknown_roles(roles, plan)
     return plan
-
-
-def _members(asked: Sequence[suites.Suite], named: Sequence[str]) -> list[str]:
-    """The tasks to play: the named ones, of the asked suites where there are any.
-
-    Raises:
-        UsageError: there is none, or a named task is in none of the suites.
-    """
-    whole = list(dict.fromkeys(name for suite in asked for name in suite.tasks))
-    if not asked or not named:
-        members = list(dict.fromkeys([*whole, *named]))
-        if not members:
-            raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
-        return members
-    names = ", ".join(suite.name for suite in asked)
-    if outside := [name for name in named if name not in whole]:
-        for name in outside:
-            _is_installed(name)  # a typing error is told as one
-        both = ",".join([*whole, *outside])
-        raise UsageError(
-            f"{', '.join(outside)} is not in {names}: --suite with --task plays these tasks of the suite; "
-            f"to play both give --task {both} without --suite, or run them one after the other"
-        )
-    return [name for name in whole if name in named]
 
 
 def _settings(
@@ -219,18 +196,6 @@ def _settings(
     for (task, key), (value, _) in told.items():
         chosen[task].setdefault(key, value)
     return chosen
-
-
-def _is_installed(name: str) -> bool:
-    """Whether a task is there; one that only a suite names is not.
-
-    Raises:
-        UsageError: no task has such a name, with the nearest ones.
-    """
-    known = registry.names()
-    if name not in known and name not in suites.all_members():
-        raise registry.nearest(name, known, "task")
-    return name in known
 
 
 def _suites_split(asked: Sequence[suites.Suite], task: str) -> str | None:
