@@ -128,7 +128,9 @@ def test_run_directories_are_named_by_what_was_asked(harness, tmp_path: Path):
     assert all(name.startswith("oracle-gsm8k-") for name in names)
     assert sum(name.endswith("-two") for name in names) == 1
     assert harness("report").returncode == 0, "the newest run is the default"
-    assert harness("list", "runs").stdout.count("/16") == 2
+    first, *listed = harness("list", "runs").stdout.splitlines()
+    assert first.split()[0] == "run" and sum("16/16" in line for line in listed) == 2
+    assert all(" oracle " in line and " gsm8k " in line for line in listed)
 
 
 def test_a_corrupt_file_is_named_with_both_hashes(harness, tmp_path: Path):
