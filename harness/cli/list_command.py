@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import click
 
@@ -103,7 +104,7 @@ def runs(results: Path) -> None:
     for path in found:
         with closing(Store(path, readonly=True)) as store:
             ended, planned = store.counts()
-            config = store.meta("config") or {}
+            config = cast("Mapping[str, Any]", store.meta("config") or {})
         when = f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M}"
         what = " ".join(config.get("suites") or config.get("tasks") or ())
         rows.append((path.parent.name, when, str(config.get("model", "")), what, f"{ended}/{planned}"))

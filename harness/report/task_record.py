@@ -56,7 +56,8 @@ def notes(record: TaskRecord, rows: Sequence[Row]) -> list[str]:
     found: list[str] = []
     if record.chosen["source"] == "fixture":
         found.append("FIXTURE: self-made samples, not the benchmark")
-    spread = record.selected is not None and (record.selected["limit"] or {}).get("rule") == "spread"
+    limit = cast("Mapping[str, Any]", (record.selected or {}).get("limit") or {})
+    spread = limit.get("rule") == "spread"
     samples, repeats = int(record.chosen["count"]), int(record.config.get("repeats", 1))
     if text := selection(record.selected, samples, repeats, _groups(rows) if spread else ""):
         found.append(text)

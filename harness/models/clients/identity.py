@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.catalog.models import Entry
@@ -55,5 +55,5 @@ def root(entry: Entry, able: Capabilities) -> str:
     return ""
 
 
-def _first(values: Any) -> str:
-    return next(filter(None, values), "")
+def _first(values: Iterable[str]) -> str:
+    return next((value for value in values if value), "")
