@@ -68,7 +68,7 @@ def _templates(model: Mapping[str, Any]) -> str:
     if not used:
         return "the server's own" if model.get("kind") == "chat" else ""
     parts = [
-        f"{one['id']} {one['sha256'][:8]}{'' if name == 'default' else f' for {name}'}"
+        f"{one.get('id', 'template')} {one.get('sha256', '')[:8]}{f' for {name}' * (name != 'default')}"
         for name, one in used.items()
     ]
     return ", ".join(parts)

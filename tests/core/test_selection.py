@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import data
@@ -124,6 +124,7 @@ def test_selection_keeps_the_canonical_order():
         select(SAMPLES, ("s/70",), None, "toy")
 
 
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(["red", "green", "blue", ""]), max_size=40), st.integers(1, 45))
 def test_a_limit_is_spread_over_the_labels_and_smaller_ones_are_among_larger_ones(colours, count):
     samples = [Sample(f"s/{n}", labels={"colour": c} if c else {}) for n, c in enumerate(colours)]
