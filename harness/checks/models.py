@@ -17,6 +17,7 @@ from harness.models.clients.answer import read_generate
 from harness.models.clients.build import api_key, base_url, templates
 from harness.models.clients.probe import from_info
 from harness.models.clients.request import call_headers, parameters
+from harness.models.clients.served import wrongly_served
 from harness.models.connect import LOCAL, open_model
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.faults import Fault, classify
@@ -68,6 +69,10 @@ def doctor_model(
         raised = [Finding("fail", entry.name, *_halves(str(error), "; "))]
     wrong = {finding.name for finding in refusing}
     findings = [f for url in urls if url not in wrong for f in _check(entry, url, client)]
+    served = {f.state.partition(" with ")[0][7:] for f in findings if f.state.startswith("serves ")}
+    if len(served) > 1:
+        text = f"the endpoints serve different models: {', '.join(sorted(served))}"
+        findings.append(Finding("fail", entry.name, text, "give only endpoints of one model"))
     if all(finding.good for finding in findings):  # what was raised concerns all endpoints together
         findings += raised
     return [replace(f, state=outside.shown(f.state)) for f in (*findings, *refusing)]
@@ -122,7 +127,9 @@ def _compare_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterato
     yield Finding(
         "ok", url, f"serves {able.model_id} {able.model_sha} with TGI {able.version}".replace("  ", " ")
     )
-    if entry.hf and able.model_id not in (entry.hf, *entry.aliases):
+    if wrong := wrongly_served(entry, url, able):
+        yield Finding("fail", url, f"{entry.name} is {entry.sha or entry.served}", f"--model {wrong.named}")
+    elif not entry.served and entry.hf and able.model_id not in (entry.hf, *entry.aliases):
         text = f"{entry.name} should be {entry.hf}"
         yield Finding("warn", url, text, "right if this is a local path to those weights")
     if 0 < able.max_total < entry.context:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import click
 from harness.cli.grouping import grouped
 from harness.cli.run_options import run_options
 from harness.cli.screen import echo
-from harness.errors import MissingPart, UsageError
+from harness.errors import MissingPart, OtherModel, UsageError
+from harness.models import outside
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 from harness.running.summary import Summary
@@ -22,10 +25,11 @@ log = logging.getLogger("harness.run")
 
 @click.command("run")
 @run_options
+@click.option("--yes", is_flag=True, help="Do not ask before more than 10,000 requests.")
 @click.option("--report/--no-report", "wanted", default=True, help="Print the report at the end.")
 @grouped(workload=Workload, models=ModelChoice, execution=Execution)
 def command(
-    *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool
+    *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool, yes: bool
 ) -> int:
     """Run benchmarks against a model; the same command resumes an interrupted run.
 
@@ -34,7 +38,10 @@ def command(
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
     request = RunRequest(workload, models, execution)
-    summary = execute(request)
+    try:
+        summary = execute(request, yes=yes)
+    except OtherModel as error:
+        raise UsageError(f"{error}{_renamed(models.model, error)}") from error
     if wanted and (summary.played or summary.already):
         from harness.cli.demo_text import after
         from harness.cli.report_command import show_run
@@ -45,8 +52,8 @@ def command(
     return _close(summary, execution.retry)
 
 
-def execute(request: RunRequest) -> Summary:
-    """Plan, check, run.
+def execute(request: RunRequest, *, yes: bool = True) -> Summary:
+    """Plan, check, run; without `yes` a person at a terminal is asked before very many requests.
 
     Raises:
         UsageError: with one line for everything that is missing.
@@ -72,13 +79,14 @@ def execute(request: RunRequest) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory, checked=bool(stopping) or fresh)
+            return _played(plan, directory, checked=bool(stopping) or fresh, yes=yes)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
 
-def _played(plan: Plan, directory: Path, *, checked: bool) -> Summary:
+def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary:
     from harness.running import plan as planning
+    from harness.running.estimate import estimate
     from harness.running.progress_live import for_terminal
     from harness.running.resume import open_store, remaining_items
     from harness.running.run_model import check_model
@@ -92,12 +100,26 @@ def _played(plan: Plan, directory: Path, *, checked: bool) -> Summary:
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
+        cost = estimate(plan, remaining_items(plan, store))
+        if cost.many:
+            log.warning("%s", cost)
+            if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+                click.confirm("go on?", abort=True, err=True)
         return asyncio.run(Runner(plan, store, directory, for_terminal()).run())
 
 
 def _ready_hint(plan: Plan) -> str:
     ready = [task.spec.name for task in plan.tasks] if plan.missing else []
     return f"\n--ready-only would run: {', '.join(ready)}" if ready else ""
+
+
+def _renamed(model: str, error: OtherModel) -> str:
+    """This command, with the served model under its own name; empty when a role's model was refused."""
+    if error.selector != model:
+        return ""
+    words = [error.named if word == model else word for word in sys.argv[1:]]
+    words = [f"--model={error.named}" if word == f"--model={model}" else word for word in words]
+    return f"\n  harness {outside.shown(shlex.join(words))}"
 
 
 def _close(summary: Summary, retry: str | None) -> int:
@@ -111,4 +133,7 @@ def _close(summary: Summary, retry: str | None) -> int:
         log.error("stopped: %s", summary.stopped)
     if summary.incomplete and not summary.interrupted:
         log.error("incomplete: %s; the same command resumes", ", ".join(summary.incomplete))
+    if summary.unjudged and not summary.interrupted:
+        how = f"harness judge {summary.directory} --judge NAME@URL"
+        log.error("answers of %s wait for a judge: %s", ", ".join(summary.unjudged), how)
     return summary.exit_code

@@ -11,13 +11,30 @@ from harness.catalog import registry, suites
 from harness.episode import BaseTask, Task
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
-from harness.running import readiness, selection
+from harness.running import readiness, samples, selection
 from harness.running.judging import judge_role
+from harness.running.members import is_installed, members_of
 from harness.running.readiness import Readiness, TaskChoices
 from harness.running.request import RunRequest, Workload
+from harness.running.samples import Limit
 from harness.storage.manifest import config_hash, directory_name
 from harness.storage.store import EpisodeKey
 from harness.types import Sample, TaskConfig, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which of a task's samples were chosen, for the report.
+
+    Attributes:
+        of: how many the split has in all.
+        limit: what cut them down; None when nothing did.
+        named: ids were given, by the user or the suite.
+    """
+
+    of: int
+    limit: Limit | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +44,7 @@ class TaskPlan:
     Attributes:
         samples: what this command plays.
         whole: ids of what all shards together play.
+        chosen: which of all samples these are.
         split: the split, where the suite chose it and neither the user nor the task's default.
     """
 
@@ -35,6 +53,7 @@ class TaskPlan:
     samples: tuple[Sample, ...]
     data_digest: str
     whole: tuple[str, ...] = ()
+    chosen: Chosen = Chosen(0)
     split: str | None = None
 
     @property
@@ -130,9 +149,7 @@ def make(request: RunRequest) -> Plan:
     work, models = request.workload, request.models
     asked = [suites.find(name) for name in work.suites]
     named = [registry.named(word) for word in work.tasks]
-    members = list(dict.fromkeys([*(name for suite in asked for name in suite.tasks), *named]))
-    if not members:
-        raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
+    members = members_of(asked, named)
     settings = _settings(asked, work, members)
     roles = [parse_role(role).role for role in models.roles]
     if models.judge is not None:
@@ -146,7 +163,7 @@ def make(request: RunRequest) -> Plan:
     subsets = {task: subset for suite in asked for task, subset in suite.samples.items()}
     plan = Plan(request, [], {suite.name: list(suite.tasks) for suite in asked})
     for name in members:
-        if not _is_installed(name):
+        if not is_installed(name):
             plan.missing[name] = [f"{name}: not part of this version; --ready-only runs the others"]
             continue
         try:
@@ -193,18 +210,6 @@ def _settings(
     return chosen
 
 
-def _is_installed(name: str) -> bool:
-    """Whether a task is there; one that only a suite names is not.
-
-    Raises:
-        UsageError: no task has such a name, with the nearest ones.
-    """
-    known = registry.names()
-    if name not in known and name not in suites.all_members():
-        raise registry.nearest(name, known, "task")
-    return name in known
-
-
 def _suites_split(asked: Sequence[suites.Suite], task: str) -> str | None:
     """The split that the suites take of a task; None for its default.
 
@@ -241,19 +246,25 @@ def _refuse_unknown_roles(roles: Sequence[str], plan: Plan) -> None:
 
 def _task_plan(ready: Readiness, work: Workload, subset: suites.Choice | None) -> TaskPlan:
     """Choose the samples of a task that is ready; the user's choice goes before the suite's."""
-    ids, limit = work.samples, work.limit
+    name, ids, offered = ready.task.spec.name, work.samples, ready.samples
+    taken = work.limit
     if ids is None and subset is not None:
-        ids, limit = subset.ids, subset.limit if limit is None else min(limit, subset.limit or limit)
-    whole = selection.select(ready.samples, ids, limit, ready.task.spec.name)
+        ids = subset.ids
+        if subset.limit is not None:
+            offered = samples.select(offered, None, Limit(subset.limit, "first"), name)
+            taken = taken or Limit(subset.limit, "first")
+    whole = samples.select(offered, ids, work.limit, name)
     mine = tuple(_shard(whole, work.shard))
-    return TaskPlan(ready.task, ready.cfg, mine, ready.digest, tuple(sample.id for sample in whole))
+    chosen = Chosen(len(ready.samples), taken if len(whole) < len(ready.samples) else None, ids is not None)
+    whole_ids = tuple(sample.id for sample in whole)
+    return TaskPlan(ready.task, ready.cfg, mine, ready.digest, whole_ids, chosen)
 
 
-def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
+def _shard(whole: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
     if shard is None:
-        return samples
+        return whole
     index, count = shard
-    return samples[index - 1 :: count]
+    return whole[index - 1 :: count]
 
 
 def describe(plan: Plan) -> list[str]:

@@ -154,7 +154,8 @@ def test_ratings_are_read_as_the_patterns_read_them(text: str):
     strict = re.findall(r"\[\[\s*" + number + r"\]\s*\]", text)
     strict = strict or re.findall(r"(?i)rating[^\[\]\n]{0,20}\[\s*" + number + r"\]", text)
     readable = paper is not None and paper.isascii() and not ("." not in paper and re.match("0+[1-9]", paper))
-    assert mt_bench.paper_rating(text) == (float(paper) if paper and readable else None)
+    rated = float(paper) if paper and readable else 0.0
+    assert mt_bench.paper_rating(text) == (rated if 1 <= rated <= 10 else None)
     fixed = float(strict[-1]) if strict else 0.0
     assert mt_bench.fixed_rating(text) == (fixed if 1 <= fixed <= 10 else None)
 
