@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,11 +47,7 @@ async def connect(
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
     concurrency = open_files(concurrency, len(urls))
     chosen = templates(entry, profile, options)
-    for used in chosen.values():
-        if refusal := used.try_out():
-            log.warning(
-                "chat template %s takes no system message (%s): tasks that send one fail", used.id, refusal
-            )
+    _warn_of_refused_system(chosen.values())
     transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
     confirmation = Confirmation(transport, entry)
     try:
@@ -84,6 +80,14 @@ async def connect(
     model = _KINDS[entry.kind](entry, pool, transport, templates=chosen, info=info, options=options)
     model.confirm = confirmation.confirm
     return model
+
+
+def _warn_of_refused_system(chosen: Iterable[Template]) -> None:
+    for used in chosen:
+        if refusal := used.try_out():
+            log.warning(
+                "chat template %s takes no system message (%s): tasks that send one fail", used.id, refusal
+            )
 
 
 def _with_oracle_timeout(entry: Entry, options: Options) -> Options:

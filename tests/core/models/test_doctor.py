@@ -89,7 +89,7 @@ async def test_openai_servers():
     async with FaultServer(default=Behaviour(body=json.dumps(said).encode())) as server:
         assert levels(await check("m@chat", server)) == ["ok"]
         assert levels(await check("agentlm-7b@openai", server)) == ["ok"]
-        assert levels(await check("agentlm-13b@openai", server)) == ["warn"]
+        assert levels(await check("agentlm-13b@openai", server)) == ["warn", "fail"], "a run refuses it"
 
 
 def test_models_without_endpoints_have_nothing_to_check():
