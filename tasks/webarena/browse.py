@@ -81,6 +81,10 @@ class ArenaBrowser:
         """The current page."""
         return self.pages.current
 
+    def permits(self, url: str) -> bool:
+        """Whether an address may be gone to."""
+        return url == BLANK or self._sites.permits(url)
+
     async def start(self, urls: Sequence[str]) -> bool:
         """Open the start pages, each in a tab of its own; the first is the current one.
 
@@ -166,7 +170,7 @@ class ArenaBrowser:
         """Load an address of one of the sites in the current page; any other is refused."""
         from playwright.async_api import Error
 
-        if url != BLANK and not self._sites.permits(url):
+        if not self.permits(url):
             return False
         limit = self._pace.document_s
         for last in (False, True):

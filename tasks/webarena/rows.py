@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from tasks.webarena.sites import SITES
+from tasks.webarena.sites import SITES, STATEFUL
 
 RELEASED = "AgentTuning/eval_heldout/webarena/config_files/test.raw.json"
 CORRECTED = "webarena/config_files/test.raw.json"
+OWN = "testsites/tasks.json"
 
 TYPES = ("string_match", "url_match", "program_html")
 OR, AND = " |OR| ", " |AND| "
@@ -52,6 +53,7 @@ class ArenaRow:
         unreachable: the right answer is that the task cannot be done, `why` is the reason.
         pages: where the browser must be at the end, in alternatives.
         rule: how a URL is compared.
+        gold: actions that solve it, for the own sites; `{role:name}` stands for an element.
     """
 
     id: int
@@ -69,6 +71,12 @@ class ArenaRow:
     pages: tuple[str, ...] = ()
     rule: str = ""
     checks: tuple[HtmlCheck, ...] = ()
+    gold: tuple[str, ...] = ()
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """Sites with a state that an attempt may use."""
+        return frozenset(site for site in (*self.sites, *self.state) if site in STATEFUL)
 
     @property
     def judged(self) -> bool:
@@ -81,12 +89,13 @@ class ArenaRow:
         return bool(self.checks)
 
 
-def read(path: Path, fill: Any = lambda text: text) -> list[ArenaRow]:
+def read(path: Path, fill: Callable[[str], str] = str, evaluator: str = "eval") -> list[ArenaRow]:
     """Read a task file.
 
     Args:
         path: the file.
         fill: puts the sites' addresses in place of their placeholders in its text.
+        evaluator: key of the evaluator to take where an entry has several.
 
     Raises:
         DataError: it cannot be read, or an entry is not of the documented form.
@@ -97,12 +106,12 @@ def read(path: Path, fill: Any = lambda text: text) -> list[ArenaRow]:
         raise DataError(f"{path} cannot be read ({error}): harness data verify webarena") from error
     if not isinstance(entries, list):
         raise DataError(f"{path} is no list of tasks: harness data verify webarena")
-    return [_checked(path, place, entry) for place, entry in enumerate(entries)]
+    return [_checked(path, place, entry, evaluator) for place, entry in enumerate(entries)]
 
 
-def _checked(path: Path, place: int, entry: Any) -> ArenaRow:
+def _checked(path: Path, place: int, entry: Any, evaluator: str) -> ArenaRow:
     try:
-        return row(entry)
+        return row({**entry, "eval": entry.get(evaluator, entry["eval"])})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: entry {place} is not a WebArena task ({error!r})") from error
 
@@ -139,7 +148,17 @@ def row(entry: Mapping[str, Any]) -> ArenaRow:
         pages=tuple(judged["reference_url"].split(OR)) if "url_match" in types else (),
         rule=judged.get("url_note", ""),
         checks=tuple(map(_check, judged["program_html"] if "program_html" in types else ())),
+        gold=tuple(entry.get("gold", ())),
     )
+
+
+def placed(row: ArenaRow, fill: Callable[[str], str]) -> ArenaRow:
+    """A row with the sites' addresses in place of their placeholders."""
+    checks = tuple(
+        replace(check, url=fill(check.url), locator=fill(check.locator)) for check in row.checks
+    )
+    pages, start = tuple(map(fill, row.pages)), tuple(map(fill, row.start))
+    return replace(row, pages=pages, start=start, checks=checks)
 
 
 def _state(path: str | None) -> tuple[str, ...]:
