@@ -154,9 +154,7 @@ def row(entry: Mapping[str, Any]) -> ArenaRow:
 
 def placed(row: ArenaRow, fill: Callable[[str], str]) -> ArenaRow:
     """A row with the sites' addresses in place of their placeholders."""
-    checks = tuple(
-        replace(check, url=fill(check.url), locator=fill(check.locator)) for check in row.checks
-    )
+    checks = tuple(replace(check, url=fill(check.url), locator=fill(check.locator)) for check in row.checks)
     pages, start = tuple(map(fill, row.pages)), tuple(map(fill, row.start))
     return replace(row, pages=pages, start=start, checks=checks)
 
