@@ -242,9 +242,9 @@ async def _undo(task: asyncio.Task[T], undo: Callable[[T], Awaitable[None]]) -> 
 
 def _reach(settings: BrowserSettings) -> list[str]:
     """Switches that keep a browser from looking up or reaching what it need not."""
-    names = sorted({urlsplit(place).hostname or "" for place in (*settings.allow, settings.proxy)} - {""})
-    if not names:
+    if not (settings.allow or settings.proxy):
         return []
+    names = sorted({urlsplit(place).hostname or "" for place in (*settings.allow, settings.proxy)} - {""})
     rules = ", ".join(["MAP * ~NOTFOUND", *(f"EXCLUDE {name}" for name in names)])
     # WebRTC's datagrams would go round the proxy.
     quiet = ["--force-webrtc-ip-handling-policy=disable_non_proxied_udp"] if settings.proxy else []
