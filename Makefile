@@ -1,10 +1,11 @@
 # One venv, one lock file. `make demo` and `make test` do everything on a fresh Debian or Ubuntu.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+export MODEL ENDPOINT
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-full setup system lint bench local dist lock clean
+.PHONY: demo test test-slow test-full setup system lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -28,9 +29,14 @@ demo: system setup
 ## test: install and run every test that is quick enough for every change
 test: system setup
 	$(BIN)/harness setup --ready-only
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not full"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not full"
 
-## test-full: the long ones as well (all 270 SciWorld pairs, all MiniWoB++ tasks, ...)
+## test-slow: what test leaves out, a sample of which it runs (whole question sets, twenty kills, all hostile servers, ...)
+test-slow: system setup
+	$(BIN)/harness setup --ready-only
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow and not full"
+
+## test-full: every test, the longest as well (all 270 SciWorld pairs, all MiniWoB++ tasks, ...)
 test-full: system setup
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -41,6 +47,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+## nightly: play the nightly suite and judge it by the baseline: make nightly MODEL=agentlm-7b ENDPOINT=http://gpu:8080
+nightly: setup
+	@.ci/nightly
 
 ## bench: ratios against stated floors; each exits 1 beyond 1.5 x its target (miniwob.py needs chromium-driver as well)
 bench: setup

@@ -10,18 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from harness import tokens
 from harness.errors import UsageError
-from harness.templates import ASKS
-from harness.types import Message
-
-if TYPE_CHECKING:
-    from harness.data import Notice
+from harness.types import ASKS, Message, Notice, TaskConfig
 
 Render = Callable[[Sequence[Message]], str]
 Count = Callable[[str], int]
 Policy = Callable[[Sequence[Message], Render, Count], Sequence[Message]]
+Shown = Callable[[Sequence[Message], Render], Sequence[Message]]
 
 _NAME = re.compile(
     r"segments-(?P<window>[1-9][0-9]*)(?P<verbatim>-verbatim)?"
@@ -58,6 +56,18 @@ def policy(name: str, notice: Notice | None = None) -> tuple[Policy, str]:
     return pairs(int(found["pairs"])), found["counter"] or "cl100k"
 
 
+def counting(name: str, notice: Notice | None = None, vocabulary: Path | None = None) -> Shown:
+    """A policy together with its token counter.
+
+    Raises:
+        UsageError: unknown name.
+        MissingPart: the counter's vocabulary is not there, with the fix.
+    """
+    shown, counter = policy(name, notice)
+    count = tokens.counter(counter, vocabulary)
+    return lambda messages, render: shown(messages, render, count)
+
+
 def counter_of(name: str) -> str:
     """The token counter of a policy, by its name in `harness.tokens`."""
     return policy(name, None)[1]
@@ -66,6 +76,29 @@ def counter_of(name: str) -> str:
 def takes_notice(name: str) -> bool:
     """Whether a policy of this name appends to the first message how many others it left out."""
     return name.startswith("segments-")
+
+
+def window_notice(name: str, cfg: TaskConfig) -> Notice | None:
+    """The text that a policy appends about the messages it left out; None for none.
+
+    Raises:
+        MissingPart: neither mirror nor cache has the texts.
+        DataError: the texts are not the pinned ones, or the fixture's file is of another form.
+    """
+    from harness import data
+
+    return data.notice(cfg.data, cfg.source, cfg.mirror) if takes_notice(name) else None
+
+
+def vocabulary(name: str, cfg: TaskConfig) -> Path | None:
+    """The file a policy counts tokens with; None when it needs none.
+
+    Raises:
+        MissingPart: it is not there, with the fix.
+    """
+    from harness import data
+
+    return data.core_path(tokens.CL100K_FILE, cfg) if counter_of(name) == "cl100k" else None
 
 
 def everything(messages: Sequence[Message], render: Render, count: Count) -> Sequence[Message]:

@@ -6,17 +6,10 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
-from harness.history import counter_of, takes_notice
-from harness.tokens import CL100K_FILE
 from harness.types import Need as Need
 from harness.types import TaskConfig
-
-if TYPE_CHECKING:
-    from harness.data import Notice
 
 
 def package(module: str, *, extra: str) -> Need:
@@ -60,19 +53,10 @@ def variable(name: str, *, why: str, fix: str = "") -> Need:
 
 def core_data(name: str, cfg: TaskConfig) -> Need:
     """Need a file that several tasks use, such as the cl100k vocabulary."""
+    from harness import data
+
     fix = "harness data pull core, or give the mirror that holds it"
-    return Need(name, lambda: _lack(lambda: core_path(name, cfg)), fix)
-
-
-def core_path(name: str, cfg: TaskConfig) -> Path:
-    """Path of a file that several tasks use: in the mirror of this run, else in the cache.
-
-    Raises:
-        MissingPart: it is not there, with the fix.
-    """
-    from harness.data import core_file
-
-    return core_file(name, cfg.mirror or (str(cfg.data.parent) if cfg.source == "mirror" else None))
+    return Need(name, lambda: _lack(lambda: data.core_path(name, cfg)), fix)
 
 
 def notice(cfg: TaskConfig) -> Need:
@@ -83,27 +67,6 @@ def notice(cfg: TaskConfig) -> Need:
     return Need(
         "the window's notice", lambda: _lack(lambda: data.notice(cfg.data, cfg.source, cfg.mirror)), fix
     )
-
-
-def window_notice(policy: str, cfg: TaskConfig) -> Notice | None:
-    """The text that a policy appends about the messages it left out; None for none.
-
-    Raises:
-        MissingPart: neither mirror nor cache has the texts.
-        DataError: the texts are not the pinned ones, or the fixture's file is of another form.
-    """
-    from harness import data
-
-    return data.notice(cfg.data, cfg.source, cfg.mirror) if takes_notice(policy) else None
-
-
-def vocabulary(policy: str, cfg: TaskConfig) -> Path | None:
-    """The file a history policy counts tokens with; None when it needs none.
-
-    Raises:
-        MissingPart: it is not there, with the fix.
-    """
-    return core_path(CL100K_FILE, cfg) if counter_of(policy) == "cl100k" else None
 
 
 def _lack(find: Callable[[], object]) -> str | None:

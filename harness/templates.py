@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.errors import DataError, HarnessError, MissingPart, UsageError
-from harness.types import Message, Role
+from harness.types import ASKS, Message
 
 LLAMA_SYSTEM = "You are a helpful, respectful and honest assistant."
 VICUNA_SYSTEM = (
@@ -30,9 +30,6 @@ _SHIPPED: Mapping[str, tuple[str, str]] = {
     "agent-flan": ("agent-flan", ""),
     "teval-llama2": ("teval-llama2", ""),
 }
-ASKS: tuple[Role, ...] = ("user", "function")
-"""Roles whose message the assistant answers."""
-
 _WITH_UPSTREAM = ("llama2-chat", "vicuna_v1.1", "teval-llama2")
 _UPSTREAM = "-upstream"
 

@@ -21,7 +21,7 @@ CL100K_FILE = "cl100k_base.tiktoken"
 CL100K_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 
 # How cl100k_base cuts text into pieces before merging (tiktoken, MIT): part of the encoding, like its ranks.
-_CL100K_PIECES = (
+CL100K_PIECES = (
     r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|"""
     r"""\s*[\r\n]|\s+(?!\S)|\s"""
 )
@@ -29,15 +29,14 @@ _CL100K_PIECES = (
 LONG = 400_000
 """Characters from which `cl100k` estimates: one word of this length takes minutes, and is over any limit."""
 
-LONG_SEGMENTS, COUNTED = 20_000, 1024
-"""Counts of texts at least this long are remembered, at most so many of them."""
+COUNTED = 1 << 16
+"""How many texts' segments are remembered, in about 16 MB; then all are forgotten."""
 
 _TAIL = 512
 """Tokens at the end of a part of a text that could be others in the whole text."""
 
 _counted: dict[tuple[int, int], int] = {}
-_SEGMENT = 7
-_WORD_OR_MARK = re.compile(r"[^\W\d_]+|[^ \n]")
+_SEGMENT = re.compile(r"[^\W\d_]{1,7}|[^ \n]")
 
 
 def counter(name: str, vocabulary: Path | None = None) -> Counter:
@@ -46,15 +45,17 @@ def counter(name: str, vocabulary: Path | None = None) -> Counter:
     Args:
         name: `cl100k` (tiktoken's encoding of GPT-3.5 and GPT-4), `segments` (AgentBench's own count) or
             `estimate` (a third of the characters, never too few for English text).
-        vocabulary: the file of `cl100k`; None takes the one that `harness data` knows.
+        vocabulary: the file of `cl100k`; the others need none.
 
     Raises:
         UsageError: unknown name.
-        MissingPart: the vocabulary is not there; the message says how to get it.
+        MissingPart: the vocabulary is not there, or none was given; the message says how to get it.
         DataError: the file is not the vocabulary.
     """
     if name == "cl100k":
-        return _cl100k(vocabulary or _find_vocabulary())
+        if vocabulary is None:
+            raise MissingPart(f"the counter cl100k was given no vocabulary: pass the path of {CL100K_FILE}")
+        return _cl100k(vocabulary)
     if name == "segments":
         return segments
     if name == "estimate":
@@ -72,41 +73,24 @@ def segments(text: str) -> int:
 
     Spaces and newlines are free; a tab is not.
     """
-    if len(text) < LONG_SEGMENTS:
-        return _segments(text)
-    # A window counts every message again at every turn: a 10 MB reply would cost a second each time.
+    # A window counts every message again at every turn; a string keeps its hash, so this costs no more
+    # for a long one.
     key = (hash(text), len(text))
-    if key not in _counted:
-        if len(_counted) >= COUNTED:
-            _counted.clear()
-        _counted[key] = _segments(text)
-    return _counted[key]
+    if (known := _counted.get(key)) is not None:
+        return known
+    if len(_counted) >= COUNTED:
+        _counted.clear()
+    count = _counted[key] = _segments(text)
+    return count
 
 
 def _segments(text: str) -> int:
-    total = 0
-    for found in _WORD_OR_MARK.finditer(text):
-        run = found.group()
-        total += 1 if len(run) == 1 else -(-len(run) // _SEGMENT) if run.isalpha() else _mixed(run)
-    return total
-
-
-def _mixed(run: str) -> int:
-    """Count a run that the pattern takes for letters but that holds numerals such as `Ⅷ` or `²`."""
-    total = letters = 0
-    for char in run:
-        if char.isalpha():
-            letters += 1
-            continue
-        total += -(-letters // _SEGMENT) + 1
-        letters = 0
-    return total - (-letters // _SEGMENT)
-
-
-def _find_vocabulary() -> Path:
-    from harness.data import core_file
-
-    return core_file(Path(CL100K_FILE).name)
+    if not text.isascii():
+        # Numerals such as `Ⅷ` or `²` are no letters, but the pattern takes them for some.
+        numerals = [c for c in set(text) if c.isalnum() and not (c.isalpha() or c.isdecimal())]
+        if numerals:
+            text = text.translate(dict.fromkeys(map(ord, numerals), "!"))
+    return sum(1 for _ in _SEGMENT.finditer(text))
 
 
 @cache
@@ -138,7 +122,7 @@ def _encoding(vocabulary: Path) -> Encoding:
         raise DataError(f"{vocabulary} is not the cl100k vocabulary: `harness data pull core` fetches it")
     ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, content.splitlines())}
     return tiktoken.Encoding(
-        "cl100k_base", pat_str=_CL100K_PIECES, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 100257}
+        "cl100k_base", pat_str=CL100K_PIECES, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 100257}
     )
 
 

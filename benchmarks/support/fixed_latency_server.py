@@ -1,4 +1,4 @@
-"""A TGI-shaped server that answers everything after the same delay: `python fixed_latency_server.py 0.05`.
+"""A TGI-shaped server that answers everything after the same delay: `fixed_latency_server.py 0.05 [TEXT]`.
 
 Prints its port on the first line and ends when its standard input does.
 """
@@ -11,7 +11,7 @@ import sys
 from aiohttp import web
 
 DETAILS = {"finish_reason": "eos_token", "generated_tokens": 5, "seed": None, "prefill": [], "tokens": []}
-ANSWER = {"generated_text": "The answer is 7.", "details": DETAILS}
+TEXT = "The answer is 7."
 LETTERS = [{"id": n, "text": f" {c}", "logprob": -1.0 - n, "special": False} for n, c in enumerate("ABCD")]
 CHOSEN = {"generated_text": " A", "details": DETAILS | {"generated_tokens": 1, "top_tokens": [LETTERS]}}
 INFO = {
@@ -25,9 +25,11 @@ INFO = {
 }
 
 
-async def serve(delay_s: float) -> None:
+async def serve(delay_s: float, text: str = TEXT) -> None:
+    said = {"generated_text": text, "details": DETAILS}
+
     async def generate(request: web.Request) -> web.Response:
-        answer = CHOSEN if b'"grammar"' in await request.read() else ANSWER
+        answer = CHOSEN if b'"grammar"' in await request.read() else said
         await asyncio.sleep(delay_s)
         return web.json_response(answer, headers={"x-prompt-tokens": "1000", "x-generated-tokens": "5"})
 
@@ -48,4 +50,4 @@ async def serve(delay_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1])))
+    asyncio.run(serve(float(sys.argv[1]), *sys.argv[2:]))

@@ -12,9 +12,9 @@ SERVER = Path(__file__).with_name("fixed_latency_server.py")
 
 
 @contextmanager
-def fixed_latency_server(delay_s: float) -> Iterator[str]:
-    """Run the server in a process of its own; yields its URL."""
-    command = [sys.executable, str(SERVER), str(delay_s)]
+def fixed_latency_server(delay_s: float, *text: str) -> Iterator[str]:
+    """Run the server in a process of its own, with a text to answer or its usual one; yields its URL."""
+    command = [sys.executable, str(SERVER), str(delay_s), *text]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None and server.stdin is not None
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -27,10 +27,19 @@ Rule = Literal["agenttuning", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which samples of a task a suite takes: by id, or the first `limit`; neither means all."""
+    """Which samples of a task a suite takes: by id, or the first `limit`; neither means all.
+
+    Attributes:
+        split: whose samples they are; None for those of the task's default split.
+    """
 
     ids: tuple[str, ...] | None = None
     limit: int | None = None
+    split: str | None = None
+
+
+ALL = Choice()
+"""What a suite takes of a task it says nothing of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class Suite:
 
     Attributes:
         samples: tasks of which the suite takes only some samples.
+        settings: options that the suite sets, by task and name, as typed after `--set`.
         fixture: runs on the shipped fixtures.
         overall: the rule of its Overall.
         reference: name of the table of published scores to compare with (`results/reference/NAME.csv`).
@@ -47,9 +57,14 @@ class Suite:
     name: str
     tasks: tuple[str, ...]
     samples: Mapping[str, Choice] = field(default_factory=dict[str, Choice])
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     fixture: bool = False
     overall: Rule = "agenttuning"
     reference: str = "agenttuning"
+
+    def choice(self, task: str) -> Choice:
+        """Which samples it takes of a task."""
+        return self.samples.get(task, ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,8 @@ class _Table:
     tasks: list[str]
     limit: dict[str, int] = field(default_factory=dict[str, int])
     ids: list[str] = field(default_factory=list[str])
+    set: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    splits: dict[str, str] = field(default_factory=dict[str, str])
     fixture: bool = False
     overall: Rule | None = None
     reference: str | None = None
@@ -120,7 +137,8 @@ def _read(folder: Traversable) -> dict[str, _Table]:
 
 def _new(name: str, table: _Table, folder: Traversable) -> Suite:
     given: dict[str, Any] = {key: told for key in ("overall", "reference") if (told := getattr(table, key))}
-    return Suite(name, tuple(table.tasks), _choices(name, table, folder), table.fixture, **given)
+    _refuse_strangers(table.set, table.tasks)
+    return Suite(name, tuple(table.tasks), _choices(name, table, folder), table.set, table.fixture, **given)
 
 
 def _joined(suite: Suite, table: _Table, folder: Traversable) -> Suite:
@@ -128,13 +146,34 @@ def _joined(suite: Suite, table: _Table, folder: Traversable) -> Suite:
     own = ("fixture", "overall", "reference")
     if refused := [key for key in own if getattr(table, key)]:
         raise ValueError(f"{suite.name} exists: tasks can be added to it, but not {', '.join(refused)}")
-    tasks = tuple(dict.fromkeys([*suite.tasks, *table.tasks]))
-    return replace(suite, tasks=tasks, samples={**_choices(suite.name, table, folder), **suite.samples})
+    _refuse_strangers(table.set, table.tasks)
+    return replace(
+        suite,
+        tasks=tuple(dict.fromkeys([*suite.tasks, *table.tasks])),
+        samples={**_choices(suite.name, table, folder), **suite.samples},
+        settings={**table.set, **suite.settings},
+    )
+
+
+def _refuse_strangers(settings: Mapping[str, object], tasks: Iterable[str]) -> None:
+    """Refuse options of a task that the same table does not name.
+
+    Raises:
+        ValueError: with the tasks.
+    """
+    if strangers := sorted(set(settings) - set(tasks)):
+        raise ValueError(f"options are set of {', '.join(strangers)}, which `tasks` does not name")
 
 
 def _choices(suite: str, table: _Table, folder: Traversable) -> dict[str, Choice]:
-    choices = {task: Choice(limit=count) for task, count in table.limit.items()}
-    return choices | {task: Choice(ids=_ids(folder, suite, task)) for task in table.ids}
+    return {
+        task: Choice(
+            _ids(folder, suite, task) if task in table.ids else None,
+            table.limit.get(task),
+            table.splits.get(task),
+        )
+        for task in dict.fromkeys([*table.limit, *table.ids, *table.splits])
+    }
 
 
 def _ids(folder: Traversable, suite: str, task: str) -> tuple[str, ...]:

@@ -10,16 +10,16 @@ from typing import Any, Literal
 from harness.catalog import models as catalog
 from harness.errors import HarnessError, MissingPart
 from harness.models import outside
+from harness.models.api import Options
 from harness.models.clients.alternatives import grammar, read_alternatives
 from harness.models.clients.answer import read_generate
-from harness.models.clients.build import api_key, base_url
+from harness.models.clients.build import api_key, base_url, templates
 from harness.models.clients.probe import from_info
 from harness.models.clients.request import call_headers, parameters
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.faults import Fault, classify
 from harness.models.untrusted import decode, record, rows, short
 from harness.running.readiness import Finding
-from harness.templates import template
 from harness.types import Ask, CallKey, Message
 
 Client = Literal["tgi", "text-generation"]
@@ -59,7 +59,8 @@ def _check(entry: catalog.Entry, url: str, client: Client) -> Iterator[Finding]:
         yield probe.health()
         able = probe.info()
         yield from _compare_info(entry, url, able)
-        prompt = template(entry.template_id("general")).render(_CONVERSATION)
+        chosen = templates(entry, "fixed", Options())
+        prompt = chosen.get("general", chosen[""]).render(_CONVERSATION)
         text, finding = probe.generate(prompt)
         yield finding
         yield from probe.double_bos(prompt)

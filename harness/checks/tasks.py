@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness import data
 from harness.catalog import registry
 from harness.errors import HarnessError
 from harness.running import readiness
@@ -34,8 +33,8 @@ def doctor_task(
     Raises:
         UsageError: no such task, split or option, with the nearest names.
     """
-    if task == data.CORE:
-        return {"": _core(mirror)}
+    if task == readiness.CORE:
+        return {"": readiness.check_core(mirror)}
     if task not in registry.names():
         raise registry.nearest(task, registry.names(), "task")
     try:
@@ -48,15 +47,7 @@ def doctor_task(
             settings=settings or {}, profile=profile, mirror=mirror, split=name, roles=roles
         )
         found[name] = list(readiness.check(task, chosen).findings)
-    shipped = data.resolve(task, data.FIXTURE)
-    if mirror != data.FIXTURE and shipped.source == data.FIXTURE and not shipped.problems:
+    if readiness.has_unused_fixture(task, mirror):
         hint = Finding("ok", "fixture", "there (--mirror fixture runs without any data)")
         next(iter(found.values())).append(hint)
     return found
-
-
-def _core(mirror: str | None) -> list[Finding]:
-    found = data.resolve(data.CORE, mirror)
-    if found.findings:
-        return [Finding("fail", "data", problem.what, problem.fix) for problem in found.findings]
-    return [Finding("ok", "data", f"verified in {found.path}")]

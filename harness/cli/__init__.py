@@ -12,6 +12,8 @@ import click
 COMMANDS = {
     "run": "Run benchmarks against a model.",
     "report": "Show the numbers of one or more runs.",
+    "compare": "Say how one run differs from another, task by task.",
+    "gate": "Fail when a run is worse than its baseline.",
     "export": "Write a run to a file, also while it goes on.",
     "list": "List tasks, suites, models or runs.",
     "doctor": "Say what is missing for a task or a model, and how to fix it.",
@@ -50,13 +52,13 @@ def group(*, verbose: bool, quiet: bool) -> None:
     logging.raiseExceptions = False  # a closed stderr takes no report of its own failure
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(_plain_formatter())
+        handler.setFormatter(plain_formatter())
     logging.captureWarnings(True)  # a library's warning may quote a server
     for noisy in ("asyncio", "aiohttp", "urllib3", "py4j", "textworld", "pooch"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
 
 
-def _plain_formatter() -> Any:
+def plain_formatter() -> Any:
     """Format records, tracebacks included, without control characters and API keys from outside."""
     import logging
 

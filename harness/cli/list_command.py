@@ -68,7 +68,14 @@ def _option(task: str, option: Option) -> str:
 def list_suites() -> None:
     """Show all suites with their tasks."""
     for suite in suites.load().values():
-        echo(f"{suite.name:<18}{' '.join(suite.tasks)}{' (fixtures)' if suite.fixture else ''}")
+        taken = " ".join(_taken(suite, task) for task in suite.tasks)
+        echo(f"{suite.name:<18}{taken}{' (fixtures)' if suite.fixture else ''}")
+
+
+def _taken(suite: suites.Suite, task: str) -> str:
+    """A member of a suite, with the split it takes where that is not the task's default."""
+    split = suite.choice(task).split
+    return f"{task}/{split}" if split else task
 
 
 @command.command("models")

@@ -12,7 +12,7 @@ import click
 from harness.cli.common_options import MIRROR, PROFILE
 
 
-def _names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+def names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """Accept repeated options and comma-separated lists alike."""
     return tuple(dict.fromkeys(name.strip() for part in value for name in part.split(",") if name.strip()))
 
@@ -48,10 +48,10 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--model", required=True, help="Entry of models.toml, oracle, replay:FILE, hf:PATH, NAME@openai."
     ),
     click.option(
-        "--suite", "suites", multiple=True, callback=_names, help="Suite (repeatable; harness list suites)."
+        "--suite", "suites", multiple=True, callback=names, help="Suite (repeatable; harness list suites)."
     ),
     click.option(
-        "--task", "tasks", multiple=True, callback=_names, help="Task (repeatable or comma-separated)."
+        "--task", "tasks", multiple=True, callback=names, help="Task (repeatable or comma-separated)."
     ),
     click.option("--split", help="Split of the tasks; each task's own default otherwise."),
     click.option("--limit", type=click.IntRange(1), help="Only the first N samples of each task."),

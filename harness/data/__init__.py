@@ -1,6 +1,6 @@
 """Where a benchmark's data comes from: literals, pinned files, mirror, cache and fixture."""
 
-from harness.data.core import Notice, notice
+from harness.data.core import core_path, notice
 from harness.data.literals import checkout_literals, digest, extract_literals, literals, write_literals
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
 from harness.data.prepare import Tell, quiet
@@ -9,7 +9,6 @@ from harness.data.resolve import FIXTURE, Problem, Resolved, cache_folder, check
 __all__ = [
     "CORE",
     "FIXTURE",
-    "Notice",
     "Pin",
     "Pins",
     "Problem",
@@ -19,6 +18,7 @@ __all__ = [
     "check",
     "checkout_literals",
     "core_file",
+    "core_path",
     "digest",
     "extract_literals",
     "literals",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from harness.data.literals import extract_literals, literals, write_literals
 from harness.data.resolve import core_file
 from harness.errors import DataError, MissingPart
-from harness.types import Source
+from harness.types import Notice, Source, TaskConfig
 
 if TYPE_CHECKING:
     from harness.data.prepare import Tell
@@ -35,15 +35,17 @@ _ADDRESSES = {
 }
 
 
-class Notice(NamedTuple):
-    """What AgentBench's client says about turns it left out: the text before their number and after it."""
-
-    before: str
-    after: str
-
-
 def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Write the texts of the card game and of the client.
+
+    Raises:
+        DataError: `source` is no checkout of AgentTuning.
+    """
+    return [write_literals(target / PROMPTS, game_texts(source, tell))]
+
+
+def game_texts(source: Path, tell: Tell) -> dict[str, object]:
+    """Read the texts of the card game and of the client, by address.
 
     Raises:
         DataError: `source` is no checkout of AgentTuning.
@@ -54,7 +56,7 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
             raise DataError(f"{source / path} is missing: give the top folder of an AgentTuning checkout")
         texts |= extract_literals(source / path, [f"{_REPOSITORY}:{path}:{name}" for name in names])
         tell(done, len(_ADDRESSES), path)
-    return [write_literals(target / PROMPTS, texts)]
+    return texts
 
 
 def notice(folder: Path, source: Source, mirror: str | None = None) -> Notice | None:
@@ -72,12 +74,26 @@ def notice(folder: Path, source: Source, mirror: str | None = None) -> Notice | 
     """
     if source == "fixture":
         return _own(folder / FIXTURE_NOTICE)
-    found = literals(core_file(PROMPTS, mirror or (str(folder.parent) if source == "mirror" else None)))
+    found = literals(core_file(PROMPTS, mirror or _around(folder, source)))
     try:
         before, after = (str(found[f"{_REPOSITORY}:{_CLIENT}:{name}"]) for name in _ADDRESSES[_CLIENT])
     except KeyError as error:
         raise MissingPart(f"{PROMPTS} lacks {error}: harness data prepare core --from PATH") from error
     return Notice(before, after)
+
+
+def core_path(name: str, cfg: TaskConfig) -> Path:
+    """Path of a file that several tasks use: in the mirror of this run, else in the cache.
+
+    Raises:
+        MissingPart: it is not there, with the fix.
+    """
+    return core_file(name, cfg.mirror or _around(cfg.data, cfg.source))
+
+
+def _around(folder: Path, source: Source) -> str | None:
+    """The mirror that a task's folder lies in; None when it lies in none."""
+    return str(folder.parent) if source == "mirror" else None
 
 
 def _own(path: Path) -> Notice | None:

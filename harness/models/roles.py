@@ -17,7 +17,6 @@ from harness.errors import ContextOverflow, HarnessError, InfraError, UsageError
 from harness.models.address import check_address
 from harness.models.api import DEADLINE_S, Call, LiveEpisodes, Model, Options, Vectors
 from harness.models.connect import open_model
-from harness.seeds import derive
 from harness.types import Ask, CallKey, Message, Profile, Reply
 
 EMBEDDER = "embedder"
@@ -95,7 +94,7 @@ async def open_role(
         live=live,
         concurrency=concurrency,
         profile=profile,
-        options=Options(token=_token(spec)),
+        options=Options(token=role_token(spec)),
     ) as model:
         yield model
 
@@ -116,12 +115,12 @@ async def _open_embedder(spec: RoleSpec, concurrency: int | None) -> AsyncGenera
     from harness.models.clients.embed_remote import open_embedder
 
     async with open_embedder(
-        spec.selector, spec.endpoints, token=_token(spec), concurrency=concurrency
+        spec.selector, spec.endpoints, token=role_token(spec), concurrency=concurrency
     ) as remote:
         yield remote
 
 
-def _token(spec: RoleSpec) -> str:
+def role_token(spec: RoleSpec) -> str:
     """Find the role's API key in the environment; OpenAI's is sent to OpenAI only."""
     if token := os.environ.get(f"HARNESS_{spec.role.upper()}_API_KEY", ""):
         return token
@@ -134,12 +133,12 @@ class RoleOptions:
     """How an episode's roles are asked.
 
     Attributes:
-        seed: the episode's; each key derives its own.
+        seed: the seed of a request, from the role and the key that it is asked under.
         suite: chooses among a model's templates.
         deadline_s: of each request with its retries.
     """
 
-    seed: int = 0
+    seed: Callable[[str, str], int] = lambda role, key: 0
     suite: str = ""
     deadline_s: float = DEADLINE_S
 
@@ -189,7 +188,7 @@ class RoleSession:
             talk,
             raw,
             ask,
-            seed=derive(self._options.seed, self._role, key),
+            seed=self._options.seed(self._role, key),
             deadline_s=self._options.deadline_s,
             suite=self._options.suite,
             role=self._role,

@@ -111,6 +111,16 @@ class Columns(Table):
         return self._values
 
     @property
+    def samples(self) -> Sequence[str]:
+        """Every row's sample."""
+        return self._samples
+
+    @property
+    def repeats(self) -> Sequence[int]:
+        """Every row's repeat, from 0."""
+        return self._repeats
+
+    @property
     def units(self) -> Sequence[object]:
         """What each row is resampled with."""
         if not any(self._clusters):

@@ -61,8 +61,6 @@ def interval(
         None for fewer than two clusters, or when most draws have no headline. Where every value is 0, or
         every value is 1, no resampling can vary it: then Wilson's interval over clusters stands in.
     """
-    import numpy as np
-
     values = rows.values if isinstance(rows, Table) else [row.value for row in rows]
     codes = _codes(rows.units if isinstance(rows, Table) else map(unit, rows))
     count = max(codes, default=-1) + 1
@@ -71,6 +69,18 @@ def interval(
     distinct = set(values)
     if proportion and distinct in ({0.0}, {1.0}):
         return wilson(count * distinct.pop(), count)
+    return percentiles(draws(rows, statistic, seed, own_aggregate=own_aggregate))
+
+
+def draws(
+    rows: Sequence[Row], statistic: Statistic, seed: int = 0, *, own_aggregate: bool = False
+) -> list[float]:
+    """The statistic of resampled rows, a number for each draw; the arguments are those of `interval`."""
+    import numpy as np
+
+    values = rows.values if isinstance(rows, Table) else [row.value for row in rows]
+    codes = _codes(rows.units if isinstance(rows, Table) else map(unit, rows))
+    count = max(codes, default=-1) + 1
     drawn = np.random.default_rng(seed)
     if isinstance(statistic, Mean):
         for _ in range(PROBES if own_aggregate else 0):
@@ -110,9 +120,7 @@ def _resample(groups: list[list[Row]], drawn: Generator) -> list[Row]:
     return [row for index in pick for row in groups[index]]
 
 
-def _of_mean(
-    values: Sequence[float], codes: list[int], count: int, drawn: Generator
-) -> tuple[float, float] | None:
+def _of_mean(values: Sequence[float], codes: list[int], count: int, drawn: Generator) -> list[float]:
     import numpy as np
 
     found: Any = values if count == len(values) else _sums(values, codes, count)
@@ -123,7 +131,7 @@ def _of_mean(
         pick = drawn.integers(0, count, count)
         total = alike or float(sizes.take(pick).sum())
         means.append(float(sums.take(pick).sum()) / total)
-    return _percentiles(means)
+    return means
 
 
 def _sums(values: Sequence[float], codes: list[int], count: int) -> list[float]:
@@ -135,7 +143,7 @@ def _sums(values: Sequence[float], codes: list[int], count: int) -> list[float]:
 
 def _of_macro(
     values: Sequence[float], codes: list[int], labels: Sequence[str], drawn: Generator
-) -> tuple[float, float] | None:
+) -> list[float]:
     """Draw a macro average from the sums and sizes of what each cluster has in each group."""
     import numpy as np
 
@@ -151,18 +159,17 @@ def _of_macro(
         parts = np.add.reduceat(times * sizes, starts)
         there = parts > 0
         macros.append(float((np.add.reduceat(times * sums, starts)[there] / parts[there]).mean()))
-    return _percentiles(macros)
+    return macros
 
 
-def _of_statistic(
-    groups: list[list[Row]], statistic: Statistic, drawn: Generator
-) -> tuple[float, float] | None:
+def _of_statistic(groups: list[list[Row]], statistic: Statistic, drawn: Generator) -> list[float]:
     count = sum(len(group) for group in groups)
-    draws = max(FEWEST, min(DRAWS, WORK // count))
-    return _percentiles([statistic(_resample(groups, drawn)) for _ in range(draws)])
+    times = max(FEWEST, min(DRAWS, WORK // count))
+    return [statistic(_resample(groups, drawn)) for _ in range(times)]
 
 
-def _percentiles(numbers: list[float]) -> tuple[float, float] | None:
+def percentiles(numbers: Sequence[float]) -> tuple[float, float] | None:
+    """The middle 95 % of draws; None when fewer than half of them are numbers."""
     import numpy as np
 
     finite = [number for number in numbers if math.isfinite(number)]

@@ -13,9 +13,8 @@ from harness import data
 from harness.catalog import registry
 from harness.episode import BaseTask, Episode, Oracle, Task, World
 from harness.errors import MissingPart
-from harness.history import policy
+from harness.history import policy, vocabulary, window_notice
 from harness.models.api import Call, LiveEpisodes, Model
-from harness.needs import window_notice
 from harness.running import selection
 from harness.running.activity import Activity
 from harness.running.rollout import run_episode
@@ -124,6 +123,7 @@ class Bench:
             },
             history=history,
             notice=window_notice(history, self.ctx),
+            vocabulary=vocabulary(history, self.ctx),
             profile=self.ctx.profile,
         )
         return await run_episode(run, sample, 0, Activity())

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import history
-from harness.data import Notice
 from harness.storage.codec import shared_prefix
 from harness.storage.records import Turn
-from harness.types import Ask, Message, Observation, Reply
+from harness.types import Ask, Message, Notice, Observation, Reply
 
 Change = tuple[int, int, str]
 """A message that a policy rewrote: its index, how many characters stayed, and the text after them."""
@@ -25,10 +24,7 @@ class Conversation:
         notice: Notice | None = None,
         vocabulary: Path | None = None,
     ) -> None:
-        from harness import tokens
-
-        self._policy, counter = history.policy(policy, notice)
-        self._count = tokens.counter(counter, vocabulary)
+        self._policy = history.counting(policy, notice, vocabulary)
         self._render = render
         self._messages: list[Message] = []
         self._shown: tuple[Message, ...] | None = None
@@ -45,7 +41,7 @@ class Conversation:
 
     def shown(self) -> tuple[Message, ...]:
         """The conversation as the history policy lets it through."""
-        self._shown = tuple(self._policy(self._messages, self._render, self._count))
+        self._shown = tuple(self._policy(self._messages, self._render))
         return self._shown
 
     def turn(self, observation: Observation, ask: Ask | None) -> Turn:

@@ -123,7 +123,8 @@ def stored_config(
 
 
 def _split(task: Task, chosen: Mapping[str, Any]) -> str:
-    return chosen.get("split") or task.spec.splits[0]
+    suites: str | None = chosen["tasks"][task.spec.name].get("split")
+    return chosen.get("split") or suites or task.spec.splits[0]
 
 
 def context(cfg: TaskConfig, work: Path) -> Context:

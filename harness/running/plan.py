@@ -27,6 +27,7 @@ class TaskPlan:
     Attributes:
         samples: what this command plays.
         whole: ids of what all shards together play.
+        split: the split, where the suite chose it and neither the user nor the task's default.
     """
 
     task: Task
@@ -34,6 +35,7 @@ class TaskPlan:
     samples: tuple[Sample, ...]
     data_digest: str
     whole: tuple[str, ...] = ()
+    split: str | None = None
 
     @property
     def spec(self) -> TaskSpec:
@@ -57,6 +59,7 @@ class TaskPlan:
             "data": self.data_digest,
             "samples": config_hash({"ids": [sample.id for sample in self.samples]}),
             "count": len(self.samples),
+            **({"split": self.split} if self.split else {}),
         }
 
 
@@ -126,7 +129,7 @@ def make(request: RunRequest) -> Plan:
     members = list(dict.fromkeys([*(name for suite in asked for name in suite.tasks), *named]))
     if not members:
         raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
-    settings = selection.settings(work.settings, members)
+    settings = _settings(asked, work, members)
     roles = [parse_role(role).role for role in models.roles]
     if models.judge is not None:
         judge_role(models.judge)  # before anything is played, or an address with a password is stored
@@ -134,7 +137,6 @@ def make(request: RunRequest) -> Plan:
         profile=work.profile,
         mirror=work.mirror,
         fixture=any(suite.fixture for suite in asked),
-        split=work.split,
         roles=frozenset(roles),
     )
     subsets = {task: subset for suite in asked for task, subset in suite.samples.items()}
@@ -144,13 +146,39 @@ def make(request: RunRequest) -> Plan:
             plan.missing[name] = [f"{name}: not part of this version; --ready-only runs the others"]
             continue
         try:
-            ready = readiness.check(name, replace(choices, settings=settings[name]))
+            split = None if work.split else _suites_split(asked, name)
+            ready = readiness.check(
+                name, replace(choices, settings=settings[name], split=work.split or split)
+            )
             ready.demand()
-            plan.tasks.append(_task_plan(ready, work, subsets.get(name)))
+            plan.tasks.append(replace(_task_plan(ready, work, subsets.get(name)), split=split))
         except (MissingPart, DataError) as error:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
     _refuse_unknown_roles(roles, plan)
     return plan
+
+
+def _settings(
+    asked: Sequence[suites.Suite], work: Workload, members: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Options by task: what the suites set, and over it what the user sets.
+
+    Raises:
+        UsageError: two suites set an option differently and the user does not, or as `selection.settings`.
+    """
+    chosen = selection.settings(work.settings, members)
+    told: dict[tuple[str, str], tuple[str, str]] = {}
+    for suite in asked:
+        for task, values in suite.settings.items():
+            for key, value in values.items():
+                first, other = told.setdefault((task, key), (value, suite.name))
+                if first != value and key not in chosen[task]:
+                    raise UsageError(
+                        f"{other} sets {task}.{key}={first} and {suite.name} sets {value}: choose with --set"
+                    )
+    for (task, key), (value, _) in told.items():
+        chosen[task].setdefault(key, value)
+    return chosen
 
 
 def _is_installed(name: str) -> bool:
@@ -163,6 +191,21 @@ def _is_installed(name: str) -> bool:
     if name not in known and name not in suites.all_members():
         raise registry.nearest(name, known, "task")
     return name in known
+
+
+def _suites_split(asked: Sequence[suites.Suite], task: str) -> str | None:
+    """The split that the suites take of a task; None for its default.
+
+    Raises:
+        UsageError: they take different ones, and a run has one.
+    """
+    found = {suite.choice(task).split: suite.name for suite in asked if task in suite.tasks}
+    if len(found) > 1:
+        taken = ", ".join(f"{name} its {split or 'default'}" for split, name in found.items())
+        raise UsageError(
+            f"the suites take different splits of {task} ({taken}): run one at a time, or give --split"
+        )
+    return next(iter(found), None)
 
 
 def _refuse_unknown_roles(roles: Sequence[str], plan: Plan) -> None:
@@ -210,6 +253,7 @@ def describe(plan: Plan) -> list[str]:
         episodes, turns = len(task.samples) * work.repeats, task.spec.expected_turns
         total, requests = total + episodes, requests + episodes * turns
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
-        lines.append(f"  {task.spec.name}: {episodes} episodes, ~{turns} turns each{source}")
+        split = f" of split {task.split}" if task.split else ""
+        lines.append(f"  {task.spec.name}: {episodes} episodes{split}, ~{turns} turns each{source}")
     what = f"{len(plan.tasks)} tasks, {total} episodes, about {requests} requests"
     return [f"plan: {what}, profile {work.profile}", *lines]

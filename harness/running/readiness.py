@@ -14,6 +14,9 @@ from harness.errors import DataError, HarnessError, MissingPart, UsageError
 from harness.running import selection
 from harness.types import Profile, Sample, Stage, TaskConfig
 
+CORE = data.CORE
+"""What stands in place of a task's name for the files that several tasks use."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -125,6 +128,18 @@ def examine(task: Task, cfg: TaskConfig, found: data.Resolved, stage: Stage = "p
     return Readiness(task, cfg, samples, found.digest, tuple(findings))
 
 
+def check_core(mirror: str | None) -> list[Finding]:
+    """Check the files that several tasks use."""
+    found = data.resolve(data.CORE, mirror)
+    return _problems(found) or [Finding("ok", "data", f"verified in {found.path}")]
+
+
+def has_unused_fixture(name: str, mirror: str | None) -> bool:
+    """Whether a task ships a fixture that a run with this mirror would not play."""
+    shipped = data.resolve(name, data.FIXTURE)
+    return mirror != data.FIXTURE and shipped.source == data.FIXTURE and not shipped.problems
+
+
 def _resolved(name: str, mirror: str | None, split: str) -> data.Resolved:
     """Find the data; pins that cannot be read are one more thing that is missing."""
     try:
@@ -147,7 +162,7 @@ def _needs(task: Task, cfg: TaskConfig, stage: Stage) -> list[Finding]:
 
 def _data(name: str, found: data.Resolved, split: str) -> list[Finding]:
     if found.findings:
-        return [Finding("fail", "data", problem.what, problem.fix) for problem in found.findings]
+        return _problems(found)
     if found.source == "fixture":
         return [Finding("ok", "data", f"the fixture in {found.path}")]
     wanted = data.pins(name).of(split)
@@ -156,3 +171,7 @@ def _data(name: str, found: data.Resolved, split: str) -> list[Finding]:
         if pin.optional and not wanted.place(found.path, pin).is_file():
             lines.append(Finding("warn", "data", f"{pin.path} is not there (optional)", pin.fix(name)))
     return lines
+
+
+def _problems(found: data.Resolved) -> list[Finding]:
+    return [Finding("fail", "data", problem.what, problem.fix) for problem in found.findings]

@@ -56,8 +56,8 @@ class _Rollout:
         self.oracle = run.oracle(sample) if run.oracle else None
         self._show_oracle(_NOTHING)  # an episode may ask a role in its reset
         self.conversation = Conversation(run.history, self._prompt, run.notice, run.vocabulary)
-        seed = self._seed("roles") if run.roles else 0
-        roles = EpisodeRoles(attempt, run.roles, RoleOptions(seed, run.spec.suite, run.deadline_s))
+        options = RoleOptions(self._role_seed, run.spec.suite, run.deadline_s)
+        roles = EpisodeRoles(attempt, run.roles, options)
         self.environment = Environment(run, sample, attempt, roles.chats, activity)
 
     async def play(self) -> None:
@@ -115,6 +115,9 @@ class _Rollout:
     def _seed(self, *what: str | int) -> int:
         attempt = self.attempt
         return seeds.derive(self.run.seed, attempt.task, attempt.sample, attempt.repeat, *what)
+
+    def _role_seed(self, role: str, key: str) -> int:
+        return seeds.derive(self._seed("roles"), role, key)
 
     def _prompt(self, messages: Sequence[Message]) -> str:
         spec = self.run.spec

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.episode import World
+from harness.history import vocabulary, window_notice
 from harness.models.api import LiveEpisodes, Model
-from harness.needs import vocabulary, window_notice
 from harness.running.activity import Activity
 from harness.running.judging import context
 from harness.running.plan import TaskPlan

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.data import Notice
 from harness.episode import Oracle, World
 from harness.models.api import LiveEpisodes, Model
 from harness.running.results import Decoding
-from harness.types import Profile, Sample, TaskSpec
+from harness.types import Notice, Profile, Sample, TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class TaskRun:
         roles: the bound auxiliary models.
         history: name of the history policy.
         notice: what the policy says of the messages it leaves out.
-        vocabulary: of the policy's token counter; None finds it as `harness.tokens.counter` does.
+        vocabulary: of the policy's token counter; None where it counts without one.
         seed: of the run; every episode and every call derives its own.
         deadline_s: how long one request may be retried.
     """

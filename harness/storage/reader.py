@@ -52,6 +52,16 @@ class Texts(NamedTuple):
     target: str
 
 
+class Cost(NamedTuple):
+    """What a task's attempts took: requests to the model, its tokens, and seconds of episodes added up."""
+
+    attempts: int
+    requests: int
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float
+
+
 class Reader(RunRecord):
     """A run's file, opened for reading; it may be written by a run at the same time.
 
@@ -82,6 +92,14 @@ class Reader(RunRecord):
     def counts(self) -> Mapping[str, int]:
         """Number of planned episodes by task."""
         return dict(self._rows("SELECT task, count(*) FROM plan GROUP BY task"))
+
+    def cost(self) -> Mapping[str, Cost]:
+        """What each task's attempts took so far, failed ones included."""
+        query = (
+            "SELECT task, count(*), sum(calls), sum(prompt_tokens), sum(output_tokens), sum(seconds)"
+            " FROM episode GROUP BY task"
+        )
+        return {task: Cost(*(number or 0 for number in numbers)) for task, *numbers in self._rows(query)}
 
     def unrecorded(self, task: str) -> int:
         """How many episodes of a task only ever failed for an answer that the replayed recording lacks."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, TypeVar
 
 import pytest
 
 from harness.errors import MissingPart
-from harness.running.bench import Bench, open_bench
+from harness.running.bench import Attempt, Bench, open_bench
 
 LINES = ("oracle", "silent", "hostile", "first", "early", "twice", "interleaved", "cancel", "replay")
 """What a task may except itself from, by the names in `TaskSpec.excepts`."""
+
+SIDE_BY_SIDE = 16
+"""Episodes that are compared alone and interleaved with others."""
 
 T = TypeVar("T")
 
@@ -51,6 +54,16 @@ class Opened:
                 missing(error)
             finally:
                 runner.run(stack.aclose())
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def alone(cls, bench: Bench) -> Mapping[str, Attempt]:
+        """The oracle's attempts at the first samples by their ids, one after the other."""
+
+        async def played() -> dict[str, Attempt]:
+            return {sample.id: await bench.oracle(sample) for sample in bench.samples[:SIDE_BY_SIDE]}
+
+        return cls.runner.run(played())
 
 
 def missing(error: MissingPart) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from harness.running.bench import Bench, open_bench
-from harness.testing.opened import Opened, in_loop, unless_excepted
+from harness.running.bench import Attempt, Bench, open_bench
+from harness.testing.opened import SIDE_BY_SIDE, Opened, in_loop, unless_excepted
 from harness.types import Observation, Pending, Reply, Sample
 
 T = TypeVar("T")
@@ -33,11 +33,20 @@ HOSTILE = {
 class Played(Opened):
     """What an episode does, whoever plays it."""
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def together(cls, bench: Bench) -> list[Attempt]:
+        """The oracle's attempts at all samples, 16 at a time; fewer samples are played again up to 16."""
+        samples = bench.samples
+        wanted = [samples[n % len(samples)] for n in range(max(SIDE_BY_SIDE, len(samples)))]
+        return cls.runner.run(gathered((bench.oracle(sample) for sample in wanted), width=SIDE_BY_SIDE))
+
     @in_loop
-    async def test_oracle_reaches_its_ceiling(self, bench: Bench, tmp_path: Path) -> None:
+    async def test_oracle_reaches_its_ceiling(
+        self, bench: Bench, together: list[Attempt], tmp_path: Path
+    ) -> None:
         unless_excepted(bench, "oracle")
-        spec = bench.task.spec
-        paper = await gathered(bench.oracle(sample) for sample in bench.samples)
+        spec, paper = bench.task.spec, together[: len(bench.samples)]
         assert bench.headline(paper) == pytest.approx(spec.ceiling["paper", bench.ctx.source], abs=0.01)
         async with AsyncExitStack() as stack:
             fixed = await open_bench(spec.name, "fixed", tmp_path, stack)
@@ -47,11 +56,13 @@ class Played(Opened):
             )
 
     @in_loop
-    async def test_silent_model_ends_below_the_oracle(self, bench: Bench) -> None:
+    async def test_silent_model_ends_below_the_oracle(
+        self, bench: Bench, alone: Mapping[str, Attempt]
+    ) -> None:
         unless_excepted(bench, "silent")
         samples = bench.samples[:4]
         silent = await gathered(bench.run_episode(sample, lambda call: "") for sample in samples)
-        oracle = await gathered(bench.oracle(sample) for sample in samples)
+        oracle = [alone[sample.id] for sample in samples]
         for attempt in silent:
             assert attempt.outcome != "infra_error", attempt.error
             assert len(attempt.calls) <= bench.task.spec.limits.turns
@@ -100,13 +111,11 @@ class Played(Opened):
         await never_started.close()
 
     @in_loop
-    async def test_16_interleaved_equal_16_alone(self, bench: Bench) -> None:
+    async def test_16_interleaved_equal_16_alone(
+        self, bench: Bench, together: list[Attempt], alone: Mapping[str, Attempt]
+    ) -> None:
         unless_excepted(bench, "interleaved")
-        samples = [bench.samples[n % len(bench.samples)] for n in range(16)]
-        unique = {sample.id: sample for sample in samples}
-        alone = {sample.id: await bench.oracle(sample) for sample in unique.values()}
-        together = await gathered((bench.oracle(sample) for sample in samples), width=16)
-        for attempt in together:
+        for attempt in together[:SIDE_BY_SIDE]:
             assert bench.value(attempt) == bench.value(alone[attempt.sample])
             assert [c.reply for c in attempt.calls] == [c.reply for c in alone[attempt.sample].calls]
 
@@ -126,10 +135,12 @@ class Played(Opened):
         bench.value(await bench.oracle(sample))
 
     @in_loop
-    async def test_replayed_transcript_scores_the_same(self, bench: Bench) -> None:
+    async def test_replayed_transcript_scores_the_same(
+        self, bench: Bench, alone: Mapping[str, Attempt]
+    ) -> None:
         unless_excepted(bench, "replay")
         for sample in bench.samples[:3]:
-            live = await bench.oracle(sample)
+            live = alone[sample.id]
             replies = [call.reply for call in live.calls]
             again = await bench.run_episode(
                 sample, lambda call, said=replies: said[min(call.key.call, len(said) - 1)]

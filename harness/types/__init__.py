@@ -5,11 +5,13 @@ from harness.types.need import Need, Stage
 from harness.types.options import NoOptions, Option, Profile, Value, option
 from harness.types.spec import Capacity, Context, Limits, Source, TaskConfig, TaskSpec, Unit
 from harness.types.talk import (
+    ASKS,
     Ask,
     CallKey,
     Chat,
     JudgeAsk,
     Message,
+    Notice,
     Observation,
     Outcome,
     Pending,
@@ -23,6 +25,7 @@ from harness.types.talk import (
 )
 
 __all__ = [
+    "ASKS",
     "Ask",
     "CallKey",
     "Capacity",
@@ -35,6 +38,7 @@ __all__ = [
     "Message",
     "Need",
     "NoOptions",
+    "Notice",
     "Observation",
     "Option",
     "Outcome",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant", "function"]
 Pin = Literal["", "shot", "task"]
 Outcome = Literal["scored", "limit", "model_error", "infra_error"]
+
+ASKS: tuple[Role, ...] = ("user", "function")
+"""Roles whose message the assistant answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,13 @@ class Message:
     role: Role
     content: str
     pin: Pin = ""
+
+
+class Notice(NamedTuple):
+    """What AgentBench's client says about turns it left out: the text before their number and after it."""
+
+    before: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True)

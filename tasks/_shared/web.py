@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlencode
 
 from harness.errors import InfraError, MissingPart
+from tasks._shared.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     import aiohttp
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 PROJECT = "agenttuning-harness/0.1"
 LONGEST_WAIT = 60.0
 """Longest wait in seconds before one retry, whatever the server's Retry-After says."""
+
+LONGEST_BODY = 64 << 20
+"""Bytes of the longest answer that is read, after decompression."""
+
+LONGEST_QUERY = 2000
+"""Characters of the longest query string that `by_length` sends; some servers refuse longer addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ class Request:
 
     Attributes:
         service: its name, such as `wiki` or `google`; part of the recorded key.
+        body: sent as JSON by POST.
+        form: sent form-encoded by POST; not together with `body`.
         polite: parameters that do not change the answer (maxlag); not in the key either.
         secrets: query parameters that hold a key.
     """
@@ -42,6 +51,7 @@ class Request:
     url: str
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     polite: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -50,7 +60,15 @@ class Request:
     def question(self) -> Mapping[str, Any]:
         """What determines the answer and so names a record: service, address, parameters and body."""
         body = dict(self.body) if self.body is not None else None
-        return {"service": self.service, "url": self.url, "params": dict(self.params), "body": body}
+        form = {} if self.form is None else {"form": dict(self.form)}
+        return {"service": self.service, "url": self.url, "params": dict(self.params), "body": body, **form}
+
+
+def by_length(request: Request) -> Request:
+    """Send parameters as a form by POST where they make a long address; shorter ones stay with GET."""
+    if len(urlencode(request.params)) <= LONGEST_QUERY:
+        return request
+    return replace(request, params={}, form=request.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +98,6 @@ class Transient(Exception):
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.wait = wait
-
-
-class TokenBucket:
-    """Admits `rate` callers a second, and `burst` at once after a pause."""
-
-    def __init__(self, rate: float, burst: int) -> None:
-        self._rate, self._burst = rate, burst
-        self._tokens, self._at = float(burst), -math.inf
-
-    async def take(self) -> None:
-        """Wait until admitted; callers are admitted in the order of their calls."""
-        now = asyncio.get_running_loop().time()
-        if self._at > -math.inf:
-            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        self._tokens -= 1.0
-        if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / self._rate)
 
 
 class Web:
@@ -133,13 +133,18 @@ class Web:
             self._session = None
 
     async def fetch(
-        self, request: Request, *, transient: Callable[[Answer], str | None] = lambda answer: None
+        self,
+        request: Request,
+        *,
+        transient: Callable[[Answer], str | None] = lambda answer: None,
+        final: Callable[[Answer], bool] = lambda answer: False,
     ) -> Answer:
         """Send a request until its answer is final.
 
         Args:
             request: what to send.
             transient: the reason why an answer with a good status is not final (maxlag), or None.
+            final: whether an answer of status 429 or from 500 on need not be asked for again.
 
         Raises:
             InfraError: no final answer within the allowed tries.
@@ -156,12 +161,16 @@ class Web:
                 wait_jitter=self.limits.first_wait_s,
             ):
                 with attempt:
-                    return await self._once(request, transient)
+                    answer, wait = await self._once(request)
+                    if not final(answer):
+                        _refuse_transient(answer, wait, transient)
+                    return answer
         except Transient as error:
             raise InfraError(f"{request.service} at {request.url}: {error}") from error
         raise InfraError(f"{request.service} at {request.url}: no attempt was made")
 
-    async def _once(self, request: Request, transient: Callable[[Answer], str | None]) -> Answer:
+    async def _once(self, request: Request) -> tuple[Answer, float | None]:
+        """An answer, whatever its status, and the seconds that the server asks to wait."""
         import aiohttp
 
         if self._session is None:
@@ -173,21 +182,18 @@ class Web:
             self.requests += 1
             try:
                 async with self._session.request(
-                    "POST" if request.body is not None else "GET",
+                    "GET" if request.body is None and request.form is None else "POST",
                     request.url,
                     params=params,
                     json=request.body,
+                    data=request.form,
                     headers=request.headers,
                 ) as response:
-                    answer = Answer(response.status, await response.read())
+                    answer = Answer(response.status, await _read(request, response))
                     wait = _retry_after(response.headers.get("Retry-After"))
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise Transient(f"{type(error).__name__}: {error}") from error
-        if answer.status == 429 or answer.status >= 500:
-            raise Transient(f"HTTP {answer.status}", wait)
-        if reason := transient(answer):
-            raise Transient(reason, wait)
-        return answer
+        return answer, wait
 
     def _limits_of(self, service: str) -> tuple[TokenBucket, asyncio.Semaphore]:
         """The rate limit and the slots of one service."""
@@ -195,6 +201,25 @@ class Web:
             bucket = TokenBucket(self.limits.rate, self.limits.burst)
             self._service_limits[service] = bucket, asyncio.Semaphore(self.limits.parallel)
         return self._service_limits[service]
+
+
+def _refuse_transient(answer: Answer, wait: float | None, transient: Callable[[Answer], str | None]) -> None:
+    if answer.status == 429 or answer.status >= 500:
+        raise Transient(f"HTTP {answer.status}", wait)
+    if reason := transient(answer):
+        raise Transient(reason, wait)
+
+
+async def _read(request: Request, response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer, of bounded length."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > LONGEST_BODY:
+            raise InfraError(f"{request.service} at {request.url}: an answer of over {LONGEST_BODY} bytes")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _backoff(error: Exception) -> bool | float:

@@ -7,6 +7,7 @@ import ctypes
 import gc
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 ESCAPES = {"_bar_": "|", "_minus_": "-", "_plus_": "+", "_dot_": ".", "_comma_": ","}
@@ -71,16 +72,32 @@ class Translation:
         self._known.clear()
 
 
+class GrammarParser:
+    """Stands in for the engine's parser of grammar rules, and parses equal texts once.
+
+    All games have the same rules but for the task's sentence, and every turn expands the same few again.
+    The engine makes its symbols anew from what is returned, so that games share nothing that changes.
+    """
+
+    KEPT = 1000
+
+    def __init__(self, parse: Callable[..., Any]) -> None:
+        self.parse = lru_cache(self.KEPT)(parse)
+
+
 class Engine:
     """Slots of games; an engine object is made once per slot and used again, as each one leaks a library."""
 
     def __init__(self) -> None:
         import fast_downward
         from textworld.core import EnvInfos
+        from textworld.envs.pddl import textgen
         from textworld.envs.pddl.pddl import PddlEnv
 
         translate: Any = fast_downward.pddl2sas
         self._translation = fast_downward.pddl2sas = Translation(translate)
+        rules: Any = textgen
+        rules._PARSER = GrammarParser(rules._PARSER.parse)
         self._slots: defaultdict[int, Any] = defaultdict(
             lambda: PddlEnv(EnvInfos(won=True, admissible_commands=True))
         )

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.types import Ask, Message, Observation, Profile, Reply, Sample, Score
+from tasks.dbbench import action
 from tasks.dbbench import score as scoring
+from tasks.dbbench.prompts import DbBenchPrompts
 from tasks.dbbench.table import Table
 
 MAX_NEW_TOKENS = 128
@@ -20,8 +22,7 @@ LOGGED = 4000
 class DbBenchRules:
     """What all episodes of a run share."""
 
-    prompt: str
-    assent: str
+    prompts: DbBenchPrompts
     ask: Ask
     profile: Profile
 
@@ -40,21 +41,14 @@ class DbEpisode:
     async def reset(self) -> Observation:
         defect = await self._table.open()
         self._note = f"the released table cannot be loaded: {defect}" if defect else ""
-        data, rules = self._sample.data, self._rules
-        task = f"{data['description']}\n{data['add_description']}"
-        messages = (
-            # The client strips it when it is shown, behind the notice of its window.
-            Message("user", rules.prompt.lstrip(), "task"),
-            Message("assistant", rules.assent.strip(), "task"),
-            Message("user", task.strip(), "task"),
-        )
-        return Observation(messages, rules.ask, info={"kind": self._kind, "defect": defect})
+        messages = self._rules.prompts.opening(self._sample.data)
+        return Observation(messages, self._rules.ask, info={"kind": self._kind, "defect": defect})
 
     async def step(self, reply: Reply) -> Observation:
         self._turns += 1
         text = reply.text
-        if scoring.action(text) == "Operation" and self._rounds < ROUNDS:
-            statement = scoring.statement(text)
+        if action.word(text) == "Operation" and self._rounds < ROUNDS:
+            statement = action.statement(text)
             if statement is None:
                 self._outcome = "model_error"
                 return Observation(done=True, info={"ended": "an Operation without SQL"})
@@ -63,8 +57,8 @@ class DbEpisode:
             said = text.strip()
             info = {"sql": statement[:LOGGED], "shown": shown}
             return Observation((Message("user", shown.strip()),), self._rules.ask, said=said, info=info)
-        self._answer = scoring.final(text)
-        if not scoring.FINAL.search(text):
+        self._answer = action.final(text)
+        if not action.FINAL.search(text):
             self._outcome = "limit" if self._rounds >= ROUNDS else "model_error"
         return Observation(done=True, info={"answer": self._answer[:LOGGED]})
 

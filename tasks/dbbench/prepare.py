@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.data import Tell, extract_literals, write_literals
 from harness.errors import DataError
-from tasks.dbbench.task import FILES, NEW, OLD
-from tasks.dbbench.world import ASSENT, PROMPT
+from tasks.dbbench.prompts import ASSENT, PROMPT
+from tasks.dbbench.rows import FILES, NEW, OLD
 
 
 def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,37 +20,6 @@ CORRECTED = {"std/225": "[('78500c9efefc0c4d1991c3c4123f2feb',)]"}
 
 LONGEST = 1 << 14
 """Characters of an answer that is read as a value; 128 tokens give fewer. A longer one is its own text."""
-
-_ACTION = "Action: "
-_OPEN, _CLOSE = "```sql\n", "\n```"
-FINAL = re.compile(r"\nFinal Answer:(.*)")
-
-
-def action(text: str) -> str | None:
-    """The word after the first `Action: `, as upstream matches it, or None."""
-    return _between(text, _ACTION, "\n")
-
-
-def statement(text: str) -> str | None:
-    """The SQL of the first block, on one line as upstream sends it, or None."""
-    found = _between(text, _OPEN, _CLOSE)
-    return None if found is None else found.strip().replace("\n", " ")
-
-
-def _between(text: str, start: str, end: str) -> str | None:
-    """What stands between the first `start` and the next `end`, or None.
-
-    By search, not by a pattern: where no `end` follows, that would look for it behind every `start`.
-    """
-    _, found, rest = text.partition(start)
-    inside, ended, _ = rest.partition(end)
-    return inside if found and ended else None
-
-
-def final(text: str) -> str:
-    """The rest of the line after `Final Answer:`, leading space and all; empty when there is none."""
-    found = FINAL.search(text)
-    return found.group(1) if found else ""
 
 
 def judge(text: str, labels: Sequence[str]) -> dict[str, float]:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from harness.episode import BaseTask, World
-from harness.errors import DataError
 from harness.needs import Need, notice, package
 from harness.types import Context, Limits, Macro, Row, Sample, TaskConfig, TaskSpec, option
-from tasks.dbbench import score
+from tasks.dbbench import rows, score
 from tasks.dbbench.episode import ROUNDS
 from tasks.dbbench.oracle import DbOracle
-
-OLD = Path("AgentTuning/AgentBench.old/data/dbbench")
-NEW = Path("AgentBench/data/dbbench")
-FILES = {"std": "standard.jsonl", "dev": "dev.jsonl"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +93,8 @@ class DbBench(BaseTask):
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         split = cfg.split
-        mended = cfg.options.dataset == "v02" and split == "std"
-        path = cfg.data / (NEW if mended else OLD) / FILES[split]
-        try:
-            text = path.read_text(encoding="utf-8")
-            rows = [json.loads(line) for line in text.split("\n") if line]
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read: {error}; `harness doctor` says how to get it") from error
-        return [Sample(f"{split}/{index}", row, _labels(row)) for index, row in enumerate(rows)]
+        found = rows.read(cfg.data, split, mended=cfg.options.dataset == "v02")
+        return [Sample(f"{split}/{index}", row, _labels(row)) for index, row in enumerate(found)]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.dbbench.world import open_world

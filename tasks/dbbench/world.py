@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
-from harness.data import literals
 from harness.episode import BaseWorld
 from harness.errors import UsageError
 from harness.types import Ask, Capacity, Chat, Context, Sample
 from tasks.dbbench import server as servers
 from tasks.dbbench.episode import MAX_NEW_TOKENS, DbBenchRules, DbEpisode
+from tasks.dbbench.prompts import DbBenchPrompts
 from tasks.dbbench.server_table import ServerTable
 from tasks.dbbench.shared_server import Server
 from tasks.dbbench.table import ExecutionOptions, Table, TableContent
@@ -24,8 +24,6 @@ ADDRESS = "HARNESS_MYSQL"
 """Environment variable with the server to use instead of our own: mysql://USER:PASSWORD@HOST:PORT."""
 
 CONTEXT = 4096
-PROMPT = "THUDM/AgentTuning:AgentBench.old/src/tasks/dbbench/__init__.py:big_prompt"
-ASSENT = "THUDM/AgentTuning:AgentBench.old/src/tasks/dbbench/__init__.py:process#8"
 
 
 class DbWorld(BaseWorld):
@@ -48,7 +46,7 @@ class DbWorld(BaseWorld):
     def _table(self, sample: Sample) -> Table:
         option = self._ctx.options
         content = TableContent.of(sample.data["table"], escaped=option.identifiers == "escaped")
-        manner = ExecutionOptions(
+        how = ExecutionOptions(
             seconds=option.statement_s,
             several=option.multi_statements,
             keywords=option.mysql_keywords,
@@ -56,16 +54,15 @@ class DbWorld(BaseWorld):
         if self.server is None:
             from tasks.dbbench.sqlite_table import SqliteTable
 
-            return SqliteTable(content, manner)
-        return ServerTable(self.server, content, manner)
+            return SqliteTable(content, how)
+        return ServerTable(self.server, content, how)
 
 
 @asynccontextmanager
 async def open_world(ctx: Context) -> AsyncIterator[DbWorld]:
     """Start or find the server; ours is killed and swept away at the end."""
-    texts = literals(ctx.data / "prompts.json")
     truncate = CONTEXT - MAX_NEW_TOKENS if ctx.profile == "paper" else None
-    rules = DbBenchRules(texts[PROMPT], texts[ASSENT], Ask(MAX_NEW_TOKENS, truncate=truncate), ctx.profile)
+    rules = DbBenchRules(DbBenchPrompts.read(ctx.data), Ask(MAX_NEW_TOKENS, truncate=truncate), ctx.profile)
     if ctx.options.engine == "sqlite":
         log.warning("dbbench runs on SQLite: not comparable with any published score")
         yield DbWorld(ctx, rules, None)

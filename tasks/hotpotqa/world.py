@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from harness import tokens
-from harness.data import literals
+from harness.data import core_path, literals
 from harness.episode import BaseWorld
-from harness.needs import core_path
 from harness.types import Capacity, Chat, Context, Sample
 from tasks._shared.wiki.corpus import Corpus, read_dump
 from tasks._shared.wiki.docstore import Reading

@@ -46,8 +46,8 @@ class WobPage:
         self._beyond = beyond
         self._armed = False
 
-    async def start(self, seed: int) -> View:
-        """Load the page and start the instance of a seed.
+    async def start(self, seed: int, limit_ms: int = MAX_TIME_MS) -> View:
+        """Load the page and start the instance of a seed, which the page ends after `limit_ms`.
 
         Raises:
             EnvironmentFault: the browser failed, or the page is not one of MiniWoB's.
@@ -58,7 +58,7 @@ class WobPage:
         await self._evaluated(self._tab.page.goto(self._url, wait_until="load"))
         # Loading the scripts leaves 3 MB of garbage, a fifteenth of all that an episode takes.
         await self._evaluated(self._tab.page.request_gc())
-        values = await self._run("start", seed, MAX_TIME_MS, self._beyond)
+        values = await self._run("start", seed, limit_ms, self._beyond)
         return View(**values)
 
     async def act(self, action: MiniWobAction) -> bool:

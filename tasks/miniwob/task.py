@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.episode import BaseTask, Oracle
-from harness.errors import DataError
 from harness.needs import Need, package
 from harness.types import Context, Limits, Row, Sample, TaskConfig, TaskSpec, option
 from tasks._shared.browser import browser_need
-from tasks.miniwob import score
+from tasks.miniwob import rows, score
 
 if TYPE_CHECKING:
     from tasks.miniwob.world import WobWorld
@@ -70,7 +69,7 @@ class MiniWob(BaseTask):
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         """`<task>/<trial>`: each task's first instance, in the order of the list, then each second."""
-        trials, tasks = cfg.options.trials, self._tasks(cfg)
+        trials, tasks = cfg.options.trials, rows.pages_of(cfg)
         return [
             Sample(f"{task}/{trial}", {"task": task, "trial": trial}, labels={"task": task})
             for trial in range(trials)
@@ -98,18 +97,6 @@ class MiniWob(BaseTask):
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
         """Micro average, macro average and Wilson's intervals."""
         return score.aggregate(rows)
-
-    @staticmethod
-    def _tasks(cfg: TaskConfig) -> list[str]:
-        if cfg.options.variant == "farama":
-            from tasks.miniwob import pages
-
-            return pages.names(pages.package_html())
-        path = cfg.data / "available_tasks.txt"
-        try:
-            return path.read_text(encoding="utf-8").split()
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error}; get the task's data again") from error
 
 
 TASK = MiniWob()

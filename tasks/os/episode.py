@@ -12,8 +12,8 @@ from tasks._shared.sandbox import Box, Command, SandboxFault
 from tasks._shared.sandbox.shell import Output, Shell
 from tasks._shared.sandbox.spec import Refused
 from tasks.os import checks
-from tasks.os import score as scoring
-from tasks.os.prompts import OsPrompts
+from tasks.os.action import parse
+from tasks.os.prompts import OsPrompts, shorten
 from tasks.os.rows import OsProblem
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class OsEpisode:
         return (await box.run(Command(checks.argv(script, code, ()), timeout=INIT_S))).code
 
     async def step(self, reply: Reply) -> Observation:
-        action = scoring.parse(reply.text)
+        action = parse(reply.text)
         if action.kind != "bash":
             self._answer = action.text if action.kind == "answer" else None
             self._invalid = action.kind == "invalid"
@@ -119,7 +119,7 @@ class OsEpisode:
             text += output.prompt.rstrip()
         if not text:
             return self._prompt.empty
-        return self._prompt.output + scoring.shorten(text, self._prompt.truncated)
+        return self._prompt.output + shorten(text, self._prompt.truncated)
 
     async def score(self) -> Score:
         settings, box = self._settings, self._box

@@ -14,6 +14,9 @@ ONE_SHOT = f"{_FILE}:ONE_SHOT"
 INSTRUCTION, FIRST_LEAD, NEXT_LEAD = f"{TEXT}3", f"{TEXT}5", f"{TEXT}12"
 TRUNCATED, OUTPUT_LEAD, EMPTY = f"{TEXT}22", f"{TEXT}26", f"{TEXT}27"
 
+SHOWN = 800
+CUT = 780
+
 
 @dataclass(frozen=True, slots=True)
 class OsPrompts:
@@ -47,3 +50,8 @@ class OsPrompts:
         ]
         opening = (Message("user", start, "task"), *shots)
         return cls(opening, texts[NEXT_LEAD], texts[TRUNCATED], texts[OUTPUT_LEAD], texts[EMPTY])
+
+
+def shorten(text: str, marker: str) -> str:
+    """Cut what is longer than 800 characters to 780 and say so."""
+    return text if len(text) <= SHOWN else text[:CUT] + marker

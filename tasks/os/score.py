@@ -1,65 +1,10 @@
-"""What a reply asks for, what the model sees of an output, and the graders."""
+"""The graders: whether an answer is the one expected, and what an episode is worth."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from tasks.os.rows import OsProblem
-
-SHOWN = 800
-CUT = 780
-
-_ACT = re.compile(r"Act:\s*(.+)")
-_OPEN, _CLOSE = "```bash\n", "\n```"
-
-
-@dataclass(frozen=True, slots=True)
-class OsAction:
-    """One turn's decision; `text` is a script or an answer."""
-
-    kind: Literal["bash", "answer", "finish", "invalid"]
-    text: str = ""
-
-
-def parse(reply: str) -> OsAction:
-    """Read a reply: the last line `Act: ...` that names an action decides."""
-    for act in reversed(_ACT.findall(reply)):
-        word = act[:6].lower()
-        if word.startswith("bash"):
-            return OsAction("bash", "\n\n".join(_blocks(reply)))
-        if word.startswith("finish"):
-            return OsAction("finish")
-        if word.startswith("answer"):
-            text = act[6:].strip()
-            left, right = text.find("("), text.rfind(")")
-            if left >= 0 and right >= 0:
-                return OsAction("answer", text[left + 1 : right])
-    return OsAction("invalid")
-
-
-def _blocks(reply: str) -> list[str]:
-    """The bodies of all blocks fenced as bash, by search: a pattern would be quadratic in a hostile reply."""
-    found: list[str] = []
-    start = reply.find(_OPEN)
-    while start >= 0:
-        start += len(_OPEN)
-        end = reply.find(_CLOSE, start)
-        if end < 0:
-            break
-        found.append(reply[start:end])
-        start = reply.find(_OPEN, end + len(_CLOSE))
-    return found
-
-
-def shorten(text: str, marker: str) -> str:
-    """Cut what is longer than 800 characters to 780 and say so."""
-    return text if len(text) <= SHOWN else text[:CUT] + marker
-
-
-# --- grading ----------------------------------------------------------------------------------------
 
 
 def matches(answer: str | None, expected: str) -> bool:

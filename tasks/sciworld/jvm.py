@@ -170,12 +170,16 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 
 
 class Simulator:
-    """One simulator; serves one episode at a time."""
+    """One simulator; serves one episode at a time.
+
+    Attributes:
+        agent: the simulator's own object that plays the loaded task; None before the first task.
+    """
 
     def __init__(self, jvm: Jvm, gateway: Gateway, call_s: float) -> None:
         self.jvm, self.gateway = jvm, gateway
         self._call_s = call_s
-        self._agent: Ref | None = None
+        self.agent: Ref | None = None
         self._running: asyncio.Task[Any] | None = None
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -214,18 +218,18 @@ class Simulator:
     async def load(self, task: str, variation: int, simplification: str) -> None:
         """Set up a task."""
         call = self.gateway.call
-        if self._agent is not None:
-            await self.gateway.release(self._agent)
-            self._agent = None
+        if self.agent is not None:
+            await self.gateway.release(self.agent)
+            self.agent = None
         solve = False  # the simulator would solve again at every later load
         failure = await self.gateway.text(ENTRY, "load", task, variation, simplification, solve)
         if failure:
             raise EnvironmentFault(failure)
         found = await self.gateway.ref(ENTRY, "agentInterface")
-        self._agent = await self.gateway.ref(found, "get")
+        self.agent = await self.gateway.ref(found, "get")
         await self.gateway.release(found)
-        if await call(self._agent, "isInErrorState"):
-            raise EnvironmentFault(await self.gateway.text(self._agent, "getErrorStateMessage"))
+        if await call(self.agent, "isInErrorState"):
+            raise EnvironmentFault(await self.gateway.text(self.agent, "getErrorStateMessage"))
 
     async def act(self, action: str) -> State:
         """Carry out an action.
@@ -235,8 +239,8 @@ class Simulator:
         """
         gateway = self.gateway
         observation = await gateway.text(ENTRY, "step", action)
-        if self._agent is None or await gateway.call(self._agent, "isInErrorState"):
-            why = await gateway.text(self._agent, "getErrorStateMessage") if self._agent else "nothing loaded"
+        if self.agent is None or await gateway.call(self.agent, "isInErrorState"):
+            why = await gateway.text(self.agent, "getErrorStateMessage") if self.agent else "nothing loaded"
             raise EnvironmentFault(f"the simulator failed on {action[:200]!r}: {why}")
         score = await gateway.call(ENTRY, "getScore")
         completed = await gateway.call(ENTRY, "getCompleted")

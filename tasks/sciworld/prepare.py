@@ -16,7 +16,7 @@ from harness.errors import DataError
 from tasks.sciworld.jvm import Simulator
 from tasks.sciworld.pool import SimulatorPool
 from tasks.sciworld.prompts import CONSTANTS, EXEMPLARS
-from tasks.sciworld.task import EPISODES
+from tasks.sciworld.rows import EPISODES
 
 FOLDER = Path("eval_heldout/science-world")
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import history, tokens
 from harness.episode import BaseTask
-from harness.errors import DataError
 from harness.needs import Need, core_data, package, program
 from harness.types import Context, Limits, Macro, Sample, TaskConfig, TaskSpec
+from tasks.sciworld import rows
 from tasks.sciworld.options import SciWorldOptions
 from tasks.sciworld.oracle import SciWorldOracle
 
 if TYPE_CHECKING:
     from tasks.sciworld.world import SciWorld
-
-EPISODES = "test_episodes.json"
 
 
 class SciWorldTask(BaseTask):
@@ -55,15 +52,11 @@ class SciWorldTask(BaseTask):
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         """The 270 variations upstream plays, or all of a split; tasks in alphabetical order."""
-        try:
-            table: list[dict[str, Any]] = json.loads((cfg.data / EPISODES).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{EPISODES} cannot be read ({error}): harness data verify sciworld") from error
         most = cfg.options.per_task
         return [
-            Sample(f"{row['task']}/{variation}", _data(row, variation), labels={"task": row["task"]})
-            for row in table
-            for variation in _variations(row, cfg.split)[:most]
+            Sample(f"{row['task']}/{variation}", rows.data(row, variation), labels={"task": row["task"]})
+            for row in rows.read(cfg.data)
+            for variation in rows.variations(row, cfg.split)[:most]
         ]
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[SciWorld]:
@@ -86,19 +79,6 @@ class SciWorldTask(BaseTask):
         """The task is the sample id without its variation."""
         del metrics
         return {"task": sample.rpartition("/")[0]}
-
-
-def _data(row: Mapping[str, Any], variation: int) -> dict[str, Any]:
-    return {"task": row["task"], "variation": variation, "index": row["task_num"]}
-
-
-def _variations(row: Mapping[str, Any], split: str) -> list[int]:
-    """A split's variations: half, a quarter and the rest, as the simulator divides them."""
-    if split == "test":
-        return list(row["variations"])
-    quarter = row["n_max"] // 4
-    ends = {"train": (0, 2 * quarter), "dev": (2 * quarter, 3 * quarter), "full": (3 * quarter, row["n_max"])}
-    return list(range(*ends[split]))
 
 
 TASK = SciWorldTask()

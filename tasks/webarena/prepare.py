@@ -1,4 +1,4 @@
-"""Builds the task's derived files from checkouts of AgentTuning and webarena, which are read and never run."""
+"""Builds the task's derived files from checkouts of AgentTuning and webarena, which are only read."""
 
 from __future__ import annotations
 

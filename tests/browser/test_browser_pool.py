@@ -167,9 +167,8 @@ async def test_cancelled_openings_leave_nothing(tmp_path: Path):
             opening.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await opening
-        async with asyncio.timeout(20):
-            await asyncio.gather(*pool._tasks)
-            assert pool.live == 0
+        await pool.settled(20.0)
+        assert pool.live == 0
         pids = pool.pids()
         assert len(pids) == 1
     await until_gone(*pids, within_s=GONE_S)
@@ -184,7 +183,7 @@ async def test_closing_leaves_no_process_and_no_profile(tmp_path: Path, monkeypa
             tab = await pool.tab()
             await tab.call(tab.page.goto(page(tmp_path)))
         pids = pool.pids()
-        drivers = [driver for driver in pool._drivers if not gone(driver)]
+        drivers = [driver for driver in pool.drivers if not gone(driver)]
         assert len(pids) == 2
         assert drivers
         assert list(scratch.iterdir())

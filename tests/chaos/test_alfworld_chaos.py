@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,6 @@ from contexts import samples_of, task_context
 from processes import exists
 
 from harness import data
-from harness.episode import BaseWorld
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.rollout import run_episode
@@ -44,8 +45,8 @@ class Saboteur:
         return Reply(await self.answer(call))
 
 
-def context(work: Path) -> Context:
-    return task_context(TASK, FIXTURE, work, source="fixture")
+def context(work: Path, folder: Path = FIXTURE) -> Context:
+    return task_context(TASK, folder, work, source="fixture")
 
 
 async def oracle(
@@ -104,24 +105,20 @@ async def test_a_hung_worker_is_killed_and_its_games_rebuilt(
 
 async def test_a_game_the_engine_cannot_load_is_no_score(tmp_path: Path) -> None:
     """The translator calls sys.exit on a malformed problem; the worker survives it."""
-    ctx = context(tmp_path)
+    copied = tmp_path / "data"
+    shutil.copytree(FIXTURE, copied)
+    ctx = context(tmp_path, copied)
+    good, bad = samples_of(TASK, ctx, "std")[:2]
+    game = next(copied.rglob(f"{bad.id}/game.tw-pddl"))
+    content = json.loads(game.read_text(encoding="utf-8"))
+    game.write_text(json.dumps(content | {"pddl_problem": "(define (problem broken)"}), encoding="utf-8")
     async with TASK.world(ctx) as world:
-        good = samples_of(TASK, ctx, "std")[0]
-        episode = await world.episode(good, {}, 0)
-        episode._house._game = type(episode._house._game)(  # type: ignore[attr-defined]
-            episode._house._game.logic,  # type: ignore[attr-defined]
-            "(define (problem broken)",
-        )
-
-        class Broken(BaseWorld):
-            async def episode(self, *arguments: object) -> object:
-                return episode
 
         async def silence(call: Call) -> str:
             return ""
 
-        setup = TaskRun(TASK.spec, Broken(), Saboteur(silence, lambda call: None), LiveEpisodes())  # type: ignore[arg-type]
-        attempt = await asyncio.wait_for(run_episode(setup, good, 0, Activity()), 120)
+        setup = TaskRun(TASK.spec, world, Saboteur(silence, lambda call: None), LiveEpisodes())  # type: ignore[arg-type]
+        attempt = await asyncio.wait_for(run_episode(setup, bad, 0, Activity()), 120)
         assert (attempt.outcome, attempt.value) == ("infra_error", None)
         assert "raised" in attempt.error
         well = await oracle(ctx, world, good, lambda call: None, 0)  # type: ignore[arg-type]

@@ -112,7 +112,7 @@ async def test_killed_mid_episode_every_result_is_right(tmp_path: Path, victim: 
     async with TASK.world(ctx) as world, halted(ctx, world, 8, 8) as (tasks, going):
         old = world.pool.pids()
         launches = world.pool.launches
-        targets = old if victim == "browser" else [pid for pid in world.pool._drivers if child(pid)]
+        targets = old if victim == "browser" else [pid for pid in world.pool.drivers if child(pid)]
         assert targets
         for pid in targets:
             os.kill(pid, signal.SIGKILL)
@@ -122,8 +122,8 @@ async def test_killed_mid_episode_every_result_is_right(tmp_path: Path, victim: 
         assert all(attempt.rebuilds == 1 for attempt in attempts)
         assert world.pool.launches > launches
         assert set(old).isdisjoint(world.pool.pids())
-        run = world.pool._run
-    assert parents(run) == {}
+        marker = world.pool.marker
+    assert parents(marker) == {}
 
 
 def child(pid: int) -> bool:
@@ -156,7 +156,7 @@ from tasks._shared.browser import BrowserPool, BrowserSettings
 async def main():
     async with BrowserPool(BrowserSettings()) as pool:
         tabs = [await pool.tab() for _ in range(3)]
-        print(pool._run, flush=True)
+        print(pool.marker, flush=True)
         await asyncio.sleep(600)
 
 asyncio.run(main())

@@ -73,10 +73,10 @@ class Hostile(FaultServer):
         self.models = {"data": [{"id": MODEL}]}
         self.kind, self.due, self.asked = kind, due, 0
 
-    async def _behave(self, how: Any, seen: Any, reader: Any, writer: Any) -> bool:
+    async def behave(self, how: Any, seen: Any, reader: Any, writer: Any) -> bool:
         self.asked += 1
         if not self.due or self.asked % 3 == 0:
-            return await super()._behave(self.default, seen, reader, writer)
+            return await super().behave(self.default, seen, reader, writer)
         bad = self.due.pop()
         if isinstance(bad, bytes):
             writer.write(bad)
@@ -84,18 +84,18 @@ class Hostile(FaultServer):
             return False
         if isinstance(bad, str):
             return await self._heavy(bad, seen, reader, writer)
-        return await super()._behave(bad, seen, reader, writer)
+        return await super().behave(bad, seen, reader, writer)
 
     async def _heavy(self, name: str, seen: Any, reader: Any, writer: Any) -> bool:
         status = 500 if "error" in name else 200
         if "bomb" in name:
             how = Behaviour(status, bomb(256 * MB), headers=(("Content-Encoding", "gzip"),))
-            return await super()._behave(how, seen, reader, writer)
+            return await super().behave(how, seen, reader, writer)
         if name in ("padded", "lists", "keys"):
             filler = {"padded": b"1" * (20 * MB), "lists": b"[" + b"[]," * (8 * MB) + b"1]"}.get(name)
             filler = filler or b"{" + b",".join(b'"%x": 1' % n for n in range(MB)) + b"}"
             how = Behaviour(body=b'{"x": ' + filler + b", " + good(self.kind)[1:])
-            return await super()._behave(how, seen, reader, writer)
+            return await super().behave(how, seen, reader, writer)
         writer.write(b"HTTP/1.1 %d Whatever\r\nConnection: close\r\n\r\n" % status)
         while True:
             writer.write(b" " if name == "trickle" else b" " * 65536)
@@ -124,7 +124,9 @@ def run(arguments: list[str], log: Path) -> tuple[int, float]:
     return int(code), int(used) / 1024
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["tgi", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "tgi")]
+)
 async def test_a_hostile_replica_costs_no_episode_no_memory_and_no_time(kind: str, tmp_path: Path):
     draw = random.Random(f"hostile {kind}")
     due: list[Any] = [malformed(draw, kind) for _ in range(ANSWERS - len(HEAVY))]

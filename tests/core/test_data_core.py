@@ -55,6 +55,14 @@ def test_prepare_writes_the_pinned_bytes(checkout: Path, mirror: Path, cache: Pa
     assert made.read_bytes() == (mirror / PROMPTS).read_bytes()
 
 
+def test_the_card_game_makes_the_same_file_and_copies_its_configurations(checkout: Path, mirror: Path):
+    shutil.copytree(mirror / "cardgame" / "AgentBench.old", checkout / "AgentBench.old", dirs_exist_ok=True)
+    made = {path.name: path.read_bytes() for path in prepare("card_game", checkout)}
+    assert made.pop("prompts.json") == (mirror / PROMPTS).read_bytes()
+    assert sorted(made) == ["dev.yaml", "ext.yaml", "std.yaml"]
+    assert data.resolve("card_game", None).problems == ()
+
+
 def test_what_is_no_checkout_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="top folder of an AgentTuning checkout"):
         prepare("core", tmp_path)

@@ -117,7 +117,7 @@ def test_the_suites_are_the_designs():
     everything = {task for name in ("held-in", "held-out", "general") for task in members[name].split()}
     assert set(find_suite("all").tasks) == everything
     for name in ("smoke", "nightly"):
-        assert set(find_suite(name).tasks) == set(find_suite("general").tasks)
+        assert set(find_suite("general").tasks) < set(find_suite(name).tasks) <= everything
     assert find_suite("demo").fixture
 
 

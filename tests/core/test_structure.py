@@ -1,4 +1,4 @@
-"""The size rule, no circles, and that importing stays cheap."""
+"""The size rule, no circles, few parts with few arrows between them, and that importing stays cheap."""
 
 from __future__ import annotations
 
@@ -82,6 +82,28 @@ def test_no_two_modules_import_each_other_in_a_circle(root: Path):
         for name in free:
             del left[name]
     assert sorted(left) == []
+
+
+UNITS, ARROWS = 20, 64
+
+
+def test_the_cores_parts_stay_few_and_loosely_joined(root: Path):
+    """A unit is a package or a module directly in `harness`; an arrow, that one imports another anywhere."""
+    entries = {root / "harness/__init__.py", root / "harness/__main__.py"}
+    paths = [path for path in sorted((root / "harness").rglob("*.py")) if path not in entries]
+    modules = {module(root, path): path for path in paths}
+    arrows = {
+        (unit(name), unit(wanted))
+        for name, path in modules.items()
+        for wanted in imports(path, modules)
+        if unit(name) != unit(wanted)
+    }
+    assert len({unit(name) for name in modules}) <= UNITS
+    assert len(arrows) <= ARROWS, "\n".join(f"{start} -> {end}" for start, end in sorted(arrows))
+
+
+def unit(name: str) -> str:
+    return ".".join(name.split(".")[:2])
 
 
 def module(root: Path, path: Path) -> str:

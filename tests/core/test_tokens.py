@@ -41,6 +41,15 @@ def test_segments_of_known_texts(text: str, expected: int) -> None:
     assert tokens.counter("segments")(text) == expected
 
 
+def test_only_so_many_counts_are_remembered_and_none_is_mistaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "COUNTED", 3)
+    monkeypatch.setattr(tokens, "_counted", {})
+    for _ in range(2):
+        for size in range(20):
+            assert tokens.segments("word " * size) == size
+            assert len(tokens._counted) <= 3
+
+
 @given(st.text())
 def test_the_estimate_is_a_third_of_the_characters_rounded_up(text: str) -> None:
     assert 3 * (tokens.counter("estimate")(text) - 1) < len(text) <= 3 * tokens.counter("estimate")(text)
@@ -70,7 +79,7 @@ def test_cl100k_is_tiktokens_own_encoding(mirror: Path, monkeypatch: pytest.Monk
         return {}
 
     monkeypatch.setattr(openai_public, "load_tiktoken_bpe", ranks)
-    assert openai_public.cl100k_base()["pat_str"] == tokens._CL100K_PIECES
+    assert openai_public.cl100k_base()["pat_str"] == tokens.CL100K_PIECES
     assert asked["hash"] == tokens.CL100K_SHA256
 
 

@@ -49,10 +49,10 @@ def behaviours(kind: str) -> list[Behaviour]:
 
 
 class Echo(FaultServer):
-    async def _behave(self, how: Any, seen: Any, reader: Any, writer: Any) -> bool:
+    async def behave(self, how: Any, seen: Any, reader: Any, writer: Any) -> bool:
         assert seen.headers["authorization"] == f"Bearer {SECRET}"
         turn = self.behaviours[len(self.seen) % len(self.behaviours)]
-        return await super()._behave(turn, seen, reader, writer)
+        return await super().behave(turn, seen, reader, writer)
 
 
 def texts(path: Path) -> list[str]:

@@ -11,8 +11,8 @@ from contexts import samples_of, task_context
 
 from harness.catalog import registry
 from harness.data import FIXTURE, resolve
+from harness.history import window_notice
 from harness.models.api import Call, LiveEpisodes
-from harness.needs import window_notice
 from harness.running.activity import Activity
 from harness.running.bench import ScriptedModel
 from harness.running.rollout import run_episode

@@ -67,6 +67,20 @@ COLLIDING = lambda n: f"{-1000003 * n}+{n}j"  # noqa: E731  (the same)
 
 WORST: dict[str, tuple[Worst, ...]] = {
     "alfworld": ("ACTION:", ("ACTION: ", "go to "), ("ACTION:", "\n")),
+    "card_game.guess": (
+        *("{", "}", "{}", "{'", '{"', "{[", '{"a": [', "'", '{"target_position": ', "{{}"),
+        *(('{"guess_type": ', "["), ('{"target_position": ', "9"), ('{"a": "', "\\"), ('{"a": ', "9.")),
+        *(listed(COLLIDING_INT, "{}"), '{"guess_type": "eel", "target_position": 9}'),
+        lambda size: '{"guess_type": "eel", "target_position": ' + "0" * size + "}",
+        lambda size: '{"guess_type": "eel", "target_position": "' + "1" * size + '"}',
+        lambda size: '{"a": ' + "[" * size + "}",
+    ),
+    "card_game.move": (
+        *("{", "{}", '{"pick_fish": "eel", "action": "normal", "target_position": 9}'),
+        *(halves("{", "}"), halves("{", '{"action": "normal"}')),
+        lambda size: '{"pick_fish": "eel", "action": "normal", "target_position": "' + " " * size + '9"}',
+        lambda size: '{"pick_fish": "eel", "action": "normal", "target_position": "' + "1" * size + '"}',
+    ),
     "dbbench.action": ("Action: ", "Action:\n"),
     "dbbench.statement": ("```sql\n", "```sql", ("```sql\n", "\n``")),
     "dbbench.final": ("\nFinal Answer:", "\n"),
@@ -102,6 +116,12 @@ WORST: dict[str, tuple[Worst, ...]] = {
     "humaneval.chat": (
         *("```", "````", "```\n", "\n```", "def ", "\ndef ", "async ", "import"),
         *(("def", "\n"), ("async", "\n"), ("async\ndef", "\n"), ("def half", " "), ("```\n", "\ndef half")),
+    ),
+    "knowledgegraph": (
+        *("count(", "a, ", "a ", "a,", ")", "variable ", "Final Answer: ", "Observation", "Action\n", "\\_"),
+        *(("Action: count(", unit) for unit in ("a,", "a ,", " ,", "count(", "a, b", "x1(", "a(")),
+        halves("Action: count(" + "a," * 40, " "),
+        halves("count(", ")"),
     ),
     "miniwob": (
         "`",
@@ -176,6 +196,32 @@ WORST: dict[str, tuple[Worst, ...]] = {
     "webarena.verbs": ("] [", "][1]", "+", "] [press_enter_after=0"),
     "webarena.answer": ("0", "'", "0.", "--", "$0"),
     "webarena.url": ("/f/x", "http://127.0.0.1:9000", "http://127.0.0.1:900", "/", "%"),
+    "webshop.action": (
+        *("Action:\n", "Action: ", "Action:\nsearch[", "Action:\nsearch[a", "action:", "search["),
+        *(("Action:", "\n"), ("Action:", " "), ("Action:\nsearch[", "["), ("Action:\nclick[", "x[y")),
+        lambda size: "Action:\nsearch[" + "[" * size + "]",
+    ),
+    "webshop.terms": (
+        *(
+            "a:",
+            "a_",
+            "1,",
+            "_",
+            "'s",
+            "a.",
+            "1a",
+            "é",
+            "é_",
+            "é:",
+            "a\u0301",
+            "\u0301",
+            "漢",
+            "ก",
+            "カ_",
+            "★",
+        ),
+        *("\U0001f44d\u200d", "\U0001f1e6", ("é", "_"), ("é", "\u0301"), lambda size: "é" + "_" * size + " "),
+    ),
     "_shared.balanced": ("[", "[]", "x"),
     "_shared.normalize": ("a ", "an.", "the"),
     "_shared.clean": (

@@ -19,7 +19,7 @@ from harness.running.bench import ScriptedModel
 from harness.running.rollout import run_episode
 from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
-from harness.types import Context, Message, Reply, Sample
+from harness.types import Context, Message, Sample
 from harness.worker import Launch, Worker
 from tasks.alfworld import prompts, rows
 from tasks.alfworld.task import GAMES, LOGIC, TASK
@@ -141,17 +141,13 @@ async def test_three_equal_replies_end_the_game(house: GameSession, replies: lis
 
 async def test_the_rule_goes_before_the_win(house: GameSession) -> None:
     """Upstream looks for repetition first, so a game won by a third equal reply is lost."""
-    episode = await house.world.episode(house.samples["put"], {}, 0)
-    await episode.reset()
-    for step in ("go to shelf 1", "take mug 1 from shelf 1", "go to desk 1"):
-        await episode.step(Reply(step))
-    one = "THOUGHT: x\n ACTION: put mug 1 in/on desk 1"
-    turns = episode._turns  # type: ignore[attr-defined]
-    turns[1:] = [type(turn)(one, *(getattr(turn, n) for n in turn.__slots__[1:])) for turn in turns[1:]]
-    observation = await episode.step(Reply(one))
-    score = await episode.score()
-    await episode.close()
-    assert observation.info["won"] and observation.done and score.value == 0.0  # type: ignore[union-attr]
+    steps = ["go to shelf 1", "take mug 1 from shelf 1", "go to desk 1", "put mug 1 in/on desk 1"]
+    # Taken for the nearest command each time, this one reply takes the mug, carries it and puts it down.
+    replies = [steps[0], *["to desk 1 take mug 1 from shelf 1"] * 3]
+    attempt, calls = await house.run_episode("put", lambda call: replies[call.key.call])
+    assert [info["executed"] for info in infos(attempt)] == steps
+    assert infos(attempt)[-1]["won"] and len(calls) == 4
+    assert attempt.value == 0.0 and attempt.metrics["repetition"] == 1.0
 
 
 async def test_exact_matching_executes_only_what_is_said(tmp_path: Path) -> None:

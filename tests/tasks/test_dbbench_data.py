@@ -13,8 +13,8 @@ from harness.data import literals, quiet
 from harness.errors import DataError
 from tasks.dbbench import score
 from tasks.dbbench.prepare import prepare
-from tasks.dbbench.task import FILES, NEW, OLD
-from tasks.dbbench.world import ASSENT, PROMPT
+from tasks.dbbench.prompts import ASSENT, PROMPT
+from tasks.dbbench.rows import FILES, NEW, OLD
 
 SOURCE = """
 big_prompt = '''

@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from harness.types import Row
-from tasks.dbbench import output, score, sql
+from tasks.dbbench import action, output, score, sql
 from tasks.dbbench.server import Address
 from tasks.dbbench.table import escape
 from tasks.dbbench.world import address_of
@@ -32,7 +32,7 @@ from tasks.dbbench.world import address_of
     ],
 )
 def test_action_is_the_first_and_needs_its_newline(text: str, word: str | None):
-    assert score.action(text) == word
+    assert action.word(text) == word
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_action_is_the_first_and_needs_its_newline(text: str, word: str | None):
     ],
 )
 def test_statement_is_the_first_block_on_one_line(text: str, found: str | None):
-    assert score.statement(text) == found
+    assert action.statement(text) == found
 
 
 def test_a_flattened_comment_swallows_the_statement():
@@ -60,7 +60,7 @@ def test_a_flattened_comment_swallows_the_statement():
     [("x\nFinal Answer: [1]\nmore", " [1]"), ("Final Answer: 1", ""), ("x\nFinal Answer:", ""), ("", "")],
 )
 def test_final_answer_needs_a_line_of_its_own(text: str, answer: str):
-    assert score.final(text) == answer
+    assert action.final(text) == answer
 
 
 # -- answers

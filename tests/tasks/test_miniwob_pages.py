@@ -21,10 +21,9 @@ from contexts import samples_of, task_context
 
 from harness.errors import DataError
 from harness.types import Context, Profile, Reply, Sample, Score
-from tasks._shared.browser import find_browser
+from tasks._shared.browser import Tab, find_browser
 from tasks.miniwob import pages
 from tasks.miniwob.action import MiniWobAction, parse
-from tasks.miniwob.episode import WobEpisode
 from tasks.miniwob.page import WobPage
 from tasks.miniwob.protocol import View
 from tasks.miniwob.task import TASK
@@ -70,23 +69,22 @@ async def together(works: list[Any]) -> list[Any]:
 
 
 @asynccontextmanager
-async def opened(world: WobWorld, task: str, seed: int = 1) -> AsyncIterator[tuple[WobPage, WobEpisode]]:
-    """An episode that has been reset, with its page to act on directly."""
+async def opened(world: WobWorld, task: str, seed: int = 1) -> AsyncIterator[tuple[WobPage, View, Tab]]:
+    """An episode's page, started in a tab of its own to act on directly, and what it first shows."""
     episode = await world.episode(sample(task), {}, seed)
+    tab = await world.pool.tab()
     try:
-        await episode.reset()
-        page = episode._page
-        assert page is not None
-        yield page, episode
+        page = WobPage(tab, episode.url, beyond=episode.beyond)
+        yield page, await page.start(seed), tab
     finally:
-        await episode.close()
+        await tab.close()
 
 
 async def over_seeds(
     world: WobWorld, task: str, check: Callable[[WobPage, View], Any], seeds: int = 20
 ) -> list[Any]:
     """Start the instances of many seeds on one page, each freshly loaded, and look at each."""
-    async with opened(world, task) as (page, _):
+    async with opened(world, task) as (page, *_):
         return [await check(page, await page.start(seed)) for seed in range(seeds)]
 
 
@@ -108,8 +106,8 @@ async def play(world: WobWorld, ctx: Context, task: str, seed: int) -> Score:
 
 async def first_pages(world: WobWorld, tasks: list[str], seed: int) -> dict[str, str]:
     async def one(task: str) -> tuple[str, str]:
-        async with opened(world, task, seed) as (_, episode):
-            seen = json.dumps([episode.view.html, episode.view.utterance, episode.view.fields])
+        async with opened(world, task, seed) as (_, first, _):
+            seen = json.dumps([first.html, first.utterance, first.fields])
             return task, hashlib.sha256(seen.encode()).hexdigest()
 
     return dict(await together([one(task) for task in tasks]))
@@ -221,19 +219,19 @@ async def test_algebra_only_adds(world: WobWorld):
 
 
 async def test_the_list_names_its_options_and_the_terminal_takes_arguments(world: WobWorld):
-    async with opened(world, "choose-list") as (_, episode):
-        options = [part.split("<")[0] for part in episode.view.html.split("<option")[1:]]
+    async with opened(world, "choose-list") as (_, first, _):
+        options = [part.split("<")[0] for part in first.html.split("<option")[1:]]
         names = ",".join(option.split(">")[1] for option in options)
-        assert f'class="{names}"' in episode.view.html
-    async with opened(world, "terminal") as (page, episode):
+        assert f'class="{names}"' in first.html
+    async with opened(world, "terminal") as (page, first, _):
         for action in (MiniWobAction("type", "ls -la"), MiniWobAction("press", "enter")):
             await page.act(action)
-        view = await page.look(episode.view, missed=False)
+        view = await page.look(first, missed=False)
         assert "not understood" not in view.html
         name = re.findall(r'class="output"[^>]*>([^<]*)<', view.html)[-1].split()[0]
         for action in (MiniWobAction("type", f"rm -f {name}"), MiniWobAction("press", "enter")):
             await page.act(action)
-        assert (await page.look(episode.view, missed=False)).done
+        assert (await page.look(first, missed=False)).done
 
 
 async def test_no_page_times_out_within_five_minutes(world: WobWorld, mirror: Path):
@@ -243,17 +241,17 @@ async def test_no_page_times_out_within_five_minutes(world: WobWorld, mirror: Pa
             tab = await world.pool.tab()
             await tab.call(tab.page.clock.install())
             page = WobPage(tab, episode.url, beyond=episode.beyond)
-            first = await page.start(3) if maximum is None else await start_with(page, maximum)
+            if maximum is None:
+                first = await page.start(3)
+            else:
+                await page.start(3)
+                first = await page.start(3, maximum)
             await tab.call(tab.page.clock.fast_forward(300_000))
             view = await page.look(first, missed=False)
             await tab.close()
             return task, view
         finally:
             await episode.close()
-
-    async def start_with(page: WobPage, maximum: int) -> View:
-        await page.start(3)
-        return View(**await page._run("start", 3, maximum, False))
 
     found = dict(await together([after(task, None) for task in listed(mirror)]))
     assert len(found) == 46
@@ -275,11 +273,11 @@ async def test_the_changes_fit_the_installed_pages_only():
 
 
 async def test_an_xpath_without_a_match_costs_no_wait(world: WobWorld):
-    async with opened(world, "click-test") as (page, episode), asyncio.timeout(20):
+    async with opened(world, "click-test") as (page, first, _), asyncio.timeout(20):
         # The released driver waited five seconds for each of these.
         for xpath in ["//nothing", "][", "//button/text()", "count(//button)", "//*[@id='none']"] * 8:
             assert await page.act(MiniWobAction("clickxpath", xpath)) is False
-        assert (await page.look(episode.view, missed=True)).reward == 0
+        assert (await page.look(first, missed=True)).reward == 0
 
 
 @pytest.mark.parametrize(
@@ -296,16 +294,14 @@ async def test_an_xpath_without_a_match_costs_no_wait(world: WobWorld):
 async def test_hostile_instructions_leave_the_page_alive(world: WobWorld, instruction: str):
     action = parse(instruction)
     assert action is not None
-    async with opened(world, "enter-text") as (page, episode):
+    async with opened(world, "enter-text") as (page, first, _):
         await page.act(MiniWobAction("clickxpath", "//input"))
         await page.act(action)
-        assert (await page.look(episode.view, missed=False)).html
+        assert (await page.look(first, missed=False)).html
 
 
 async def test_a_covered_button_gets_the_key(world: WobWorld):
-    async with opened(world, "click-test") as (page, episode):
-        tab = episode._tab
-        assert tab is not None
+    async with opened(world, "click-test") as (page, first, tab):
         cover = "position:fixed;inset:0;z-index:99999"
         await tab.call(
             tab.page.evaluate(
@@ -313,7 +309,7 @@ async def test_a_covered_button_gets_the_key(world: WobWorld):
             )
         )
         assert await page.act(MiniWobAction("clickxpath", "//button"))
-        assert (await page.look(episode.view, missed=False)).raw == 1
+        assert (await page.look(first, missed=False)).raw == 1
 
 
 async def test_the_oracle_solves_the_listed_pages(world: WobWorld, mirror: Path, tmp_path: Path):
@@ -348,13 +344,17 @@ async def test_an_empty_reply_is_asked_again_and_then_counts(world: WobWorld):
     assert (score.value, score.outcome, score.metrics["dropped_upstream"]) == (0, "model_error", 1)
 
 
-async def test_an_xpath_that_never_ends_is_the_models_failure(world: WobWorld):
+async def test_an_xpath_that_never_ends_is_the_models_failure(
+    world: WobWorld, monkeypatch: pytest.MonkeyPatch
+):
     """Counting all pairs of pairs of nodes takes Chromium longer than anybody waits."""
     xpath = "//*[count(//*[count(//*[count(//*[count(//*[count(//*)>0])>0])>0])>0])>0]"
     episode = await world.episode(sample("email-inbox"), {}, 1)
     try:
         observation = await episode.reset()
         observation = await episode.step(Reply("1. Click on it."))
+        # From here on the page is given up sooner than in a run.
+        monkeypatch.setattr(world.pool, "settings", replace(world.pool.settings, call_s=2.0))
         for _ in range(3):
             if observation.done:
                 break
@@ -372,9 +372,9 @@ async def test_the_packages_own_pages_play_too(mirror: Path, tmp_path: Path):
     assert len(samples) == len({s.id for s in samples}) > 125
     async with TASK.world(ctx) as world:
         for task in ("use-autocomplete", "flight.Alaska"):
-            async with opened(world, task) as (_, episode):
-                assert episode.view.utterance
-        async with opened(world, "email-inbox-nl-turk") as (page, _):
+            async with opened(world, task) as (_, first, _):
+                assert first.utterance
+        async with opened(world, "email-inbox-nl-turk") as (page, *_):
             found = [(await page.start(seed)).html.count('class="email-thread"') for seed in range(8)]
             assert max(found) > 3
         # The package pays for a partly right answer; the corrected rule does not take it for a success.
@@ -388,8 +388,8 @@ async def test_every_page_of_the_package_starts(mirror: Path, tmp_path: Path):
     async with TASK.world(ctx) as world:
 
         async def one(s: Sample) -> str:
-            async with opened(world, s.data["task"]) as (_, episode):
-                return episode.view.utterance
+            async with opened(world, s.data["task"]) as (_, first, _):
+                return first.utterance
 
         goals = await together([one(s) for s in samples_of(TASK, ctx, "test")])
     assert all(goals)

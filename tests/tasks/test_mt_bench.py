@@ -14,7 +14,7 @@ from contexts import samples_of, task_context
 from harness.data import literals, quiet
 from harness.errors import DataError
 from harness.types import Context, Pending, Profile, Reply, Score, Verdict
-from tasks.mt_bench import fastchat, rows
+from tasks.mt_bench import rows
 from tasks.mt_bench.prepare import prepare
 from tasks.mt_bench.task import TASK
 
@@ -129,38 +129,6 @@ def test_reference_sets(mirror: Path, tmp_path: Path) -> None:
     own.write_text(json.dumps({"question_id": 111, "reference": ["one"]}) + "\n")
     with pytest.raises(DataError, match="111"):
         by_id(str(own))
-
-
-def test_answers_have_fastchats_form(mirror: Path) -> None:
-    reference = mirror / "mt_bench" / rows.REFERENCES
-    theirs = json.loads(reference.read_text().split("\n")[0])
-    ours = fastchat.answer_row(101, "agentlm-7b", ["one", "two"], 12.5)
-    assert list(ours) == list(theirs)
-    assert {key: type(value) for key, value in ours.items()} == {k: type(v) for k, v in theirs.items()}
-    assert ours["choices"] == [{"index": 0, "turns": ["one", "two"]}]
-    assert re.fullmatch(r"[2-9A-HJ-NP-Za-km-z]{22}", ours["answer_id"])
-    assert len(ours["answer_id"]) == len(theirs["answer_id"])
-    with pytest.raises(ValueError, match="1 answers"):
-        fastchat.answer_row(101, "agentlm-7b", ["one"], 0.0)
-
-
-async def test_judgments_have_fastchats_form(mirror: Path) -> None:
-    ctx = context(mirror / "mt_bench")
-    pending = await played(ctx, samples_of(TASK, ctx, "test")[40], ("one", "two"))
-    assert isinstance(pending, Pending)
-    row = fastchat.judgment_row(pending.items[1], "agentlm-7b", "gpt-4", "Fine. [[7]]", 1.5)
-    assert row == {
-        "question_id": 121,
-        "model": "agentlm-7b",
-        "judge": ["gpt-4", "single-math-v1-multi-turn"],
-        "user_prompt": pending.items[1].messages[1].content,
-        "judgment": "Fine. [[7]]",
-        "score": 7,
-        "turn": 2,
-        "tstamp": 1.5,
-    }
-    assert fastchat.judgment_row(pending.items[0], "m", "j", "none", 0.0)["score"] == -1
-    assert fastchat.judgment_row(pending.items[0], "m", "j", "[[7.5]]", 0.0)["score"] == 7.5
 
 
 def test_prepare_reads_the_system_text_out_of_a_checkout(tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ async def play(world: World, sample: Sample, player: Player) -> tuple[Score, lis
         await one.close()
 
 
-async def play_all(ctx: Context, split: str, make: Callable[[Sample], Player]) -> dict[str, Score]:
+async def play_all(
+    ctx: Context, split: str, make: Callable[[Sample], Player], step: int = 1
+) -> dict[str, Score]:
     slots = asyncio.Semaphore(6)
     async with opened(ctx) as world:
 
@@ -68,7 +70,7 @@ async def play_all(ctx: Context, split: str, make: Callable[[Sample], Player]) -
             async with slots:
                 return sample.id, (await play(world, sample, make(sample)))[0]
 
-        return dict(await asyncio.gather(*map(one, samples_of(TASK, ctx, split))))
+        return dict(await asyncio.gather(*map(one, samples_of(TASK, ctx, split)[::step])))
 
 
 def failing(scores: dict[str, Score]) -> set[str]:
@@ -113,12 +115,20 @@ FIRST = "7/2023-06-07-00-13-14"
 UNSOLVABLE = {f"{FIRST}/{index}" for index in (0, 8, 29, 75)}
 
 
-@pytest.mark.parametrize("profile", ["paper", pytest.param("fixed", marks=pytest.mark.full)])
-async def test_the_oracle_reaches_140_of_144(profile: Profile, mirror: Path) -> None:
+@pytest.mark.parametrize(
+    ("profile", "step"),
+    [
+        ("paper", 12),
+        ("fixed", 12),
+        pytest.param("paper", 1, marks=pytest.mark.slow),
+        pytest.param("fixed", 1, marks=pytest.mark.full),
+    ],
+)
+async def test_the_oracle_reaches_140_of_144(profile: Profile, step: int, mirror: Path) -> None:
     ctx = context(mirror / "os", profile)
-    scores = await play_all(ctx, "std", oracle(ctx))
-    assert len(scores) == 144
-    assert failing(scores) == UNSOLVABLE
+    scores = await play_all(ctx, "std", oracle(ctx), step)
+    assert len(scores) == 144 / step
+    assert failing(scores) == UNSOLVABLE & scores.keys()
     assert {name: score.note for name, score in scores.items() if score.metrics["tampered"]} == {}
 
 

@@ -17,7 +17,8 @@ from harness.types import Context
 from tasks._shared.sandbox.terminal_text import clean, command_lines, quoted
 from tasks.os import prepare, rows
 from tasks.os import score as scoring
-from tasks.os.score import OsAction
+from tasks.os.action import OsAction, parse
+from tasks.os.prompts import shorten
 from tasks.os.task import TASK
 
 FIXTURE = Path(tasks.os.__file__).parent / "fixture"
@@ -49,13 +50,13 @@ TOP = rows.TOP / "data"
     ],
 )
 def test_the_last_usable_act_decides(reply: str, action: OsAction) -> None:
-    assert scoring.parse(reply) == action
+    assert parse(reply) == action
 
 
 @pytest.mark.timeout(60)  # quadratic would take hours
 @pytest.mark.parametrize("piece", ["Act: bash\n```bash\n", "```bash\n", "Act: ", "Act:\n", "Act: answer("])
 def test_a_hostile_reply_is_read_in_linear_time(piece: str) -> None:
-    assert scoring.parse(piece * (2_000_000 // len(piece))).kind in ("bash", "invalid", "answer")
+    assert parse(piece * (2_000_000 // len(piece))).kind in ("bash", "invalid", "answer")
 
 
 @pytest.mark.timeout(60)
@@ -67,8 +68,8 @@ def test_hostile_output_is_cleaned_in_linear_time(piece: str) -> None:
 
 
 def test_800_characters_are_shown_and_801_are_cut() -> None:
-    assert scoring.shorten("x" * 800, "[cut]") == "x" * 800
-    assert scoring.shorten("x" * 801, "[cut]") == "x" * 780 + "[cut]"
+    assert shorten("x" * 800, "[cut]") == "x" * 800
+    assert shorten("x" * 801, "[cut]") == "x" * 780 + "[cut]"
 
 
 @pytest.mark.parametrize(

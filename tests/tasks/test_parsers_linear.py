@@ -19,16 +19,22 @@ from harness.types import Reply
 from tasks._shared import reading
 from tasks._shared.sandbox import terminal_text
 from tasks.alfworld import action as alfworld
+from tasks.card_game import action as card_game
+from tasks.card_game.battle import IDS, Battle
+from tasks.card_game.seat import Seat
+from tasks.dbbench import action as dbbench_action
 from tasks.dbbench import output, sql
 from tasks.dbbench import score as dbbench
 from tasks.gsm8k import score as gsm8k
 from tasks.hotpotqa import action as hotpotqa
 from tasks.hotpotqa import score as hotpotqa_score
 from tasks.humaneval import action as humaneval
+from tasks.knowledgegraph import action as knowledgegraph
 from tasks.miniwob import action as miniwob
 from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.mmlu import action as mmlu
 from tasks.mt_bench import score as mt_bench
+from tasks.os import action as os_action
 from tasks.os import score as os_score
 from tasks.rewoo import action as rewoo_action
 from tasks.rewoo import execute
@@ -41,6 +47,8 @@ from tasks.webarena import helpers as webarena_helpers
 from tasks.webarena import rows as webarena_rows
 from tasks.webarena import score as webarena_score
 from tasks.webarena import sites as webarena_sites
+from tasks.webshop import action as webshop
+from tasks.webshop import analysis as webshop_analysis
 
 SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
 """Characters of a text; the loop cuts every reply at the last."""
@@ -66,11 +74,22 @@ WEB_SITES = webarena_sites.SiteMap(
     {name: f"http://127.0.0.1:{9000 + n}" for n, name in enumerate(webarena_sites.SITES)}
 )
 WEB_ROW = webarena_rows.ArenaRow(0, (), (), (), "", 0, ("string_match",), include=("0",))
+SEAT = Seat(Battle(IDS, IDS), 0)
 
 
 def instruction(text: str) -> object:
     found = miniwob.cut(text)
     return miniwob.accepted(found, PATTERNS), miniwob.parse(found), miniwob.steps(text, 30)
+
+
+def called(text: str) -> object:
+    """Read the line that the text stands on as the episode does, whichever options it follows."""
+    text = knowledgegraph.clean(text)
+    line = knowledgegraph.action_line(text) or f"Action: count({text}"
+    names, last = knowledgegraph.called(line)
+    readers = [knowledgegraph.read(line, "count"), knowledgegraph.read_names(line, "count", ("a", "a, b"))]
+    arguments = [knowledgegraph.bare(one) for call in readers for one in call.arguments or ()]
+    return knowledgegraph.final(text), names, last, arguments
 
 
 def worked(grammar: rewoo_action.Grammar) -> Callable[[str], object]:
@@ -102,9 +121,11 @@ def quiet(parse: Callable[[str], object], *errors: type[Exception]) -> Callable[
 
 PARSERS: dict[str, Callable[[str], object]] = {
     "alfworld": lambda text: alfworld.nearest(alfworld.parse(text), COMMANDS),
-    "dbbench.action": dbbench.action,
-    "dbbench.statement": dbbench.statement,
-    "dbbench.final": dbbench.final,
+    "card_game.guess": lambda text: card_game.read_guess(text, SEAT),
+    "card_game.move": lambda text: card_game.read_move(text, SEAT, fix_infight_target=True),
+    "dbbench.action": dbbench_action.word,
+    "dbbench.statement": dbbench_action.statement,
+    "dbbench.final": dbbench_action.final,
     "dbbench.judge": lambda text: dbbench.judge(text, ["a"]),
     "dbbench.statements": sql.statements,
     "dbbench.reserved": sql.reserved,
@@ -115,11 +136,12 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),
     "humaneval.completion": lambda text: humaneval.completion_program(PROBLEM, text, pad_indent=True),
     "humaneval.chat": lambda text: humaneval.chat_program(PROBLEM, text),
+    "knowledgegraph": called,
     "miniwob": instruction,
     "mmlu": lambda text: (mmlu.chosen(Reply(text)), mmlu.first_letter(Reply(text))),
     "mt_bench.paper": mt_bench.paper_rating,
     "mt_bench.fixed": mt_bench.fixed_rating,
-    "os.action": os_score.parse,
+    "os.action": os_action.parse,
     "os.graders": lambda text: [os_score.grade(name, [text, "5"]) for name in os_score.GRADERS],
     "rewoo.paper": worked("paper"),
     "rewoo.fixed": worked("fixed"),
@@ -139,6 +161,8 @@ PARSERS: dict[str, Callable[[str], object]] = {
     ],
     "webarena.answer": lambda text: webarena_score.answered(WEB_ROW, text, "v2024"),
     "webarena.url": lambda text: webarena_helpers.post_url(WEB_SITES.shown(text)),
+    "webshop.action": lambda text: [webshop.parse(text, parser) for parser in webshop.PARSERS],
+    "webshop.terms": lambda text: list(webshop_analysis.terms(text)),
     "_shared.balanced": lambda text: reading.balanced(text, 0),
     "_shared.normalize": answers.normalize,
     "_shared.clean": terminal_text.clean,

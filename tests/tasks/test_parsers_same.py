@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.authoring.answers import normalize
 from tasks._shared.reading import balanced
+from tasks.dbbench import action as dbbench_action
 from tasks.dbbench import score as dbbench
 from tasks.dbbench import sql
 from tasks.humaneval import action as humaneval
@@ -39,9 +40,9 @@ def first(pattern: str, text: str) -> str | None:
 @example("Action: Action: \n")
 @example("```sql\n```sql\n\n```")
 def test_dbbench_finds_what_the_patterns_found(text: str):
-    assert dbbench.action(text) == first(r"Action: (.*?)\n", text)
+    assert dbbench_action.word(text) == first(r"Action: (.*?)\n", text)
     block = first(r"```sql\n([\s\S]*?)\n```", text)
-    assert dbbench.statement(text) == (None if block is None else block.strip().replace("\n", " "))
+    assert dbbench_action.statement(text) == (None if block is None else block.strip().replace("\n", " "))
 
 
 def split(text: str) -> list[str]:

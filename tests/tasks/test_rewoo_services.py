@@ -22,10 +22,18 @@ from tasks.rewoo.tools.base import ToolError
 async def served(
     search: fakes.FakeSearch, answers: Answers, key: str = ""
 ) -> AsyncIterator[tuple[google.Google, wolfram.Wolfram]]:
-    async with fakes.serve_search(search) as (serper, alpha), Web(contact="t", limits=QUICK) as session:
+    async with fakes.serve_search(search) as ends, clients(ends, answers, key) as tools:
+        yield tools
+
+
+@asynccontextmanager
+async def clients(
+    ends: tuple[str, str], answers: Answers, key: str = ""
+) -> AsyncIterator[tuple[google.Google, wolfram.Wolfram]]:
+    async with Web(contact="t", limits=QUICK) as session:
         yield (
-            google.Google(answers, session, endpoint=serper, key=key or "serper-key"),
-            wolfram.Wolfram(answers, session, endpoint=alpha, key=key or "wolfram-key"),
+            google.Google(answers, session, endpoint=ends[0], key=key or "serper-key"),
+            wolfram.Wolfram(answers, session, endpoint=ends[1], key=key or "wolfram-key"),
         )
 
 
@@ -121,10 +129,9 @@ async def test_services_are_recorded_once_and_their_keys_are_not_in_the_file(tmp
     path = tmp_path / "x.sqlite"
     search = fakes.FakeSearch(google={"tern": RESULT}, wolfram={"2x=4": "x = 2"})
     answers = Answers("record", path)
-    async with served(search, answers) as (first, second):
+    async with fakes.serve_search(search) as ends, clients(ends, answers) as (first, second):
         for _ in range(3):
             spoken = (await first.use("k", "tern", None)).text, (await second.use("k", "2x=4", None)).text
-        ends = first._endpoint, second._endpoint
     answers.close()
     assert len(search.seen) == 2
     content = path.read_bytes()

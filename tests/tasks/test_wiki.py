@@ -12,7 +12,8 @@ from wiki_kit import LEAD, live, pages
 
 from harness.errors import InfraError
 from tasks._shared.recorded import Answers
-from tasks._shared.web import TokenBucket, Web
+from tasks._shared.token_bucket import TokenBucket
+from tasks._shared.web import Web
 from tasks._shared.wiki.mediawiki import MediaWiki
 from tasks._shared.wiki.page import Miss, Page, Refused
 

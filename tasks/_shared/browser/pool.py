@@ -37,18 +37,24 @@ class BrowserPool:
     """Browsers, started as they are needed, each with up to `settings.contexts` contexts.
 
     Use it as an async context manager. No browser starts before the first `tab`.
+
+    Attributes:
+        version: of the browser started last, with its path.
+        launches: browsers started so far.
+        marker: the switch that every browser of this pool has on its command line.
+        drivers: process ids of the drivers that the browsers are the children of.
     """
 
     def __init__(self, settings: BrowserSettings) -> None:
         self.settings = settings
         self.version = ""
         self.launches = 0
-        self._run = f"--harness-pool={uuid.uuid4().hex}"
+        self.marker = f"--harness-pool={uuid.uuid4().hex}"
         self._slots: list[Slot] = []
         self._closing = False
         self._lock = asyncio.Lock()
         self._playwright: Playwright | None = None
-        self._drivers: set[int] = set()
+        self.drivers: set[int] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> BrowserPool:
@@ -57,22 +63,26 @@ class BrowserPool:
     async def __aexit__(self, *_: object) -> None:
         self._closing = True
         try:
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=self.settings.call_s)
+            await self.settled(self.settings.call_s)
             for slot in list(self._slots):
                 await self._retire(slot)
             await self._stop_driver()
         finally:
-            kill_marked(self._run, self._drivers)
+            kill_marked(self.marker, self.drivers)
 
     @property
     def live(self) -> int:
         """Contexts open now."""
         return sum(slot.live for slot in self._slots)
 
+    async def settled(self, limit_s: float) -> None:
+        """Wait until every call has ended, a cancelled caller's too, but no longer than `limit_s`."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=limit_s)
+
     def pids(self) -> list[int]:
         """Process ids of the browsers that run now (their main processes)."""
-        running = parents(self._run)
+        running = parents(self.marker)
         return sorted(set(running) - set(running.values()))  # a wrapper script is not the browser
 
     async def tab(self, **context: Any) -> Tab:
@@ -179,13 +189,13 @@ class BrowserPool:
         if program is None:
             raise MissingPart(f"no Chromium found; {BROWSER_FIX}")
         marker = f"--harness-browser={uuid.uuid4().hex}"
-        switches = [*FLAGS, self._run, marker, *self.settings.flags, *_reach(self.settings)]
+        switches = [*FLAGS, self.marker, marker, *self.settings.flags, *_reach(self.settings)]
         proxy: Any = {"server": self.settings.proxy, "bypass": "<-loopback>"} if self.settings.proxy else None
         browser = await self._playwright.chromium.launch(executable_path=program, args=switches, proxy=proxy)
         slot = Slot(browser, marker)
         browser.on("disconnected", lambda _: setattr(slot, "down", True))
         self._slots.append(slot)
-        self._drivers.update(parents(marker).values())
+        self.drivers.update(parents(marker).values())
         self.version, self.launches = f"{browser.version} ({program})", self.launches + 1
         return slot
 
@@ -231,8 +241,8 @@ class BrowserPool:
         except Exception as error:
             log.info("the browser driver did not stop: %s", error)
         finally:
-            kill_marked(self._run, self._drivers)
-            self._drivers.clear()
+            kill_marked(self.marker, self.drivers)
+            self.drivers.clear()
 
 
 async def _undo(task: asyncio.Task[T], undo: Callable[[T], Awaitable[None]]) -> None:

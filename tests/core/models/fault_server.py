@@ -115,7 +115,7 @@ class FaultServer:
         self.open += 1
         try:
             while (seen := await _read(reader)) is not None:
-                if not await self._answer(seen, reader, writer):
+                if not await self.answer(seen, reader, writer):
                     return
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
@@ -126,26 +126,26 @@ class FaultServer:
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         if seen.path == "/health":
-            return await _write(writer, Behaviour(200 if self.healthy else 503), b"")
+            return await write(writer, Behaviour(200 if self.healthy else 503), b"")
         if seen.path == "/info":
             self.probed += 1
             status = 404 if self.info is None else 200
-            return await _write(writer, Behaviour(status), json.dumps(self.info).encode())
+            return await write(writer, Behaviour(status), json.dumps(self.info).encode())
         if seen.path == "/v1/models":
-            return await _write(writer, Behaviour(), json.dumps(self.models).encode())
+            return await write(writer, Behaviour(), json.dumps(self.models).encode())
         if seen.path == "/tokenize":
             words = seen.data["inputs"].split()
             rows = [{"id": i, "text": w, "start": 0, "stop": 0} for i, w in enumerate(words)]
-            return await _write(writer, Behaviour(), json.dumps(rows).encode())
+            return await write(writer, Behaviour(), json.dumps(rows).encode())
         self.seen.append(seen)
         self.arrived.set()
         chosen = self.choose(seen) if self.choose else None
         behaviour = chosen or (self.script.pop(0) if self.script else self.default)
-        return await self._behave(behaviour, seen, reader, writer)
+        return await self.behave(behaviour, seen, reader, writer)
 
-    async def _behave(
+    async def behave(
         self, how: Behaviour, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         if how.drop == "connect":
@@ -164,17 +164,17 @@ class FaultServer:
             if how.in_stream:
                 body = json.dumps(how.in_stream).encode()
         if how.drop == "headers":
-            await _write(writer, how, body, kind=kind, until=0)
+            await write(writer, how, body, kind=kind, until=0)
             return False
         if how.stall == "body":
-            await _write(writer, how, body, kind=kind, until=len(body) // 2)
+            await write(writer, how, body, kind=kind, until=len(body) // 2)
             return await self._hang(reader)
         if how.cut is not None or how.drop == "body":
             until = how.cut if how.cut is not None else len(body) // 2
             # A stream has no length: its end looks like any other.
-            await _write(writer, how, body, kind=kind, until=until, length=not streaming)
+            await write(writer, how, body, kind=kind, until=until, length=not streaming)
             return False
-        return await _write(writer, how, body, kind=kind)
+        return await write(writer, how, body, kind=kind)
 
     async def _hang(self, reader: asyncio.StreamReader) -> bool:
         await reader.read()  # returns when the client closes the connection
@@ -227,7 +227,7 @@ async def _read(reader: asyncio.StreamReader) -> Seen | None:
     return Seen(path, headers, json.loads(body) if body else {})
 
 
-async def _write(
+async def write(
     writer: asyncio.StreamWriter,
     how: Behaviour,
     body: bytes,

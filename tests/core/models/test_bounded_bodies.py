@@ -59,9 +59,9 @@ class Endless(FaultServer):
         super().__init__(**more)
         self.head, self.piece, self.pause_s, self.sent = head, piece, pause_s, 0
 
-    async def _behave(self, how, seen, reader, writer):
+    async def behave(self, how, seen, reader, writer):
         if how is not self.default:
-            return await super()._behave(how, seen, reader, writer)
+            return await super().behave(how, seen, reader, writer)
         writer.write(self.head)
         while True:
             writer.write(self.piece)
@@ -160,7 +160,7 @@ FRAMING = {
 class Framed(FaultServer):
     raw = b""
 
-    async def _behave(self, how, seen, reader, writer):
+    async def behave(self, how, seen, reader, writer):
         writer.write(self.raw)
         await writer.drain()
         return False

@@ -27,11 +27,11 @@ class Scoring(FaultServer):
         super().__init__(info={**INFO, "version": version})
         self.prefill, self.grammars = prefill, grammars
 
-    async def _behave(self, how, seen, reader, writer):
+    async def behave(self, how, seen, reader, writer):
         sent = seen.data["parameters"]
         assert sent["max_new_tokens"] in (1, 5) and sent["do_sample"] is False and "temperature" not in sent
         if "grammar" in sent and not self.grammars:
-            return await super()._behave(
+            return await super().behave(
                 error(422, "Grammar is not supported", "validation"), seen, reader, writer
             )
         allowed = dict(NEXT)
@@ -58,7 +58,7 @@ class Scoring(FaultServer):
             details["top_tokens"] = [tokens[: sent["top_n_tokens"]]]
         text = "the answer: B." if sent["max_new_tokens"] == 5 else top[0]
         body = json.dumps({"generated_text": text, "details": details}).encode()
-        return await super()._behave(Behaviour(body=body), seen, reader, writer)
+        return await super().behave(Behaviour(body=body), seen, reader, writer)
 
 
 def call(choices, raw="Question\nAnswer:", sample="test/a/0"):

@@ -186,14 +186,14 @@ async def test_what_every_replica_refuses_is_refused():
 @pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS.keys())
 async def test_info_out_of_bounds_is_not_told_and_can_be_stored(number):
     class Odd(FaultServer):
-        async def _answer(self, seen, reader, writer):
-            from fault_server import _write
+        async def answer(self, seen, reader, writer):
+            from fault_server import write
 
             if seen.path != "/info":
-                return await super()._answer(seen, reader, writer)
+                return await super().answer(seen, reader, writer)
             body = json.dumps(INFO).replace("128", "@").replace("4096", "@").replace("4095", "@").encode()
             body = body.replace(b"@", number).replace(b'"router"', b'"\\ud800": %b, "router"' % number)
-            return await _write(writer, Behaviour(), body)
+            return await write(writer, Behaviour(), body)
 
     async with Odd() as server, open_at(server) as model:
         assert (await model.complete(call())).text == TEXT
@@ -205,12 +205,12 @@ async def test_info_out_of_bounds_is_not_told_and_can_be_stored(number):
 
 async def test_an_info_too_deep_makes_a_generic_server():
     class Deep(FaultServer):
-        async def _answer(self, seen, reader, writer):
-            from fault_server import _write
+        async def answer(self, seen, reader, writer):
+            from fault_server import write
 
             if seen.path == "/info":
-                return await _write(writer, Behaviour(), b'{"version": ' + b"[" * 10_000)
-            return await super()._answer(seen, reader, writer)
+                return await write(writer, Behaviour(), b'{"version": ' + b"[" * 10_000)
+            return await super().answer(seen, reader, writer)
 
     async with Deep() as server, open_at(server) as model:
         assert model.info["endpoints"][0]["server"] == "generic"
@@ -264,13 +264,13 @@ async def test_a_choice_whose_endpoint_dies_is_an_endpoint_error_and_no_group():
 @pytest.mark.parametrize("rows", [b"5", b"[[]]", b'[{"id": "x"}]', b"[{}]", b'[{"id": 1e999}]', b"{}"])
 async def test_tokens_of_wrong_types_are_a_fault(rows):
     class Tokens(FaultServer):
-        async def _answer(self, seen, reader, writer):
-            from fault_server import _write
+        async def answer(self, seen, reader, writer):
+            from fault_server import write
 
             if seen.path != "/tokenize":
-                return await super()._answer(seen, reader, writer)
+                return await super().answer(seen, reader, writer)
             self.seen.append(seen)
-            return await _write(writer, Behaviour(), rows if len(self.seen) == 1 else b'[{"id": 7}]')
+            return await write(writer, Behaviour(), rows if len(self.seen) == 1 else b'[{"id": 7}]')
 
     async with Tokens() as server, open_at(server) as model:
         assert await model.tokens("x") == [7]

@@ -8,11 +8,11 @@ import warnings
 from urllib.parse import quote
 
 import pytest
-from fault_server import Behaviour, FaultServer, _write
+from fault_server import Behaviour, FaultServer, write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cli import _plain_formatter
+from harness.cli import plain_formatter
 from harness.errors import HarnessError
 from harness.models import outside
 from harness.models.api import Call, Options
@@ -115,7 +115,7 @@ def test_records_arguments_and_tracebacks_pass_the_filter():
         record = logging.LogRecord(
             "x", logging.ERROR, "f", 1, f"%s {TITLE}", ({"a": SECRET},), sys.exc_info(), sinfo=SECRET
         )
-    said = _plain_formatter().format(record)
+    said = plain_formatter().format(record)
     assert "inner" in said and "outer" in said and "Traceback" in said
     clean(said)
     safe(said)
@@ -164,7 +164,7 @@ async def told(model, number=0):
 def logged(caplog):
     """What a run with -v would print by now."""
     caplog.set_level(logging.DEBUG)
-    formatter = _plain_formatter()
+    formatter = plain_formatter()
     return lambda: "\n".join(map(formatter.format, caplog.records))
 
 
@@ -267,7 +267,7 @@ FRAMING = {
 class Raw(FaultServer):
     raw = b""
 
-    async def _behave(self, how, seen, reader, writer):
+    async def behave(self, how, seen, reader, writer):
         writer.write(self.raw)
         await writer.drain()
         return False
@@ -287,12 +287,12 @@ async def test_a_key_in_broken_framing_is_neither_raised_nor_logged(raw, logged)
 @pytest.mark.parametrize("form", [SECRET, ESCAPED, SLASHED], ids=["plain", "escaped", "slashed"])
 async def test_a_key_in_what_a_server_says_of_itself_is_not_kept(form, logged):
     class Told(FaultServer):
-        async def _answer(self, seen, reader, writer):
+        async def answer(self, seen, reader, writer):
             if seen.path not in ("/info", "/v1/models"):
-                return await super()._answer(seen, reader, writer)
+                return await super().answer(seen, reader, writer)
             body = '{"model_id": "%", "version": "3.0.0 %", "%": {"a": ["%"]}, "data": [{"id": "%"}]}'
             title = TITLE.replace("\x1b", "\\u001b").replace("\x07", "\\u0007")
-            return await _write(writer, Behaviour(), body.replace("%", form + title).encode())
+            return await write(writer, Behaviour(), body.replace("%", form + title).encode())
 
     async with Told() as server:
         for selector in ("agentlm-7b", "agentlm-7b@openai"):

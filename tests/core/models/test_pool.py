@@ -216,12 +216,12 @@ async def test_concurrency_bounds_what_is_in_flight():
     class Counting(FaultServer):
         now = most = 0
 
-        async def _behave(self, *args):
+        async def behave(self, *args):
             self.now += 1
             self.most = max(self.most, self.now)
             await asyncio.sleep(0.001)
             self.now -= 1
-            return await super()._behave(*args)
+            return await super().behave(*args)
 
     async with Counting() as server, open_at(server, concurrency=5) as model:
         await asyncio.gather(*(model.complete(call(f"test/{n}")) for n in range(50)))
@@ -330,14 +330,14 @@ async def test_429_halves_the_limit_and_loses_nothing():
     busy = {"now": 0}
 
     class Narrow(FaultServer):
-        async def _behave(self, how, seen, reader, writer):
+        async def behave(self, how, seen, reader, writer):
             busy["now"] += 1
             try:
                 if busy["now"] > 10:
                     how = error(429, "Model is overloaded", "overloaded")
                 else:
                     await asyncio.sleep(0.002)
-                return await super()._behave(how, seen, reader, writer)
+                return await super().behave(how, seen, reader, writer)
             finally:
                 busy["now"] -= 1
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from fault_server import Behaviour, FaultServer, error
@@ -13,6 +14,7 @@ from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
 from harness.models.roles import RoleOptions, RoleSession, RoleSpec, open_role, parse_role
 from harness.running.role_chats import EpisodeRoles
+from harness.seeds import derive
 from harness.storage.records import Attempt
 from harness.types import Ask, CallKey, Message, Observation
 
@@ -79,7 +81,7 @@ async def test_an_attempt_keeps_what_its_roles_say_and_asks_once_per_key():
         serving("tool_llm=gpt-y", default=chat("seven"), info=None) as (_, tool),
     ):
         chats = EpisodeRoles(
-            attempt, {"judge": judge, "tool_llm": tool}, RoleOptions(1, "held-out", 30.0)
+            attempt, {"judge": judge, "tool_llm": tool}, RoleOptions(suite="held-out", deadline_s=30.0)
         ).chats
         assert set(chats) == {"judge", "tool_llm"}
         # Two at once, as a tool that is called in parallel would ask: one request answers both.
@@ -98,7 +100,7 @@ async def test_a_failed_role_call_is_asked_again_and_not_logged():
     attempt = Attempt("rewoo", 1, "hotpot_qa/00", 0)
     refused = error(400, "no", "bad_request")
     async with serving("judge=gpt-x", script=[refused], default=chat("ok"), info=None) as (_, judge):
-        asking = EpisodeRoles(attempt, {"judge": judge}, RoleOptions(1, "", 30.0)).chats["judge"]
+        asking = EpisodeRoles(attempt, {"judge": judge}, RoleOptions(deadline_s=30.0)).chats["judge"]
         with pytest.raises(InfraError):
             await asking.ask("a", TALK, Ask(8))
         assert attempt.calls == []
@@ -115,7 +117,8 @@ async def test_a_role_from_the_catalogue_speaks_tgi_with_its_template():
 async def test_sampling_roles_get_a_seed_of_their_own_key():
     async with serving("tool_llm=llama-2-7b-chat", text="x") as (server, model):
         for seed in (1, 1, 2):
-            bound = RoleSession("tool_llm", model, EPISODE, options=RoleOptions(seed))
+            options = RoleOptions(partial(derive, seed))
+            bound = RoleSession("tool_llm", model, EPISODE, options=options)
             await bound.ask("a", TALK, Ask(8, temperature=0.5))
             await bound.ask("b", TALK, Ask(8, temperature=0.5))
     seeds = [seen.data["parameters"]["seed"] for seen in server.seen]
@@ -168,11 +171,11 @@ async def test_replayed_roles_are_found_by_key(tmp_path):
 
 
 async def test_openais_key_goes_to_openai_only(monkeypatch):
-    from harness.models.roles import _token
+    from harness.models.roles import role_token
 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
-    assert _token(parse_role("judge=gpt-4@https://api.openai.com/v1")) == "sk-openai"
-    assert _token(parse_role("judge=gpt-4@https://api.openai.com.evil.example/v1")) == ""
-    assert _token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == ""
+    assert role_token(parse_role("judge=gpt-4@https://api.openai.com/v1")) == "sk-openai"
+    assert role_token(parse_role("judge=gpt-4@https://api.openai.com.evil.example/v1")) == ""
+    assert role_token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == ""
     monkeypatch.setenv("HARNESS_JUDGE_API_KEY", "mine")
-    assert _token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == "mine"
+    assert role_token(parse_role("judge=gpt-4@http://127.0.0.1:8000")) == "mine"

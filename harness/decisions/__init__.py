@@ -1,0 +1,1 @@
+"""Decides between runs: is one better than another, and did the model get worse since its baseline."""

@@ -1,0 +1,1 @@
+"""Knowledge Graph: questions over Freebase, answered with seven tools."""

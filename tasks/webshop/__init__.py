@@ -1,0 +1,1 @@
+"""WebShop: find and buy a product by an instruction (AgentTuning held-in)."""
