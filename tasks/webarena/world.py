@@ -11,8 +11,8 @@ from pathlib import Path
 
 import aiohttp
 
+from harness.data import core_path
 from harness.episode import BaseWorld
-from harness.needs import core_path
 from harness.tokens import CL100K_FILE, cl100k_head
 from harness.types import Capacity, Chat, Context, Sample
 from tasks._shared.browser import BrowserPool, BrowserSettings, FilteringProxy
