@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MOST_KEYS = 4000
 """Characters that one action types."""
 
-CALL_S = 20.0
+CALL_S = 15.0
 """Longest an ordinary call to a page may take; one that takes longer is the page's own affair."""
 
 GRACE_S = 3.0
@@ -102,7 +102,7 @@ class ArenaBrowser:
         return good
 
     async def act(self, action: ArenaAction, seen: Seen) -> bool:
-        """Carry out an action; False when it failed, and then the page is as it was.
+        """Carry out an action; False when it failed. A page that does not answer is closed.
 
         Raises:
             EnvironmentFault: the browser is gone.
@@ -112,9 +112,12 @@ class ArenaBrowser:
         try:
             await self.pages.calm()
             return await self._act(action, seen)
-        except (Error, PageLost) as error:
+        except Error as error:
             log.debug("%s failed: %s", action.verb, error)
-            return False
+        except PageLost as error:
+            log.debug("%s ended the page: %s", action.verb, error)
+            await self.pages.close(self.page)  # each further call would wait as long, and in vain
+        return False
 
     async def _act(self, action: ArenaAction, seen: Seen) -> bool:
         verb, call = action.verb, self.pages.call
@@ -182,6 +185,7 @@ class ArenaBrowser:
                 if last or "interrupted by another navigation" not in error.message:
                     return False
             except PageLost:
+                await self.pages.close(self.page)
                 return False
         return False
 

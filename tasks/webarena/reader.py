@@ -66,7 +66,6 @@ class PageReader:
     def __init__(self, pages: Pages, reading: Reading) -> None:
         self._pages, self._reading = pages, reading
         self._ids: dict[tuple[int, str, str], str] = {}
-        self._mute = 0
 
     async def look(self) -> Seen:
         """Read the current page.
@@ -81,13 +80,11 @@ class PageReader:
         try:
             async with self._reading.gate:
                 page = await self._read()
-            self._mute = 0
-        except (Error, PageLost) as error:
+        except Error as error:
             log.debug("a page cannot be read: %s", error)
-            self._mute += 1
-            if self._mute > 1:  # it was given a second chance, and would only use up the episode's time
-                await self._pages.close(self._pages.current)
-                self._mute = 0
+        except PageLost as error:
+            log.debug("a page does not answer and is closed: %s", error)
+            await self._pages.close(self._pages.current)
         return Seen(f"{await self._tabs()}\n\n{page.text}", self._pages.current.url, page)
 
     async def _read(self) -> PageText:

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -27,6 +28,9 @@ from tasks.webarena.prompts import WebArenaPrompts
 from tasks.webarena.reader import VIEWPORT, Reading
 from tasks.webarena.restore import Restorer
 from tasks.webarena.sites import STATEFUL
+
+if TYPE_CHECKING:
+    from tasks.webarena.task import WebArenaOptions
 
 FIXTURE = Path(__file__).with_name("fixture")
 CONTEXTS = 12
@@ -125,13 +129,7 @@ def _world(
         pool=pool,
         prompts=prompts,
         sites=deployed.sites,
-        rules=ArenaRules(
-            edition=options.evaluators,
-            max_steps=options.max_steps,
-            strict_stop=options.strict_stop,
-            crashes=options.crashes,
-            lenient=options.lenient_actions,
-        ),
+        rules=rules(options),
         pace=_pace(options.settle, own),
         reading=Reading(
             options.compat,
@@ -160,6 +158,17 @@ def _world(
         world.comparable = OTHER_MAP
     world.notes = ("the published scores were judged by gpt-3.5-turbo, whose version of then is gone",)
     return world
+
+
+def rules(options: WebArenaOptions) -> ArenaRules:
+    """The rules of an episode under a run's options."""
+    return ArenaRules(
+        edition="v2024" if options.evaluators == "v2024" else "v2023",
+        max_steps=options.max_steps,
+        strict_stop=options.strict_stop,
+        crashes=options.crashes,
+        lenient=options.lenient_actions,
+    )
 
 
 def _pace(settle: str, own: bool) -> Pace:

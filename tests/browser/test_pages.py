@@ -84,10 +84,13 @@ async def test_a_new_page_is_seen_and_does_not_become_the_current_one():
 
 async def test_a_flood_of_pages_ends_with_the_page_that_opens_them():
     async with site(POPUPS) as (where, _), pages(most=3) as found:
-        await found.call(found.current.goto(where))
+        first, closed = found.current, asyncio.Event()
+        first.on("close", lambda _: closed.set())
+        await found.call(first.goto(where))
         began = time.monotonic()
         with contextlib.suppress(PageLost, Error):  # the page that is clicked may be gone before the answer
-            await found.call(found.current.click("button"), limit_s=60)
+            await found.call(first.click("button"), limit_s=60)
+        await asyncio.wait_for(closed.wait(), 60)
         await found.calm()
         assert time.monotonic() - began < 60
         assert found.turned_away >= 8
