@@ -1,4 +1,4 @@
-"""Pages that attack: no step exceeds its deadline, nothing else is reached, the next episode plays as ever."""
+"""Pages that attack: no step exceeds its deadline, nothing else is reached, the next episode is as ever."""
 
 from __future__ import annotations
 
