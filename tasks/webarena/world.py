@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -24,13 +23,11 @@ from tasks.webarena.episode import ArenaEpisode, ArenaKit, ArenaRules
 from tasks.webarena.helpers import Helpers
 from tasks.webarena.judge import RecordedJudge
 from tasks.webarena.login import Logins
+from tasks.webarena.options import WebArenaOptions
 from tasks.webarena.prompts import WebArenaPrompts
 from tasks.webarena.reader import VIEWPORT, Reading
 from tasks.webarena.restore import Restorer
 from tasks.webarena.sites import STATEFUL
-
-if TYPE_CHECKING:
-    from tasks.webarena.task import WebArenaOptions
 
 FIXTURE = Path(__file__).with_name("fixture")
 CONTEXTS = 12
