@@ -107,7 +107,7 @@ def find(selector: str, *, extra: Path | None = None) -> Entry:
 
 
 def _unknown(name: str, entries: Mapping[str, Entry]) -> str:
-    near = difflib.get_close_matches(name.lower(), entries, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name.lower(), entries, n=3, cutoff=0.6)
     hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(entries)}"
     return (
         f"unknown model {name!r}; {hint} Others: oracle, replay:FILE, hf:PATH, NAME@chat, "

@@ -11,6 +11,7 @@ import click
 
 from harness.cli.grouping import grouped
 from harness.cli.run_options import run_options
+from harness.cli.screen import echo
 from harness.errors import MissingPart, UsageError
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
@@ -32,12 +33,16 @@ def command(
     """
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
-    summary = execute(RunRequest(workload, models, execution))
+    request = RunRequest(workload, models, execution)
+    summary = execute(request)
     if wanted and (summary.played or summary.already):
+        from harness.cli.demo_text import after
         from harness.cli.report_command import show_run
 
         show_run(summary.directory)
-    return _close(summary)
+        for line in after(request):
+            echo(line)
+    return _close(summary, execution.retry)
 
 
 def execute(request: RunRequest) -> Summary:
@@ -53,9 +58,12 @@ def execute(request: RunRequest) -> Summary:
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
     stopping = (missing and not request.execution.ready_only) or not plan.tasks
-    if stopping or not plan.begun():
+    fresh = not plan.begun()
+    if fresh and request.execution.retry:
+        raise UsageError(f"there is no run in {plan.directory()} to retry; leave out --retry to begin it")
+    if stopping or fresh:
         # A run that is begun may be complete, and then needs no endpoint.
-        absent = asyncio.run(check_model(request))
+        absent = asyncio.run(check_model(request, plan.ranked()))
         if stopping or absent:
             lines = "\n  ".join([*missing, *absent])
             raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
@@ -64,18 +72,23 @@ def execute(request: RunRequest) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory)
+            return _played(plan, directory, checked=bool(stopping) or fresh)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
 
-def _played(plan: Plan, directory: Path) -> Summary:
+def _played(plan: Plan, directory: Path, *, checked: bool) -> Summary:
     from harness.running import plan as planning
-    from harness.running.progress import for_terminal
-    from harness.running.resume import open_store
+    from harness.running.progress_live import for_terminal
+    from harness.running.resume import open_store, remaining_items
+    from harness.running.run_model import check_model
     from harness.running.runner import Runner
 
     with closing(open_store(plan, directory)) as store:
+        if not checked and remaining_items(plan, store):
+            absent = asyncio.run(check_model(plan.request, plan.ranked()))
+            if absent:
+                raise MissingPart("\n  ".join(["cannot go on, nothing was sent:", *absent]))
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
@@ -87,8 +100,10 @@ def _ready_hint(plan: Plan) -> str:
     return f"\n--ready-only would run: {', '.join(ready)}" if ready else ""
 
 
-def _close(summary: Summary) -> int:
-    if summary.already:
+def _close(summary: Summary, retry: str | None) -> int:
+    if summary.already and retry:
+        log.info("nothing to retry: no episode of this run failed for infrastructure")
+    elif summary.already:
         log.info("the run was complete already; --new or --name NAME starts another")
     for task, reason in summary.lost.items():
         log.error("%s did not run: %s", task, reason)

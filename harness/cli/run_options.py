@@ -71,10 +71,15 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--set", "settings", multiple=True, help="TASK.KEY=VALUE (harness list tasks NAME shows them)."
     ),
     click.option("--concurrency", type=click.IntRange(1), help="Most requests in flight."),
-    click.option("--executor", type=click.Choice(["local", "ray"]), default="local"),
+    click.option("--executor", type=click.Choice(["local", "ray"]), default="local", hidden=True),
     click.option("--shard", callback=_shard, help="i/n: only the i-th of n parts of the plan."),
     click.option("--ready-only", is_flag=True, help="Run what is ready; the suite is then partial."),
     click.option("--retry", type=click.Choice(["infra"]), help="Retry only the infrastructure failures."),
+    click.option(
+        "--trace-private",
+        is_flag=True,
+        help="Also store prompts, replies and errors of tasks whose data must not be published.",
+    ),
     click.option("--seed", type=int, default=0, show_default=True),
     MIRROR,
     click.option(

@@ -41,19 +41,17 @@ def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -
 def show(reports: Sequence[Report], *, episodes: bool = False) -> None:
     """Print the table to a terminal, with its emphasis."""
     from rich.console import Console
-    from rich.table import Table as RichTable
     from rich.text import Text
 
     table = layout(reports, episodes=episodes)
-    drawn = RichTable(title=Text(table.title, "bold"), title_justify="left", box=None, pad_edge=False)
-    for name in table.header:
-        drawn.add_column(Text(name, "underline"), no_wrap=True)
-    styles = {"head": "bold cyan", "task": "", "total": "bold"}
-    for line in table.lines:
-        drawn.add_row(*(Text(cell, styles[line.kind]) for cell in line.cells))
     console = Console(highlight=False)
-    console.width = max(console.width, 400)  # a narrow terminal wraps a row, it never loses a number
-    console.print(drawn)
+    console.print(Text(table.title, "bold"), "")
+    styles = {"head": "bold cyan", "task": "", "total": "bold"}
+    for columns in _fitting(table, console.width):
+        first, _, *rows = _rows(table, columns)
+        console.print(Text(first, "underline"), soft_wrap=True)
+        for line, row in zip(table.lines, rows, strict=True):
+            console.print(Text(row, styles[line.kind]), soft_wrap=True)  # it never loses a number
     for note in ["", *table.notes]:
         console.print(Text(note, "bold yellow" if "FIXTURE" in note else "dim"))
     for text in table.episodes:
@@ -106,16 +104,43 @@ def episode_frame(reports: Sequence[Report]) -> DataFrame:
 
 
 def _text(table: Table) -> list[str]:
+    rows = _rows(table, range(len(table.header)))
+    return [table.title, "", *rows, "", *table.notes, *table.episodes]
+
+
+def _fitting(table: Table, width: int) -> list[list[int]]:
+    """Columns that fit beside the first one, in as few blocks as needed; one column at least in each."""
+    widths, blocks = _widths(table), list[list[int]]()
+    for column in range(1, len(widths)):
+        taken = sum(widths[i] + 2 for i in blocks[-1]) if blocks else width
+        if taken + widths[column] > width:
+            blocks.append([0])
+        blocks[-1].append(column)
+    return blocks
+
+
+def _widths(table: Table) -> list[int]:
+    """The last cell of a short row spans the columns to its right; only its other cells set widths."""
     rows = [table.header, *(line.cells for line in table.lines)]
     full = [row for row in rows if len(row) == len(table.header)]
-    # The last cell of a short row spans the columns to its right; only its other cells set widths.
     widths = [max((_width(row[i]) for row in full), default=0) for i in range(len(table.header))]
     for row in rows:
         for i, cell in enumerate(row[:-1]):
             widths[i] = max(widths[i], _width(cell))
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = ["  ".join(_padded(c, w) for c, w in zip(row, widths, strict=False)).rstrip() for row in rows]
-    return [table.title, "", lines[0], rule, *lines[1:], "", *table.notes, *table.episodes]
+    return widths
+
+
+def _rows(table: Table, columns: Sequence[int]) -> list[str]:
+    """The header, a rule, and a row for each line, of some columns."""
+    every = _widths(table)
+    widths = [every[i] for i in columns]
+    cells = [
+        [row[i] for i in columns if i < len(row)] for row in (table.header, *(x.cells for x in table.lines))
+    ]
+    first, *rest = [
+        "  ".join(_padded(c, w) for c, w in zip(row, widths, strict=False)).rstrip() for row in cells
+    ]
+    return [first, "-" * (sum(widths) + 2 * (len(widths) - 1)), *rest]
 
 
 def _width(text: str) -> int:

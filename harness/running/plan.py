@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.catalog import registry, suites
-from harness.episode import Task
+from harness.episode import BaseTask, Task
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
 from harness.running import readiness, selection
@@ -96,6 +96,10 @@ class Plan:
             **self.extra,
         }
 
+    def ranked(self) -> dict[str, str]:
+        """The tasks that have the model rank choices, with the options under which they do not."""
+        return {plan.spec.name: fix for plan in self.tasks if (fix := readiness.ranking(plan.task, plan.cfg))}
+
     def directory(self) -> Path:
         """Where the run lives."""
         execution, model = self.request.execution, self.request.models.model
@@ -155,7 +159,15 @@ def make(request: RunRequest) -> Plan:
         except (MissingPart, DataError) as error:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
     _refuse_unknown_roles(roles, plan)
+    if models.judge is not None and plan.tasks and not any(map(_is_judged, plan.tasks)):
+        named = ", ".join(task.spec.name for task in plan.tasks)
+        raise UsageError(f"--judge: no answer of {named} waits for a judge; leave it out")
     return plan
+
+
+def _is_judged(plan: TaskPlan) -> bool:
+    """Whether a task's answers may wait for a judge."""
+    return type(plan.task).resolve is not BaseTask.resolve
 
 
 def _settings(
@@ -255,5 +267,7 @@ def describe(plan: Plan) -> list[str]:
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         split = f" of split {task.split}" if task.split else ""
         lines.append(f"  {task.spec.name}: {episodes} episodes{split}, ~{turns} turns each{source}")
-    what = f"{len(plan.tasks)} tasks, {total} episodes, about {requests} requests"
+    counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
+    tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
+    what = f"{tasks}, {all_episodes}, about {sent}"
     return [f"plan: {what}, profile {work.profile}", *lines]

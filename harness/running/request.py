@@ -74,6 +74,7 @@ class Execution:
         ready_only: run the tasks that are ready and leave the others out.
         retry: `infra` plays only what failed for infrastructure.
         time_limit_s: start no episode later than this after the run began.
+        trace_private: store the texts of private tasks as well.
     """
 
     out: Path | None = None
@@ -83,6 +84,7 @@ class Execution:
     ready_only: bool = False
     retry: Literal["infra"] | None = None
     time_limit_s: float | None = None
+    trace_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from harness.running.environment import Environment
 from harness.running.results import as_sent, bounded, enter_score, facts
 from harness.running.role_chats import EpisodeRoles
 from harness.running.task_run import TaskRun
+from harness.storage.private import OVERFLOW
 from harness.storage.records import Attempt, CallRecord, Turn
 from harness.types import CallKey, Message, Observation, Reply, Sample
 
@@ -77,7 +78,7 @@ class _Rollout:
             try:
                 reply = await self._ask(turn, observation)
             except ContextOverflow as overflow:
-                self.attempt.note = f"context: {overflow}"
+                self.attempt.note = f"{OVERFLOW}{overflow}"
                 return "limit"
             observation = await self.environment.step(reply)
             self._log_info(observation)

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from harness.episode import World
@@ -18,8 +19,9 @@ from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.heartbeat import heartbeat
 from harness.running.judging import JudgeRequest, judge_stage
+from harness.running.look import look
 from harness.running.plan import Plan, TaskPlan
-from harness.running.progress import Progress
+from harness.running.progress import Progress, ticking
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
 from harness.running.resume import plain_json, remaining_items
 from harness.running.retry_policy import RetryPolicy
@@ -33,6 +35,7 @@ from harness.running.task_player import OpenModels, TaskPlayer
 from harness.running.traits import Traits
 from harness.running.verdicts import CONCURRENCY
 from harness.storage.completeness import incomplete_tasks
+from harness.storage.private import without_texts
 from harness.storage.store import Attempt, EpisodeKey, Store
 
 log = logging.getLogger(__name__)
@@ -48,12 +51,14 @@ class Runner:
         self._retries = RetryPolicy()
         self._traits = Traits(store)
         self._queues: dict[str, TaskQueue] = {}
-        self._private = {task.spec.name: task.spec.private for task in plan.tasks}
+        self._private = () if plan.request.execution.trace_private else private_tasks(plan)
         self._ends: float | None = None
 
     async def run(self) -> Summary:
         """Play what is left of the plan."""
         request = self.plan.request
+        if request.execution.trace_private and (named := private_tasks(self.plan)):
+            log.warning("%s: the run will hold texts that are not to be published", ", ".join(named))
         limit = request.execution.time_limit_s
         self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
         remaining = remaining_items(self.plan, self.store)
@@ -92,13 +97,16 @@ class Runner:
         self._queues = {queue.name: queue for queue in queues if queue.episodes}
         planned = Counter(item.task for item in self.plan.items())
         left = Counter(item.task for item in remaining)
-        self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
+        turns = {plan.spec.name: plan.spec.expected_turns for plan in self.plan.tasks}
+        self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned}, turns)
+        deadline_s = self.plan.request.models.deadline_s
         sites = SiteLocks(str(self.summary.directory.resolve()))
         self.scheduler = Scheduler(Budget.of_machine(live_bound(self.plan.request)), sites)
         self.store.commit_later(asyncio.get_running_loop().call_soon)
         _collect_garbage_less_often()
         try:
-            async with heartbeat(self.store, self._facts):
+            see = partial(look, models.tested, self._queues.values(), deadline_s)
+            async with heartbeat(self.store, self._facts), ticking(self.progress, see):
                 with Signals(self.interrupt):
                     await self.scheduler.run(list(self._queues.values()), until=self._ends)
             self.store.flush()
@@ -120,7 +128,12 @@ class Runner:
         first = not self.summary.interrupted
         self.summary.interrupted = True
         if first and self.scheduler is not None:
-            log.warning("stopping: live episodes play to their end; press Ctrl-C again to drop them")
+            live = sum(len(queue.live) for queue in self._queues.values())
+            log.warning(
+                "stopping: no new episode starts, %d live episode%s play%s to the end; "
+                "press Ctrl-C again to drop them",
+                *((live, "s", "") if live != 1 else (live, "", "s")),
+            )
             self.scheduler.stop()
         return first
 
@@ -147,7 +160,9 @@ class Runner:
 
     def _finished(self, attempt: Attempt, planned: PlannedEpisode) -> bool:
         """Commit an attempt; returns whether the episode is to be tried again."""
-        self.store.add(attempt, private=self._private[attempt.task])
+        if attempt.task in self._private:
+            attempt = without_texts(attempt)  # also for the logs
+        self.store.add(attempt)
         self._traits.note(attempt)
         self.progress.finished(attempt)
         self.summary.played += 1
@@ -163,6 +178,11 @@ class Runner:
             self.summary.lost[attempt.task] = attempt.error.strip().splitlines()[-1]
             self._queues[attempt.task].episodes.clear()
         return decision == "retry"
+
+
+def private_tasks(plan: Plan) -> tuple[str, ...]:
+    """The tasks of a plan whose texts are not to spread."""
+    return tuple(task.spec.name for task in plan.tasks if task.spec.private)
 
 
 def _collect_garbage_less_often() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -11,15 +12,24 @@ from harness.storage import plain
 from harness.storage.records import Attempt, CallRecord, Turn
 from harness.types import Ask, Message
 
+OVERFLOW = "context: "
+"""How the note begins on a prompt that did not fit; the server's words follow."""
+
+_KIND = re.compile(r"(?:\w+\.)*([A-Z]\w*)(?::|$)")
+
 
 def without_texts(attempt: Attempt) -> Attempt:
     """Copy of an attempt that keeps no prompt, reply, message, log, answer or target.
 
-    Value, metrics, facts, labels, note and error stay, and so does `pending`: without what its judge is to
-    read, a judged episode would never get its value.
+    Value, metrics, facts, labels and the task's note stay, and so does `pending`: without what its judge is
+    to read, a judged episode would never get its value. Of an error only its kind stays, and of a note on a
+    prompt that did not fit nothing: servers repeat what they refuse.
     """
+    note = attempt.note
     return replace(
         attempt,
+        error=_error(attempt.error),
+        note=f"{OVERFLOW}{digest(note)}" if note.startswith(OVERFLOW) else note,
         calls=[_call(call) for call in attempt.calls],
         answer=digest(attempt.answer),
         target=digest(attempt.target),
@@ -32,6 +42,18 @@ def digest(text: str) -> str:
     if not text:
         return ""
     return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()} length:{len(text)}"
+
+
+def _error(text: str) -> str:
+    """The exception's class, which decides about another attempt, and how to see the rest."""
+    if not text:
+        return ""
+    # In a traceback the class stands in the first line that is not indented, behind the heading.
+    first, *rest = text.strip().splitlines()
+    if first.startswith("Traceback"):
+        first = next((line for line in rest if not line.startswith(" ")), "")
+    found = _KIND.match(first)
+    return f"{found[1] if found else 'failure'}: {digest(text)} (run --trace-private keeps the text)"
 
 
 def _call(call: CallRecord) -> CallRecord:

@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.storage import plain
 from harness.storage.codec import Codec
-from harness.storage.private import without_texts
 from harness.storage.records import Attempt, CallRecord, EpisodeKey, StoredAttempt, Turn
 from harness.storage.run_record import RunRecord
 from harness.types import Pending
@@ -53,14 +52,13 @@ class Store(RunRecord):
 
     # -- attempts
 
-    def add(self, attempt: Attempt, *, private: bool = False) -> bool:
+    def add(self, attempt: Attempt) -> bool:
         """Commit an attempt with its calls in one transaction.
 
         A value that is no finite number makes it an `infra_error`; metrics that are none go to its note.
 
         Args:
             attempt: what was played; its note gets what was changed to store it.
-            private: keep hashes and lengths in place of texts (`TaskSpec.private`).
 
         Returns:
             Whether it became the item's final attempt; a late second one is kept, but not final.
@@ -68,20 +66,19 @@ class Store(RunRecord):
         _refuse_non_numbers(attempt)
         final = attempt.outcome != "infra_error"
         try:
-            self._insert(attempt, final=final, private=private)
+            self._insert(attempt, final=final)
         except sqlite3.IntegrityError:
             _note(attempt, "late: another attempt was final already", " ")
-            self._insert(attempt, final=False, private=private)
+            self._insert(attempt, final=False)
             return False
         return final
 
-    def _insert(self, attempt: Attempt, *, final: bool, private: bool) -> None:
-        a = without_texts(attempt) if private else attempt
-        row = self._episode_row(a, final)
+    def _insert(self, attempt: Attempt, *, final: bool) -> None:
+        row = self._episode_row(attempt, final)
         with self._writing() as db:
             episode = db.execute(_INSERT, row).lastrowid
             db.executemany(
-                f"INSERT INTO turn({_TURN}) VALUES(?,?,?,?,?,?,?)", self._codec.rows(episode, a.calls)
+                f"INSERT INTO turn({_TURN}) VALUES(?,?,?,?,?,?,?)", self._codec.rows(episode, attempt.calls)
             )
 
     def _episode_row(self, a: Attempt, final: bool) -> tuple[Any, ...]:

@@ -60,8 +60,8 @@ class TaskSpec:
         excepts: at most two lines of the contract test, each with a reason.
         paper_n: number of items behind the published score.
         paper_judge: the model that judged the published score, as its provider names it; for judged tasks.
-        private: keep prompts, replies, answers and targets out of stores and exports (data that its authors
-            ask not to spread).
+        private: keep prompts, replies, answers, targets and the words of errors out of stores, reports,
+            exports and logs (data that its authors ask not to spread), unless the run is asked to trace them.
     """
 
     name: str

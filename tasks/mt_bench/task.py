@@ -66,7 +66,7 @@ class MtBench(BaseTask):
             ("paper", "fixture"): 10.0,
             ("fixed", "fixture"): 10.0,
         },
-        excepts={"silent": "the contract's judge gives every answer the same rating, silence included"},
+        excepts={"silent": "the test gives every answer the same rating, an empty one included"},
         paper_n=80,
     )
 

@@ -259,7 +259,8 @@ def test_text_and_markdown_cannot_be_broken_by_names():
     assert len(bars) == 1
 
 
-def test_a_terminal_gets_the_same_numbers(capsys):
+def test_a_terminal_gets_the_same_numbers(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     show([build(data(), Rules("gpt4"))], episodes=True)
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     plain = table(data(), Rules("gpt4"), episodes=True).splitlines()
@@ -267,6 +268,19 @@ def test_a_terminal_gets_the_same_numbers(capsys):
     assert len(lines) >= 9
     for line in lines:
         assert line in shown
+
+
+def test_a_narrow_terminal_shows_columns_below_each_other_and_loses_none(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    show([build(data(), Rules("gpt4"))])
+    lines = capsys.readouterr().out.splitlines()
+    plain = table(data(), Rules("gpt4")).splitlines()
+    heads = [line.split() for line in lines if line.startswith("task ")]
+    assert len(heads) > 1, "one block after the other"
+    assert [word for head in heads for word in head if word != "task"] == plain[2].split()[1:]
+    assert all(len(line) <= 60 for line in lines if line.startswith("  gsm8k"))
+    shown = " ".join(lines).split()
+    assert all(word in shown for line in plain if line.startswith("  gsm8k") for word in line.split())
 
 
 def test_another_locale_changes_no_byte():

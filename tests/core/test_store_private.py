@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import zstandard
+import pytest
+from stored_texts import texts_of
 
-from harness.storage.codec import ZSTD
+from harness.storage.private import without_texts
 from harness.storage.records import Attempt, CallRecord, Turn
 from harness.storage.store import Store
 from harness.types import Ask, Message
@@ -33,18 +35,10 @@ def private_attempt() -> Attempt:
     )  # fmt: skip
 
 
-def texts_of(path: Path) -> list[bytes]:
-    """The file, and every compressed frame in it."""
-    data = path.read_bytes()
-    found, unzip = [data], zstandard.ZstdDecompressor()
-    for start in re.finditer(re.escape(ZSTD + zstandard.FRAME_HEADER), data):
-        found.append(unzip.decompressobj().decompress(data[start.end() - 4 :]))
-    return found
-
-
 def stored(path: Path, *, private: bool) -> Store:
     store = Store(path)
-    assert store.add(private_attempt(), private=private)
+    attempt = private_attempt()
+    assert store.add(without_texts(attempt) if private else attempt)
     store.close()
     return Store(path, readonly=True)
 
@@ -72,10 +66,28 @@ def test_hashes_lengths_and_numbers_stay(tmp_path: Path):
     store.close()
 
 
-def test_the_attempt_itself_is_left_as_it_was(tmp_path: Path):
+def test_the_attempt_itself_is_left_as_it_was():
     attempt = private_attempt()
-    store = Store(tmp_path / "run.sqlite")
-    store.add(attempt, private=True)
-    store.close()
+    without_texts(attempt)
     assert attempt.calls == private_attempt().calls
     assert attempt.answer == SECRET
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (f"EndpointError: 500: {SECRET}", "EndpointError"),
+        (f"Traceback (most recent call last):\n  File\nlxml.SyntaxError: {SECRET}\nSecret: x", "SyntaxError"),
+        ("Traceback (most recent call last):\n  File\nKeyError\n", "KeyError"),
+        (SECRET, "failure"),
+    ],
+)  # fmt: skip
+def test_of_an_error_only_its_kind_stays(error: str, kind: str):
+    kept = without_texts(replace(private_attempt(), error=error)).error
+    assert kept.startswith(f"{kind}: sha256:") and "secret" not in kept
+    assert "--trace-private" in kept
+
+
+def test_a_servers_words_on_a_long_prompt_do_not_stay():
+    refused = replace(private_attempt(), note=f"context: too long: {SECRET}; answers B")
+    assert re.fullmatch(r"context: sha256:\w+ length:\d+", without_texts(refused).note)

@@ -123,6 +123,7 @@ WORST: dict[str, tuple[Worst, ...]] = {
         halves("Action: count(" + "a," * 40, " "),
         halves("count(", ")"),
     ),
+    "mind2web": ("Answer: ", "Action: ", "Value: ", ("Value: ", "a "), "Value: \n", "Value:\r"),
     "miniwob": (
         "`",
         "\\n",

@@ -30,6 +30,8 @@ from tasks.hotpotqa import action as hotpotqa
 from tasks.hotpotqa import score as hotpotqa_score
 from tasks.humaneval import action as humaneval
 from tasks.knowledgegraph import action as knowledgegraph
+from tasks.mind2web import action as mind2web
+from tasks.mind2web import score as mind2web_score
 from tasks.miniwob import action as miniwob
 from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.mmlu import action as mmlu
@@ -137,6 +139,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "humaneval.completion": lambda text: humaneval.completion_program(PROBLEM, text, pad_indent=True),
     "humaneval.chat": lambda text: humaneval.chat_program(PROBLEM, text),
     "knowledgegraph": called,
+    "mind2web": lambda text: mind2web_score.f1(mind2web.parse(text).text, "TYPE a b"),
     "miniwob": instruction,
     "mmlu": lambda text: (mmlu.chosen(Reply(text)), mmlu.first_letter(Reply(text))),
     "mt_bench.paper": mt_bench.paper_rating,

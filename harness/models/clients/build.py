@@ -45,7 +45,10 @@ async def connect(
     concurrency = open_files(concurrency, len(urls))
     chosen = templates(entry, profile, options)
     for used in chosen.values():
-        used.compile()
+        if refusal := used.try_out():
+            log.warning(
+                "chat template %s takes no system message (%s): tasks that send one fail", used.id, refusal
+            )
     transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
     try:
         found = await survey(transport, entry, urls, concurrency=concurrency)

@@ -102,6 +102,16 @@ class Pool:
             tries, last = (trace.tries, trace.last) if trace else (0, "")
             raise EndpointError(f"no answer within {deadline_s:g} s after {tries} attempts; {last}") from None
 
+    @property
+    def outage_s(self) -> float | None:
+        """For how long no endpoint has been healthy; None while one is."""
+        return self._slots.outage_s
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot."""
+        return self._slots.waiting
+
     async def close(self) -> None:
         """Stop asking ejected endpoints for their health."""
         await self._health.close()
@@ -143,6 +153,7 @@ class Pool:
         else:
             endpoint.failures = 0
             endpoint.served += 1
+            endpoint.tokens += result.output_tokens
             endpoint.limit.succeeded(
                 epoch,
                 in_flight=endpoint.outstanding,

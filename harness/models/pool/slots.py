@@ -35,6 +35,11 @@ class Slots:
         """For how long no endpoint has been healthy; None while one is."""
         return None if self._outage_began is None else self._clock.now() - self._outage_began
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot, or for an endpoint."""
+        return len(self._queued)
+
     async def acquire(self, key: str, trace: Trace) -> Endpoint:
         """Take a slot, after queueing for one where none is free."""
         endpoint = self._balance.choose(key, trace.avoid(self._endpoints))

@@ -1,0 +1,1 @@
+"""Mind2Web: one step on a recorded web page, as AgentTuning evaluates it (held-in suite)."""
