@@ -82,7 +82,7 @@ async def test_several_start_pages_are_tabs(own: Arena) -> None:
 
 
 async def test_running_out_of_steps_passes_a_zero_only_by_the_released_rule(own: Arena) -> None:
-    replies = [fence("scroll [down]"), fence("scroll [up]")]
+    replies = [fence("scroll [down]"), fence("scroll [up]")] * 5
     played = await with_rules(own, max_steps=10).play(own.samples["3"], replies)
     assert isinstance(played.score, Score)
     assert (played.score.value, played.score.outcome, played.score.metrics["strict"]) == (1.0, "limit", 0.0)
