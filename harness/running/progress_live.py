@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.running.look import Look
 from harness.running.progress import PlainProgress, Progress
@@ -38,7 +38,7 @@ class LiveProgress(PlainProgress):
         self._live.start()
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler):
-                stream_handler: logging.StreamHandler[Any] = handler
+                stream_handler = cast("logging.StreamHandler[Any]", handler)
                 self._streams.append((stream_handler, stream_handler.setStream(sys.stderr)))
         self._show()
 

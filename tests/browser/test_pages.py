@@ -29,7 +29,10 @@ pytestmark = [
 ]
 
 LINK = '<title>first</title><a id=a href="/second" target=_blank>second</a>'
-POPUPS = "<title>first</title><button onclick=\"for (let i = 0; i < 1000; i++) open('/second')\">go</button>"
+POPUPS = (
+    "<title>first</title>"
+    "<button onclick=\"for (let i = 0; i < 1000; i++) window.open('/second')\">go</button>"
+)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import pytest_asyncio
 from webarena_kit import Arena, arena, entry, fence, with_rules
 
 from harness.errors import EnvironmentFault
-from harness.types import Pending, Score, Verdict
+from harness.types import Pending, Reply, Score, Verdict
 from tasks._shared.browser import find_browser
 from tasks.webarena.task import TASK
 
@@ -82,7 +82,7 @@ async def test_several_start_pages_are_tabs(own: Arena) -> None:
 
 
 async def test_running_out_of_steps_passes_a_zero_only_by_the_released_rule(own: Arena) -> None:
-    replies = [fence("scroll [down]"), fence("scroll [up]")]
+    replies = [fence("scroll [down]"), fence("scroll [up]")] * 5
     played = await with_rules(own, max_steps=10).play(own.samples["3"], replies)
     assert isinstance(played.score, Score)
     assert (played.score.value, played.score.outcome, played.score.metrics["strict"]) == (1.0, "limit", 0.0)
@@ -183,3 +183,22 @@ async def test_16_at_once_equal_16_alone(own: Arena) -> None:
     for one, other in zip(alone, together[:4], strict=True):
         texts = [[m.content for o in played.shown for m in o.messages] for played in (one, other)]
         assert texts[0] == texts[1]
+
+
+async def test_a_browser_killed_after_a_write_is_a_fault_and_the_write_is_there_once(tmp_path: Path) -> None:
+    async with arena(tmp_path) as opened:
+        sample = opened.samples["8"]
+        oracle, episode = TASK.oracle(opened.ctx, sample), await opened.world.episode(sample, {}, 0)
+        shown = await episode.reset()
+        for _ in range(5):
+            shown = await episode.step(Reply(await oracle.reply(shown)))
+        book = opened.world._forget.__self__  # type: ignore[union-attr]
+        assert [state.writes for state in book._states.values() if state.writes] == [1]
+        for pid in opened.world.kit.pool.pids():
+            os.kill(pid, 9)
+        with pytest.raises(EnvironmentFault):
+            await episode.step(Reply(fence("scroll [down]")))
+        await episode.close()
+        assert [state.writes for state in book._states.values() if state.writes] == [1]
+        assert await opened.world.restore(sample)
+        assert (await opened.play(sample)).value == 1.0

@@ -16,6 +16,7 @@ from harness.tokens import CL100K_FILE, cl100k_head
 from tasks.webarena import config, doctor
 from tasks.webarena.action import ArenaAction, parse, repeated
 from tasks.webarena.helpers import parse_call, post_url
+from tasks.webarena.prepare import KEPT
 from tasks.webarena.prompts import ADDRESSES, Shown, WebArenaPrompts
 from tasks.webarena.sites import SITES, SiteMap
 from tasks.webarena.testsites.serve import open_sites
@@ -186,6 +187,7 @@ def test_every_text_is_there_in_mirror_and_fixture(mirror: Path) -> None:
     for folder in (mirror / "webarena", FIXTURE):
         WebArenaPrompts(folder).check()
     assert len(set(ADDRESSES)) == len(ADDRESSES)
+    assert list(literals(mirror / "webarena" / "prompts.json")) == list(KEPT), "prepare makes the pinned file"
 
 
 def test_a_page_is_cut_at_a_token_even_inside_a_line(mirror: Path) -> None:

@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 ATTACKS = {
-    "popups": "<button onclick=\"for (let i = 0; i < 1000; i++) open('/x' + i)\">go</button>",
+    "popups": "<button onclick=\"for (let i = 0; i < 1000; i++) window.open('/x' + i)\">go</button>",
     "dialogs": '<button onclick="while (true) alert(1)">go</button>',
     "loop": '<button onclick="while (true);">go</button>',
     "stay": '<button onclick="onbeforeunload = e => e.preventDefault()">go</button>',
