@@ -8,6 +8,7 @@ import shlex
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from harness.models import outside
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 from harness.running.summary import Summary
+
+if TYPE_CHECKING:
+    from harness.models.api import Model
 
 log = logging.getLogger("harness.run")
 
@@ -87,14 +91,19 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
 def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary:
     from harness.running import plan as planning
     from harness.running.estimate import estimate
+    from harness.running.identity import refuse_other
     from harness.running.progress_live import for_terminal
-    from harness.running.resume import open_store, remaining_items
+    from harness.running.resume import open_store, plain_json, remaining_items
     from harness.running.run_model import check_model
     from harness.running.runner import Runner
 
     with closing(open_store(plan, directory)) as store:
         if not checked and remaining_items(plan, store):
-            absent = asyncio.run(check_model(plan.request, plan.ranked()))
+
+            def same(model: Model) -> None:
+                refuse_other(store, plain_json(dict(model.info)), directory)
+
+            absent = asyncio.run(check_model(plan.request, plan.ranked(), same))
             if absent:
                 raise MissingPart("\n  ".join(["cannot go on, nothing was sent:", *absent]))
         for line in planning.describe(plan):

@@ -27,13 +27,19 @@ def keep(store: Store, model: Mapping[str, Any], directory: Path) -> None:
         UsageError: episodes of another model are stored; the message lists the differing keys with both
             values.
     """
-    found = cast("dict[str, Any]", model["identity"])
-    known = recorded(store)
+    refuse_other(store, model, directory)
+    found, known = cast("dict[str, Any]", model["identity"]), recorded(store)
     if known and store.counts()[0]:
-        _refuse(known, found, directory)
         _tell_unrecorded(store, known, found, directory)
     store.set_meta("identity", found)
     store.set_meta("model", model)
+
+
+def refuse_other(store: Store, model: Mapping[str, Any], directory: Path) -> None:
+    """Refuse to go on with somebody else; the arguments and the error are those of `keep`."""
+    known = recorded(store)
+    if known and store.counts()[0]:
+        _refuse(known, cast("dict[str, Any]", model["identity"]), directory)
 
 
 def recorded(store: Store) -> dict[str, Any]:

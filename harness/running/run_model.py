@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from harness.errors import MissingPart
@@ -18,16 +18,20 @@ PREFETCH = 1.25
 """Live episodes per request in flight: environments reset while the model is busy with others."""
 
 
-async def check_model(request: RunRequest, ranked: Mapping[str, str]) -> list[str]:
+async def check_model(
+    request: RunRequest, ranked: Mapping[str, str], opened: Callable[[Model], None] = lambda model: None
+) -> list[str]:
     """Lines for what the models of a run lack; each endpoint is sent one short request.
 
     Args:
         request: names the model under test, its roles and its judge.
         ranked: for each task that has it rank choices, the options under which it does not.
+        opened: looks at the model under test before anything is sent to it; what it raises ends the check.
     """
     lines: list[str] = []
     try:
         async with open_tested(request, LiveEpisodes()) as tested:
+            opened(tested)
             lines += map(str, await trial(tested))
             lines += [] if lines else await ranking(tested, ranked)
     except MissingPart as error:

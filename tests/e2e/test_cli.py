@@ -145,13 +145,21 @@ def test_a_corrupt_file_is_named_with_both_hashes(harness, tmp_path: Path):
 def test_ready_only_leaves_out_what_is_missing(harness):
     done = harness("run", "--model", "oracle", "--suite", "general", "--ready-only")
     assert done.returncode == 2, "nothing at all is ready without data"
-    fixtures = ("--mirror", "fixture", "--limit", "1", "--out", "part")
+    words = ("--ready-only", "--mirror", "fixture", "--limit", "1", "--out", "part")
     ready = harness(
-        "run", "--model", "oracle", "--suite", "general", "--suite", "held-out", "--ready-only", *fixtures
+        "run",
+        "--model",
+        "oracle",
+        "--suite",
+        "general",
+        "--suite",
+        "agentflan-heldout",
+        "--ready-only",
+        *fixtures,
     )
-    assert "left out: webarena" in ready.stderr
+    assert "left out: teval" in ready.stderr
     data = json.loads(harness("report", "part", "--format", "json").stdout)
-    assert data["suites"]["held-out"]["partial"] is not None
+    assert data["suites"]["agentflan-heldout"]["partial"] is not None
     assert harness("report", "part", "--strict").returncode == 3
 
 

@@ -127,7 +127,8 @@ async def test_the_same_model_goes_on_and_a_complete_run_is_not_taken_for_the_ne
     async with restarted() as server:
         code, said = await harness(tmp_path, *play(server))
         assert code == 0, said
-        assert len(server.seen) == 16 - begun
+        played = [seen for seen in server.seen if seen.headers["x-harness-task"] == "gsm8k"]
+        assert len(played) == 16 - begun
         assert "complete already" in (await harness(tmp_path, *play(server)))[1]
         rows, report = stored(tmp_path / "r"), shown(tmp_path / "r")
         server.info = {**MINE, "model_sha": "checkpoint-3"}
