@@ -21,7 +21,7 @@ def after(request: RunRequest) -> Iterator[str]:
     yield "graders as a model's replies: a task that scores 100 here works on this machine."
     low = [name for name in suites.find(SUITE).tasks if _ceiling(name, request) < 100.0]
     if low:
-        yield f"{' and '.join(low)} cannot reach 100: --profile {profile} keeps the released evaluation's"
+        yield f"{', '.join(low)} cannot reach 100: --profile {profile} keeps the released evaluation's"
         yield "rules, under which some right answers fail (each task's README says which)."
     yield ""
     yield "Next:"

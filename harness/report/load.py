@@ -156,7 +156,7 @@ def _fill(data: TaskData, collected: Collector, record: TaskRecord, task: Task |
         data.not_comparable = (*data.not_comparable, f"judged by {data.judge}, published by {published}")
     data.notes = (*data.notes, *notes(record, data.rows), *coverage(data.planned, record), *collected.notes())
     data.technical = technical(record)
-    if task is not None:
+    if task is not None and record.whole:
         data.ceiling = task.spec.ceiling.get((record.config["profile"], data.source))
 
 

@@ -50,6 +50,11 @@ class TaskRecord:
     unrecorded: int
     codes: int
 
+    @property
+    def whole(self) -> bool:
+        """Whether every sample of the task was played; false where the plan did not say."""
+        return self.selected is not None and int(self.chosen["count"]) >= int(self.selected["of"])
+
 
 def notes(record: TaskRecord, rows: Sequence[Row]) -> list[str]:
     """What stands below a table."""

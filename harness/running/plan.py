@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.catalog import models as catalog
 from harness.catalog import registry, suites
 from harness.episode import BaseTask, Task
 from harness.errors import DataError, MissingPart, UsageError
@@ -140,6 +141,14 @@ def _tasks_slug(names: list[str]) -> str:
     return "+".join(names) if len(names) <= 3 else f"{names[0]}+{len(names) - 1}"
 
 
+def _is_chat(selector: str) -> bool:
+    """Whether a model is behind a chat endpoint; one that nobody knows is refused when it is opened."""
+    try:
+        return catalog.find(selector).kind == "chat"
+    except UsageError:
+        return False
+
+
 def make(request: RunRequest) -> Plan:
     """Find tasks, data and samples for a request; what is missing is collected, not raised.
 
@@ -159,6 +168,7 @@ def make(request: RunRequest) -> Plan:
         mirror=work.mirror,
         fixture=any(suite.fixture for suite in asked),
         roles=frozenset(roles),
+        chat_only=_is_chat(models.model),
     )
     subsets = {task: subset for suite in asked for task, subset in suite.samples.items()}
     plan = Plan(request, [], {suite.name: list(suite.tasks) for suite in asked})

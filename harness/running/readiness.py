@@ -85,6 +85,7 @@ class TaskChoices:
         fixture: play the shipped fixture; the mirror is then only for files that several tasks use.
         split: None takes the task's first.
         roles: names of the bound auxiliary models.
+        chat_only: the model under test is behind a chat endpoint.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -93,6 +94,7 @@ class TaskChoices:
     fixture: bool = False
     split: str | None = None
     roles: frozenset[str] = frozenset()
+    chat_only: bool = False
 
 
 def check(name: str, chosen: TaskChoices) -> Readiness:
@@ -109,7 +111,9 @@ def check(name: str, chosen: TaskChoices) -> Readiness:
         raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")
     found = _resolved(name, data.FIXTURE if chosen.fixture else chosen.mirror, split)
     mirror = None if chosen.mirror == data.FIXTURE else chosen.mirror
-    cfg = TaskConfig(found.path, options, chosen.profile, found.source, split, chosen.roles, mirror)
+    cfg = TaskConfig(
+        found.path, options, chosen.profile, found.source, split, chosen.roles, mirror, chosen.chat_only
+    )
     return examine(task, cfg, found)
 
 

@@ -95,6 +95,7 @@ class TaskConfig:
         split: which of the spec's splits is played.
         roles: names of the auxiliary models that are bound.
         mirror: the mirror the run was given, where files that several tasks use are looked for first.
+        chat_only: the model under test is behind a chat endpoint, which continues no raw prompt.
     """
 
     data: Path
@@ -104,6 +105,7 @@ class TaskConfig:
     split: str = "test"
     roles: frozenset[str] = frozenset()
     mirror: str | None = None
+    chat_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

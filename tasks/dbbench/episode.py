@@ -63,19 +63,21 @@ class DbEpisode:
         return Observation(done=True, info={"answer": self._answer[:LOGGED]})
 
     async def score(self) -> Score:
-        data = self._sample.data
+        data, answer = self._sample.data, self._answer
         labels: Sequence[str] = data["label"]
         if scoring.group(self._kind) != "SELECT":
-            state = await self._table.state()
+            answer = state = await self._table.state()
             right = scoring.CORRECTED.get(self._sample.id, data["answer_md5"])
             rules = {"paper": float(state == data["answer_md5"]), "fixed": float(state == right)}
             # The table counts whatever the ending was.
             outcome = None if rules[self._rules.profile] else self._outcome
+            target = right if self._rules.profile == "fixed" else data["answer_md5"]
         else:
-            rules, outcome = scoring.judge(self._answer, labels), self._outcome
+            rules, outcome = scoring.judge(answer, labels), self._outcome
+            target = "\n".join(map(str, labels))
         value = rules[self._rules.profile]
         metrics = scoring.metrics(self._kind, value, rules, self._turns)
-        return Score(value, metrics, self._note, outcome)  # type: ignore[arg-type]
+        return Score(value, metrics, self._note, outcome, answer=str(answer), target=target)  # type: ignore[arg-type]
 
     async def close(self) -> None:
         await self._table.close()

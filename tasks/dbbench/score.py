@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 from harness.types import Row, macro
+from tasks.dbbench.cells import number, plain
 
 GROUPS = ("SELECT", "INSERT", "UPDATE")
 RULES = ("paper", "fixed")
@@ -20,6 +22,11 @@ CORRECTED = {"std/225": "[('78500c9efefc0c4d1991c3c4123f2feb',)]"}
 
 LONGEST = 1 << 14
 """Characters of an answer that is read as a value; 128 tokens give fewer. A longer one is its own text."""
+
+
+_PREFIX = re.compile(r"\s{0,9}(?:the )?(?:final )?answer(?: is|:)\s", re.IGNORECASE)
+_APART = re.compile(r",? and |[,;\n]")
+_WITH_UNIT = re.compile(r"([-\d.,$]{1,40}) [a-z]{1,20}(?: [a-z]{1,20})?\.?", re.IGNORECASE)
 
 
 def judge(text: str, labels: Sequence[str]) -> dict[str, float]:
@@ -48,25 +55,35 @@ def _same(answer: Any, label: str) -> bool:
 
 
 def _fixed(value: Any, text: str, labels: Sequence[str]) -> bool:
-    """The corrected rule: quotes and spaces around an answer do not matter, nor how a number is written."""
+    """A careful reader's: marks around an answer do not matter, nor how numbers, NULL and lists look."""
+    wanted = sorted(map(plain, labels))
+    try:
+        return any(sorted(map(plain, answers)) == wanted for answers in _readings(value, text, labels))
+    except ValueError:  # a whole number, written in another base, of more digits than Python prints
+        return False
+
+
+def _readings(value: Any, text: str, labels: Sequence[str]) -> Iterator[list[Any]]:
+    """What an answer may list: as a literal, as JSON, as its rows' cells, or as plain words set apart."""
     if value is None:
         try:
             value = json.loads(text) if len(text) <= LONGEST else text
         except (ValueError, RecursionError):
             value = text
-    answers = list(value) if isinstance(value, list | tuple | set) else [value]
-    try:
-        return sorted(map(_plain, answers)) == sorted(map(_plain, labels))
-    except ValueError:  # a whole number, written in another base, of more digits than Python prints
-        return False
-
-
-def _plain(value: Any) -> str:
-    text = str(value).strip()
-    try:
-        return repr(float(text))
-    except ValueError:
-        return text
+    answers: list[Any] = list(value) if isinstance(value, list | tuple | set) else [value]
+    yield answers
+    cells = [cell for one in answers for cell in (one if isinstance(one, list | tuple) else (one,))]
+    if cells != answers:
+        yield cells
+    if isinstance(value, tuple) and not text.lstrip().startswith("("):
+        yield [text]  # a number with its thousands, or words in quotes, set apart by commas
+    if isinstance(value, str):
+        said = _PREFIX.sub("", value, count=1)
+        yield [said]
+        if len(labels) > 1:
+            yield _APART.split(said.strip())
+        elif (found := _WITH_UNIT.fullmatch(said.strip())) and number(plain(labels[0])):
+            yield [found[1]]
 
 
 def _literal(text: str) -> Any:

@@ -64,7 +64,7 @@ class DbBench(BaseTask):
 
     spec = TaskSpec(
         name="dbbench",
-        version=2,
+        version=3,
         suite="held-in",
         metric="overall",
         headline=Macro("group"),

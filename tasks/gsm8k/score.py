@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from harness.authoring.answers import first_number, last_match, last_number, literal_int
+from harness.authoring.answers import last_match, literal_int
+from tasks._shared.worked_solution import final_number
 
 CUT = "Question:"
 """Upstream sends no stop string; its client cuts here, because the model goes on with a next question."""
@@ -13,7 +14,6 @@ CUT = "Question:"
 EOS = "</s>"
 _GOLD = re.compile(r"#### (\-?[0-9\.\,]+)")  # also lm-eval's `strict-match`
 _DIGITS = re.compile(r"\d+")
-_ANSWER_IS = re.compile(r"the answer is", re.IGNORECASE)
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 
 
@@ -32,10 +32,14 @@ def paper_number(text: str) -> int | None:
 
 
 def fixed_number(text: str) -> Decimal | None:
-    """The stricter reading: the number after the last `the answer is`, or else the last number."""
-    text = text.split(CUT)[0].split(EOS)[0]
-    said = last_match(_ANSWER_IS, text)
-    return first_number(text, said.end()) if said else last_number(text)
+    """A careful reader's (`tasks/_shared/worked_solution.py`), up to the first `Question:` or end mark."""
+    return final_number(text.split(CUT)[0].split(EOS)[0])
+
+
+def read(text: str, profile: str) -> str:
+    """The number a profile reads, as text for readers of the run; empty where it reads none."""
+    number = paper_number(text) if profile == "paper" else fixed_number(text)
+    return "" if number is None else f"{number:f}" if isinstance(number, Decimal) else str(number)
 
 
 def strict_match(text: str, answer: str) -> bool:

@@ -31,7 +31,7 @@ class Gsm8k(SingleTurn):
 
     spec = TaskSpec(
         name="gsm8k",
-        version=1,
+        version=2,
         suite="general",
         metric="accuracy",
         # Two gold answers of the real test split are negative (one of the fixture's): the paper's rule
@@ -65,7 +65,10 @@ class Gsm8k(SingleTurn):
 
     async def value(self, sample: Sample, reply: Reply, shared: Gsm8kShared) -> Score:
         metrics = score.judge(reply.text, sample.data["answer"])
-        return Score(metrics[shared.profile], metrics)
+        answer = score.read(reply.text, shared.profile)
+        return Score(
+            metrics[shared.profile], metrics, answer=answer, target=score.gold(sample.data["answer"])
+        )
 
     def gold(self, sample: Sample, asked: Observation) -> str:
         return f"The answer is {score.gold(sample.data['answer'])}"

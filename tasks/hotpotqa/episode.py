@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from harness.types import Ask, Message, Observation, Reply, Sample, Score
 from tasks._shared.wiki.docstore import Docstore, Reading
 from tasks._shared.wiki.page import Page, Wiki
 from tasks.hotpotqa.action import HotpotAction, one_line, read, read_lenient
 from tasks.hotpotqa.prompts import HotpotPrompts
-from tasks.hotpotqa.score import exact_match, value
+from tasks.hotpotqa.score import careful_f1, exact_match, value
 
 ASK = Ask(max_new_tokens=256, stop=("\n",))
 INVALID = "Invalid Action. Valid Actions are Lookup[<topic>] Search[<topic>] and Finish[<answer>]."
+
+HALTS: Mapping[str, Literal["limit", "model_error"]] = {
+    "step_limit": "limit",
+    "context_limit": "limit",
+    "no_response": "model_error",
+}
+"""What ends an episode that has no answer, and the outcome it gives."""
+
+NO_RESPONSE = "No response"
+"""What upstream's client returned in place of a failed request, and its agent takes for one."""
 
 LONGEST_TOKEN = 128
 """No entry of the cl100k vocabulary is longer in bytes, so longer prompts need no counting."""
@@ -22,12 +33,20 @@ LONGEST_TOKEN = 128
 
 @dataclass(frozen=True, slots=True)
 class HotpotRules:
-    """The options of a run that an episode follows; `label` names the wiki in every score."""
+    """The options of a run that an episode follows.
+
+    Attributes:
+        ends_silent: the reply `No response` ends the episode once its step is complete.
+        careful: dates, numbers and the like are the same in any form (the `fixed` F1).
+        label: names the wiki in every score.
+    """
 
     max_steps: int = 10
     max_tokens: int = 1700
     lenient: bool = False
     chat: bool = False
+    ends_silent: bool = False
+    careful: bool = False
     join: str = ""
     observation_tokens: int | None = None
     label: str = ""
@@ -56,6 +75,7 @@ class HotpotEpisode:
         self._thinking = prompts.thinks
         self._answer: str | None = None
         self._halt = ""
+        self._silent = False
         self._counts: Counter[str] = Counter()
 
     async def reset(self) -> Observation:
@@ -64,10 +84,12 @@ class HotpotEpisode:
         return self._begin_step()
 
     async def step(self, reply: Reply) -> Observation:
-        text = one_line(reply.text.split("\n", 1)[0])
+        line = reply.text.split("\n", 1)[0]
+        text = one_line(line)
         if self._plan is None:
             self._plan = text
             return self._begin_step()
+        self._silent = self._silent or (self._rules.ends_silent and line == NO_RESPONSE)
         self._scratchpad += " " + text
         if self._thinking:
             self._thinking = False
@@ -76,10 +98,13 @@ class HotpotEpisode:
 
     async def score(self) -> Score:
         f1, em = value(self._answer, self._gold)
+        careful = careful_f1(self._answer, self._gold)
         steps = self._counts["steps"]
         metrics = {
+            "paper": f1,
+            "fixed": careful,
             "em": em,
-            f"f1_{self._kind}": f1,
+            f"f1_{self._kind}": careful if self._rules.careful else f1,
             "finished": float(self._answer is not None),
             "steps": float(steps),
             "invalid_actions": float(self._counts["invalid"]),
@@ -87,6 +112,7 @@ class HotpotEpisode:
             "lookups": float(self._counts["Lookup"]),
             "step_limit": float(self._halt == "step_limit"),
             "context_limit": float(self._halt == "context_limit"),
+            "no_response": float(self._halt == "no_response"),
             "snapshot_miss": float(self._counts["snapshot_miss"] > 0),
             "exemplar_leak": float(self._prompts.leaks(self._question)),
         }
@@ -94,7 +120,9 @@ class HotpotEpisode:
         if self._counts["snapshot_miss"]:
             notes.append(f"env_incomplete: {self._counts['snapshot_miss']} searches not in the snapshot")
         note = ", ".join(part for part in notes if part)
-        return Score(f1, metrics, note, outcome="limit" if self._halt else None)
+        outcome = HALTS.get(self._halt)
+        worth = careful if self._rules.careful else f1
+        return Score(worth, metrics, note, outcome, answer=self._answer or "", target=self._gold)
 
     async def close(self) -> None:
         """Nothing is held: the wiki belongs to the world."""
@@ -104,7 +132,9 @@ class HotpotEpisode:
     def _begin_step(self) -> Observation:
         """Start a step unless the step or context limit is reached; checked only here, as upstream."""
         self._thinking = self._prompts.thinks
-        if self._step > self._rules.max_steps:
+        if self._silent:
+            self._halt = "no_response"
+        elif self._step > self._rules.max_steps:
             self._halt = "step_limit"
         elif self._too_long(self._prompt()):
             self._halt = "context_limit"

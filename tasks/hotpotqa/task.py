@@ -48,6 +48,12 @@ class HotpotOptions(WebOptions):
         help="what becomes of newlines in observations",
         choices=("delete", "space"),
     )
+    no_response: str = option(
+        "end",
+        "text",
+        help="the reply `No response` ends the episode after its step, or is read like any other",
+        choices=("end", "text"),
+    )
     max_steps: int = option(10, help="steps before the episode halts", ge=1, le=60)
     max_context_tokens: int = option(1700, help="cl100k tokens of prompt before the episode halts", ge=1)
     obs_max_tokens: int | None = option(None, help="cut observations to this many tokens", ge=1)
@@ -56,7 +62,7 @@ class HotpotOptions(WebOptions):
 class HotpotQA(BaseTask):
     spec = TaskSpec(
         name="hotpotqa",
-        version=1,
+        version=2,
         suite="held-out",
         metric="f1",
         limits=Limits(turns=64, reset_s=600.0, step_s=600.0, episode_s=7200.0),
@@ -65,6 +71,8 @@ class HotpotQA(BaseTask):
         ceiling={
             (profile, source): 100.0 for profile in ("paper", "fixed") for source in ("mirror", "fixture")
         },
+        # Drawn at random, but so close to zero that the likeliest token always wins.
+        released={"temperature": 1e-5, "top_p": 0.95, "typical_p": 0.95},
         paper_n=300,
     )
 

@@ -58,6 +58,8 @@ async def open_world(ctx: Context) -> AsyncIterator[HotpotWorld]:
         max_tokens=options.max_context_tokens,
         lenient=options.parse == "lenient",
         chat=options.chat,
+        careful=ctx.profile == "fixed",
+        ends_silent=options.no_response == "end",
         join=" " if options.newline == "space" else "",
         observation_tokens=options.obs_max_tokens,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from tasks.humaneval.code_blocks import bare, blocks, body, imports
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """Ends of a completed function body; one more than a TGI server takes, so they are also cut here."""
 
-_FENCE = "```"
-_BEGINNING = re.compile(r"^(?:from\s|import\s|def\s|@|class\s)", re.MULTILINE)
+_HELPER = re.compile(r"^(?:def|class)\s", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,6 @@ def pad(completion: str) -> str:
     return " " + completion if indent == 3 else completion
 
 
-def extract(reply: str) -> str:
-    """The code of a chat reply: its first fenced block, else all from the first statement on."""
-    # By search, not by a pattern: where no line ends, that would look for its end behind every fence.
-    _, fenced, rest = reply.partition(_FENCE)
-    _, opened, body = rest.partition("\n")
-    if fenced and opened:
-        return body.partition(f"\n{_FENCE}")[0]
-    start = _BEGINNING.search(reply)
-    return reply[start.start() :] if start else reply
-
-
 def completion_program(problem: Mapping[str, str], reply: str, *, pad_indent: bool) -> Program:
     """The prompt continued by the reply, and the tests."""
     body = cut(reply)
@@ -63,16 +54,24 @@ def completion_program(problem: Mapping[str, str], reply: str, *, pad_indent: bo
 def chat_program(problem: Mapping[str, str], reply: str) -> Program:
     """The reply's code, and the tests.
 
-    A block that defines the function stands for itself, behind what the prompt has before the function
-    (imports and helpers); any other block continues the prompt.
+    The last block that defines the function stands for itself, behind what the prompt has before the
+    function and the imports and helpers of other blocks. Where none defines it, the first program
+    continues the prompt.
     """
-    code, name = extract(reply), re.escape(problem["entry_point"])
-    defines = re.compile(rf"^(?:async\s+)?def\s+{name}\s*\(", re.MULTILINE)
-    prompt = problem["prompt"]
+    name, prompt = re.escape(problem["entry_point"]), problem["prompt"]
+    defines = re.compile(rf"^[ \t]*+(?:(?:async\s+)?def\s+{name}\s*\(|{name}\s*=)", re.MULTILINE)
     own = defines.search(prompt)
-    if defines.search(code) and own:
-        return _with_tests(problem, prompt[: own.start()] + code)
-    return _with_tests(problem, prompt + code)
+    programs = [block.code for block in blocks(reply) if not block.shell] or [bare(reply)]
+    whole = [code for code in programs if defines.search(code)]
+    if not whole or not own:
+        code = next((code for code in programs if code.strip() and imports(code).strip() != code.strip()), "")
+        before = "".join(map(imports, programs))
+        return _with_tests(problem, before + prompt + body(code))
+    others = [code for code in programs if not defines.search(code)]
+    helpers = "".join(code + "\n" if _HELPER.search(code) else imports(code) for code in others)
+    drafts = "".join(imports(code) for code in whole[:-1])
+    code = textwrap.dedent(whole[-1])
+    return _with_tests(problem, prompt[: own.start()] + drafts + helpers + code)
 
 
 def _with_tests(problem: Mapping[str, str], code: str) -> Program:

@@ -24,7 +24,7 @@ from harness.types import (
 )
 from tasks._shared.sandbox.need import sandbox_need
 from tasks.humaneval.action import chat_program, completion_program
-from tasks.humaneval.prompts import asked
+from tasks.humaneval.prompts import Mode, asked
 from tasks.humaneval.world import HumanEvalWorld, images, open_world
 
 SANDBOX_FIX = "apt-get install -y --no-install-recommends bubblewrap"
@@ -38,7 +38,9 @@ class HumanEvalOptions:
     """How programs are asked for, and how they are run."""
 
     mode: str = option(
-        "completion", help="continue the raw prompt, or answer as a chat", choices=("completion", "chat")
+        "auto",
+        help="continue the raw prompt, or answer as a chat (auto: where the endpoint knows only chats)",
+        choices=("auto", "completion", "chat"),
     )
     timeout_s: float = option(10.0, help="seconds a program may take", ge=0.1, le=600)
     pad_indent: bool = option(True, help="give a body indented by three spaces its fourth")
@@ -52,7 +54,15 @@ class HumanEvalShared:
     """What programs are judged by, and how they are asked for."""
 
     world: HumanEvalWorld
-    options: HumanEvalOptions
+    mode: Mode
+    pad_indent: bool
+
+
+def mode(cfg: TaskConfig) -> Mode:
+    """How programs are asked for; `auto` follows the kind of endpoint."""
+    if cfg.options.mode == "auto":
+        return "chat" if cfg.chat_only else "completion"
+    return cfg.options.mode
 
 
 class HumanEval(SingleTurn):
@@ -60,7 +70,7 @@ class HumanEval(SingleTurn):
 
     spec = TaskSpec(
         name="humaneval",
-        version=1,
+        version=2,
         suite="general",
         metric="pass@1",
         limits=Limits(step_s=180.0),
@@ -77,7 +87,13 @@ class HumanEval(SingleTurn):
     Options = HumanEvalOptions
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
-        return (sandbox_need(images, cfg.options.sandbox, SANDBOX_FIX),)
+        refused = cfg.chat_only and cfg.options.mode == "completion"
+        raw = Need(
+            "endpoint",
+            lambda: "a chat endpoint cannot continue a raw prompt" if refused else None,
+            "leave humaneval.mode at auto, or give an endpoint of another kind (NAME@openai)",
+        )
+        return (sandbox_need(images, cfg.options.sandbox, SANDBOX_FIX), raw)
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         return [Sample(row["task_id"], row) for row in jsonl(cfg.data / FILE, fields=ROW)]
@@ -86,20 +102,22 @@ class HumanEval(SingleTurn):
         options: HumanEvalOptions = ctx.options
 
         def build(sample: Sample, world: HumanEvalWorld) -> Episode:
-            return self.episode(sample, HumanEvalShared(world, options))
+            return self.episode(sample, HumanEvalShared(world, mode(ctx), options.pad_indent))
 
         return open_world(options.sandbox, options.timeout_s, build)
 
     def question(self, sample: Sample, shared: HumanEvalShared) -> Observation:
-        return asked(sample.data["prompt"], shared.options.mode)
+        return asked(sample.data["prompt"], shared.mode)
 
     async def value(self, sample: Sample, reply: Reply, shared: HumanEvalShared) -> Score:
-        if shared.options.mode == "chat":
+        if shared.mode == "chat":
             program = chat_program(sample.data, reply.text)
         else:
-            program = completion_program(sample.data, reply.text, pad_indent=shared.options.pad_indent)
+            program = completion_program(sample.data, reply.text, pad_indent=shared.pad_indent)
         verdict = await shared.world.judge(program)
-        return Score(float(verdict.passed), note=verdict.reason)
+        answer = program.code.removeprefix(sample.data["prompt"]).strip()
+        target = sample.data["canonical_solution"].strip()
+        return Score(float(verdict.passed), note=verdict.reason, answer=answer, target=target)
 
     async def unanswered(self, sample: Sample, shared: HumanEvalShared) -> Score:
         return Score(0.0, note="no reply")

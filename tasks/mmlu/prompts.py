@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from harness.data import literals
@@ -55,6 +56,11 @@ def ask(profile: Profile, limit: int, *, generate: bool = False) -> Ask:
     return Ask(1, choices=LETTERS, prefix=" Answer:")
 
 
+def most_tokens(messages: Sequence[Message]) -> int:
+    """Bound a prompt's tokens from above: two bytes each, which formulas have too, and every turn's own."""
+    return sum(TURN_TOKENS + len(message.content.encode()) // 2 for message in messages)
+
+
 def fitting(start: Message, shots: Sequence[Shot], last: Message, limit: int) -> Sequence[Shot]:
     """Drop whole exemplars from the front until the prompt fits, as the benchmark's authors do.
 
@@ -74,19 +80,22 @@ class MmluPrompts:
     Attributes:
         texts: the two halves of the system sentence, by address.
         ranked: whether letters are ranked, not generated.
+        profile: whose prompt and reading hold.
     """
 
     def __init__(self, ctx: Context) -> None:
         self.texts: Mapping[str, str] = literals(ctx.data / "prompts.json")
         self.ranked = ctx.options.answer == "rank"
-        self._limit, self._profile = ctx.options.max_prompt_tokens, ctx.profile
+        self._limit, self.profile = ctx.options.max_prompt_tokens, ctx.profile
         self._ask = ask(ctx.profile, self._limit, generate=not self.ranked)
         self._exemplars = cache(lambda subject: exemplars(rows(ctx.data, "dev", subject)))
 
     def asked(self, row: Mapping[str, str]) -> Observation:
         """The conversation of one question."""
         start, shots, last = self._parts(row)
-        return Observation((start, *(turn for shot in shots for turn in shot), last), self._ask)
+        messages = (start, *(turn for shot in shots for turn in shot), last)
+        cut = self._ask.truncate is not None and most_tokens(messages) > self._limit
+        return Observation(messages, self._ask if cut else replace(self._ask, truncate=None))
 
     def shots(self, row: Mapping[str, str]) -> int:
         """How many exemplars one question shows."""
@@ -96,4 +105,4 @@ class MmluPrompts:
         start, shots = system(self.texts, row["subject"]), self._exemplars(row["subject"])
         # Upstream strips what follows the last option; in exemplars it stays.
         last = Message("user", question(row).rstrip(), "task")
-        return start, fitting(start, shots, last, self._limit) if self._profile == "fixed" else shots, last
+        return start, fitting(start, shots, last, self._limit) if self.profile == "fixed" else shots, last

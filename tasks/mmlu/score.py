@@ -7,26 +7,33 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.authoring import wilson
-from harness.types import Reply, Row, Score
-from tasks.mmlu.action import chosen, first_letter
+from harness.types import Profile, Reply, Row, Score
+from tasks.mmlu.action import chosen, first_letter, read_letter
+from tasks.mmlu.rows import LETTERS
 from tasks.mmlu.subjects import HENDRYCKS, PAPER
 
 METHODS = ("G", "P", "T", "O", "F")
 """How a letter was chosen (README); F generated text, all others ranked by likelihood."""
 
 
-def value(reply: Reply, gold: str, *, ranked: bool, shots: int) -> Score:
+def value(reply: Reply, row: Mapping[str, str], profile: Profile, *, ranked: bool, shots: int) -> Score:
     """Value one reply.
 
     Args:
         reply: a choice, or generated text.
-        gold: the right letter.
+        row: the question, its options and the right letter.
+        profile: whose rule reads a generated answer.
         ranked: whether the letters were ranked, not generated.
         shots: how many exemplars were shown.
     """
-    letter = chosen(reply) if ranked else first_letter(reply)
+    gold, metrics = row["answer"], {"shots": float(shots)}
+    if ranked:
+        letter = chosen(reply)
+    else:
+        read = {"paper": first_letter(reply), "fixed": read_letter(reply, [row[x] for x in LETTERS])}
+        letter = read[profile]
+        metrics |= {rule: float(found == gold) for rule, found in read.items()}
     right = float(letter == gold)
-    metrics = {"shots": float(shots)}
     notes = [f"chose {letter or 'nothing'}", *reply.notes]
     method = reply.method if ranked else "F"
     if method in METHODS:
@@ -34,7 +41,8 @@ def value(reply: Reply, gold: str, *, ranked: bool, shots: int) -> Score:
         notes.append(f"method {method}")
     if method == "F":
         metrics["mmlu_gen"] = right
-    return Score(right, metrics, "; ".join(notes), None if letter else "model_error")
+    outcome = None if letter else "model_error"
+    return Score(right, metrics, "; ".join(notes), outcome, answer=letter or "", target=gold)
 
 
 def aggregate(rows: Sequence[Row]) -> dict[str, float]:

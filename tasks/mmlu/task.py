@@ -45,7 +45,7 @@ class Mmlu(SingleTurn):
 
     spec = TaskSpec(
         name="mmlu",
-        version=1,
+        version=2,
         suite="general",
         metric="accuracy",
         ceiling={
@@ -86,7 +86,7 @@ class Mmlu(SingleTurn):
 
     async def value(self, sample: Sample, reply: Reply, shared: MmluPrompts) -> Score:
         shots = shared.shots(sample.data)
-        return score.value(reply, sample.data["answer"], ranked=shared.ranked, shots=shots)
+        return score.value(reply, sample.data, shared.profile, ranked=shared.ranked, shots=shots)
 
     async def unanswered(self, sample: Sample, shared: MmluPrompts) -> Score:
         return Score(0.0, {"shots": float(shared.shots(sample.data))}, "not answered")

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, pstdev, stdev
 
 from harness.authoring.answers import MAX_DIGITS, literal_int
 from harness.types import JudgeAsk, Profile, Row, Score, Verdict
+from tasks._shared.numerals import in_words
 
 LOWEST, HIGHEST = 1.0, 10.0
 
 # Repeats are possessive (`++`, `*+`): no shorter one of theirs could go on, and trying them all is quadratic.
 _PLAIN = r"(\d++(?:\.\d*+)?+)"
 _PAPER = (re.compile(r"\[\[" + _PLAIN + r"\]\]"), re.compile(r"\[" + _PLAIN + r"\]"))
-_NUMBER = r"\s*+([0-9]++(?:\.[0-9]++)?+)\s*+(?:/\s*+10\s*+)?+"
+_DIGITS = r"([0-9]++(?:\.[0-9]*+)?+)"
+_NUMBER = r"\s*+" + _DIGITS + r"\s*+(?:/\s*+10\s*+)?+"
+_OF_TEN = r"\s{0,3}(?:/|out of)\s{0,3}10(?![0-9.]*[0-9])"
 _STRICT = re.compile(r"\[\[" + _NUMBER + r"\]\s*+\]")
-_STRICT_BACKUP = re.compile(r"(?i)rating[^\[\]\n]{0,20}\[" + _NUMBER + r"\]")
+_SPELT = re.compile(r"\[\[\s{0,3}([a-z]{3,5})\s{0,3}\]\]", re.IGNORECASE)
+_SAID = r"(?i)\b(?:rating|score|grade)\b[^0-9\[\]\n]{0,20}"
+_STRICT_BACKUP = re.compile(_SAID + r"\[" + _NUMBER + r"\]")
+_SAID_PLAIN = re.compile(
+    _SAID + r"(?<![-\u2013.,])" + _DIGITS + rf"(?:{_OF_TEN}|(?!\s{{0,3}}(?:[-\u2013/%]|to\b|or\b)))"
+)
+_SAID_SPELT = re.compile(r"(?i)\b(?:rating|score|grade)\b\W{0,9}(?:is\s)?([a-z]{3,5})\b")
+_PLAIN_OF_TEN = re.compile(r"(?<![-\u2013./0-9])" + _DIGITS + _OF_TEN)
+_SPELT_RATINGS = (_SPELT, _SAID_SPELT)
 
 
 def paper_rating(text: str) -> float | None:
@@ -34,12 +46,20 @@ def paper_rating(text: str) -> float | None:
 
 
 def fixed_rating(text: str) -> float | None:
-    """The strict reading: the last `[[x]]`, else the last `[x]` after the word rating; from 1 to 10."""
-    for pattern in (_STRICT, _STRICT_BACKUP):
-        if found := pattern.findall(text):
-            digits = found[-1]
-            rating = float(digits) if len(digits) < MAX_DIGITS else math.inf
-            return rating if LOWEST <= rating <= HIGHEST else None
+    """A careful reader's: the last `[[x]]`, else the last `[x]` or x after the word rating, else `x/10`.
+
+    From 1 to 10; anything beyond is no rating.
+    """
+    text = unicodedata.normalize("NFKC", text)
+    for pattern in (_STRICT, _SPELT, _STRICT_BACKUP, _SAID_PLAIN, _SAID_SPELT, _PLAIN_OF_TEN):
+        if not (found := pattern.findall(text)):
+            continue
+        last = found[-1]
+        spelt = in_words(last) if pattern in _SPELT_RATINGS else None
+        if pattern in _SPELT_RATINGS and spelt is None:
+            continue
+        rating = float(spelt if spelt is not None else last) if len(last) < MAX_DIGITS else math.inf
+        return rating if LOWEST <= rating <= HIGHEST else None
     return None
 
 
@@ -81,7 +101,8 @@ def resolve(
     if not ratings:
         return Score(0.0, metrics, "no rating could be read")
     metrics[f"category/{items[0].info['category']}"] = fmean(ratings)
-    return Score(fmean(ratings), metrics)
+    shown = ", ".join("none" if rating is None else f"{rating:g}" for rating in own)
+    return Score(fmean(ratings), metrics, answer=shown, target="1 to 10 for each turn")
 
 
 def counts(*, judged: int, unparsed: int, withhold: bool) -> dict[str, float]:

@@ -50,7 +50,7 @@ class MtBench(BaseTask):
 
     spec = TaskSpec(
         name="mt_bench",
-        version=1,
+        version=2,
         suite="general",
         metric="mt_bench",
         unit="points",

@@ -65,7 +65,7 @@ class RewooOptions(WebOptions):
 class Rewoo(BaseTask):
     spec = TaskSpec(
         name="rewoo",
-        version=1,
+        version=2,
         suite="held-out",
         metric="accuracy",
         limits=Limits(turns=2, reset_s=600.0, step_s=1200.0, episode_s=7200.0),

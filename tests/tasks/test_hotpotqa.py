@@ -78,6 +78,31 @@ async def test_every_call_shows_the_whole_transcript_byte_for_byte(tmp_path: Pat
     assert "wiki offline (22 pages" in score.note
 
 
+@pytest.mark.parametrize(
+    ("replies", "options", "calls", "outcome", "value"),
+    [
+        (("No response", "Search[x]"), {}, 2, "model_error", 0.0),
+        (("hm", "No response"), {}, 2, "model_error", 0.0),
+        (("No response", "Finish[The Dorrin]"), {}, 2, None, 1.0),
+        ((" No response", "No response.", "hm", "Finish[The Dorrin]"), {}, 4, None, 1.0),
+        (("No response", "No response", "hm", "Finish[The Dorrin]"), {"no_response": "text"}, 4, None, 1.0),
+    ],
+)
+async def test_no_response_ends_the_episode_after_its_step(
+    replies: tuple[str, ...],
+    options: dict[str, str],
+    calls: int,
+    outcome: str | None,
+    value: float,
+    tmp_path: Path,
+):
+    ctx = context(TASK, FIXTURE, tmp_path, **options)
+    score, seen = await play(TASK, ctx, sample(TASK, ctx, "easy/002"), scripted(*replies))
+    assert (len(seen) - 1, score.outcome, score.value) == (calls, outcome, value)
+    assert score.metrics["no_response"] == float(outcome == "model_error")
+    assert (score.answer, score.target) == ("The Dorrin" if value else "", "Dorrin")
+
+
 async def test_ten_steps_are_twenty_calls_and_then_the_limit(tmp_path: Path):
     ctx = context(TASK, FIXTURE, tmp_path)
     score, seen = await play(TASK, ctx, samples_of(TASK, ctx, "test")[0], lambda observation: "")

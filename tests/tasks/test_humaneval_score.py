@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.authoring import pass_at
-from harness.types import Row
+from harness.types import Row, TaskConfig
 from tasks.humaneval import action
-from tasks.humaneval.task import TASK
+from tasks.humaneval.task import TASK, HumanEvalOptions, mode
 
 PROBLEM = {
     "prompt": 'import math\n\n\ndef half(x):\n    """Half of x."""\n',
@@ -58,20 +59,6 @@ def test_only_three_spaces_become_four(completion: str, padded: str) -> None:
     assert action.pad(completion) == padded
 
 
-@pytest.mark.parametrize(
-    ("reply", "code"),
-    [
-        ("Sure:\n```python\nreturn 1\n```\n```python\nreturn 2\n```", "return 1"),
-        ("```\ndef half(x):\n    return x / 2", "def half(x):\n    return x / 2"),
-        ("Here it is.\ndef half(x):\n    return x / 2\n", "def half(x):\n    return x / 2\n"),
-        ("import math\nx", "import math\nx"),
-        ("I cannot.", "I cannot."),
-    ],
-)
-def test_chat_code_is_found(reply: str, code: str) -> None:
-    assert action.extract(reply) == code
-
-
 def test_a_whole_function_replaces_the_prompts() -> None:
     program = action.chat_program(PROBLEM, "```python\ndef half(x):\n    return math.floor(x / 2)\n```").code
     assert program.count("def half") == 1
@@ -100,3 +87,22 @@ def test_aggregate_gives_the_ks_that_all_problems_have() -> None:
     rows.append(Row("b", 1, "scored", 0.0))
     assert TASK.aggregate(rows) == {"pass@1": 0.25, "pass@2": 0.5}
     assert TASK.aggregate([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "chat_only", "asked", "refused"),
+    [
+        ("auto", False, "completion", False),
+        ("auto", True, "chat", False),
+        ("chat", False, "chat", False),
+        ("completion", True, "completion", True),
+    ],
+)
+def test_the_kind_of_endpoint_decides_how_programs_are_asked_for(
+    chosen: str, chat_only: bool, asked: str, refused: bool
+) -> None:
+    cfg = TaskConfig(Path(), HumanEvalOptions(mode=chosen), chat_only=chat_only)
+    assert mode(cfg) == asked
+    need = TASK.needs(cfg)[-1]
+    assert (need.missing() is not None) == refused
+    assert "humaneval.mode" in need.fix

@@ -79,11 +79,28 @@ async def test_paper_prompt(mirror: Path) -> None:
     assert all(m.content.startswith("Answer: ") for m in observation.messages[2::2])
     ask = observation.ask
     assert ask is not None
-    assert (ask.choices, ask.prefix, ask.truncate) == ((" A", " B", " C", " D"), " Answer: ", 2047)
+    assert (ask.choices, ask.prefix, ask.truncate) == ((" A", " B", " C", " D"), " Answer: ", None)
     sent = template("agentlm").render(observation.messages) + ask.prefix
     assert sent.startswith("[INST] <<SYS>>\n" + texts[0])
     assert sent.count("[INST]") == 6
     assert sent.endswith(" [/INST] Answer: ")
+
+
+async def test_a_prompt_is_cut_by_the_server_only_where_it_may_be_too_long(mirror: Path) -> None:
+    ctx = context(mirror / "mmlu")
+    shared, cut = TASK.shared(ctx), set[str]()
+    for sample in samples_of(TASK, ctx, "test"):
+        asked = TASK.question(sample, shared)
+        letters = sum(len(message.content) for message in asked.messages)
+        assert asked.ask is not None
+        assert asked.ask.truncate in (None, 2047)
+        if asked.ask.truncate is None:
+            assert letters < 2 * 2048
+        else:
+            cut.add(sample.data["subject"])
+            assert letters > 3000  # at over three letters a token, none of fewer is near the limit
+    assert {"high_school_us_history", "high_school_european_history", "professional_law"} <= cut
+    assert "astronomy" not in cut
 
 
 async def test_only_the_asked_question_loses_trailing_space(mirror: Path) -> None:

@@ -16,7 +16,7 @@ from hostile_texts import COMMON, WORST, Worst, built
 from harness.authoring import answers
 from harness.catalog import registry
 from harness.types import Reply
-from tasks._shared import reading
+from tasks._shared import numerals, reading
 from tasks._shared.sandbox import terminal_text
 from tasks.alfworld import action as alfworld
 from tasks.card_game import action as card_game
@@ -128,20 +128,22 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "dbbench.action": dbbench_action.word,
     "dbbench.statement": dbbench_action.statement,
     "dbbench.final": dbbench_action.final,
-    "dbbench.judge": lambda text: dbbench.judge(text, ["a"]),
+    "dbbench.judge": lambda text: [dbbench.judge(text, labels) for labels in (["a"], ["1"], ["a", "b"])],
     "dbbench.statements": sql.statements,
     "dbbench.reserved": sql.reserved,
     "dbbench.position": lambda text: output.error(1055, "'t.z' isn't in GROUP BY", None, text),
     "dbbench.ungrouped": lambda text: output.error(1140, "mixing", None, text),
+    "_shared.numerals": lambda text: list(numerals.numerals(numerals.tidy(text))),
     "gsm8k": lambda text: gsm8k.judge(text, "#### 5"),
     "hotpotqa.action": lambda text: hotpotqa.read_lenient(hotpotqa.one_line(text)),
     "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),
+    "hotpotqa.careful": lambda text: hotpotqa_score.careful_f1(text, "a b"),
     "humaneval.completion": lambda text: humaneval.completion_program(PROBLEM, text, pad_indent=True),
     "humaneval.chat": lambda text: humaneval.chat_program(PROBLEM, text),
     "knowledgegraph": called,
     "mind2web": lambda text: mind2web_score.f1(mind2web.parse(text).text, "TYPE a b"),
     "miniwob": instruction,
-    "mmlu": lambda text: (mmlu.chosen(Reply(text)), mmlu.first_letter(Reply(text))),
+    "mmlu": lambda text: [read(Reply(text)) for read in (mmlu.chosen, mmlu.first_letter, mmlu.read_letter)],
     "mt_bench.paper": mt_bench.paper_rating,
     "mt_bench.fixed": mt_bench.fixed_rating,
     "os.action": os_action.parse,

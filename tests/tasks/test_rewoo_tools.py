@@ -50,6 +50,9 @@ class Scripted:
         ("pi * 2", "6.283185307179586"),
         ("sqrt(16)", "4.0"),
         ("10 % 4", "2"),
+        ("10//3", "3"),
+        ("-7 // 2", "-4"),
+        ("7.5//2", "3.0"),
         ("1 << 4", "16"),
     ],
 )
@@ -121,6 +124,7 @@ def test_integers_come_out_exactly(a: int, b: int, c: int):
         ("\n```text 1+1 ``` Answer: 9", "2"),
         ("Answer: 42", "42"),
         ("It is so. Answer: 1 Answer: 2 ", "2"),
+        ("Answer: 3 Answer: 4", "3  4"),
     ],
 )
 def test_the_translators_text_is_read_as_upstream(written: str, value: str):

@@ -64,7 +64,10 @@ class DirectCalculator:
 
 
 def answer(written: str) -> str:
-    """Take the number out of a translator's completion.
+    """Take the number out of a translator's completion, as upstream's chain and its tool after it do.
+
+    Upstream takes a completion that starts with `Answer:` as it stands and deletes every such word in it;
+    of any other it takes what follows the last one.
 
     Raises:
         ToolError: no expression and no answer in it, or an expression that is refused.
@@ -72,6 +75,8 @@ def answer(written: str) -> str:
     text = written.strip()
     if block := _BLOCK.match(text):
         return evaluate(block[1])
+    if text.startswith("Answer:"):
+        return text.replace("Answer:", "").strip()
     if "Answer:" in text:
         return text.split("Answer:")[-1].strip()
     raise ToolError("the translator gave neither an expression nor an answer")
@@ -155,6 +160,7 @@ _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: math.pow,
     ast.BitXor: _bits,

@@ -1,0 +1,155 @@
+"""How often each rule that reads answers agrees with a person, on the tables of tests/tasks/styles.
+
+A table has one case a line: what the model wrote, what a person reads in it, and in a word why. Beside the
+`paper` and `fixed` rules stand lm-eval's filters and inspect's pattern where they exist for a task. The
+target for `fixed` is 98 %. Cases on which a rule and the person differ are listed with `--cases`.
+
+    python benchmarks/agreement.py [--cases] [TASK...]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+TABLES = Path(__file__).resolve().parents[1] / "tests" / "tasks" / "styles"
+TARGET = 0.98
+
+Case = Mapping[str, Any]
+Rule = Callable[[Case], bool]
+"""Whether a rule comes to what the person came to."""
+
+
+def cases(name: str) -> list[Case]:
+    """A task's table."""
+    return [json.loads(line) for line in (TABLES / f"{name}.jsonl").read_text("utf-8").splitlines()]
+
+
+def gsm8k() -> dict[str, Rule]:
+    from decimal import Decimal
+
+    from tasks.gsm8k import score
+
+    def number(case: Case) -> Decimal | None:
+        return None if case["read"] is None else Decimal(case["read"])
+
+    def verdict(metric: str) -> Rule:
+        """Right or wrong against the reference; rules that compare texts give no number."""
+
+        def agrees(case: Case) -> bool:
+            found = score.judge(case["text"], f"#### {case['gold']}")[metric]
+            return bool(found) == (number(case) == Decimal(case["gold"]))
+
+        return agrees
+
+    names = {"paper": "paper", "lm-eval strict": "lm_eval_strict", "lm-eval flexible": "lm_eval_flexible"}
+    return {
+        "fixed": lambda case: score.fixed_number(case["text"]) == number(case),
+        **{shown: verdict(metric) for shown, metric in names.items()},
+    }
+
+
+def mmlu() -> dict[str, Rule]:
+    import re
+
+    from harness.types import Reply
+    from tasks.mmlu import action
+
+    inspect = re.compile(r"(?i)ANSWER\s*:\s*([A-Za-z])(?:[^\w]|\n|$)")
+
+    def pattern(text: str) -> str | None:
+        found = inspect.search(text)
+        return found[1].upper() if found else None
+
+    return {
+        "fixed": lambda case: action.read_letter(Reply(case["text"]), case["options"]) == case["read"],
+        "paper": lambda case: action.first_letter(Reply(case["text"])) == case["read"],
+        "inspect": lambda case: pattern(case["text"]) == case["read"],
+    }
+
+
+def mt_bench() -> dict[str, Rule]:
+    from tasks.mt_bench import score
+
+    return {
+        "fixed": lambda case: score.fixed_rating(case["text"]) == case["read"],
+        "paper": lambda case: score.paper_rating(case["text"]) == case["read"],
+    }
+
+
+def hotpotqa() -> dict[str, Rule]:
+    """Whether the same answer gets full F1 and another one does not."""
+    from tasks.hotpotqa import score
+
+    return {
+        "fixed": lambda case: (score.careful_f1(case["text"], case["gold"]) > 0.99) == case["same"],
+        "paper": lambda case: (score.f1(case["text"], case["gold"]) > 0.99) == case["same"],
+    }
+
+
+def dbbench() -> dict[str, Rule]:
+    from tasks.dbbench import score
+
+    def agrees(rule: str) -> Rule:
+        return lambda case: bool(score.judge(case["text"], case["labels"])[rule]) == case["right"]
+
+    return {rule: agrees(rule) for rule in ("fixed", "paper")}
+
+
+def humaneval() -> dict[str, Rule]:
+    """Whether right code passes its tests, run in the task's sandbox, and no other text does."""
+    import asyncio
+
+    from tasks.humaneval.action import chat_program
+    from tasks.humaneval.task import TASK
+    from tasks.humaneval.world import open_world
+
+    problem = {
+        "prompt": 'import math\n\n\ndef half(x):\n    """Half of x, rounded down."""\n',
+        "entry_point": "half",
+        "test": "def check(candidate):\n    assert [candidate(n) for n in (4, 9, -1)] == [2, 4, -1]\n",
+    }
+
+    async def passed(texts: list[str]) -> dict[str, bool]:
+        async with open_world("auto", 10.0, TASK.episode) as world:
+            gate = asyncio.Semaphore(4)
+
+            async def judge(text: str) -> bool:
+                async with gate:
+                    return (await world.judge(chat_program(problem, text))).passed
+
+            return dict(zip(texts, await asyncio.gather(*map(judge, texts)), strict=True))
+
+    known = asyncio.run(passed([case["text"] for case in cases("humaneval")]))
+    return {"fixed": lambda case: known[case["text"]] == case["passes"]}
+
+
+RULES: Mapping[str, Callable[[], dict[str, Rule]]] = {
+    "gsm8k": gsm8k,
+    "mmlu": mmlu,
+    "mt_bench": mt_bench,
+    "hotpotqa": hotpotqa,
+    "dbbench": dbbench,
+    "humaneval": humaneval,
+}
+
+
+def main(arguments: list[str]) -> None:
+    listed = "--cases" in arguments
+    for name in [word for word in arguments if word in RULES] or RULES:
+        table = cases(name)
+        print(f"{name}: {len(table)} cases")
+        for rule, agrees in RULES[name]().items():
+            differing = [case for case in table if not agrees(case)]
+            agreed = len(table) - len(differing)
+            mark = "  BELOW" if rule == "fixed" and agreed < TARGET * len(table) else ""
+            print(f"  {rule:<18}{agreed:4d}  {agreed / len(table):7.1%}{mark}")
+            for case in differing if listed else ():
+                print(f"    {case}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
