@@ -54,9 +54,9 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
     from harness.running.runner import Runner
 
     class Clock(PlainProgress):
-        def start(self, planned: dict[str, int], done: dict[str, int]) -> None:
+        def start(self, planned: dict[str, int], done: dict[str, int], turns: dict[str, int]) -> None:
             self.wall = time.perf_counter()
-            super().start(planned, done)
+            super().start(planned, done, turns)
 
         def stop(self) -> None:
             self.wall = time.perf_counter() - self.wall

@@ -66,9 +66,9 @@ def harness(url: str, directory: Path, requests: int) -> tuple[float, float, lis
     from harness.running.runner import Runner
 
     class Clock(PlainProgress):
-        def start(self, planned: dict[str, int], done: dict[str, int]) -> None:
+        def start(self, planned: dict[str, int], done: dict[str, int], turns: dict[str, int]) -> None:
             self.cpu, self.wall = cpu_s(), time.perf_counter()
-            super().start(planned, done)
+            super().start(planned, done, turns)
 
         def stop(self) -> None:
             self.cpu, self.wall = cpu_s() - self.cpu, time.perf_counter() - self.wall

@@ -49,6 +49,24 @@ class EndpointError(InfraError):
     """No endpoint could answer before the request's deadline."""
 
 
+class ModelChanged(InfraError):
+    """An endpoint serves another model than when the run began; the run ends, what is stored stands."""
+
+
+class OtherModel(UsageError):
+    """An endpoint serves another model than the one that was named.
+
+    Attributes:
+        selector: what was given as `--model` (or for a role).
+        named: what to give instead, to run the served model under its own name.
+    """
+
+    def __init__(self, message: str, *, selector: str, named: str) -> None:
+        super().__init__(message)
+        self.selector = selector
+        self.named = named
+
+
 class TokenBoundaryError(InfraError):
     """A choice cannot be scored at this endpoint: it does not start at a token boundary."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
 
 from harness.errors import HarnessError
 from harness.types import Need as Need
@@ -22,14 +23,37 @@ def package(module: str, *, extra: str) -> Need:
     return Need(f"python package {module}", missing, f"pip install 'agenttuning-harness[{extra}]'")
 
 
-def program(*names: str, apt: str) -> Need:
-    """Need one of several programs on PATH, found in the Debian package `apt`."""
+def program(*names: str, apt: str, runs: Sequence[str] = ()) -> Need:
+    """Need one of several programs on PATH, found in the Debian package `apt`.
+
+    Args:
+        names: any of them will do.
+        apt: the package.
+        runs: arguments under which it does nothing and ends with 0: it is then started, not only looked for.
+    """
 
     def missing() -> str | None:
-        found = any(shutil.which(name) for name in names)
-        return None if found else "not on PATH"
+        found = next(filter(None, map(shutil.which, names)), None)
+        if found is None:
+            return "not on PATH"
+        return _fails([found, *runs]) if runs else None
 
     return Need(names[0], missing, f"apt-get install -y --no-install-recommends {apt}")
+
+
+_START_S = 30.0
+
+
+def _fails(command: Sequence[str]) -> str | None:
+    """Why a program cannot be started; None when it ends with 0."""
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_START_S, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{command[0]} does not start ({error})"
+    if done.returncode == 0:
+        return None
+    said = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
+    return f"{command[0]} ends with {done.returncode}" + (f" ({said[0][:200]})" if said else "")
 
 
 def role(name: str, cfg: TaskConfig, *, why: str, otherwise: str = "") -> Need:
@@ -40,6 +64,11 @@ def role(name: str, cfg: TaskConfig, *, why: str, otherwise: str = "") -> Need:
 
     fix = f"--role {name}=NAME@URL"
     return Need(f"role {name}", missing, f"{fix}, or {otherwise}" if otherwise else fix)
+
+
+def ranked_choices(otherwise: str) -> Need:
+    """Need a model that can rank choices; `otherwise` says how to do without. It is tried, not looked up."""
+    return Need("ranked choices", lambda: None, otherwise, "rank")
 
 
 def variable(name: str, *, why: str, fix: str = "") -> Need:

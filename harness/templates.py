@@ -63,9 +63,29 @@ class Template:
         parts = [self.source, self.system, str(self.quirks), json.dumps(self.variables)]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
-    def compile(self) -> None:
-        """Compile the template, so that the first rendering need not."""
-        _compile(self.source)
+    def try_out(self) -> str:
+        """Compile the template, and render what every task may send.
+
+        Returns:
+            Why it cannot render a system message, which not every task sends; empty when it can.
+
+        Raises:
+            DataError: it cannot be compiled, or cannot render a plain conversation.
+        """
+        hello, bye = Message("user", "Hello."), Message("user", "Bye.")
+        try:
+            self.render((hello,))
+            self.render((hello, Message("assistant", "Hello."), bye))
+        except Exception as error:  # Jinja's own errors, and whatever a template's expressions raise
+            raise DataError(
+                f"chat template {self.id} cannot render a conversation ({error}): correct it, or give the "
+                "path of the tokenizer_config.json that it belongs to, which defines its tokens"
+            ) from error
+        try:
+            self.render((Message("system", "Be kind."), hello))
+        except Exception as error:
+            return str(error)
+        return ""
 
     def render(self, messages: Sequence[Message]) -> str:
         """Render a conversation up to and including the start of the assistant's turn.
@@ -201,6 +221,21 @@ def _refuse(message: str) -> None:
     raise ConversationError(message)
 
 
+def _generation() -> Any:
+    """A Jinja extension for `{% generation %}`, which marks what a model said; the body is shown."""
+    from jinja2.ext import Extension
+    from jinja2.parser import Parser
+
+    class Generation(Extension):
+        tags = {"generation"}  # noqa: RUF012 - Jinja declares it so
+
+        def parse(self, parser: Parser) -> Any:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    return Generation
+
+
 @lru_cache(maxsize=64)
 def _compile(source: str) -> Any:
     from jinja2 import StrictUndefined
@@ -211,7 +246,7 @@ def _compile(source: str) -> Any:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols"],
+        extensions=["jinja2.ext.loopcontrols", _generation()],
     )
     compiled = environment.from_string(source, globals={"raise_exception": _refuse})
     compiled.globals = dict(compiled.globals)  # Jinja's chain of maps is copied with every rendering, slowly

@@ -6,8 +6,12 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import DataError, MissingPart, UsageError
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
 
 Counter = Callable[[str], int]
 
@@ -27,6 +31,9 @@ LONG = 400_000
 
 COUNTED = 1 << 16
 """How many texts' segments are remembered, in about 16 MB; then all are forgotten."""
+
+_TAIL = 512
+"""Tokens at the end of a part of a text that could be others in the whole text."""
 
 _counted: dict[tuple[int, int], int] = {}
 _SEGMENT = re.compile(r"[^\W\d_]{1,7}|[^ \n]")
@@ -88,6 +95,17 @@ def _segments(text: str) -> int:
 
 @cache
 def _cl100k(vocabulary: Path) -> Counter:
+    encoding = _encoding(vocabulary)
+
+    def count(text: str) -> int:
+        """Count tokens; control tokens in the text count as ordinary text."""
+        return estimate(text) if len(text) > LONG else len(encoding.encode_ordinary(text))
+
+    return count
+
+
+@cache
+def _encoding(vocabulary: Path) -> Encoding:
     """Load tiktoken's encoding from a file on disk; tiktoken itself would ask the network."""
     import base64
     import hashlib
@@ -103,12 +121,36 @@ def _cl100k(vocabulary: Path) -> Counter:
     if hashlib.sha256(content).hexdigest() != CL100K_SHA256:
         raise DataError(f"{vocabulary} is not the cl100k vocabulary: `harness data pull core` fetches it")
     ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, content.splitlines())}
-    encoding = tiktoken.Encoding(
+    return tiktoken.Encoding(
         "cl100k_base", pat_str=CL100K_PIECES, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 100257}
     )
 
-    def count(text: str) -> int:
-        """Count tokens; control tokens in the text count as ordinary text."""
-        return estimate(text) if len(text) > LONG else len(encoding.encode_ordinary(text))
 
-    return count
+def cl100k_head(text: str, most: int, vocabulary: Path) -> str:
+    """Cut a text to its first tokens of cl100k, as decoding them gives it back.
+
+    A character of several bytes that the cut divides becomes U+FFFD. Texts of which more characters than
+    `LONG` would have to be read are cut by `estimate` instead.
+
+    Args:
+        text: what to cut; control tokens in it count as ordinary text.
+        most: tokens to keep.
+        vocabulary: the encoding's file.
+
+    Raises:
+        MissingPart: the vocabulary is not there; the message says how to get it.
+        DataError: the file is not the vocabulary.
+    """
+    encoding = _encoding(vocabulary)
+    size = 16 * most
+    while True:
+        # A cut changes no token but the last ones of the part before it.
+        part = text[:size]
+        tokens = encoding.encode_ordinary(part)
+        if len(part) == len(text) and len(tokens) <= most:
+            return text
+        if len(tokens) > most + _TAIL or len(part) == len(text):
+            return encoding.decode(tokens[:most])
+        if size >= LONG:
+            return text[: 3 * most]
+        size *= 4

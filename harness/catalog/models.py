@@ -6,7 +6,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,7 +24,9 @@ class Entry:
     Attributes:
         name: what the user types and reports print.
         kind: protocol: `tgi`, `openai` (completions, our template) or `chat` (the server's template).
-        hf: model id on the hub, compared with what `/info` says.
+        hf: model id on the hub.
+        served: the id that its endpoints must give (or one of `aliases`); empty takes any.
+        sha: the revision or hash that they must give, where they give one; empty takes any.
         aliases: other ids that servers give for the same weights.
         template: chat template (harness/templates.py), or a path to a tokenizer_config.json.
         templates: another template for single suites or tasks, by name.
@@ -41,6 +43,8 @@ class Entry:
     name: str
     kind: Kind = "tgi"
     hf: str = ""
+    served: str = ""
+    sha: str = ""
     aliases: tuple[str, ...] = ()
     template: str = ""
     templates: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -80,7 +84,8 @@ def find(selector: str, *, extra: Path | None = None) -> Entry:
     """Resolve what the user typed after `--model`.
 
     `NAME` is an entry; `NAME@openai`, `NAME@chat`, `NAME@tgi` the same over another protocol (`@chat`
-    also takes names no entry has); `oracle`; `replay:FILE`; `hf:PATH_OR_ID`.
+    also takes names no entry has); `SERVED=NAME` is a model that its server calls SERVED, asked in NAME's
+    way (template, stop strings, protocol); `oracle`; `replay:FILE`; `hf:PATH_OR_ID`.
 
     Raises:
         UsageError: no such model; the message names the nearest.
@@ -92,6 +97,9 @@ def find(selector: str, *, extra: Path | None = None) -> Entry:
         return Entry(selector, "replay", template="llama2-chat", context=1 << 20, path=rest)
     if colon and prefix == "hf":
         return Entry(selector, "hf", hf=rest, path=rest)
+    served, equals, like = selector.rpartition("=")
+    if equals and served and like.partition("@")[0] in load(extra):
+        return _like(served, find(like, extra=extra), selector)
     name, at, kind = selector.rpartition("@")
     if not at:
         name, kind = selector, ""
@@ -106,11 +114,26 @@ def find(selector: str, *, extra: Path | None = None) -> Entry:
     raise UsageError(_unknown(name, entries))
 
 
+def _like(served: str, entry: Entry, selector: str) -> Entry:
+    """A model that its server calls `served`, asked as another entry is."""
+    return replace(
+        entry,
+        name=selector,
+        hf=served,
+        served="" if entry.kind == "chat" else served,
+        sha="",
+        aliases=(),
+        wire_name=served if entry.kind in ("openai", "chat") else "",
+        provenance=f"asked in the way of {selector.rpartition('=')[2]}",
+    )
+
+
 def _unknown(name: str, entries: Mapping[str, Entry]) -> str:
-    near = difflib.get_close_matches(name.lower(), entries, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name.lower(), entries, n=3, cutoff=0.6)
     hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(entries)}"
     return (
         f"unknown model {name!r}; {hint} Others: oracle, replay:FILE, hf:PATH, NAME@chat, "
+        "SERVED=NAME (another model, asked as NAME is), "
         "or an entry with its template in a file named by HARNESS_MODELS"
     )
 

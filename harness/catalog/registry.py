@@ -117,7 +117,7 @@ def load(name: str) -> Task:
 def nearest(word: str, known: Iterable[str], what: str) -> UsageError:
     """Build the error for an unknown name, with the nearest known ones."""
     options = sorted(known)
-    close = difflib.get_close_matches(word.lower(), options, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(word.lower(), options, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(options)}"
     return UsageError(f"unknown {what} {word!r}: {hint}")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from harness.catalog import models as catalog
-from harness.errors import HarnessError, MissingPart
+from harness.errors import DataError, HarnessError, MissingPart
 from harness.models import outside
 from harness.models.api import Options
 from harness.models.clients.alternatives import grammar, read_alternatives
@@ -16,38 +17,82 @@ from harness.models.clients.answer import read_generate
 from harness.models.clients.build import api_key, base_url, templates
 from harness.models.clients.probe import from_info
 from harness.models.clients.request import call_headers, parameters
+from harness.models.clients.served import wrongly_served
+from harness.models.connect import LOCAL, open_model
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.faults import Fault, classify
+from harness.models.trial import KEY, TALK, ranking, trial
 from harness.models.untrusted import decode, record, rows, short
 from harness.running.readiness import Finding
-from harness.types import Ask, CallKey, Message
+from harness.types import Ask, Profile
 
 Client = Literal["tgi", "text-generation"]
 _TIMEOUT_S = (5.0, 120.0)
-_KEY = CallKey("doctor", "probe", 0, 0)
-_CONVERSATION = (Message("user", "Say hello."),)
 
 
-def doctor_model(selector: str, endpoints: Sequence[str] = (), client: Client = "tgi") -> list[Finding]:
-    """Check every endpoint of a model: whether it answers, serves that model, and generates a few tokens.
+def doctor_model(
+    selector: str,
+    endpoints: Sequence[str] = (),
+    client: Client = "tgi",
+    *,
+    profile: Profile = "paper",
+    ranked: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """Check every endpoint of a model: whether a run could use it, and what it can do.
 
     Args:
         selector: as after `--model`.
         endpoints: base URLs; none takes those of models.toml.
         client: `text-generation` sends a request through that package as well, to compare the answers.
+        profile: as for `harness run`.
+        ranked: as `harness run` has it: tasks that need choices ranked, with how to do without.
+
+    Raises:
+        UsageError: no such model.
     """
     entry = catalog.find(selector)
-    if entry.kind in ("oracle", "replay", "hf"):
+    if entry.kind in LOCAL:
+        if endpoints:
+            text = "runs inside the harness"
+            return [Finding("fail", entry.name, text, "leave out --endpoint")]
         return [Finding("ok", entry.name, "runs inside the harness; there is no endpoint to check")]
     urls = [base_url(entry, url) for url in endpoints or entry.endpoints]
     if not urls:
         return [Finding("fail", entry.name, "no endpoint", "give --endpoint http://host:port")]
-    findings = [replace(f, state=outside.shown(f.state)) for url in urls for f in _check(entry, url, client)]
-    served = {f.state.split(" ")[1] for f in findings if f.state.startswith("serves ")}
+    raised: list[Finding] = []
+    refusing: list[Finding] = []
+    try:
+        refusing = asyncio.run(_as_a_run(selector, urls, profile, ranked or {}))
+    except DataError as error:  # the template, without which there is nothing to send
+        return [Finding("fail", entry.name, *_halves(str(error), ": "))]
+    except HarnessError as error:
+        raised = [Finding("fail", entry.name, *_halves(str(error), "; "))]
+    wrong = {finding.name for finding in refusing}
+    findings = [f for url in urls if url not in wrong for f in _check(entry, url, client)]
+    served = {f.state.partition(" with ")[0][7:] for f in findings if f.state.startswith("serves ")}
     if len(served) > 1:
         text = f"the endpoints serve different models: {', '.join(sorted(served))}"
         findings.append(Finding("fail", entry.name, text, "give only endpoints of one model"))
-    return findings
+    if all(finding.good for finding in findings):  # what was raised concerns all endpoints together
+        findings += raised
+    return [replace(f, state=outside.shown(f.state)) for f in (*findings, *refusing)]
+
+
+async def _as_a_run(
+    selector: str, urls: Sequence[str], profile: Profile, ranked: Mapping[str, str]
+) -> list[Finding]:
+    """What `harness run` would refuse before it sends anything."""
+    async with open_model(selector, endpoints=urls, profile=profile) as model:
+        troubles = await trial(model)
+        if troubles:
+            return [Finding("fail", trouble.url, trouble.what, trouble.fix) for trouble in troubles]
+        return [Finding("fail", model.name, *_halves(line, ": ")) for line in await ranking(model, ranked)]
+
+
+def _halves(line: str, mark: str) -> tuple[str, str]:
+    """What is wrong and what to do, of a line that says both."""
+    what, _, fix = line.rpartition(mark)
+    return (what, fix) if what else (line, "see the message")
 
 
 def _check(entry: catalog.Entry, url: str, client: Client) -> Iterator[Finding]:
@@ -60,7 +105,7 @@ def _check(entry: catalog.Entry, url: str, client: Client) -> Iterator[Finding]:
         able = probe.info()
         yield from _compare_info(entry, url, able)
         chosen = templates(entry, "fixed", Options())
-        prompt = chosen.get("general", chosen[""]).render(_CONVERSATION)
+        prompt = chosen.get("general", chosen[""]).render(TALK)
         text, finding = probe.generate(prompt)
         yield finding
         yield from probe.double_bos(prompt)
@@ -68,7 +113,7 @@ def _check(entry: catalog.Entry, url: str, client: Client) -> Iterator[Finding]:
         if client == "text-generation":
             yield _compare_client(url, prompt, text, api_key(entry))
     except Fault as fault:
-        fix = "start it (docker/README.md), or give another --endpoint"
+        fix = "start it (docker/README.md) or give --endpoint http://host:port"
         yield Finding("fail", url, str(fault).removeprefix(f"{url}: "), fix)
     except HarnessError as error:
         yield Finding("fail", url, str(error), "see the message")
@@ -82,7 +127,9 @@ def _compare_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterato
     yield Finding(
         "ok", url, f"serves {able.model_id} {able.model_sha} with TGI {able.version}".replace("  ", " ")
     )
-    if entry.hf and able.model_id not in (entry.hf, *entry.aliases):
+    if wrong := wrongly_served(entry, url, able):
+        yield Finding("fail", url, f"{entry.name} is {entry.sha or entry.served}", f"--model {wrong.named}")
+    elif not entry.served and entry.hf and able.model_id not in (entry.hf, *entry.aliases):
         text = f"{entry.name} should be {entry.hf}"
         yield Finding("warn", url, text, "right if this is a local path to those weights")
     if 0 < able.max_total < entry.context:
@@ -99,7 +146,7 @@ def _check_openai(entry: catalog.Entry, probe: _Probe) -> Iterator[Finding]:
     status, body = probe.get("/v1/models")
     served = [short(record(row).get("id")) for row in rows(record(_parsed(body)).get("data"))]
     if status != 200:
-        yield Finding("fail", probe.url, f"/v1/models answered {status}", "check the URL and the API key")
+        yield Finding("warn", probe.url, f"/v1/models answered {status}", "its models are not known")
         return
     known = entry.wire_name in served
     text = f"offers {', '.join(served[:5])}" + ("" if known else f", not {entry.wire_name}")
@@ -119,7 +166,7 @@ def _compare_client(url: str, prompt: str, ours: str, token: str) -> Finding:
             package: Any = importlib.import_module("text_generation")
     except ImportError as error:
         raise MissingPart("pip install 'agenttuning-harness[tgi-client]'") from error
-    sent = call_headers(_KEY) | ({"Authorization": f"Bearer {token}"} if token else {})
+    sent = call_headers(KEY) | ({"Authorization": f"Bearer {token}"} if token else {})
     other = package.Client(url, headers=sent, timeout=int(_TIMEOUT_S[1]))
     try:
         theirs = str(other.generate(prompt, max_new_tokens=8).generated_text)
@@ -145,7 +192,7 @@ class _Probe:
         outside.register(token)
         self._session = requests.Session()
         self._session.trust_env = False  # as a run does: no proxy, and no other credentials than ours
-        self._session.headers.update(call_headers(_KEY))
+        self._session.headers.update(call_headers(KEY))
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
 

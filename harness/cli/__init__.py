@@ -74,9 +74,11 @@ def plain_formatter() -> Any:
 def main() -> None:
     """Entry point: whatever goes wrong becomes one message and an exit code."""
     from harness.cli.failing import exit_code, hold_descriptors
+    from harness.cli.own_package import find_own_tasks
 
     closed = hold_descriptors()
     try:
+        find_own_tasks()
         status: Any = group.main(standalone_mode=False)
         if closed:
             raise OSError(errno.EBADF, "closed")

@@ -10,7 +10,7 @@ import click
 
 from harness import data
 from harness.catalog import registry
-from harness.cli.screen import echo
+from harness.cli.screen import counted, echo
 from harness.errors import HarnessError, UsageError
 
 MIRROR = click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data instead of the cache.")
@@ -36,31 +36,39 @@ def _all(tasks: tuple[str, ...], split: str | None) -> tuple[str, ...]:
     return tasks
 
 
+@command.command("status")
+@MIRROR
+def status(mirror: str | None) -> None:
+    """Show on one screen which tasks have their data, and the commands that bring the rest."""
+    from harness.cli.data_status import screen
+
+    for line in screen(mirror):
+        echo(line)
+
+
 @command.command("list")
 @click.argument("tasks", nargs=-1)
 @SPLIT
 @MIRROR
-def list_files(tasks: tuple[str, ...], split: str | None, mirror: str | None) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Every file with its licence.")
+def list_files(tasks: tuple[str, ...], split: str | None, mirror: str | None, *, verbose: bool) -> None:
     """Show the pinned files of TASKS (all when none is named) and whether they are there."""
+    from harness.cli.data_status import files
+
     for task in _all(tasks, split):
-        found = data.resolve(task, mirror, split)
-        echo(f"{task}: {found.path}")
-        wanted = data.pins(task).of(split)
-        for pin in wanted.files:
-            there = wanted.place(found.path, pin).is_file()
-            state = "ok" if there else "optional" if pin.optional else "MISSING"
-            only = f"  ({', '.join(pin.splits)} only)" if pin.splits else ""
-            how = f"  -> {pin.fix(task)}" if state == "MISSING" else ""
-            echo(f"  {state:<9}{pin.kind:<8}{pin.size:>10}  {pin.name}  [{pin.licence}]{only}{how}")
+        for line in files(task, mirror, split, verbose=verbose):
+            echo(line)
 
 
 @command.command("pull")
 @click.argument("tasks", nargs=-1)
 @SPLIT
-def pull(tasks: tuple[str, ...], split: str | None) -> int:
+@click.option("--all", "everything", is_flag=True, help="All tasks (as when none is named).")
+def pull(tasks: tuple[str, ...], split: str | None, *, everything: bool) -> int:
     """Fetch the files of TASKS that have an address into the cache; a broken fetch loses nothing."""
     from harness.data.fetch import pull as fetch
 
+    _not_both(tasks, everything=everything)
     failed = 0
     for task in _all(tasks, split):
         try:
@@ -76,17 +84,46 @@ def pull(tasks: tuple[str, ...], split: str | None) -> int:
 
 
 @command.command("prepare")
-@click.argument("task")
-@click.option("--from", "source", required=True, type=click.Path(path_type=Path), help="What the user has.")
+@click.argument("tasks", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every task that something usable is found for.")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A checkout, archive or download, or a folder that has some (repeatable).",
+)
 @click.option("--resume", is_flag=True, help="Go on from what an interrupted or failed call had made.")
-def prepare(task: str, source: Path, *, resume: bool) -> None:
-    """Make TASK's derived files from a checkout, an archive or a download of yours."""
-    from harness.data.prepare import prepare as make
+def prepare(tasks: tuple[str, ...], sources: tuple[Path, ...], *, everything: bool, resume: bool) -> int:
+    """Make the derived files of TASKS from what you have: checkouts, archives, downloads.
 
+    Exit code: 0, or 2 when a source that was found could not be used.
+    """
+    from harness.data.ready import make_ready, prepare_from
+
+    _not_both(tasks, everything=everything)
+    if len(tasks) == 1:
+        with _progress() as tell:
+            made = prepare_from(tasks[0], sources, tell, resume=resume)
+        for path in made:
+            echo(str(path))
+        return 0
+    if not tasks and not everything:
+        raise UsageError("name the tasks to prepare, or give --all")
     with _progress() as tell:
-        made = make(task, source, tell, resume=resume)
-    for path in made:
-        echo(str(path))
+        results = make_ready(tasks or (data.CORE, *registry.names()), sources, tell, resume=resume)
+    for task, made in results.items():
+        ready = "ready" if not made.left else f"still missing {made.left[0]}"
+        echo(f"{task}: {ready}" + (f" ({len(made.files)} files made)" if made.files else ""))
+        for line in made.failures:
+            echo(f"  {line}", err=True)
+    return 2 if any(made.failures for made in results.values()) else 0
+
+
+def _not_both(tasks: tuple[str, ...], *, everything: bool) -> None:
+    if tasks and everything:
+        raise UsageError(f"--all means every task: leave out {' '.join(tasks)}, or --all")
 
 
 @contextmanager
@@ -116,7 +153,7 @@ def verify(tasks: tuple[str, ...], split: str | None, mirror: str | None) -> int
     for task in _all(tasks, split):
         found = data.resolve(task, mirror, split)
         bad += bool(found.problems)
-        echo(f"{task}: {'ok' if not found.problems else f'{len(found.problems)} problems'}")
+        echo(f"{task}: {counted(len(found.problems), 'problem') if found.problems else 'ok'}")
         for line in found.problems:
             echo(f"  {line}")
     return 2 if bad else 0

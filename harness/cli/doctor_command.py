@@ -57,14 +57,35 @@ def command(tasks: tuple[str, ...], models: CheckedModel, choices: DoctorOptions
     """
     if models.endpoints and not models.model:
         raise UsageError("--endpoint goes with --model")
-    good = True
+    good, names = True, tuple(map(registry.named, tasks)) or (() if models.model else registry.names())
     if models.model is not None:
         from harness.checks.models import doctor_model
 
-        findings = doctor_model(models.model, models.endpoints, client=models.client)
+        findings = doctor_model(
+            models.model,
+            models.endpoints,
+            models.client,
+            profile=choices.profile,
+            ranked=_ranked(names, choices),
+        )
         good &= _show(f"model {models.model}", findings)
-    names = tuple(map(registry.named, tasks)) or (() if models.model else registry.names())
     return 0 if all([good, *_checked(names, choices)]) else 2
+
+
+def _ranked(names: Sequence[str], options: DoctorOptions) -> dict[str, str]:
+    """The named tasks that have a model rank choices, with how to do without."""
+    from harness.running import readiness, selection
+
+    settings = selection.settings(options.settings, names)
+    found: dict[str, str] = {}
+    for task in names:
+        chosen = readiness.TaskChoices(
+            settings=settings[task], profile=options.profile, mirror=options.mirror, split=options.split
+        )
+        ready = readiness.check(task, chosen)
+        if fix := readiness.ranking(ready.task, ready.cfg):
+            found[task] = fix
+    return found
 
 
 def _checked(names: Sequence[str], options: DoctorOptions) -> Iterator[bool]:

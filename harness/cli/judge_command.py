@@ -6,14 +6,12 @@ import asyncio
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.common_options import MIRROR, RESULTS
-
-if TYPE_CHECKING:
-    from harness.running.judging import JudgeRequest
+from harness.cli.grouping import grouped
+from harness.running.verdicts import JudgeRequest
 
 
 @click.command("judge")
@@ -22,26 +20,27 @@ if TYPE_CHECKING:
     "--judge", required=True, help="NAME@URL of an OpenAI-compatible server, or a models.toml entry."
 )
 @click.option("--k", type=click.IntRange(1), default=1, show_default=True, help="Judgings of each answer.")
+@click.option("--retry", is_flag=True, help="Ask again for verdicts that could not be read.")
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)
 @MIRROR
 @RESULTS
-def command(run: str | None, judge: str, k: int, concurrency: int, mirror: str | None, results: Path) -> int:
+@grouped(request=JudgeRequest)
+def command(run: str | None, *, request: JudgeRequest, results: Path) -> int:
     """Judge RUN (the newest when none is given); the same command resumes and asks only what is missing.
 
-    Exit code: 0 when every answer has its verdict, 3 otherwise.
+    Exit code: 0 when every answer has a verdict that can be read, 3 otherwise.
     """
     from harness.cli.report_command import show_run
     from harness.report.load import find
-    from harness.running.judging import JudgeRequest
 
     directory = find(run, results)
-    waiting = judge_directory(directory, JudgeRequest(judge, k, concurrency, mirror))
+    waiting = judge_directory(directory, request)
     show_run(directory)
     return 3 if waiting else 0
 
 
 def judge_directory(directory: Path, request: JudgeRequest) -> int:
-    """Judge a run directory; returns how many episodes still wait."""
+    """Judge a run directory; returns how many verdicts are missing or unreadable."""
     from harness.report.load import FILE
     from harness.running.judging import judge_stage
     from harness.running.scratch import scratch
@@ -50,4 +49,5 @@ def judge_directory(directory: Path, request: JudgeRequest) -> int:
 
     with paths.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
         store.add_command({"argv": sys.argv, "environment": manifest.environment()})
-        return asyncio.run(judge_stage(store, request, work)).waiting
+        done = asyncio.run(judge_stage(store, request, work))
+        return done.waiting + done.tally.unread

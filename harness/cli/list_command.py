@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import click
 
@@ -83,20 +85,37 @@ def models() -> None:
     """Show the entries of models.toml."""
     from harness.catalog import models as catalog
 
-    for name, entry in catalog.load().items():
-        echo(f"{name:<22}{entry.kind:<8}{entry.template:<16}{' '.join(entry.endpoints)}")
+    rows = [("model", "kind", "template", "served as", "expected at")]
+    rows += [
+        (name, one.kind, one.template, one.served or "anything", " ".join(one.endpoints))
+        for name, one in catalog.load().items()
+    ]
+    _columns(rows)
 
 
 @command.command("runs")
 @RESULTS
 def runs(results: Path) -> None:
-    """Show run directories, newest first, with how far they are."""
+    """Show run directories, newest first: when, with which model, of what, and how far they are."""
     from harness.storage.store import Store
 
     found = sorted(results.glob("*/run.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
+    rows: list[tuple[str, ...]] = [("run", "last written (UTC)", "model", "suites or tasks", "episodes")]
     for path in found:
         with closing(Store(path, readonly=True)) as store:
             ended, planned = store.counts()
-        echo(f"{path.parent.name:<60} {ended}/{planned}")
-    if not found:
+            config = cast("Mapping[str, Any]", store.meta("config") or {})
+        when = f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M}"
+        what = " ".join(config.get("suites") or config.get("tasks") or ())
+        rows.append((path.parent.name, when, str(config.get("model", "")), what, f"{ended}/{planned}"))
+    if found:
+        _columns(rows)
+    else:
         echo(f"no runs under {results}")
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows in aligned columns, the first one being their names."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

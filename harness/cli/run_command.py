@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
+import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.grouping import grouped
 from harness.cli.run_options import run_options
-from harness.errors import MissingPart, UsageError
+from harness.cli.screen import echo
+from harness.errors import MissingPart, OtherModel, UsageError
+from harness.models import outside
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 from harness.running.summary import Summary
+
+if TYPE_CHECKING:
+    from harness.models.api import Model
 
 log = logging.getLogger("harness.run")
 
 
 @click.command("run")
 @run_options
+@click.option("--yes", is_flag=True, help="Do not ask before more than 10,000 requests.")
 @click.option("--report/--no-report", "wanted", default=True, help="Print the report at the end.")
 @grouped(workload=Workload, models=ModelChoice, execution=Execution)
 def command(
-    *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool
+    *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool, yes: bool
 ) -> int:
     """Run benchmarks against a model; the same command resumes an interrupted run.
 
@@ -32,16 +41,23 @@ def command(
     """
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
-    summary = execute(RunRequest(workload, models, execution))
+    request = RunRequest(workload, models, execution)
+    try:
+        summary = execute(request, yes=yes)
+    except OtherModel as error:
+        raise UsageError(f"{error}{_renamed(models.model, error)}") from error
     if wanted and (summary.played or summary.already):
+        from harness.cli.demo_text import after
         from harness.cli.report_command import show_run
 
         show_run(summary.directory)
-    return _close(summary)
+        for line in after(request):
+            echo(line)
+    return _close(summary, execution.retry)
 
 
-def execute(request: RunRequest) -> Summary:
-    """Plan, check, run.
+def execute(request: RunRequest, *, yes: bool = True) -> Summary:
+    """Plan, check, run; without `yes` a person at a terminal is asked before very many requests.
 
     Raises:
         UsageError: with one line for everything that is missing.
@@ -53,9 +69,12 @@ def execute(request: RunRequest) -> Summary:
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
     stopping = (missing and not request.execution.ready_only) or not plan.tasks
-    if stopping or not plan.begun():
+    fresh = not plan.begun()
+    if fresh and request.execution.retry:
+        raise UsageError(f"there is no run in {plan.directory()} to retry; leave out --retry to begin it")
+    if stopping or fresh:
         # A run that is begun may be complete, and then needs no endpoint.
-        absent = asyncio.run(check_model(request))
+        absent = asyncio.run(check_model(request, plan.ranked()))
         if stopping or absent:
             lines = "\n  ".join([*missing, *absent])
             raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
@@ -64,21 +83,37 @@ def execute(request: RunRequest) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory)
+            return _played(plan, directory, checked=bool(stopping) or fresh, yes=yes)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
 
-def _played(plan: Plan, directory: Path) -> Summary:
+def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary:
     from harness.running import plan as planning
-    from harness.running.progress import for_terminal
-    from harness.running.resume import open_store
+    from harness.running.estimate import estimate
+    from harness.running.identity import refuse_other
+    from harness.running.progress_live import for_terminal
+    from harness.running.resume import open_store, plain_json, remaining_items
+    from harness.running.run_model import check_model
     from harness.running.runner import Runner
 
     with closing(open_store(plan, directory)) as store:
+        if not checked and remaining_items(plan, store):
+
+            def same(model: Model) -> None:
+                refuse_other(store, plain_json(dict(model.info)), directory)
+
+            absent = asyncio.run(check_model(plan.request, plan.ranked(), same))
+            if absent:
+                raise MissingPart("\n  ".join(["cannot go on, nothing was sent:", *absent]))
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
+        cost = estimate(plan, remaining_items(plan, store))
+        if cost.many:
+            log.warning("%s", cost)
+            if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+                click.confirm("go on?", abort=True, err=True)
         return asyncio.run(Runner(plan, store, directory, for_terminal()).run())
 
 
@@ -87,8 +122,19 @@ def _ready_hint(plan: Plan) -> str:
     return f"\n--ready-only would run: {', '.join(ready)}" if ready else ""
 
 
-def _close(summary: Summary) -> int:
-    if summary.already:
+def _renamed(model: str, error: OtherModel) -> str:
+    """This command, with the served model under its own name; empty when a role's model was refused."""
+    if error.selector != model:
+        return ""
+    words = [error.named if word == model else word for word in sys.argv[1:]]
+    words = [f"--model={error.named}" if word == f"--model={model}" else word for word in words]
+    return f"\n  harness {outside.shown(shlex.join(words))}"
+
+
+def _close(summary: Summary, retry: str | None) -> int:
+    if summary.already and retry:
+        log.info("nothing to retry: no episode of this run failed for infrastructure")
+    elif summary.already:
         log.info("the run was complete already; --new or --name NAME starts another")
     for task, reason in summary.lost.items():
         log.error("%s did not run: %s", task, reason)
@@ -96,4 +142,7 @@ def _close(summary: Summary) -> int:
         log.error("stopped: %s", summary.stopped)
     if summary.incomplete and not summary.interrupted:
         log.error("incomplete: %s; the same command resumes", ", ".join(summary.incomplete))
+    if summary.unjudged and not summary.interrupted:
+        how = f"harness judge {summary.directory} --judge NAME@URL"
+        log.error("answers of %s wait for a judge: %s", ", ".join(summary.unjudged), how)
     return summary.exit_code

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from harness.cli.common_options import MIRROR, PROFILE
+from harness.running.samples import Limit
 
 
 def names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,6 +29,15 @@ def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
     if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise click.BadParameter(f"{value!r}: write i/n with 1 <= i <= n, e.g. 2/8")
     return int(index), int(count)
+
+
+def _limit(_: click.Context, __: click.Parameter, value: str | None) -> Limit | None:
+    if value is None:
+        return None
+    rule, colon, count = value.strip().rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,12}", count, re.ASCII) or not int(count) or (colon and rule != "first"):
+        raise click.BadParameter(f"{value!r}: write N or first:N with N at least 1, e.g. 50 or first:50")
+    return Limit(int(count), "first" if colon else "spread")
 
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -54,7 +64,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--task", "tasks", multiple=True, callback=names, help="Task (repeatable or comma-separated)."
     ),
     click.option("--split", help="Split of the tasks; each task's own default otherwise."),
-    click.option("--limit", type=click.IntRange(1), help="Only the first N samples of each task."),
+    click.option(
+        "--limit",
+        callback=_limit,
+        help="N samples of each task, spread over its labels; first:N takes the first N.",
+    ),
     click.option("--samples", callback=_ids, help="Only these sample ids, comma-separated."),
     click.option(
         "--repeats", type=click.IntRange(1), default=1, show_default=True, help="Episodes per sample."
@@ -71,7 +85,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--set", "settings", multiple=True, help="TASK.KEY=VALUE (harness list tasks NAME shows them)."
     ),
     click.option("--concurrency", type=click.IntRange(1), help="Most requests in flight."),
-    click.option("--executor", type=click.Choice(["local", "ray"]), default="local"),
+    click.option("--executor", type=click.Choice(["local", "ray"]), default="local", hidden=True),
     click.option("--shard", callback=_shard, help="i/n: only the i-th of n parts of the plan."),
     click.option("--ready-only", is_flag=True, help="Run what is ready; the suite is then partial."),
     click.option("--retry", type=click.Choice(["infra"]), help="Retry only the infrastructure failures."),

@@ -1,6 +1,7 @@
 """Where a benchmark's data comes from: literals, pinned files, mirror, cache and fixture."""
 
 from harness.data.core import core_path, notice
+from harness.data.discover import holder
 from harness.data.literals import checkout_literals, digest, extract_literals, literals, write_literals
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
 from harness.data.prepare import Tell, quiet
@@ -21,6 +22,7 @@ __all__ = [
     "core_path",
     "digest",
     "extract_literals",
+    "holder",
     "literals",
     "notice",
     "pins",

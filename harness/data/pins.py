@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from harness.catalog import registry
+from harness.data.origins import Origin, command, of_url, origin
 from harness.errors import DataError
 
 Kind = Literal["url", "derived", "manual"]
@@ -25,7 +26,7 @@ class Pin:
     Attributes:
         path: relative to the task's folder of the mirror.
         kind: `url` is fetched, `derived` is made by prepare.py, `manual` is brought by the user.
-        source: for `derived`, the files it is made from.
+        source: the files it is made from, each `owner/name@commit:path` in a checkout or a plain path.
         optional: the task runs without it.
         splits: the splits that read it; none named means all of them.
         folder: its folder of the mirror, where that is not the folder of the whole list.
@@ -52,7 +53,15 @@ class Pin:
         """How a user gets this file, in one line."""
         if self.kind == "url":
             return f"harness data pull {task}"
-        return self.instructions or f"harness data prepare {task} --from PATH"
+        cloned = "" if self.instructions else command(task, self.origins)
+        return self.instructions or cloned or f"harness data prepare {task} --from PATH"
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """What a user may have that holds it, or that it is made from."""
+        if self.kind == "url":
+            return (of_url(self.url),)
+        return tuple(map(origin, self.source))
 
 
 @dataclass(frozen=True, slots=True)

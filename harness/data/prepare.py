@@ -9,6 +9,7 @@ import logging
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -33,6 +34,21 @@ Prepare = Callable[[Path, Path, Tell], Sequence[Path]]
 It is empty, or (`--resume`) holds what an earlier call with the same source had written when it failed or was
 interrupted. A function may take such a file over when it can tell that it is whole, and may ignore them all.
 """
+PrepareTogether = Callable[[Sequence[Path], Path, Tell], Sequence[Path]]
+"""A task's `prepare_together(sources, target, tell)`, in place of `prepare` where a file needs several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """A task's function that makes its files.
+
+    Attributes:
+        make: called with the sources.
+        together: it wants all sources at once; otherwise it is called with one.
+    """
+
+    make: PrepareTogether
+    together: bool
 
 
 def quiet(done: int, total: int | None, what: str) -> None:
@@ -40,23 +56,31 @@ def quiet(done: int, total: int | None, what: str) -> None:
     del done, total, what
 
 
-def prepare(task: str, source: Path, tell: Tell = quiet, *, resume: bool = False) -> list[Path]:
+def prepare(
+    task: str, source: Path | Sequence[Path], tell: Tell = quiet, *, resume: bool = False
+) -> list[Path]:
     """Make a task's derived files from what the user has; nothing reaches the cache unless all is right.
 
     What was made before a failure or an interruption is kept for `resume`, but for files that are not the
     pinned ones.
 
+    Args:
+        task: its name, or `core`.
+        source: what the user has; several where the task makes a file from several.
+        tell: hears how far it is.
+        resume: use what an earlier call left.
+
     Raises:
         UsageError: the task has nothing to prepare, or another process prepares it from the same source.
         DataError: a result is not what is pinned; both hashes are named.
     """
-    wanted = pins(task)
-    make = _preparer(task)
+    wanted, sources = pins(task), [source] if isinstance(source, Path) else list(source)
+    make, named = preparer(task).make, ", ".join(map(str, sources))
     folder = data_folder(wanted)
-    with _stage(task, source, resume=resume) as stage:
-        made = [path.relative_to(stage) for path in make(source, stage, tell)]
+    with _stage(task, sources, resume=resume) as stage:
+        made = [path.relative_to(stage) for path in make(sources, stage, tell)]
         if wrong := _wrong(wanted, stage, made):
-            raise DataError("\n".join([*wrong, f"nothing was installed; is {source} the pinned version?"]))
+            raise DataError("\n".join([*wrong, f"nothing was installed{_version(wanted, made, named)}"]))
         own = {Path(pin.name): wanted.place(folder, pin) for pin in wanted.files}
         targets = [own.get(path, folder / path) for path in made]
         for path, target in zip(made, targets, strict=True):
@@ -65,7 +89,12 @@ def prepare(task: str, source: Path, tell: Tell = quiet, *, resume: bool = False
     return targets
 
 
-def _preparer(task: str) -> Prepare:
+def preparer(task: str) -> Preparer:
+    """Find a task's function.
+
+    Raises:
+        UsageError: it has none.
+    """
     module = "harness.data.core" if task == CORE else f"{registry.package(task)}.prepare"
     try:
         there = importlib.util.find_spec(module) is not None
@@ -73,15 +102,26 @@ def _preparer(task: str) -> Prepare:
         there = False
     if not there:
         raise UsageError(f"{task} has nothing to prepare; its files are fetched: harness data pull {task}")
-    return cast(Prepare, importlib.import_module(module).prepare)
+    found = importlib.import_module(module)
+    if hasattr(found, "prepare_together"):
+        return Preparer(cast(PrepareTogether, found.prepare_together), together=True)
+    make = cast(Prepare, found.prepare)
+    return Preparer(lambda sources, target, tell: make(sources[0], target, tell), together=False)
+
+
+def _version(wanted: Pins, made: Sequence[Path], named: str) -> str:
+    """Which version was needed, where the pins say so."""
+    origins = {entry for pin in wanted.files if Path(pin.name) in made for entry in pin.origins}
+    needed = sorted({f"{e.name} at commit {e.commit}" for e in origins if e.repository})
+    return f"; {named} is not {' with '.join(needed)}" if needed else f"; is {named} the pinned version?"
 
 
 @contextmanager
-def _stage(task: str, source: Path, *, resume: bool) -> Generator[Path]:
+def _stage(task: str, sources: Sequence[Path], *, resume: bool) -> Generator[Path]:
     """A locked folder for this task and source; removed at the end unless something went wrong."""
     from filelock import FileLock, Timeout
 
-    named = str(source.resolve() if source.exists() else source)
+    named = "\n".join(str(source.resolve() if source.exists() else source) for source in sources)
     stage = cache_folder() / "stage" / f"{task}-{hashlib.sha256(named.encode()).hexdigest()[:12]}"
     stage.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -96,7 +136,8 @@ def _stage(task: str, source: Path, *, resume: bool) -> Generator[Path]:
                 raise
             shutil.rmtree(stage)
     except Timeout as error:
-        raise UsageError(f"another process prepares {task} from {source}: wait until it is done") from error
+        where = ", ".join(map(str, sources))
+        raise UsageError(f"another process prepares {task} from {where}: wait until it is done") from error
 
 
 def _keep(stage: Path) -> None:

@@ -6,8 +6,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from harness.catalog import models as catalog
+from harness.errors import UsageError
 from harness.models.api import LiveEpisodes, Model, Options
 from harness.types import Profile
+
+LOCAL = ("oracle", "replay", "hf")
+"""Kinds that run inside the harness."""
 
 
 @asynccontextmanager
@@ -36,6 +40,8 @@ async def open_model(
         MissingPart: no endpoint answers, a file or a package is missing.
     """
     entry = catalog.find(selector)
+    if endpoints and entry.kind in LOCAL:
+        raise UsageError(f"{selector} runs inside the harness: leave out --endpoint")
     async with AsyncExitStack() as stack:
         if entry.kind in ("oracle", "replay"):
             from harness.models.local.loopback import serve

@@ -86,7 +86,8 @@ async def open_role(
         async with _open_embedder(spec, concurrency) as embedder:
             yield embedder
         return
-    if spec.endpoints and ":" not in selector and "@" not in selector and selector not in catalog.load():
+    asked_as = selector.rpartition("=")[2]
+    if spec.endpoints and ":" not in selector and "@" not in selector and asked_as not in catalog.load():
         selector += "@chat"
     async with open_model(
         selector,

@@ -7,6 +7,7 @@ import math
 from harness.errors import UsageError
 from harness.report import stats
 from harness.report.columns import OUTCOMES, outcomes
+from harness.report.intervals import Interval, printed
 from harness.report.relate import relate
 from harness.report.result import Report, TaskResult
 from harness.report.rules import Rules
@@ -31,12 +32,14 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
     complete = all(result.complete for result in results.values())
     notes = list(run.notes)
     notes += [f"missing: {text}" for texts in run.missing.values() for text in texts]
-    return Report(run.run, run.model, complete, rules.normalize, totals, results, notes)
+    return Report(run.run, run.model, complete, rules.normalize, totals, results, notes, run.head)
 
 
 def _result(task: TaskData, rules: Rules, table: str) -> TaskResult:
     metric = metric_name(task.metric, task.judge) if task.judge else task.metric
     result = TaskResult(task, metric, notes=list(task.notes))
+    top = 100.0 if task.unit == "percent" else 10.0
+    result.ceiling = task.ceiling if task.ceiling is not None and task.ceiling < top else None
     if task.published is not None:
         result.score = task.published
     else:
@@ -65,6 +68,7 @@ def _count(result: TaskResult, task: TaskData) -> None:
 def _value(result: TaskResult, task: TaskData) -> None:
     """Score and interval; an incomplete or unjudged task has none."""
     if not result.complete:
+        result.interim = _interim(task)
         result.notes.append("incomplete: no headline")
         return
     if task.pending or task.aggregate is None or not task.rows:
@@ -85,15 +89,26 @@ def _value(result: TaskResult, task: TaskData) -> None:
         return
     scale = 100.0 if task.unit == "percent" else 1.0
     result.score = value * scale
-    ci = _interval(task, task.aggregate, value)
+    ci, why = _interval(task, task.aggregate, value)
     result.ci = (ci[0] * scale, ci[1] * scale) if ci else None
+    result.notes += [why] if why else []
 
 
-def _interval(task: TaskData, aggregate: Aggregate, value: float) -> tuple[float, float] | None:
+def _interim(task: TaskData) -> float | None:
+    """The score of what has been played; None when the task's aggregate needs more than that."""
+    if task.aggregate is None or not task.rows:
+        return None
+    try:
+        value = task.aggregate(task.rows).get(task.metric)
+    except (ValueError, ArithmeticError, LookupError, TypeError):
+        return None
+    return None if value is None else value * (100.0 if task.unit == "percent" else 1.0)
+
+
+def _interval(task: TaskData, aggregate: Aggregate, value: float) -> tuple[Interval | None, str]:
     """The interval of the printed headline."""
-    percent = task.unit == "percent"
     statistic = _headline(task, aggregate, value)
-    return stats.interval(task.rows, statistic, proportion=percent, own_aggregate=task.own_aggregate)
+    return printed(task.rows, statistic, value, task.unit, own_aggregate=task.own_aggregate)
 
 
 def headline_of(task: TaskData) -> Statistic:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.report.columns import with_texts
+from harness.report.footnotes import Footnotes
 from harness.report.result import RULES, Report, SuiteResult, TaskResult
 
 NONE = "—"
 REFERENCE = {"gpt4": "GPT-4", "agenttuning": "mean of 5", "model": "other run"}
-SHOWN = 6
-"""Further metrics shown under a table; all of them are in the JSON."""
 TEXT = 60
 """Characters of an answer or a target in a line; all of them are in the JSON."""
 
@@ -30,10 +29,15 @@ class Line:
 
 @dataclass(slots=True)
 class Table:
-    """A laid-out report."""
+    """A laid-out report.
+
+    Attributes:
+        head: names and texts above the table.
+    """
 
     title: str
     header: tuple[str, ...]
+    head: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     lines: list[Line] = field(default_factory=list[Line])
     notes: list[str] = field(default_factory=list[str])
     episodes: list[str] = field(default_factory=list[str])
@@ -42,10 +46,13 @@ class Table:
 def layout(reports: Sequence[Report], *, episodes: bool = False) -> Table:
     """Lay out one report in full, or several side by side."""
     title = " | ".join(f"{report.run} ({report.model})" for report in reports)
-    table = _single(reports[0], title) if len(reports) == 1 else _columns(reports, title)
+    marks = Footnotes(reports)
+    table = _single(reports[0], title, marks) if len(reports) == 1 else _columns(reports, title, marks)
     for report in reports:
-        prefix = f"{report.run}: " if len(reports) > 1 else ""
-        table.notes += [prefix + plain(note) for note in _notes(report)]
+        whose = f"{plain(report.run)}: " if len(reports) > 1 else ""
+        table.head += [(f"{whose}{name}", plain(text)) for name, text in report.head.items()]
+        table.notes += [whose + plain(note) for note in _unnumbered(report)]
+    table.notes += [plain(line) for line in marks.lines()]
     if episodes:
         table.episodes = [plain(line) for report in reports for line in _episodes(report)]
     return table
@@ -64,18 +71,31 @@ def plain(text: str) -> str:
 # -- one report
 
 
-def _single(report: Report, title: str) -> Table:
+def _single(report: Report, title: str, marks: Footnotes) -> Table:
     related = report.normalize != "none"
     head = ["task", "n/N", "metric", "score", "95 % interval"]
     table = Table(
         plain(title), (*head, REFERENCE[report.normalize], "relative %") if related else tuple(head)
     )
+    above: set[str] = set()
     for suite in report.suites.values():
-        table.lines.append(Line("head", (suite.name,)))
-        table.lines += [_task(name, report, related=related) for name in suite.tasks]
+        table.lines.append(
+            Line("head", (_heading(suite.name, suite.tasks, above, marks.mark(report.run, suite.name)),))
+        )
+        table.lines += [
+            _task(name, report, marks, related=related) for name in suite.tasks if name not in above
+        ]
         table.lines += _totals(suite, related=related)
-    table.lines += [_task(name, report, related=related) for name in _outside(report)]
+        above.update(suite.tasks)
+    table.lines += [_task(name, report, marks, related=related) for name in _outside(report)]
     return table
+
+
+def _heading(suite: str, tasks: Iterable[str], above: set[str], mark: str) -> str:
+    """A suite's name, with its tasks that stand in a suite above."""
+    shared = [task for task in tasks if task in above]
+    text = f"{suite}, with {', '.join(shared)} from above" if shared else suite
+    return f"{text} {mark}".rstrip()
 
 
 def _outside(report: Report) -> list[str]:
@@ -83,14 +103,15 @@ def _outside(report: Report) -> list[str]:
     return [name for name in report.tasks if name not in members]
 
 
-def _task(name: str, report: Report, *, related: bool) -> Line:
+def _task(name: str, report: Report, marks: Footnotes, *, related: bool) -> Line:
     result = report.tasks.get(name)
     if result is None:
         return Line("task", (f"  {name}", NONE, "", NONE, "", *(["", NONE] if related else [])))
-    cells = [f"  {name}{_mark(result)}", _counted(result), plain(result.metric), _score(result, report.run)]
+    shown = f"  {name}{_mark(result)} {marks.mark(report.run, name)}".rstrip()
+    cells = [shown, _counted(result), plain(result.metric), _score(result, report.run)]
     if result.score is None:
         return Line("task", tuple(cells))
-    cells.append(_interval(result.ci, 2))
+    cells.append(_interval(result.ci, 2) or NONE)
     if related:
         rough = "≈" if result.rough and result.relative is not None else ""
         ratio = f"{rough}{number(result.relative, 1)} {_interval(result.relative_ci, 1)}".rstrip()
@@ -111,11 +132,16 @@ def _counted(result: TaskResult) -> str:
 
 def _score(result: TaskResult, run: str = "") -> str:
     if not result.complete:
-        return f"{NONE} (incomplete)"
+        return f"{NONE} (incomplete{so_far(result)})"
     if result.data.pending:
         how = f": harness judge {plain(run)} --judge NAME" if run else ""
         return f"{NONE} ({result.data.pending} to judge{how})"
     return number(result.score, 2)
+
+
+def so_far(result: TaskResult) -> str:
+    """The score of what an incomplete task has played, which is no headline."""
+    return "" if result.interim is None else f", {number(result.interim, 2)} so far"
 
 
 def _interval(ci: tuple[float, float] | None, digits: int) -> str:
@@ -144,22 +170,32 @@ def _totals(suite: SuiteResult, *, related: bool) -> list[Line]:
 # -- several reports
 
 
-def _columns(reports: Sequence[Report], title: str) -> Table:
+def _columns(reports: Sequence[Report], title: str, marks: Footnotes) -> Table:
     table = Table(plain(title), ("task", *(plain(report.run) for report in reports)))
+    above: set[str] = set()
     for name in dict.fromkeys(name for report in reports for name in report.suites):
-        table.lines.append(Line("head", (name,)))
         members = dict.fromkeys(t for r in reports if name in r.suites for t in r.suites[name].tasks)
-        table.lines += [_compared(task, reports) for task in members]
-        found = [report.suites.get(name) for report in reports]
-        totals = (f"{_overall(s)}{f' ({s.partial})' if s.partial else ''}" if s else NONE for s in found)
+        table.lines.append(Line("head", (_heading(name, members, above, ""),)))
+        table.lines += [_compared(task, reports, marks) for task in members if task not in above]
+        above.update(members)
+        totals = [_compared_overall(name, report, marks) for report in reports]
         table.lines.append(Line("total", ("  Overall", *totals)))
-    rest = dict.fromkeys(task for report in reports for task in _outside(report))
-    table.lines += [_compared(task, reports) for task in rest]
+    rest = dict.fromkeys(task for report in reports for task in _outside(report) if task not in above)
+    table.lines += [_compared(task, reports, marks) for task in rest]
     return table
 
 
-def _compared(task: str, reports: Sequence[Report]) -> Line:
-    return Line("task", (f"  {task}", *(_brief(report.tasks.get(task)) for report in reports)))
+def _compared_overall(name: str, report: Report, marks: Footnotes) -> str:
+    suite = report.suites.get(name)
+    if suite is None:
+        return NONE
+    partial = f" ({suite.partial})" if suite.partial else ""
+    return f"{_overall(suite)}{partial} {marks.mark(report.run, name)}".rstrip()
+
+
+def _compared(task: str, reports: Sequence[Report], marks: Footnotes) -> Line:
+    cells = (f"{_brief(r.tasks.get(task))} {marks.mark(r.run, task)}".rstrip() for r in reports)
+    return Line("task", (f"  {task}", *cells))
 
 
 def _brief(result: TaskResult | None) -> str:
@@ -174,38 +210,14 @@ def _brief(result: TaskResult | None) -> str:
 # -- what is printed below the table
 
 
-def _notes(report: Report) -> Iterator[str]:
+def _unnumbered(report: Report) -> Iterator[str]:
+    """What holds for a run as a whole."""
     yield from report.notes
-    shared: dict[str, list[str]] = {}
-    for result in report.tasks.values():
-        for note in result.notes:
-            shared.setdefault(note, []).append(result.data.name)
-    for note, tasks in shared.items():
-        yield f"{', '.join(tasks)}: {note}"
-    for result in report.tasks.values():
-        if result.score is not None and result.metrics:
-            yield f"{result.data.name}: {_further(result)}"
-    for suite in report.suites.values():
-        yield from (f"{suite.name}: {note}" for note in suite.notes)
     sources = sorted(
         {result.reference_source for result in report.tasks.values() if result.reference is not None}
     )
     if sources:
         yield f"reference scores: {', '.join(sources)}"
-
-
-def _further(result: TaskResult) -> str:
-    """The scores under both profiles in the unit of the headline, other metrics as they are."""
-    scale = 100.0 if result.data.unit == "percent" else 1.0
-    both = [
-        f"{key} {number(result.metrics[key] * scale, 2)}"
-        for key in ("paper", "fixed")
-        if key in result.metrics
-    ]
-    rest = [key for key in result.metrics if key not in ("paper", "fixed") and "/" not in key]
-    other = [f"{key} {result.metrics[key]:.4g}" for key in rest[: SHOWN - len(both)]]
-    more = len(result.metrics) - len(both) - len(other)
-    return ", ".join([*both, *other, *([f"{more} more metrics with --format json"] if more else [])])
 
 
 def _episodes(report: Report) -> list[str]:

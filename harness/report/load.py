@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +11,10 @@ from harness.episode import BaseTask, Task
 from harness.errors import StoreError, UsageError
 from harness.report import reference
 from harness.report.collect import Collector
+from harness.report.conditions import Conditions
+from harness.report.head import head
 from harness.report.run_data import Aggregate, RunData, TaskData
+from harness.report.task_record import TaskRecord, WorldRecord, coverage, notes, technical
 from harness.storage.reader import Reader, Texts
 from harness.types import Mean, Source, Unit
 from harness.types.options import declared
@@ -69,42 +71,6 @@ def load(name: str | None, results: Path = RESULTS) -> RunData:
         return _read(reader, path.parent.name if path.name == FILE else path.stem)
 
 
-@dataclass(frozen=True, slots=True)
-class _World:
-    """What a task's world reported about itself.
-
-    Attributes:
-        notes: what a reader of the number must know.
-        not_comparable: why the scores are not comparable with the published ones, stand-ins first.
-    """
-
-    notes: tuple[str, ...] = ()
-    not_comparable: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _TaskRecord:
-    """What a run's file records of one task.
-
-    Attributes:
-        config: of the run.
-        chosen: the task's data source, options, version and number of samples in this run.
-        facts: of the task's spec at the time of the run.
-        world: what the task's world reported about itself.
-        judge: name of the judge, empty when there was none.
-        traits: what the run noticed about the model or the endpoints.
-        unrecorded: its episodes that failed because the replayed recording lacks an answer.
-    """
-
-    config: Mapping[str, Any]
-    chosen: Mapping[str, Any]
-    facts: Mapping[str, Any]
-    world: _World
-    judge: str
-    traits: Sequence[str]
-    unrecorded: int
-
-
 def _read(reader: Reader, run: str) -> RunData:
     config = cast("Mapping[str, Any] | None", reader.meta("config"))
     specs = cast("Mapping[str, Mapping[str, Any]] | None", reader.meta("specs"))
@@ -119,12 +85,10 @@ def _read(reader: Reader, run: str) -> RunData:
         data = TaskData(name, str(facts["metric"]), cast(Unit, facts["unit"]), planned.get(name, 0))
         _fill(data, collected[name], record, installed[name])
         tasks[name] = data
-    notes = [f"profile {config['profile']}, decoding {config['decoding']}, seed {config['seed']}"]
-    if config["shard"]:
-        notes.append(f"shard {config['shard'][0]}/{config['shard'][1]} of the plan")
     suites = cast("dict[str, list[str]]", config["suites"])
     missing = cast("Mapping[str, list[str]]", reader.meta("missing") or {})
-    return RunData(run, str(config["model"]), tasks, suites, missing, tuple(notes))
+    told = head(reader, config, {name: data.conditions for name, data in tasks.items()})
+    return RunData(run, str(config["model"]), tasks, suites, missing, head=told)
 
 
 def _task(name: str, file: str | None) -> Task | None:
@@ -161,52 +125,54 @@ def _texts(path: Path, ids: Sequence[int]) -> Mapping[int, Texts]:
 
 def _task_record(
     reader: Reader, name: str, config: Mapping[str, Any], facts: Mapping[str, Any]
-) -> _TaskRecord:
+) -> TaskRecord:
     judge = cast("Mapping[str, Any] | None", reader.meta(f"judge/{name}"))
-    return _TaskRecord(
+    return TaskRecord(
         config,
         config["tasks"][name],
         facts,
         _world(reader, name),
         str(judge["judge"]) if judge else "",
-        cast("list[str]", reader.meta(f"traits/{name}") or []),
+        Conditions(reader.meta(f"traits/{name}") or (), reader.meta(f"counts/{name}")),
+        cast("Mapping[str, Any]", reader.meta("chosen") or {}).get(name),
         reader.unrecorded(name),
+        len(cast("Mapping[str, list[str]]", reader.meta("code") or {}).get(name, ())),
     )
 
 
-def _fill(data: TaskData, collected: Collector, record: _TaskRecord, task: Task | None) -> None:
+def _fill(data: TaskData, collected: Collector, record: TaskRecord, task: Task | None) -> None:
     data.source = cast(Source, record.chosen["source"])
     data.rows, data.pending = collected.columns, collected.pending
     data.infra_error = collected.infra_errors()
-    data.judge = record.judge
+    data.judge, data.conditions = record.judge, record.conditions
     _installed(data, task, int(record.chosen["version"]))
-    data.not_comparable = (*_not_comparable(task, record), *record.world.not_comparable)
+    data.not_comparable = (
+        *_not_comparable(task, record),
+        *record.world.not_comparable,
+        *record.conditions.against_paper(),
+    )
     published = task.spec.paper_judge if task else ""
     if data.judge and published and data.judge != published:
         data.not_comparable = (*data.not_comparable, f"judged by {data.judge}, published by {published}")
-    data.notes = (*data.notes, *_notes(record), *_coverage(data, record), *collected.notes())
+    data.notes = (*data.notes, *notes(record, data.rows), *coverage(data.planned, record), *collected.notes())
+    data.technical = technical(record)
+    if task is not None and record.whole:
+        data.ceiling = task.spec.ceiling.get((record.config["profile"], data.source))
 
 
-def _coverage(data: TaskData, record: _TaskRecord) -> list[str]:
-    if not record.unrecorded:
-        return []
-    covered = f"{data.planned - record.unrecorded}/{data.planned}"
-    return [f"the recording covers {covered} episodes: the others need an answer that it does not hold"]
-
-
-def _world(reader: Reader, name: str) -> _World:
+def _world(reader: Reader, name: str) -> WorldRecord:
     found = cast("Mapping[str, Any] | None", reader.meta(f"world/{name}"))
     if found is not None:
         reason = str(found.get("comparable") or "")
         not_comparable = [*map(str, found.get("stand_ins", ())), *([reason] if reason else [])]
-        return _World(tuple(map(str, found.get("notes", ()))), tuple(not_comparable))
+        return WorldRecord(tuple(map(str, found.get("notes", ()))), tuple(not_comparable))
     # Store version 1 has them among the hashes: `note`, and under `comparable` `no (offline wiki)`.
     old = cast("Mapping[str, str]", reader.meta(f"fingerprint/{name}") or {})
     verdict = old.get("comparable", "yes")
     not_comparable = (
         [verdict.removeprefix("no").strip(" ()") or "not comparable"] if verdict.startswith("no") else []
     )
-    return _World((old["note"],) if old.get("note") else (), tuple(not_comparable))
+    return WorldRecord((old["note"],) if old.get("note") else (), tuple(not_comparable))
 
 
 def _installed(data: TaskData, task: Task | None, version: int) -> None:
@@ -222,7 +188,7 @@ def _installed(data: TaskData, task: Task | None, version: int) -> None:
     data.own_aggregate = type(task).aggregate is not BaseTask.aggregate
 
 
-def _not_comparable(task: Task | None, record: _TaskRecord) -> list[str]:
+def _not_comparable(task: Task | None, record: TaskRecord) -> list[str]:
     """Why a score is not comparable with the published one."""
     chosen, profile = record.chosen, record.config["profile"]
     reasons: list[str] = []
@@ -238,12 +204,3 @@ def _not_comparable(task: Task | None, record: _TaskRecord) -> list[str]:
         if changed and profile == "paper":
             reasons.append(f"options {', '.join(sorted(changed))}")
     return reasons
-
-
-def _notes(record: _TaskRecord) -> list[str]:
-    notes: list[str] = []
-    if record.chosen["source"] == "fixture":
-        notes.append("FIXTURE: self-made samples, not the benchmark")
-    for line, reason in cast("Mapping[str, str]", record.facts["excepts"]).items():
-        notes.append(f"the task's own tests make an exception ({line}): {reason}")
-    return [*notes, *record.world.notes, *record.traits]

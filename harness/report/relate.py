@@ -37,6 +37,12 @@ def _not_comparable(result: TaskResult, rules: Rules) -> list[str]:
         return list(result.data.not_comparable)
     # What makes both incomparable with the literature does not make them incomparable with each other.
     reasons = sorted(set(result.data.not_comparable) ^ set(other.data.not_comparable))
+    mine, theirs = result.data.conditions.moving(), other.data.conditions.moving()
+    reasons += [
+        f"{name}: {mine.get(name, 'none')}, reference {theirs.get(name, 'none')}"
+        for name in sorted(mine.keys() | theirs.keys())
+        if mine.get(name) != theirs.get(name)
+    ]
     if result.data.published is None and other.data.published is None:
         if other.metric != result.metric:
             reasons.append(f"metric {result.metric}, reference {other.metric}")

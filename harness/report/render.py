@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import html
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.report.columns import with_texts
 from harness.report.document import pieces
 from harness.report.layout import Table, layout
-from harness.report.result import RULES, Report
+from harness.report.result import RULES, Report, TaskResult
+from harness.report.widths import rows
+from harness.report.widths import width as _width
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs]
 
 Format = Literal["table", "md", "csv", "json", "html"]
-COUNTS = ("planned", "scored", "limit", "model_error", "infra_error")
 
 
 def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -> str:
@@ -39,46 +39,60 @@ def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -
 
 
 def show(reports: Sequence[Report], *, episodes: bool = False) -> None:
-    """Print the table to a terminal, with its emphasis."""
+    """Print the table to a terminal, with its emphasis and within its width where that is possible."""
     from rich.console import Console
-    from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = layout(reports, episodes=episodes)
-    drawn = RichTable(title=Text(table.title, "bold"), title_justify="left", box=None, pad_edge=False)
-    for name in table.header:
-        drawn.add_column(Text(name, "underline"), no_wrap=True)
-    styles = {"head": "bold cyan", "task": "", "total": "bold"}
-    for line in table.lines:
-        drawn.add_row(*(Text(cell, styles[line.kind]) for cell in line.cells))
     console = Console(highlight=False)
-    console.width = max(console.width, 400)  # a narrow terminal wraps a row, it never loses a number
-    console.print(drawn)
+    table = layout(reports, episodes=episodes)
+    styles = {"head": "bold cyan", "task": "", "total": "bold"}
+    drawn = rows(table, console.width)
+    emphasis = ["underline", *(styles[line.kind] for line in table.lines)]
+
+    def say(text: str, style: str = "") -> None:
+        console.print(Text(text, style), soft_wrap=True)  # what is too wide wraps: it never loses a number
+
+    say(table.title, "bold")
+    for text in _head(table):
+        say(text)
+    say("")
+    for text, style in zip(drawn, emphasis, strict=True):
+        say(text, style)
     for note in ["", *table.notes]:
-        console.print(Text(note, "bold yellow" if "FIXTURE" in note else "dim"))
+        say(note, "bold yellow" if "FIXTURE" in note else "dim")
     for text in table.episodes:
-        console.print(Text(text))
+        say(text)
 
 
 def frame(reports: Sequence[Report]) -> DataFrame:
-    """All results as a data frame, in full precision: a row for each run and task, then for each Overall."""
+    """All results in long form, in full precision: a row for each run, task and number.
+
+    Rows without a task say what the head says; `overall:SUITE` stands for a suite.
+    """
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
-    rows: list[dict[str, Any]] = []
+    found: list[tuple[str, str, str, str, Any]] = []
     for report in reports:
-        whose = {"run": report.run, "model": report.model}
+        whose = report.run, report.model
+        found += [(*whose, "", name, text) for name, text in report.head.items()]
         for name, result in report.tasks.items():
-            facts = result.facts()
-            low, high = result.ci or (None, None)
-            del facts["ci"], facts["metrics"]
-            facts |= {f"metric:{key}": value for key, value in result.metrics.items()}
-            source = result.data.source if result.data.published is None else "published"
-            rows.append({**whose, "task": name, "source": source, "low": low, "high": high, **facts})
+            found += [(*whose, name, key, value) for key, value in _numbers(result)]
         for suite in report.suites.values():
-            overall = {"task": f"overall:{suite.name}", "metric": RULES[suite.rule], "score": suite.overall}
-            rows.append({**whose, **overall, "relative": suite.relative, "partial": suite.partial})
-    made: Any = pd.DataFrame(rows)
-    return made.astype({name: "Int64" for name in COUNTS if name in made})  # an Overall has no counts
+            told = {"metric": RULES[suite.rule], "overall": suite.overall, "relative": suite.relative}
+            for key, value in (told | {"partial": suite.partial}).items():
+                found.append((*whose, f"overall:{suite.name}", key, value))
+    told_rows = [row for row in found if row[-1] is not None]
+    return pd.DataFrame(told_rows, columns=["run", "model", "task", "metric", "value"], dtype=object)
+
+
+def _numbers(result: TaskResult) -> Iterator[tuple[str, Any]]:
+    """A task's numbers by name: its headline as `score`, its other metrics as `metric:NAME`."""
+    facts = result.facts()
+    low, high = result.ci or (None, None)
+    del facts["ci"], facts["metrics"], facts["notes"]
+    source = result.data.source if result.data.published is None else "published"
+    yield from {**facts, "low": low, "high": high, "source": source}.items()
+    yield from ((f"metric:{key}", value) for key, value in result.metrics.items())
 
 
 def episode_frame(reports: Sequence[Report]) -> DataFrame:
@@ -106,25 +120,13 @@ def episode_frame(reports: Sequence[Report]) -> DataFrame:
 
 
 def _text(table: Table) -> list[str]:
-    rows = [table.header, *(line.cells for line in table.lines)]
-    full = [row for row in rows if len(row) == len(table.header)]
-    # The last cell of a short row spans the columns to its right; only its other cells set widths.
-    widths = [max((_width(row[i]) for row in full), default=0) for i in range(len(table.header))]
-    for row in rows:
-        for i, cell in enumerate(row[:-1]):
-            widths[i] = max(widths[i], _width(cell))
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = ["  ".join(_padded(c, w) for c, w in zip(row, widths, strict=False)).rstrip() for row in rows]
-    return [table.title, "", lines[0], rule, *lines[1:], "", *table.notes, *table.episodes]
+    first, *others = rows(table)
+    rule = "-" * max(_width(text) for text in (first, *others))
+    return [table.title, *_head(table), "", first, rule, *others, "", *table.notes, *table.episodes]
 
 
-def _width(text: str) -> int:
-    """Columns a text takes on a terminal."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
+def _head(table: Table) -> list[str]:
+    return [f"{name}: {text}" for name, text in table.head]
 
 
 def _markdown(table: Table) -> list[str]:
@@ -132,7 +134,9 @@ def _markdown(table: Table) -> list[str]:
         return html.escape(text.strip(), quote=False).replace("|", "\\|").replace("*", "\\*")
 
     width = len(table.header)
-    lines = [f"**{escaped(table.title)}**", "", f"| {' | '.join(table.header)} |", "|" + " --- |" * width]
+    lines = [f"**{escaped(table.title)}**", ""]
+    lines += [f"- {escaped(name)}: {escaped(text)}" for name, text in table.head] + [""] * bool(table.head)
+    lines += [f"| {' | '.join(table.header)} |", "|" + " --- |" * width]
     for line in table.lines:
         cells = [escaped(cell) for cell in line.cells] + [""] * (width - len(line.cells))
         if line.kind != "task":
@@ -151,6 +155,7 @@ th {{ border-bottom: 1px solid; }} tr.head td {{ font-weight: 600; padding-top: 
 tr.total td {{ font-weight: 600; }} td {{ font-variant-numeric: tabular-nums; }}
 </style>
 <h1>{title}</h1>
+<ul>{head}</ul>
 <table>{rows}</table>
 <ul>{notes}</ul>
 <pre>{episodes}</pre>
@@ -159,15 +164,20 @@ tr.total td {{ font-weight: 600; }} td {{ font-variant-numeric: tabular-nums; }}
 
 def _page(table: Table) -> str:
     width = len(table.header)
-    rows = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header) + "</tr>"]
+    lines = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header) + "</tr>"]
     for line in table.lines:
         *first, last = line.cells
         cells = "".join(f"<td>{html.escape(cell.strip())}</td>" for cell in first)
         span = f' colspan="{width - len(first)}"' if len(first) + 1 < width else ""
-        rows.append(f'<tr class="{line.kind}">{cells}<td{span}>{html.escape(last.strip())}</td></tr>')
+        lines.append(f'<tr class="{line.kind}">{cells}<td{span}>{html.escape(last.strip())}</td></tr>')
     return PAGE.format(
         title=html.escape(table.title),
-        rows="\n".join(rows),
-        notes="".join(f"<li>{html.escape(note)}</li>" for note in table.notes),
+        head=_items(f"{name}: {text}" for name, text in table.head),
+        rows="\n".join(lines),
+        notes=_items(table.notes),
         episodes=html.escape("\n".join(table.episodes)),
     )
+
+
+def _items(texts: Iterable[str]) -> str:
+    return "".join(f"<li>{html.escape(text)}</li>" for text in texts)

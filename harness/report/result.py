@@ -24,6 +24,8 @@ class TaskResult:
         reference_source: where the reference score comes from.
         relative_ci: interval of `relative`, the reference taken as exact.
         rough: `relative` is a ratio of scores that are not comparable, shown because of --force.
+        interim: of an incomplete task, the score of what it has played; no headline.
+        ceiling: what the oracle reaches here, where that is less than everything; in the task's unit.
         in_means: whether suite means include it.
         metrics: its other metrics.
     """
@@ -41,6 +43,8 @@ class TaskResult:
     relative: float | None = None
     relative_ci: tuple[float, float] | None = None
     rough: bool = False
+    interim: float | None = None
+    ceiling: float | None = None
     in_means: bool = True
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     notes: list[str] = field(default_factory=list[str])
@@ -60,6 +64,7 @@ class TaskResult:
             "reference": self.reference,
             "relative": self.relative,
             "metrics": _finite(self.metrics),
+            "notes": [*self.notes, *self.data.technical],
         }
 
 
@@ -117,6 +122,7 @@ class Report:
     suites: dict[str, SuiteResult]
     tasks: dict[str, TaskResult]
     notes: list[str] = field(default_factory=list[str])
+    head: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def facts(self) -> dict[str, Any]:
         """The JSON report (a published contract) without its tasks."""
@@ -124,6 +130,7 @@ class Report:
             "run": self.run,
             "model": self.model,
             "complete": self.complete,
+            **({"head": dict(self.head)} if self.head else {}),
             "suites": {
                 name: {
                     "overall": suite.overall,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.report.conditions import Conditions
 from harness.types import Row, Source, Statistic, Unit
 
 Aggregate = Callable[[Sequence[Row]], Mapping[str, float]]
@@ -25,8 +26,11 @@ class TaskData:
         published: a score in `unit` from the literature, instead of rows.
         not_comparable: why the score is not comparable with published ones; empty when it is.
         notes: what a reader of the number must know.
+        technical: what only a developer of the task needs; in the JSON alone.
         judge: who judged; part of the metric's name, as other judges give other numbers.
         source: where the data came from; a fixture marks every table.
+        conditions: under which its answers were got.
+        ceiling: what the oracle reaches with this data and profile, in `unit`; None when it is not known.
     """
 
     name: str
@@ -43,7 +47,10 @@ class TaskData:
     published: float | None = None
     not_comparable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    technical: tuple[str, ...] = ()
     source: Source = "mirror"
+    conditions: Conditions = field(default_factory=Conditions)
+    ceiling: float | None = None
 
 
 @dataclass(slots=True)
@@ -54,6 +61,7 @@ class RunData:
         suites: asked suites with their member tasks in order; members may be missing from `tasks`.
         missing: why a member is missing.
         notes: what holds for the whole run.
+        head: what is said above its table, by name.
     """
 
     run: str
@@ -62,3 +70,4 @@ class RunData:
     suites: dict[str, list[str]]
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict[str, list[str]])
     notes: tuple[str, ...] = ()
+    head: Mapping[str, str] = field(default_factory=dict[str, str])

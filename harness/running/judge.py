@@ -23,7 +23,9 @@ class Judged:
     waiting: int
 
 
-async def judge_run(store: Store, tasks: Mapping[str, tuple[Task, Context]], judge: Judge) -> Judged:
+async def judge_run(
+    store: Store, tasks: Mapping[str, tuple[Task, Context]], judge: Judge, told: str = ""
+) -> Judged:
     """Judge what waits in a run and give each fully judged episode its value.
 
     Repeating it asks only for what is missing; another judge, or a higher `k`, replaces the values, and
@@ -33,6 +35,7 @@ async def judge_run(store: Store, tasks: Mapping[str, tuple[Task, Context]], jud
         store: the run's.
         tasks: the judged tasks of the run with their contexts, by name; others are left alone.
         judge: who judges, and how often.
+        told: the judge in words, for reports.
     """
     attempts = [a for a in store.attempts(final_only=True) if a.pending is not None and a.item.task in tasks]
     tally, resolved = Tally(), 0
@@ -42,7 +45,7 @@ async def judge_run(store: Store, tasks: Mapping[str, tuple[Task, Context]], jud
             continue
         await collect(map(_waiting, own), store, judge, accepts=task.accepts, tally=tally)
         resolved += sum(_resolve(store, task, ctx, attempt, judge) for attempt in own)
-        store.set_meta(f"judge/{name}", {"judge": judge.name, "k": judge.k})
+        store.set_meta(f"judge/{name}", {"judge": judge.name, "k": judge.k, "told": told or judge.name})
         if tally.stopped:
             break
     return Judged(tally, resolved, len(attempts) - resolved)

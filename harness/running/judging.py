@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness import data
 from harness.catalog import registry
@@ -15,28 +15,11 @@ from harness.errors import MissingPart, UsageError
 from harness.models.roles import RoleSession, RoleSpec, open_role, parse_role
 from harness.running import readiness, selection
 from harness.running.judge import Judged, judge_run
-from harness.running.verdicts import CONCURRENCY, Judge
+from harness.running.verdicts import Judge, JudgeRequest
 from harness.storage.store import Store
 from harness.types import Context, TaskConfig
 
 log = logging.getLogger("harness.running.judge")
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeRequest:
-    """What the user asked to be judged, and by whom.
-
-    Attributes:
-        judge: NAME@URL of an OpenAI-compatible server, or an entry of models.toml.
-        k: judgings of each answer.
-        concurrency: most calls in flight.
-        mirror: as for `harness run`.
-    """
-
-    judge: str
-    k: int = 1
-    concurrency: int = CONCURRENCY
-    mirror: str | None = None
 
 
 def judge_role(text: str) -> RoleSpec:
@@ -49,6 +32,16 @@ def judge_role(text: str) -> RoleSpec:
     if role.selector == "self":
         raise UsageError("--judge self: a model does not judge itself; give NAME@URL")
     return role
+
+
+def judge_name(role: RoleSpec, info: Mapping[str, Any]) -> tuple[str, str]:
+    """The judge by the id its server gives, which may be another than was typed; and the same in words."""
+    identity = cast("Mapping[str, str]", info.get("identity") or {})
+    served, typed = identity.get("served", ""), role.selector
+    if not served or "," in served:
+        return typed, f"{typed} (its server does not say which model it is)"
+    name = f"{served}@{identity['sha'][:12]}" if identity.get("sha") else served
+    return name, name if served == typed.partition("@")[0] else f"{name} (asked for as {typed})"
 
 
 async def judge_stage(store: Store, request: JudgeRequest, work: Path) -> Judged:
@@ -65,11 +58,18 @@ async def judge_stage(store: Store, request: JudgeRequest, work: Path) -> Judged
     role = judge_role(request.judge)
     tasks = judged_tasks(store, request.mirror, work)
     async with open_role(role, concurrency=request.concurrency) as model:
+        name, told = judge_name(role, model.info)
         judge = Judge(
-            role.selector, lambda key: RoleSession("judge", model, key), request.k, request.concurrency
+            name,
+            lambda key: RoleSession("judge", model, key),
+            request.k,
+            request.concurrency,
+            retry=request.retry,
         )
-        done = await judge_run(store, tasks, judge)
-    log.info("%d calls to %s, %d verdicts were there", done.tally.asked, role.selector, done.tally.stored)
+        done = await judge_run(store, tasks, judge, told)
+    log.info("%d calls to %s, %d verdicts were there", done.tally.asked, told, done.tally.stored)
+    if done.tally.unread:
+        log.error("%d verdicts cannot be read: judge RUN --retry asks for them again", done.tally.unread)
     if done.tally.stopped:
         log.error("stopped: %s", done.tally.stopped)
     return done

@@ -9,16 +9,33 @@ from typing import Any
 
 from harness.catalog import models as catalog
 from harness.catalog import registry, suites
-from harness.episode import Task
+from harness.episode import BaseTask, Task
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
-from harness.running import readiness, selection
+from harness.running import readiness, samples, selection
 from harness.running.judging import judge_role
+from harness.running.members import is_installed, members_of
 from harness.running.readiness import Readiness, TaskChoices
 from harness.running.request import RunRequest, Workload
+from harness.running.samples import Limit
 from harness.storage.manifest import config_hash, directory_name
 from harness.storage.store import EpisodeKey
 from harness.types import Sample, TaskConfig, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which of a task's samples were chosen, for the report.
+
+    Attributes:
+        of: how many the split has in all.
+        limit: what cut them down; None when nothing did.
+        named: ids were given, by the user or the suite.
+    """
+
+    of: int
+    limit: Limit | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +45,7 @@ class TaskPlan:
     Attributes:
         samples: what this command plays.
         whole: ids of what all shards together play.
+        chosen: which of all samples these are.
         split: the split, where the suite chose it and neither the user nor the task's default.
     """
 
@@ -36,6 +54,7 @@ class TaskPlan:
     samples: tuple[Sample, ...]
     data_digest: str
     whole: tuple[str, ...] = ()
+    chosen: Chosen = Chosen(0)
     split: str | None = None
 
     @property
@@ -97,6 +116,10 @@ class Plan:
             **self.extra,
         }
 
+    def ranked(self) -> dict[str, str]:
+        """The tasks that have the model rank choices, with the options under which they do not."""
+        return {plan.spec.name: fix for plan in self.tasks if (fix := readiness.ranking(plan.task, plan.cfg))}
+
     def directory(self) -> Path:
         """Where the run lives."""
         execution, model = self.request.execution, self.request.models.model
@@ -135,9 +158,7 @@ def make(request: RunRequest) -> Plan:
     work, models = request.workload, request.models
     asked = [suites.find(name) for name in work.suites]
     named = [registry.named(word) for word in work.tasks]
-    members = list(dict.fromkeys([*(name for suite in asked for name in suite.tasks), *named]))
-    if not members:
-        raise UsageError("nothing to run: give --suite or --task (harness list tasks shows them)")
+    members = members_of(asked, named)
     settings = _settings(asked, work, members)
     roles = [parse_role(role).role for role in models.roles]
     if models.judge is not None:
@@ -152,7 +173,7 @@ def make(request: RunRequest) -> Plan:
     subsets = {task: subset for suite in asked for task, subset in suite.samples.items()}
     plan = Plan(request, [], {suite.name: list(suite.tasks) for suite in asked})
     for name in members:
-        if not _is_installed(name):
+        if not is_installed(name):
             plan.missing[name] = [f"{name}: not part of this version; --ready-only runs the others"]
             continue
         try:
@@ -165,7 +186,15 @@ def make(request: RunRequest) -> Plan:
         except (MissingPart, DataError) as error:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
     _refuse_unknown_roles(roles, plan)
+    if models.judge is not None and plan.tasks and not any(map(_is_judged, plan.tasks)):
+        named = ", ".join(task.spec.name for task in plan.tasks)
+        raise UsageError(f"--judge: no answer of {named} waits for a judge; leave it out")
     return plan
+
+
+def _is_judged(plan: TaskPlan) -> bool:
+    """Whether a task's answers may wait for a judge."""
+    return type(plan.task).resolve is not BaseTask.resolve
 
 
 def _settings(
@@ -189,18 +218,6 @@ def _settings(
     for (task, key), (value, _) in told.items():
         chosen[task].setdefault(key, value)
     return chosen
-
-
-def _is_installed(name: str) -> bool:
-    """Whether a task is there; one that only a suite names is not.
-
-    Raises:
-        UsageError: no task has such a name, with the nearest ones.
-    """
-    known = registry.names()
-    if name not in known and name not in suites.all_members():
-        raise registry.nearest(name, known, "task")
-    return name in known
 
 
 def _suites_split(asked: Sequence[suites.Suite], task: str) -> str | None:
@@ -239,19 +256,25 @@ def _refuse_unknown_roles(roles: Sequence[str], plan: Plan) -> None:
 
 def _task_plan(ready: Readiness, work: Workload, subset: suites.Choice | None) -> TaskPlan:
     """Choose the samples of a task that is ready; the user's choice goes before the suite's."""
-    ids, limit = work.samples, work.limit
+    name, ids, offered = ready.task.spec.name, work.samples, ready.samples
+    taken = work.limit
     if ids is None and subset is not None:
-        ids, limit = subset.ids, subset.limit if limit is None else min(limit, subset.limit or limit)
-    whole = selection.select(ready.samples, ids, limit, ready.task.spec.name)
+        ids = subset.ids
+        if subset.limit is not None:
+            offered = samples.select(offered, None, Limit(subset.limit, "first"), name)
+            taken = taken or Limit(subset.limit, "first")
+    whole = samples.select(offered, ids, work.limit, name)
     mine = tuple(_shard(whole, work.shard))
-    return TaskPlan(ready.task, ready.cfg, mine, ready.digest, tuple(sample.id for sample in whole))
+    chosen = Chosen(len(ready.samples), taken if len(whole) < len(ready.samples) else None, ids is not None)
+    whole_ids = tuple(sample.id for sample in whole)
+    return TaskPlan(ready.task, ready.cfg, mine, ready.digest, whole_ids, chosen)
 
 
-def _shard(samples: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
+def _shard(whole: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
     if shard is None:
-        return samples
+        return whole
     index, count = shard
-    return samples[index - 1 :: count]
+    return whole[index - 1 :: count]
 
 
 def describe(plan: Plan) -> list[str]:
@@ -265,5 +288,7 @@ def describe(plan: Plan) -> list[str]:
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         split = f" of split {task.split}" if task.split else ""
         lines.append(f"  {task.spec.name}: {episodes} episodes{split}, ~{turns} turns each{source}")
-    what = f"{len(plan.tasks)} tasks, {total} episodes, about {requests} requests"
+    counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
+    tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
+    what = f"{tasks}, {all_episodes}, about {sent}"
     return [f"plan: {what}, profile {work.profile}", *lines]

@@ -132,6 +132,11 @@ def examine(task: Task, cfg: TaskConfig, found: data.Resolved, stage: Stage = "p
     return Readiness(task, cfg, samples, found.digest, tuple(findings))
 
 
+def ranking(task: Task, cfg: TaskConfig) -> str:
+    """The options under which a task that has the model rank choices does without; empty for other tasks."""
+    return next((need.fix for need in task.needs(cfg) if need.stage == "rank"), "")
+
+
 def check_core(mirror: str | None) -> list[Finding]:
     """Check the files that several tasks use."""
     found = data.resolve(data.CORE, mirror)

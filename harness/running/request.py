@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.running.results import Decoding
+from harness.running.samples import Limit
 from harness.types import Profile
 
 
@@ -15,9 +16,10 @@ class Workload:
     """What is played.
 
     Attributes:
-        suites: names of suites; their tasks come before `tasks`.
+        suites: names of suites.
+        tasks: names of tasks; beside suites they choose among the suites' tasks.
         split: None takes each task's own default.
-        limit: the first so many samples of each task; None takes all.
+        limit: how many samples of each task, and which; None takes all.
         samples: only these ids; None takes all.
         repeats: episodes per sample.
         shard: (i, n) plays the i-th of n parts, counted from 1.
@@ -30,7 +32,7 @@ class Workload:
     suites: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     split: str | None = None
-    limit: int | None = None
+    limit: Limit | None = None
     samples: tuple[str, ...] | None = None
     repeats: int = 1
     shard: tuple[int, int] | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,11 @@ def open_store(plan: Plan, directory: Path) -> Store:
         store.set_meta("config", plan.config())
         store.set_meta("missing", plan.missing)
         store.set_meta("specs", {plan.spec.name: _spec_facts(plan) for plan in plan.tasks})
+        store.set_meta("chosen", {plan.spec.name: asdict(plan.chosen) for plan in plan.tasks})
         store.plan(plan.items())
         if plan.request.workload.shard is not None:
             store.set_meta("whole", {task.spec.name: list(task.whole) for task in plan.tasks})
     store.set_meta("labels", {task.spec.name: labels_digest(task.samples) for task in plan.tasks})
-    store.add_command({"argv": sys.argv, "environment": manifest.environment()})
     return store
 
 

@@ -1,26 +1,55 @@
-"""Opens the model under test, and says how many episodes may be live at once."""
+"""Opens the model under test, tries the models of a run, and says how many episodes may be live at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from harness.errors import MissingPart
 from harness.models.api import LiveEpisodes, Model
 from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
+from harness.models.roles import RoleSpec, open_role, parse_role
+from harness.models.trial import ranking, trial
+from harness.running.judging import judge_role
 from harness.running.request import RunRequest
 
 PREFETCH = 1.25
 """Live episodes per request in flight: environments reset while the model is busy with others."""
 
 
-async def check_model(request: RunRequest) -> list[str]:
-    """Lines for what the model under test lacks; only `/info` is requested."""
+async def check_model(
+    request: RunRequest, ranked: Mapping[str, str], opened: Callable[[Model], None] = lambda model: None
+) -> list[str]:
+    """Lines for what the models of a run lack; each endpoint is sent one short request.
+
+    Args:
+        request: names the model under test, its roles and its judge.
+        ranked: for each task that has it rank choices, the options under which it does not.
+        opened: looks at the model under test before anything is sent to it; what it raises ends the check.
+    """
+    lines: list[str] = []
     try:
-        async with open_tested(request, LiveEpisodes()):
-            return []
+        async with open_tested(request, LiveEpisodes()) as tested:
+            opened(tested)
+            lines += map(str, await trial(tested))
+            lines += [] if lines else await ranking(tested, ranked)
     except MissingPart as error:
-        return str(error).splitlines()
+        lines += str(error).splitlines()
+    judge = [judge_role(request.models.judge)] if request.models.judge else []
+    for role in [*map(parse_role, request.models.roles), *judge]:
+        lines += await _check_role(role)
+    return lines
+
+
+async def _check_role(role: RoleSpec) -> list[str]:
+    if role.selector == "self":
+        return []
+    try:
+        async with open_role(role) as model:
+            return [f"role {role.role}: {trouble}" for trouble in await trial(model)]
+    except MissingPart as error:
+        return [f"role {role.role}: {line}" for line in str(error).splitlines()]
 
 
 def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:

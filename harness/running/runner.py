@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from harness.episode import World
-from harness.errors import StoreError, cause
-from harness.models.api import LiveEpisodes
+from harness.errors import MissingPart, StoreError, cause
+from harness.models.api import LiveEpisodes, Model
 from harness.models.roles import open_role, parse_role
 from harness.running.activity import Activity
 from harness.running.admission import Budget
+from harness.running.code import note_code
 from harness.running.heartbeat import heartbeat
-from harness.running.judging import JudgeRequest, judge_stage
+from harness.running.identity import Systems, changed_model, keep
+from harness.running.judging import judge_stage
+from harness.running.look import look
 from harness.running.plan import Plan, TaskPlan
-from harness.running.progress import Progress
+from harness.running.progress import Progress, ticking
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
 from harness.running.resume import plain_json, remaining_items
 from harness.running.retry_policy import RetryPolicy
@@ -31,7 +36,8 @@ from harness.running.site_locks import SiteLocks
 from harness.running.summary import Summary
 from harness.running.task_player import OpenModels, TaskPlayer
 from harness.running.traits import Traits
-from harness.running.verdicts import CONCURRENCY
+from harness.running.verdicts import CONCURRENCY, JudgeRequest
+from harness.storage import manifest
 from harness.storage.completeness import incomplete_tasks
 from harness.storage.private import without_texts
 from harness.storage.store import Attempt, EpisodeKey, Store
@@ -47,7 +53,7 @@ class Runner:
         self.summary = Summary(directory)
         self.scheduler: Scheduler | None = None
         self._retries = RetryPolicy()
-        self._traits = Traits(store)
+        self._traits, self._systems = Traits(store), Systems(store)
         self._queues: dict[str, TaskQueue] = {}
         self._private = () if plan.request.execution.trace_private else private_tasks(plan)
         self._ends: float | None = None
@@ -64,9 +70,14 @@ class Runner:
         with scratch("harness-run-") as folder:
             if remaining:
                 await self._answer(remaining, folder / "play")
+            else:
+                await self._confirm()
             self.summary.incomplete = incomplete_tasks(self.store)
             if request.models.judge and not self.summary.interrupted and not self.summary.incomplete:
                 await self._judge(request.models.judge, folder / "judge")
+        if request.models.model != "oracle":  # its answers are no model's, and need no judge
+            waits = {a.item.task for a in self.store.attempts(final_only=True) if a.value is None}
+            self.summary.unjudged = sorted(waits)
         return self.summary
 
     async def _answer(self, remaining: set[EpisodeKey], work: Path) -> None:
@@ -75,11 +86,26 @@ class Runner:
         async with AsyncExitStack() as stack:
             tested = await stack.enter_async_context(open_tested(request, live))
             models = OpenModels(tested, live)
-            self.store.set_meta("model", plain_json(dict(tested.info)))
+            self._keep(tested)
+            note_code(self.store, self.plan.tasks)
             for role in map(parse_role, request.models.roles):
                 opened = open_role(role, tested=tested, live=live, profile=request.workload.profile)
                 models.roles[role.role] = await stack.enter_async_context(opened)
             await self._play(models, remaining, work)
+
+    async def _confirm(self) -> None:
+        """Refuse to take a complete run for another model's; where no endpoint answers it stands as it is."""
+        try:
+            async with open_tested(self.plan.request, LiveEpisodes()) as tested:
+                self._keep(tested)
+                return
+        except MissingPart as missing:
+            log.warning("the model was not asked whether it is still the one that was run: %s", missing)
+
+    def _keep(self, tested: Model) -> None:
+        """Record who plays and with what, unless the run is another model's."""
+        keep(self.store, plain_json(dict(tested.info)), self.summary.directory)
+        self.store.add_command({"argv": sys.argv, "environment": manifest.environment()})
 
     async def _judge(self, judge: str, work: Path) -> None:
         """Value what waits for the judge, if anything does."""
@@ -88,22 +114,27 @@ class Runner:
             return
         request = self.plan.request
         asked = JudgeRequest(judge, 1, request.models.concurrency or CONCURRENCY, request.workload.mirror)
-        await judge_stage(self.store, asked, work)
+        done = await judge_stage(self.store, asked, work)
+        self.summary.unread = done.tally.unread
 
     async def _play(self, models: OpenModels, remaining: set[EpisodeKey], work: Path) -> None:
         queues = [self._queue(plan, models, remaining, work) for plan in self.plan.tasks]
         self._queues = {queue.name: queue for queue in queues if queue.episodes}
         planned = Counter(item.task for item in self.plan.items())
         left = Counter(item.task for item in remaining)
-        self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned})
+        turns = {plan.spec.name: plan.spec.expected_turns for plan in self.plan.tasks}
+        self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned}, turns)
+        deadline_s = self.plan.request.models.deadline_s
         sites = SiteLocks(str(self.summary.directory.resolve()))
         self.scheduler = Scheduler(Budget.of_machine(live_bound(self.plan.request)), sites)
         self.store.commit_later(asyncio.get_running_loop().call_soon)
         _collect_garbage_less_often()
         try:
-            async with heartbeat(self.store, self._facts):
+            see = partial(look, models.tested, self._queues.values(), deadline_s)
+            async with heartbeat(self.store, self._facts), ticking(self.progress, see):
                 with Signals(self.interrupt):
                     await self.scheduler.run(list(self._queues.values()), until=self._ends)
+            self._traits.close()
             self.store.flush()
         except* StoreError as errors:
             self.summary.stopped = str(cause(errors))
@@ -123,7 +154,12 @@ class Runner:
         first = not self.summary.interrupted
         self.summary.interrupted = True
         if first and self.scheduler is not None:
-            log.warning("stopping: live episodes play to their end; press Ctrl-C again to drop them")
+            live = sum(len(queue.live) for queue in self._queues.values())
+            log.warning(
+                "stopping: no new episode starts, %d live episode%s play%s to the end; "
+                "press Ctrl-C again to drop them",
+                *((live, "s", "") if live != 1 else (live, "", "s")),
+            )
             self.scheduler.stop()
         return first
 
@@ -150,6 +186,9 @@ class Runner:
 
     def _finished(self, attempt: Attempt, planned: PlannedEpisode) -> bool:
         """Commit an attempt; returns whether the episode is to be tried again."""
+        if changed := changed_model(attempt) or self._systems.other(attempt):
+            self._end(f"the model changed: {changed}")
+            return False
         if attempt.task in self._private:
             attempt = without_texts(attempt)  # also for the logs
         self.store.add(attempt)
@@ -161,13 +200,18 @@ class Runner:
             self._retries.success(attempt.task)
             return False
         decision = self._retries.failed(attempt, planned.tries)
-        if decision == "end the run" and self.scheduler and not self.summary.stopped:
-            self.summary.stopped = "the endpoint answers no more; the same command resumes when it is back"
-            self.scheduler.stop()
+        if decision == "end the run":
+            self._end("the endpoint answers no more; the same command resumes when it is back")
         if decision == "end the task":
             self.summary.lost[attempt.task] = attempt.error.strip().splitlines()[-1]
             self._queues[attempt.task].episodes.clear()
         return decision == "retry"
+
+    def _end(self, why: str) -> None:
+        """Start nothing more, and say why."""
+        if self.scheduler and not self.summary.stopped:
+            self.summary.stopped = why
+            self.scheduler.stop()
 
 
 def private_tasks(plan: Plan) -> tuple[str, ...]:

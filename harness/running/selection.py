@@ -1,14 +1,14 @@
-"""Turns what the user typed into typed values: options by task and samples."""
+"""Turns what the user typed into typed options, by task."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from harness.catalog.registry import nearest
 from harness.errors import UsageError
-from harness.types import Option, Profile, Sample, Value
+from harness.types import Option, Profile, Value
 from harness.types.options import declared
 
 TRUE, FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
@@ -120,26 +120,3 @@ def _parsed(task: str, option: Option, text: str) -> Value:
 def shown(value: Value) -> str:
     """An option's value as the user writes it."""
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def select(
-    samples: Sequence[Sample], ids: Sequence[str] | None, limit: int | None, task: str
-) -> list[Sample]:
-    """Choose samples by id, else the first `limit`, in canonical order.
-
-    Raises:
-        UsageError: an id that the task does not have.
-    """
-    if ids is None:
-        return list(samples[:limit] if limit is not None else samples)
-    known = {sample.id: sample for sample in samples}
-    for wanted in ids:
-        if wanted not in known:
-            raise (
-                nearest(wanted, known, f"sample of {task}")
-                if len(known) < 400
-                else UsageError(f"unknown sample {wanted!r} of {task}: its ids look like {samples[0].id!r}")
-            )
-    wanted_ids = set(ids)
-    chosen = [sample for sample in samples if sample.id in wanted_ids]
-    return chosen[:limit] if limit is not None else chosen

@@ -14,6 +14,8 @@ class Summary:
         lost: tasks whose world did not open, with the reason.
         stopped: why it ended early, empty when it did not.
         incomplete: tasks that have no headline yet.
+        unjudged: tasks with answers that wait for a judge.
+        unread: verdicts that cannot be read.
     """
 
     directory: Path
@@ -23,10 +25,12 @@ class Summary:
     stopped: str = ""
     lost: dict[str, str] = field(default_factory=dict[str, str])
     incomplete: list[str] = field(default_factory=list[str])
+    unjudged: list[str] = field(default_factory=list[str])
+    unread: int = 0
 
     @property
     def exit_code(self) -> int:
         """0 complete, 3 incomplete, 130 interrupted."""
         if self.interrupted:
             return 130
-        return 3 if self.incomplete or self.stopped or self.lost else 0
+        return 3 if any((self.incomplete, self.stopped, self.lost, self.unjudged, self.unread)) else 0

@@ -1,32 +1,70 @@
-"""Records how a task's answers were got, where that belongs beside its number."""
+"""Records how a task's answers were got, where that moves its number or belongs beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.models.clients.answer import SYSTEM
+from harness.storage.records import CallRecord
 from harness.storage.store import Attempt, Store
+from harness.types import Ask
+
+EVERY = 100
+"""Attempts after which counts are written down again; a run that is killed loses fewer than these."""
 
 
 class Traits:
-    """The traits of a run's tasks: the method of choices, and notes on calls such as `raw->user`."""
+    """The traits of a run's tasks, and in how many calls each was seen.
+
+    A trait is a note on a call (`raw->user`, `truncate not sent`, `imputed:2`), the method of choices, or the
+    decoding as it was sent. `traits/TASK` has their names, `counts/TASK` the calls of each, with all `calls`.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, set[str]] = {}
+        self._counts: dict[str, Counter[str]] = {}
+        self._noted: Counter[str] = Counter()
 
     def note(self, attempt: Attempt) -> None:
-        """Store what an attempt's calls add to the traits of its task."""
-        key = f"traits/{attempt.task}"
-        if attempt.task not in self._known:
-            self._known[attempt.task] = set(self._store.meta(key) or ())
-        known = self._known[attempt.task]
-        new = {trait for call in attempt.calls for trait in _traits(call.facts)} - known
-        if new:
-            known |= new
-            self._store.set_meta(key, sorted(known))
+        """Add an attempt's calls to the traits of its task."""
+        task = attempt.task
+        counts = self._counts.get(task)
+        if counts is None:
+            counts = self._counts[task] = Counter(self._store.meta(f"counts/{task}") or {})
+        before = len(counts)
+        for call in attempt.calls:
+            if not call.role:
+                counts.update(("calls", *_traits(call)))
+        self._noted[task] += 1
+        if len(counts) > before or self._noted[task] % EVERY == 0:
+            self._write(task)
+
+    def close(self) -> None:
+        """Write every count down."""
+        for task in self._counts:
+            self._write(task)
+
+    def _write(self, task: str) -> None:
+        counts = self._counts[task]
+        self._store.set_meta(f"counts/{task}", dict(sorted(counts.items())))
+        names = counts.keys() - {"calls"}
+        self._store.set_meta(f"traits/{task}", sorted({*names, *(self._store.meta(f"traits/{task}") or ())}))
 
 
-def _traits(facts: Mapping[str, Any]) -> list[str]:
-    method = facts.get("method")
-    return [*facts.get("notes", ()), *([f"choices by method {method}"] if method else [])]
+def _traits(call: CallRecord) -> Iterator[str]:
+    facts: Mapping[str, Any] = call.facts
+    yield from (note for note in facts.get("notes", ()) if not note.startswith(SYSTEM))
+    if method := facts.get("method"):
+        yield f"choices by method {method}"
+    if call.turn is not None and call.turn.ask is not None and not call.turn.ask.choices:
+        yield f"decoding {decoding(call.turn.ask)}"
+
+
+def decoding(ask: Ask) -> str:
+    """How an `Ask` wants its answer drawn, in words."""
+    if ask.top_p is None and not ask.temperature:
+        return "greedy"
+    drawn = [f"temperature {1.0 if ask.temperature is None else ask.temperature:g}"]
+    return ", ".join([*drawn, *([f"top-p {ask.top_p:g}"] if ask.top_p is not None else [])])

@@ -28,16 +28,37 @@ class Judge:
     """Who judges, and how often.
 
     Attributes:
-        name: part of the metric's name; verdicts of other judges are left alone.
+        name: the id its server gives; part of the metric's name, and verdicts of other judges are left alone.
         chat: gives the judge for an episode.
         k: judgings of each item.
         concurrency: most calls in flight.
+        retry: ask again for stored verdicts that cannot be read.
     """
 
     name: str
     chat: ChatOf
     k: int = 1
     concurrency: int = CONCURRENCY
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRequest:
+    """What the user asked to be judged, and by whom.
+
+    Attributes:
+        judge: NAME@URL of an OpenAI-compatible server, or an entry of models.toml.
+        k: judgings of each answer.
+        concurrency: most calls in flight.
+        mirror: as for `harness run`.
+        retry: ask again for verdicts that cannot be read.
+    """
+
+    judge: str
+    k: int = 1
+    concurrency: int = CONCURRENCY
+    mirror: str | None = None
+    retry: bool = False
 
 
 class VerdictStore(Protocol):
@@ -52,7 +73,7 @@ class VerdictStore(Protocol):
         ...
 
     def put_verdict(self, episode: int, key: str, k: int, judge: str, prompt: str, text: str) -> None:
-        """Commit one verdict."""
+        """Commit one verdict; it replaces one of the same judge."""
         ...
 
 
@@ -79,6 +100,7 @@ class Tally:
         stored: those that were there already.
         cached: those the same judge had given to the same prompt elsewhere in the store.
         asked: calls made, second tries included.
+        unread: verdicts that are there and cannot be read.
         failed: what went wrong, by episode, item and k.
         stopped: why the stage gave up, empty when it did not.
     """
@@ -87,6 +109,7 @@ class Tally:
     stored: int = 0
     cached: int = 0
     asked: int = 0
+    unread: int = 0
     failed: dict[str, str] = field(default_factory=dict[str, str])
     stopped: str = ""
 
@@ -117,13 +140,14 @@ async def collect(
         waiting: episodes to judge; read lazily.
         store: where verdicts are looked up and committed.
         judge: who is asked.
-        accepts: says whether a verdict can be used; one that cannot is asked for once more.
+        accepts: says whether a verdict can be read; one that cannot is asked for once more, unless its
+            question's `info` says `once`.
         tally: goes on counting here.
 
     Raises:
         StoreError: a verdict could not be committed; all before it are.
     """
-    stage = _Stage(store, judge, accepts, tally or Tally())
+    stage = _Stage(store, judge, accepts or (lambda item, text: True), tally or Tally())
     missing = stage.missing(waiting)
     try:
         async with asyncio.TaskGroup() as group:
@@ -137,7 +161,7 @@ async def collect(
 class _Stage:
     """One judging: several workers take what is missing from one iterator."""
 
-    def __init__(self, store: VerdictStore, judge: Judge, accepts: Accepts | None, tally: Tally) -> None:
+    def __init__(self, store: VerdictStore, judge: Judge, accepts: Accepts, tally: Tally) -> None:
         self._store, self._judge, self._accepts, self.tally = store, judge, accepts, tally
         self._same: dict[tuple[str, int], asyncio.Lock] = {}
         self._failures = 0
@@ -149,10 +173,13 @@ class _Stage:
             for item in episode.pending.items:
                 for number in range(self._judge.k):
                     self.tally.wanted += 1
-                    if (item.key, number) in there:
-                        self.tally.stored += 1
-                    else:
+                    known = there.get((item.key, number))
+                    readable = known is not None and self._accepts(item, known)
+                    if known is None or (self._judge.retry and not readable):
                         yield episode, item, number
+                        continue
+                    self.tally.stored += 1
+                    self.tally.unread += not readable
 
     async def work(self, missing: Iterator[tuple[Waiting, JudgeAsk, int]]) -> None:
         """Judge until nothing is left or the judge seems dead."""
@@ -177,17 +204,18 @@ class _Stage:
         # Two episodes may ask the same thing at once (an empty answer, say): one call serves both.
         async with self._same.setdefault((prompt, number), asyncio.Lock()):
             text = self._store.cached_verdict(self._judge.name, prompt, number)
-            if text is None:
+            if text is None or (self._judge.retry and not self._accepts(item, text)):
                 text = await self._ask(episode, item, number)
             else:
                 self.tally.cached += 1
+            self.tally.unread += not self._accepts(item, text)
             self._store.put_verdict(episode.id, item.key, number, self._judge.name, prompt, text)
 
     async def _ask(self, episode: Waiting, item: JudgeAsk, number: int) -> str:
         chat = self._judge.chat(episode.key)
         self.tally.asked += 1
         reply = await chat.ask(f"{item.key}/{number}", item.messages, item.ask)
-        if self._accepts is None or self._accepts(item, reply.text):
+        if item.info.get("once") or self._accepts(item, reply.text):
             return reply.text
         self.tally.asked += 1
         return (await chat.ask(f"{item.key}/{number}/again", item.messages, item.ask)).text

@@ -93,6 +93,11 @@ class Reader(RunRecord):
         """Number of planned episodes by task."""
         return dict(self._rows("SELECT task, count(*) FROM plan GROUP BY task"))
 
+    def span(self) -> tuple[float | None, float | None]:
+        """When the first counted episode began and the last one ended (Unix seconds); None without any."""
+        found = self._first("SELECT min(started), max(started + seconds) FROM episode WHERE final = 1")
+        return (found[0], found[1]) if found else (None, None)
+
     def cost(self) -> Mapping[str, Cost]:
         """What each task's attempts took so far, failed ones included."""
         query = (

@@ -160,11 +160,11 @@ class Store(RunRecord):
     # -- verdicts
 
     def put_verdict(self, episode: int, key: str, k: int, judge: str, prompt: str, text: str) -> None:
-        """Commit one verdict; `prompt` is the hash it is cached under."""
+        """Commit one verdict in place of the judge's earlier one; `prompt` is the hash it is cached under."""
         names = plain.text(key), k, plain.text(judge), plain.text(prompt)
         with self._writing() as db:
             db.execute(
-                "INSERT OR IGNORE INTO verdict VALUES(?,?,?,?,?,?)",
+                "INSERT OR REPLACE INTO verdict VALUES(?,?,?,?,?,?)",
                 (episode, *names, self._codec.pack(text)),
             )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["play", "judge"]
+Stage = Literal["play", "judge", "rank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class Need:
         name: what it is, as a user would call it.
         missing: returns None when present, else what is wrong in a few words.
         fix: the command, or sentence, that brings it.
-        stage: `play` for what episodes need, `judge` for what reading a judge's verdicts needs.
+        stage: `play` for what episodes need, `judge` for what reading a judge's verdicts needs, `rank` for a
+            model that can rank choices: it is tried, and `fix` says how the task does without.
     """
 
     name: str

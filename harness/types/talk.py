@@ -132,7 +132,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class JudgeAsk:
-    """One question to a judge: `key` is unique in its episode and names the verdict."""
+    """One question to a judge: `key` is unique in its episode and names the verdict.
+
+    `info` is for the task; `once` in it keeps an unreadable verdict from being asked for again at once.
+    """
 
     key: str
     messages: tuple[Message, ...]

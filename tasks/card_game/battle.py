@@ -265,6 +265,7 @@ def _broken(command: Command, kind: int, enemies: int) -> int:
         return 2
     if command.enemies:
         return 3
-    if len(command.allies) > 1:
+    ally, *more = command.allies
+    if more:
         return 5
-    return 7 if command.allies[0] == command.fish else 0
+    return 7 if ally == command.fish else 0

@@ -48,7 +48,7 @@ class CardGameEpisode:
     def __init__(self, opponent: str, side: int, seed: int, rules: CardGameRules) -> None:
         self._side, self._rules = side, rules
         self._chance = chance = Chance(seed, clock=rules.clock)
-        orders = [list(IDS), list(IDS)]
+        orders: list[list[int]] = [list(IDS), list(IDS)]
         orders[1 - side] = opponents.pick(chance)
         self._battle = Battle(*orders)
         self._seat, self._other = Seat(self._battle, side), Seat(self._battle, 1 - side)

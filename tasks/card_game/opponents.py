@@ -33,7 +33,7 @@ class Opponent(Protocol):
 
 def pick(chance: Chance) -> list[int]:
     """The order in which either opponent fields its fish."""
-    order = list(IDS)
+    order: list[int] = list(IDS)
     chance.draws.shuffle(order)
     return order
 

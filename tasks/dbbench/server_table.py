@@ -35,8 +35,8 @@ SYSTEM = frozenset({"mysql", "sys", "information_schema", "performance_schema", 
 class ServerTable:
     """A database named like its table on a shared server; the name is ours alone from `open` to `close`."""
 
-    def __init__(self, server: Server, content: TableContent, manner: ExecutionOptions) -> None:
-        self._server, self._content, self._manner = server, content, manner
+    def __init__(self, server: Server, content: TableContent, options: ExecutionOptions) -> None:
+        self._server, self._content, self._options = server, content, options
         # The same in every attempt, for errors repeat it; unique because the name is held.
         digest = hashlib.blake2b(content.name.lower().encode(), digest_size=8).hexdigest()
         self._user, self._password = f"h{digest}", secrets.token_hex(8)
@@ -113,11 +113,11 @@ class ServerTable:
         several = reading.statements(statement)
         if not several:
             return output.rows([])
-        if self._manner.keywords and self._server.lenient:
+        if self._options.keywords and self._server.lenient:
             for one in several:
                 if (near := reading.reserved(one)) is not None:
                     return reading.syntax_error(near)
-        if len(several) > 1 and self._manner.several == "reject":
+        if len(several) > 1 and self._options.several == "reject":
             return reading.syntax_error(statement[statement.find(several[1]) :][:80])
         if any(reading.is_xa(one) for one in several):
             return output.NO_XA
@@ -165,7 +165,7 @@ class ServerTable:
     async def _watch(self, working: asyncio.Task[str]) -> str:
         """Wait for a statement; returns what to say when it takes too long or writes too much, else ""."""
         clock = asyncio.get_running_loop().time
-        end = clock() + self._manner.seconds + session.GRACE_S
+        end = clock() + self._options.seconds + session.GRACE_S
         most = max(bounds.DATABASE_MB << 20, self._bytes() + (bounds.STATEMENT_MB << 20))
         while (left := end - clock()) > 0:
             done, _ = await asyncio.wait({working}, timeout=min(left, WATCH_S))
@@ -182,11 +182,11 @@ class ServerTable:
 
     async def _work(self, connection: Any, several: list[str]) -> str:
         if self._server.lenient:
-            await session.run(connection, f"SET max_statement_time={self._manner.seconds:g}")
+            await session.run(connection, f"SET max_statement_time={self._options.seconds:g}")
         home = (self._content.name, next(iter(self._content.columns), ""))
         if len(several) == 1:
             return await session.observe(connection, several[0], home)
-        if self._manner.several == "allow":
+        if self._options.several == "allow":
             return [await session.observe(connection, one, home) for one in several][-1]
         return await session.batch(connection, several, home)
 

@@ -22,8 +22,8 @@ _DENIED = (
 class SqliteTable:
     """A database in memory with one table."""
 
-    def __init__(self, content: TableContent, manner: ExecutionOptions) -> None:
-        self._content, self._manner = content, manner
+    def __init__(self, content: TableContent, options: ExecutionOptions) -> None:
+        self._content, self._options = content, options
         self._base: sqlite3.Connection | None = None
         self._deadline = 0.0
 
@@ -64,9 +64,9 @@ class SqliteTable:
             return output.rows([])
         if len(several) > 1:
             return output.OUT_OF_SYNC
-        if (near := reading.reserved(several[0])) is not None and self._manner.keywords:
+        if (near := reading.reserved(several[0])) is not None and self._options.keywords:
             return reading.syntax_error(near)
-        self._deadline = time.monotonic() + self._manner.seconds
+        self._deadline = time.monotonic() + self._options.seconds
         try:
             cursor = self._base.execute(_translated(several[0]))
             rows = cursor.fetchmany(output.LIMIT) if cursor.description else []
@@ -85,7 +85,7 @@ class SqliteTable:
         assert self._base is not None
         name = _quoted(self._content.name)
         columns = ", ".join(map(_quoted, self._content.columns))
-        self._deadline = time.monotonic() + self._manner.seconds
+        self._deadline = time.monotonic() + self._options.seconds
         try:
             rows = self._base.execute(f"SELECT {columns} FROM {name}.{name}").fetchall()
         except sqlite3.Error as error:

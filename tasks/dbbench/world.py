@@ -46,7 +46,7 @@ class DbWorld(BaseWorld):
     def _table(self, sample: Sample) -> Table:
         option = self._ctx.options
         content = TableContent.of(sample.data["table"], escaped=option.identifiers == "escaped")
-        how = ExecutionOptions(
+        options = ExecutionOptions(
             seconds=option.statement_s,
             several=option.multi_statements,
             keywords=option.mysql_keywords,
@@ -54,8 +54,8 @@ class DbWorld(BaseWorld):
         if self.server is None:
             from tasks.dbbench.sqlite_table import SqliteTable
 
-            return SqliteTable(content, how)
-        return ServerTable(self.server, content, how)
+            return SqliteTable(content, options)
+        return ServerTable(self.server, content, options)
 
 
 @asynccontextmanager

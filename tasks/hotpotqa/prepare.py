@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data import Tell, extract_literals
+from harness.data import Tell, extract_literals, holder
 from harness.errors import DataError
 from tasks._shared import prompts_file
 from tasks.hotpotqa.rows import LEVELS
@@ -36,12 +36,11 @@ _SOURCES = (
 )
 
 
-def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
-    """Write whatever `source` has the material for.
+def prepare_together(sources: Sequence[Path], target: Path, tell: Tell) -> list[Path]:
+    """Write whatever the sources have the material for.
 
     Args:
-        source: a folder with HotpotQA's two JSON releases, or with the checkouts `AgentTuning` and `BOLAA`,
-            or with all of them.
+        sources: a folder with HotpotQA's two JSON releases; the checkouts of AgentTuning and BOLAA; or all.
         target: where the files go.
         tell: hears of every file.
 
@@ -49,23 +48,26 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
         DataError: nothing usable was found, or a release lacks one of the questions.
     """
     written: list[Path] = []
-    if all((source / name).is_file() for name in RELEASES.values()):
-        written += _questions(source, target, tell)
-    if all((source / repo / path).is_file() for repo, path, _ in _SOURCES):
-        written.append(_prompts(source, target))
+    releases = {name: holder(sources, name) for name in dict.fromkeys(RELEASES.values())}
+    if all(releases.values()):
+        written += _questions({n: f / n for n, f in releases.items() if f}, target, tell)
+    checkouts = {path: holder(sources, path) for _, path, _ in _SOURCES}
+    if all(checkouts.values()):
+        written.append(_prompts({p: f / p for p, f in checkouts.items() if f}, target))
         tell(len(written), len(written), written[-1].name)
     if not written:
+        lacking = [name for name, found in (releases | checkouts).items() if found is None]
         raise DataError(
-            f"{source} holds neither {' and '.join(sorted(set(RELEASES.values())))} "
-            "nor the checkouts AgentTuning and BOLAA side by side"
+            f"{', '.join(map(str, sources))}: nothing can be made without {', '.join(lacking)}; "
+            f"give --from for both {' and '.join(releases)}, or for the checkouts AgentTuning and BOLAA"
         )
     return written
 
 
-def _questions(source: Path, target: Path, tell: Tell) -> list[Path]:
+def _questions(files: Mapping[str, Path], target: Path, tell: Tell) -> list[Path]:
     chosen: Mapping[str, list[tuple[str, int]]] = json.loads(SELECTION.read_text(encoding="utf-8"))
     target.mkdir(parents=True, exist_ok=True)
-    releases = {name: _by_id(source / name) for name in dict.fromkeys(RELEASES.values())}
+    releases = {name: _by_id(path) for name, path in files.items()}
     written: list[Path] = []
     for level in LEVELS:
         release = releases[RELEASES[level]]
@@ -103,9 +105,9 @@ def _row(level: str, row: int, index: int, entry: Mapping[str, Any]) -> dict[str
     }
 
 
-def _prompts(source: Path, target: Path) -> Path:
+def _prompts(files: Mapping[str, Path], target: Path) -> Path:
     texts: dict[str, str] = {}
     for repo, path, names in _SOURCES:
-        for name, text in extract_literals(source / repo / path, names).items():
+        for name, text in extract_literals(files[path], names).items():
             texts[f"{repo}:{path}:{name}"] = text
     return prompts_file.write(target / "prompts.json", _NOTES, texts)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import shutil
+import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.data import Tell, extract_literals, write_literals
@@ -25,7 +27,7 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """Write what `source` gives.
 
     Args:
-        source: the word `hub`, the folder of the unpacked data archive (with `dev/` and `test/`), or an
+        source: the word `hub`, Hendrycks' data.tar, the folder it unpacks to (with `dev/` and `test/`), or an
             AgentTuning checkout for prompts.json.
         target: where the files go.
         tell: hears of every subject.
@@ -36,13 +38,15 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     """
     if str(source) == "hub":
         return from_hub(target, tell)
+    if source.is_file():
+        return from_tar(source, target, tell)
     if (source / SCRIPT).is_file():
         tell(1, 1, "prompts.json")
         return [write_literals(target / "prompts.json", extract_literals(source / SCRIPT, [BEFORE, AFTER]))]
     if all((source / split).is_dir() for split in SPLITS):
         return from_archive(source, target, tell)
     raise DataError(
-        f"{source} is neither an AgentTuning checkout nor the unpacked archive (dev/, test/), nor `hub`"
+        f"{source} is neither an AgentTuning checkout nor data.tar or its folder (dev/, test/), nor `hub`"
     )
 
 
@@ -61,6 +65,24 @@ def from_archive(source: Path, target: Path, tell: Tell) -> list[Path]:
     if licence.is_file():
         written.append(Path(shutil.copy(licence, target / "LICENSE")))
     return written
+
+
+def from_tar(source: Path, target: Path, tell: Tell) -> list[Path]:
+    """Read the questions out of the archive as it is published.
+
+    Raises:
+        DataError: it is no whole archive, or not this one.
+    """
+    names = {f"{subject}_{split}.csv" for split in SPLITS for subject in SUBJECTS} | {"LICENSE"}
+    with TemporaryDirectory(dir=target) as folder:
+        try:
+            with tarfile.open(source) as archive:
+                wanted = [member for member in archive if Path(member.name).name in names]
+                archive.extractall(folder, wanted, filter="data")
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise DataError(f"{source} is not a whole archive, get it again: {error}") from error
+        top = next((path.parent for path in Path(folder).rglob("dev") if path.is_dir()), Path(folder))
+        return from_archive(top, target, tell)
 
 
 def from_hub(target: Path, tell: Tell) -> list[Path]:

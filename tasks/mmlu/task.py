@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.authoring import SingleTurn
+from harness.needs import Need, ranked_choices
 from harness.types import (
     Context,
     Observation,
@@ -57,6 +58,13 @@ class Mmlu(SingleTurn):
     )
 
     Options = MmluOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        if cfg.options.answer != "rank":
+            return ()
+        return (
+            ranked_choices("--set mmlu.answer=generate has a letter generated, which is another measure"),
+        )
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         split = cfg.split

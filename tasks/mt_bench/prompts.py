@@ -39,6 +39,7 @@ def judge_ask(
             "turn": turn,
             "template": prompt.name,
             "profile": profile,
+            "once": profile == "paper",
         },
     )
 

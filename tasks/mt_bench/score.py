@@ -34,10 +34,14 @@ _SPELT_RATINGS = (_SPELT, _SAID_SPELT)
 
 
 def paper_rating(text: str) -> float | None:
-    """FastChat's reading: the first `[[x]]`, else the first `[x]`, in no particular range."""
+    """FastChat's reading: the first `[[x]]`, else the first `[x]`; one outside 1 to 10 is none.
+
+    FastChat itself would average an 85 in, and the scale of the whole benchmark would be lost.
+    """
     for pattern in _PAPER:
         if found := pattern.search(text):
-            return _literal(found.group(1))
+            rating = _literal(found.group(1))
+            return rating if rating is not None and LOWEST <= rating <= HIGHEST else None
     return None
 
 

@@ -66,7 +66,7 @@ class MtBench(BaseTask):
             ("paper", "fixture"): 10.0,
             ("fixed", "fixture"): 10.0,
         },
-        excepts={"silent": "the contract's judge gives every answer the same rating, silence included"},
+        excepts={"silent": "the test gives every answer the same rating, an empty one included"},
         paper_n=80,
     )
 
@@ -90,8 +90,9 @@ class MtBench(BaseTask):
         return MtBenchOracle(_question(sample))
 
     def accepts(self, ask: JudgeAsk, text: str) -> bool:
-        """Upstream takes every verdict; under `fixed` one must hold a rating."""
-        return ask.info.get("profile") == "paper" or score.fixed_rating(text) is not None
+        """A verdict must hold a rating from 1 to 10, where the profile looks for it."""
+        profile = "paper" if ask.info.get("profile") == "paper" else "fixed"
+        return score.PARSERS[profile](text) is not None
 
     def resolve(self, ctx: Context, pending: Pending, verdicts: Sequence[Verdict]) -> Score:
         withhold = not ctx.options.allow_partial

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data import Tell, extract_literals
+from harness.data import Tell, extract_literals, holder
 from harness.errors import DataError
 from tasks._shared import prompts_file
 from tasks.rewoo.rows import FOLDER
 from tasks.rewoo.toolbox import SPEECH
+
+log = logging.getLogger(__name__)
 
 SEED, SIZE = 2024, 50
 COUNTS = {
@@ -28,7 +31,8 @@ COUNTS = {
 """Rows of each data set; with another number, other rows would be drawn."""
 
 _BIGBENCH = ("physics_question", "sports_understanding", "strategy_qa")
-_REWOO = "AgentTuning/eval_heldout/rewoo"
+_REWOO = "eval_heldout/rewoo"
+_GRADER = "evaluation/qa/eval_prompt.py"
 _NOTES = {
     "AgentTuning": "THUDM/AgentTuning@e33a45d7eab2b63cac4d1956da1e6377fca9fcc7, adapted from "
     "billxbf/ReWOO@9cd0283043ff4be0c9d614fda2789d143ca6ffd1 (MIT)",
@@ -54,28 +58,41 @@ _CONSTANTS = {
 }
 
 
-def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
-    """Write the files for which `source` has the material.
+def prepare_together(sources: Sequence[Path], target: Path, tell: Tell) -> list[Path]:
+    """Write the files for which the sources have the material.
 
-    Looked for under `source`: checkouts `AgentTuning`, `ReWOO` and `grade-school-math`; `langchain` (the
-    package of 0.0.187); `hotpot_train_v1.1.json` or `hotpot_qa/*.parquet` (fullwiki, train); and
-    `trivia_qa/*.parquet` (rc.nocontext, train).
+    Args:
+        sources: any of: the checkouts of AgentTuning, ReWOO, grade-school-math and langchain (0.0.187; the
+            folder that has the package in it); a folder with `hotpot_train_v1.1.json` or with
+            `hotpot_qa/*.parquet` (fullwiki, train); one with `trivia_qa/*.parquet` (rc.nocontext, train).
+        target: where the files go.
+        tell: hears of every file.
 
     Raises:
         DataError: nothing usable was found, or a data set has another number of rows than upstream's.
     """
     makers: Sequence[Callable[[Path, Path], Iterable[Path]]] = (_speech, _tables, _gsm8k, _hotpot, _trivia)
     written: list[Path] = []
+    refused: list[DataError] = []
     for make in makers:
-        for path in make(source, target):
-            written.append(path)
-            tell(len(written), None, path.name)
-    if (source / _REWOO).is_dir() and (source / "langchain").is_dir():
-        written.append(prompts_file.write(target / "prompts.json", _NOTES, _prompts(source)))
+        try:
+            for path in (path for source in sources for path in make(source, target)):
+                written.append(path)
+                tell(len(written), None, path.name)
+        except DataError as error:  # one data set in another edition does not keep the others from being made
+            refused.append(error)
+    tuning, chain = holder(sources, f"{_REWOO}/nodes/Worker.py"), holder(sources, f"langchain/{_GRADER}")
+    if tuning and chain:
+        written.append(prompts_file.write(target / "prompts.json", _NOTES, _prompts(tuning, chain)))
         tell(len(written), None, written[-1].name)
+    for error in refused if written else ():
+        log.warning("left out: %s", error)
+    if refused and not written:
+        raise refused[0]
     if not written:
         raise DataError(
-            f"{source} holds none of: AgentTuning with langchain, ReWOO, grade-school-math, data sets"
+            f"{', '.join(map(str, sources))}: nothing can be made of it; give --from for ReWOO and "
+            "grade-school-math, for AgentTuning together with langchain 0.0.187, or for data sets"
         )
     return written
 
@@ -101,7 +118,7 @@ def write_sample(target: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def _speech(source: Path, target: Path) -> Iterable[Path]:
-    found = source / "ReWOO" / SPEECH
+    found = source / SPEECH
     if found.is_file():
         (target / SPEECH).parent.mkdir(parents=True, exist_ok=True)
         yield Path(shutil.copyfile(found, target / SPEECH))
@@ -109,16 +126,16 @@ def _speech(source: Path, target: Path) -> Iterable[Path]:
 
 def _tables(source: Path, target: Path) -> Iterable[Path]:
     for name in _BIGBENCH:
-        path = source / "ReWOO/data/bigbench" / f"{name}.csv"
+        path = source / "data/bigbench" / f"{name}.csv"
         if path.is_file():
             yield write_sample(target, name, _csv(path, "input", "target"))
-    path = source / "ReWOO/data/SOTU/SOTU_QA.csv"
+    path = source / "data/SOTU/SOTU_QA.csv"
     if path.is_file():
         yield write_sample(target, "sotu_qa", _csv(path, "question", "answer"))
 
 
 def _gsm8k(source: Path, target: Path) -> Iterable[Path]:
-    path = source / "grade-school-math/grade_school_math/data/train.jsonl"
+    path = source / "grade_school_math/data/train.jsonl"
     if path.is_file():
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         yield write_sample(
@@ -175,15 +192,15 @@ def _parquet(folder: Path) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _prompts(source: Path) -> dict[str, str]:
+def _prompts(tuning: Path, chain: Path) -> dict[str, str]:
     """Read all literals, in the mirror's order."""
     texts: dict[str, str] = {}
-    at = source / _REWOO
+    at = tuning / _REWOO
     for path, names in _CONSTANTS.items():
         for name, text in extract_literals(at / path, names).items():
-            texts[f"{_REWOO.replace('/', ':', 1)}/{path}:{name}"] = text
+            texts[f"AgentTuning:{_REWOO}/{path}:{name}"] = text
     worker = at / "nodes/Worker.py"
-    prefix = f"{_REWOO.replace('/', ':', 1)}/nodes"
+    prefix = f"AgentTuning:{_REWOO}/nodes"
     template, zip_code, first, second = (
         "LLMWorker.run#2",
         "ZipCodeRetriever.description",
@@ -197,10 +214,10 @@ def _prompts(source: Path) -> dict[str, str]:
     header = "Planner._generate_worker_prompt#0"
     texts[f"{prefix}/Planner.py:tools_header"] = extract_literals(at / "nodes/Planner.py", (header,))[header]
     for path, name in (
-        ("evaluation/qa/eval_prompt.py", "template"),
+        (_GRADER, "template"),
         ("chains/llm_math/prompt.py", "_PROMPT_TEMPLATE"),
     ):
-        texts[f"langchain==0.0.187:{path}:{name}"] = extract_literals(source / "langchain" / path, (name,))[
+        texts[f"langchain==0.0.187:{path}:{name}"] = extract_literals(chain / "langchain" / path, (name,))[
             name
         ]
     return texts

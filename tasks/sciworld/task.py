@@ -45,7 +45,10 @@ class SciWorldTask(BaseTask):
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
         """Java, the package, and the vocabulary that prompts are counted with."""
-        parts = (program("java", apt="openjdk-17-jre-headless"), package("scienceworld", extra="sciworld"))
+        parts = (
+            program("java", apt="openjdk-17-jre-headless", runs=("-version",)),
+            package("scienceworld", extra="sciworld"),
+        )
         if history.policy(self.history(cfg))[1] != "cl100k":
             return parts
         return (*parts, core_data(tokens.CL100K_FILE, cfg))

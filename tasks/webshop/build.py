@@ -163,8 +163,9 @@ class _Part:
         sizes = np.array([len(line) for line in self.lines], dtype=np.int64)
         goals = np.frombuffer(b"\n".join(self._goals), dtype=np.uint8)
         with path.with_suffix(".tmp").open("wb") as file:
-            arrays = self._postings.arrays()
-            np.savez(file, asins=np.array(self._asins), sizes=sizes, goals=goals, **arrays)
+            arrays: dict[str, Any] = {"asins": np.array(self._asins), "sizes": sizes, "goals": goals}
+            arrays |= self._postings.arrays()
+            np.savez(file, **arrays)
         path.with_suffix(".tmp").replace(path)
 
 

@@ -117,9 +117,8 @@ class SearchIndex:
         frequency = len(docs)
         idf = np.float32(np.log1p((len(self) - frequency + 0.5) / (frequency + 0.5)))
         weight = np.float32(boost) * idf
-        return weight - weight / (
-            np.float32(1) + counts.astype(np.float32) * self._norms[self._lengths[docs]]
-        )
+        below = np.float32(1) + counts.astype(np.float32) * self._norms[self._lengths[docs]]
+        return (weight - weight / below).astype(np.float32, copy=False)
 
     def _postings(self, term: str) -> tuple[int, int]:
         wanted = term.encode("utf-8", "surrogatepass")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from checkouts import write_programs
 
 from harness import data
 from harness.data.core import PROMPTS
@@ -25,28 +24,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def checkout(mirror: Path, tmp_path: Path) -> Path:
-    """Sources that hold the mirror's texts at their addresses, between strings that nobody asks for."""
-    constants: dict[str, list[str]] = defaultdict(list)
-    methods: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
-    for key, value in data.literals(mirror / PROMPTS).items():
-        path, name = key.removeprefix("THUDM/AgentTuning:").rsplit(":", 1)
-        if numbered := re.fullmatch(r"(.+)#(\d+)", name):
-            methods[path, numbered[1]][int(numbered[2])] = value
-        else:
-            constants[path].append(f"{name} = {value!r}")
-    classes: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for (path, name), texts in methods.items():
-        owner, method = name.split(".")
-        body = [f"        x = {texts.get(n, 'no')!r}" for n in range(max(texts) + 1)]
-        classes[path][owner] += [f"    def {method}(self):", *body]
-    top = tmp_path / "AgentTuning"
-    for path in {*constants, *classes}:
-        lines = list(constants[path])
-        for owner, body in classes[path].items():
-            lines += [f"class {owner}:", *body]
-        (top / path).parent.mkdir(parents=True, exist_ok=True)
-        (top / path).write_text("\n".join(lines), encoding="utf-8")
-    return top
+    """Sources that hold the mirror's texts at their addresses."""
+    write_programs(tmp_path / "AgentTuning", data.literals(mirror / PROMPTS))
+    return tmp_path / "AgentTuning"
 
 
 def test_prepare_writes_the_pinned_bytes(checkout: Path, mirror: Path, cache: Path):
@@ -76,7 +56,8 @@ def test_a_mirror_has_every_core_file(mirror: Path):
 def test_a_core_file_is_missed_where_it_should_lie(tmp_path: Path):
     (tmp_path / "mirror" / "webarena").mkdir(parents=True)
     lines = data.resolve("core", str(tmp_path / "mirror")).problems
-    assert f"prompts.json is not in {tmp_path / 'mirror' / 'cardgame'}: harness data prepare core" in lines[1]
+    assert lines[1].startswith(f"prompts.json is not in {tmp_path / 'mirror' / 'cardgame'}: git clone ")
+    assert lines[1].endswith(" && harness data prepare core --from AgentTuning")
 
 
 def test_a_core_file_that_is_not_the_pinned_one_is_refused(mirror: Path, tmp_path: Path):

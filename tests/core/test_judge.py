@@ -96,7 +96,7 @@ async def test_every_item_is_asked_once_and_valued(store: Store) -> None:
     assert values(store) == [n + 1.5 for n in range(6)]
     assert all(body["temperature"] == 0 and body["max_tokens"] == 16 for body in script.asked)
     assert [m["role"] for m in script.asked[0]["messages"]] == ["system", "user"]
-    assert store.meta("judge/judged") == {"judge": "scripted", "k": 1}
+    assert store.meta("judge/judged") == {"judge": "scripted", "k": 1, "told": "scripted"}
     assert all("judged by scripted" in attempt.note for attempt in store.attempts())
 
 
@@ -186,6 +186,33 @@ async def test_a_verdict_that_cannot_be_used_is_asked_for_once_more(store: Store
         done = await judge_run(store, tasks, Judge("scripted", chat))  # type: ignore[arg-type]
     assert (done.tally.wanted, done.tally.asked) == (12, 14)
     assert values(store) == [n + 1.5 for n in range(6)]
+
+
+async def test_unreadable_verdicts_are_kept_counted_and_asked_again_on_request(store: Store) -> None:
+    class Picky(Mean):
+        def accepts(self, asked, text) -> bool:
+            return text.isdigit()
+
+        def resolve(self, ctx, asked, verdicts) -> Score:
+            return Score(sum(float(v.text) for v in verdicts if v.text.isdigit()))
+
+    tasks, mute = {"judged": (Picky(), TASKS["judged"][1])}, {"on": True}
+
+    def say(text: str) -> str:
+        return "85 of 100" if mute["on"] and text.startswith("2 ") else number(text)
+
+    async def judge(name: str = "scripted", **more: bool) -> Judged:
+        async with judging(Script(say).handle) as chat:
+            return await judge_run(store, tasks, Judge(name, chat, **more))  # type: ignore[arg-type]
+
+    first, same = await judge(), await judge()
+    assert (first.waiting, first.tally.unread, first.tally.asked) == (0, 2, 14)
+    assert (same.tally.unread, same.tally.asked) == (2, 0), "they are not asked for unless the judge changed"
+    mute["on"] = False
+    mended = await judge(retry=True)
+    assert (mended.tally.unread, mended.tally.asked) == (0, 2)
+    assert values(store) == [2 * n + 3 for n in range(6)]
+    assert (await judge("another")).tally.asked == 12
 
 
 async def test_killed_in_the_middle_it_resumes(store: Store) -> None:

@@ -119,7 +119,7 @@ def test_the_json_contract_has_exactly_its_keys():
     assert set(data["suites"]["general"]) == {"overall", "relative", "partial", "tasks"}
     assert set(data["tasks"]["mmlu"]) == {
         "metric", "unit", "score", "ci", "planned", "scored", "limit", "model_error", "infra_error",
-        "reference", "relative", "metrics", "episodes",
+        "reference", "relative", "metrics", "notes", "episodes",
     }  # fmt: skip
     assert set(data["tasks"]["mmlu"]["episodes"][0]) == {"sample", "repeat", "outcome", "value", "metrics"}
 

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import html.parser
 import io
 import json
@@ -39,7 +40,7 @@ TASK = {
     "additionalProperties": False,
     "required": [
         "metric", "unit", "score", "ci", "planned", "scored", "limit", "model_error", "infra_error",
-        "reference", "relative", "metrics", "episodes",
+        "reference", "relative", "metrics", "notes", "episodes",
     ],
     "properties": {
         "metric": {"type": "string"},
@@ -50,6 +51,7 @@ TASK = {
         "reference": NUMBER,
         "relative": NUMBER,
         "metrics": {"type": "object", "additionalProperties": NUMBER},
+        "notes": {"type": "array", "items": {"type": "string"}},
         "episodes": {"type": "array", "items": EPISODE},
     },
 }  # fmt: skip
@@ -141,9 +143,10 @@ def test_the_table_reads_as_meant():
         "%",
     ]
     (row,) = [line for line in lines if line.startswith("  gsm8k")]
-    assert re.match(r"  gsm8k +3/3 +accuracy +52\.78 +\[\d+\.\d\d, \d+\.\d\d\] +87\.10 +60\.6 \[", row)
+    assert re.match(r"  gsm8k \S+ +3/3 +accuracy +52\.78 +— +87\.10 +60\.6$", row)
     assert re.search(r"^  mmlu +— +— +—$", "\n".join(lines), re.MULTILINE)
-    assert "gsm8k: paper 52.78, fixed 100.00" in lines
+    assert "1 gsm8k: no interval: 3 samples, and under 10 a bootstrap says nothing" in lines
+    assert "2 gsm8k: paper 52.78, fixed 100.00" in lines
     assert "reference scores: GPT-4, arXiv:2310.12823 Table 4" in lines
     assert any(line.startswith("  mean relative partial (1/4)") for line in lines)
 
@@ -183,8 +186,8 @@ def test_several_runs_become_columns():
     lines = render([build(data()), build(data((1.0, 1.0), name="other"))], "table").splitlines()
     assert lines[2].split() == ["task", "a-run", "other"]
     (row,) = [line for line in lines if line.startswith("  gsm8k")]
-    assert "52.78 [" in row
-    assert row.rstrip().endswith("100.00 [34.24, 100.00]")
+    assert "52.78 " in row
+    assert "100.00 [34.24, 100.00]" in row
 
 
 def test_tasks_outside_a_suite_are_shown_in_every_form():
@@ -208,11 +211,12 @@ def test_episodes_are_listed_when_asked_for():
 
 def test_csv_has_full_precision_and_the_overalls():
     rows = list(csv.DictReader(io.StringIO(render([build(data(), Rules(allow_partial=True))], "csv"))))
-    assert [row["task"] for row in rows] == ["gsm8k", "overall:general"]
-    assert float(rows[0]["score"]) == build(data()).tasks["gsm8k"].score
-    assert rows[0]["infra_error"] == "0"
-    assert rows[1]["partial"] == "1/4"
-    assert float(rows[1]["score"]) == pytest.approx(52.7777778 / 52.82)
+    found = {(row["task"], row["metric"]): row["value"] for row in rows}
+    assert {task for task, _ in found} == {"gsm8k", "overall:general"}
+    assert float(found["gsm8k", "score"]) == build(data()).tasks["gsm8k"].score
+    assert found["gsm8k", "infra_error"] == "0"
+    assert found["overall:general", "partial"] == "1/4"
+    assert float(found["overall:general", "overall"]) == pytest.approx(52.7777778 / 52.82)
 
 
 HOSTILE = "<script src=https://evil/x.js>alert(1)</script>|*\x1b[31m\n"
@@ -259,14 +263,64 @@ def test_text_and_markdown_cannot_be_broken_by_names():
     assert len(bars) == 1
 
 
-def test_a_terminal_gets_the_same_numbers(capsys):
+def test_a_terminal_gets_the_same_numbers(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     show([build(data(), Rules("gpt4"))], episodes=True)
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     plain = table(data(), Rules("gpt4"), episodes=True).splitlines()
-    lines = [line.split() for line in plain if line.startswith("  ") or line.startswith("gsm8k:")]
+    lines = [line.split() for line in plain if line.startswith("  ") or "gsm8k: " in line]
     assert len(lines) >= 9
     for line in lines:
         assert line in shown
+
+
+TASKS = (
+    "alfworld", "os", "dbbench", "sciworld", "miniwob", "hotpotqa", "rewoo", "mmlu", "humaneval", "gsm8k",
+    "mt_bench",
+)  # fmt: skip
+
+
+def eleven(name, judge="gpt-4-0613"):
+    run = data((0.0, 1.0) * 10, name=name, source="fixture", notes=("one thing", "another"))
+    for task in TASKS:
+        run.tasks[task] = dataclasses.replace(run.tasks["gsm8k"], name=task)
+    run.tasks["mt_bench"].judge = judge
+    run.suites = {"demo": list(TASKS)}
+    return build(run)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_at_80_columns_rows_are_shortened_and_never_broken(capsys, monkeypatch, count):
+    monkeypatch.setenv("COLUMNS", "80")
+    reports = [eleven(f"agentlm-70b-general+held-in-{n}f3a90bc2-nightly") for n in range(count)]
+    show(reports)
+    shown = capsys.readouterr().out.splitlines()
+    piped = render(reports, "table").splitlines()
+    begins = [next(n for n, line in enumerate(some) if line.startswith("task ")) for some in (shown, piped)]
+    rows = [some[begin:] for some, begin in zip((shown, piped), begins, strict=True)]
+    told = [[line.split()[0] for line in some if line.startswith("  ")] for some in rows]
+    assert told[0] == told[1] and len(told[0]) == len(TASKS) + 1
+    assert all(len(line) <= 80 for line in rows[0] if line.startswith("  "))
+    assert sum(line.count("50.00") for line in rows[0]) == sum(line.count("50.00") for line in rows[1])
+
+
+def test_a_task_of_two_suites_stands_once_and_shared_facts_are_one_line():
+    run = data((0.0, 1.0) * 10, notes=("what both runs say",))
+    run.suites = {"general": ["mmlu", "gsm8k"], "mine": ["gsm8k"]}
+    text = table(run)
+    assert text.count("\n  gsm8k") == 1 and text.count("\n  Overall") == 2
+    assert "mine, with gsm8k from above" in text
+    both = render(
+        [build(run), build(data((0.0, 1.0) * 10, name="b", notes=("what both runs say",)))], "table"
+    )
+    assert both.count("what both runs say") == 1 and "gsm8k (a-run, b): what both runs say" in both
+
+
+def test_a_reachable_ceiling_and_an_interim_score_are_shown():
+    assert "75.00 of 93.75 reachable" in table(data((0.0, 1.0, 1.0, 1.0) * 4, ceiling=93.75))
+    unfinished = data((0.0, 1.0, 1.0, 1.0))
+    unfinished.tasks["gsm8k"].planned = 16
+    assert "— (incomplete, 75.00 so far)" in table(unfinished)
 
 
 def test_another_locale_changes_no_byte():

@@ -14,6 +14,9 @@ from harness.types import Mean, Row, TaskSpec
 
 HELD_IN = list(find("held-in").tasks)
 
+MANY = (1.0, 0.0, 1.0, 0.5) * 3
+"""Enough samples for an interval."""
+
 
 class Plain(BaseTask):
     spec = TaskSpec("plain", 1, "held-in", "accuracy")
@@ -37,7 +40,7 @@ def full(values=(1.0, 0.0, 1.0, 0.5)):
 
 
 def test_the_score_is_the_aggregate_in_the_tasks_unit():
-    report = build(run(task("os"), suites={}))
+    report = build(run(task("os", MANY), suites={}))
     line = report.tasks["os"]
     assert line.score == 62.5
     assert line.ci[0] < 62.5 < line.ci[1] <= 100
@@ -46,7 +49,7 @@ def test_the_score_is_the_aggregate_in_the_tasks_unit():
 
 
 def test_points_are_not_scaled():
-    judged = task("mt_bench", (7.0, 8.0, 9.0))
+    judged = task("mt_bench", (7.0, 8.0, 9.0) * 4)
     judged.unit = "points"
     line = build(run(judged, suites={})).tasks["mt_bench"]
     assert line.score == 8.0
@@ -141,7 +144,7 @@ def test_a_missing_task_makes_the_suite_partial():
 def test_a_task_without_reference_is_shown_raw_and_left_out_of_means():
     """Rule 2."""
     report = build(
-        run(task("hotpotqa"), task("agent_h"), suites={"agentflan-heldout": ["hotpotqa", "agent_h"]}),
+        run(task("hotpotqa"), task("agent_h", MANY), suites={"agentflan-heldout": ["hotpotqa", "agent_h"]}),
         Rules("gpt4"),
     )
     raw = report.tasks["agent_h"]
@@ -180,7 +183,7 @@ def test_a_reference_of_zero_gives_no_ratio_even_by_force():
 
 def test_ratios_are_not_clipped_and_have_the_scaled_interval():
     """Rule 5."""
-    line = build(run(task("os", (1.0, 0.9, 0.8, 1.0)), suites={}), Rules("gpt4")).tasks["os"]
+    line = build(run(task("os", (1.0, 0.9, 0.8, 1.0) * 3), suites={}), Rules("gpt4")).tasks["os"]
     assert line.relative == pytest.approx(100 * line.score / 36.8)
     assert line.relative > 200
     assert line.relative_ci == pytest.approx((100 * line.ci[0] / 36.8, 100 * line.ci[1] / 36.8))

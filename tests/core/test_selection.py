@@ -1,16 +1,20 @@
 """What users type: typed options, selections, suites, shards; bad input names its fix."""
 
+import itertools
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness import data
 from harness.catalog import registry, suites
 from harness.errors import UsageError
 from harness.running import selection
+from harness.running.samples import Limit, select
 from harness.storage.manifest import config_hash, differing, directory_name
-from harness.types import NoOptions, Profile, Sample, option
+from harness.types import NoOptions, Profile, Sample, TaskConfig, option
 from harness.types.options import declared
 
 
@@ -113,10 +117,37 @@ SAMPLES = [Sample(f"s/{n}") for n in range(10)]
 
 
 def test_selection_keeps_the_canonical_order():
-    assert [s.id for s in selection.select(SAMPLES, ("s/7", "s/2"), None, "toy")] == ["s/2", "s/7"]
-    assert len(selection.select(SAMPLES, None, 3, "toy")) == 3
+    assert [s.id for s in select(SAMPLES, ("s/7", "s/2"), None, "toy")] == ["s/2", "s/7"]
+    assert [s.id for s in select(SAMPLES, None, Limit(3, "first"), "toy")] == ["s/0", "s/1", "s/2"]
+    assert select(SAMPLES, None, Limit(10**9), "toy") == SAMPLES
     with pytest.raises(UsageError, match="unknown sample of toy 's/70'"):
-        selection.select(SAMPLES, ("s/70",), None, "toy")
+        select(SAMPLES, ("s/70",), None, "toy")
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(["red", "green", "blue", ""]), max_size=40), st.integers(1, 45))
+def test_a_limit_is_spread_over_the_labels_and_smaller_ones_are_among_larger_ones(colours, count):
+    samples = [Sample(f"s/{n}", labels={"colour": c} if c else {}) for n, c in enumerate(colours)]
+    few, more = (select(samples, None, Limit(n), "toy") for n in (count, count + 3))
+    assert len(few) == min(count, len(samples))
+    assert {s.id for s in few} <= {s.id for s in more}
+    assert [s.id for s in few] == [s.id for s in samples if s in few], "the task's order"
+    taken, there = (Counter(s.labels.get("colour", "") for s in some) for some in (few, samples))
+    assert all(taken[c] == there[c] or taken[c] >= max(taken.values()) - 1 for c in there)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_the_50_are_among_the_100_of_every_task(name):
+    task = registry.load(name)
+    found = data.resolve(name, data.FIXTURE)
+    cfg = TaskConfig(
+        found.path, selection.options(name, task.Options, "paper"), "paper", found.source, task.spec.splits[0]
+    )
+    samples = task.samples(cfg)
+    chosen = [{s.id for s in select(samples, None, Limit(n), name)} for n in (1, 2, 3, 50, 100)]
+    assert all(few <= more for few, more in itertools.pairwise(chosen))
+    if len(samples) > 3:
+        assert len(chosen[2]) == 3
 
 
 def test_every_suite_names_known_or_planned_tasks():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.needs import vocabulary
+from harness.history import vocabulary
 from harness.running import readiness
 from harness.running.judging import context
 from harness.running.readiness import TaskChoices

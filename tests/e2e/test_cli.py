@@ -78,6 +78,10 @@ def test_the_mission_command_without_endpoint_or_data_explains_itself(harness, t
         ((*RUN, "--samples", "test/99"), "unknown sample"),
         ((*RUN, "--split", "dev"), "has no split 'dev': choose one of test"),
         ((*RUN, "--shard", "3/2"), "write i/n"),
+        ((*RUN, "--limit", "0"), "write N or first:N"),
+        ((*RUN, "--limit", "last:3"), "write N or first:N"),
+        ((*RUN, "--suite", "held-in"), "gsm8k is not in held-in"),
+        ((*RUN, "--suite", "general,held-in", "--task", "gms8k"), "did you mean gsm8k"),
         ((*RUN, "--role", "judge"), "ROLE=NAME@URL"),
         ((*RUN, "--executor", "ray"), "--shard i/n"),
         (
@@ -124,7 +128,9 @@ def test_run_directories_are_named_by_what_was_asked(harness, tmp_path: Path):
     assert all(name.startswith("oracle-gsm8k-") for name in names)
     assert sum(name.endswith("-two") for name in names) == 1
     assert harness("report").returncode == 0, "the newest run is the default"
-    assert harness("list", "runs").stdout.count("/16") == 2
+    first, *listed = harness("list", "runs").stdout.splitlines()
+    assert first.split()[0] == "run" and sum("16/16" in line for line in listed) == 2
+    assert all(" oracle " in line and " gsm8k " in line for line in listed)
 
 
 def test_a_corrupt_file_is_named_with_both_hashes(harness, tmp_path: Path):
@@ -139,14 +145,22 @@ def test_a_corrupt_file_is_named_with_both_hashes(harness, tmp_path: Path):
 def test_ready_only_leaves_out_what_is_missing(harness):
     done = harness("run", "--model", "oracle", "--suite", "general", "--ready-only")
     assert done.returncode == 2, "nothing at all is ready without data"
-    fixtures = ("--mirror", "fixture", "--limit", "1", "--out", "part")
-    ready = harness(
-        "run", "--model", "oracle", "--suite", "general", "--suite", "held-out", "--ready-only", *fixtures
-    )
-    assert "left out: webarena" in ready.stderr
+    words = ("--ready-only", "--mirror", "fixture", "--limit", "1", "--out", "part")
+    ready = harness("run", "--model", "oracle", "--suite", "general", "--suite", "agentflan-heldout", *words)
+    assert "left out: teval" in ready.stderr
     data = json.loads(harness("report", "part", "--format", "json").stdout)
-    assert data["suites"]["held-out"]["partial"] is not None
+    assert data["suites"]["agentflan-heldout"]["partial"] is not None
     assert harness("report", "part", "--strict").returncode == 3
+
+
+def test_a_task_beside_a_suite_chooses_among_its_tasks(harness):
+    done = harness(*RUN, "--suite", "general", "--limit", "3", "--out", "one")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(harness("report", "one", "--format", "json").stdout)
+    assert (list(data["tasks"]), data["suites"]["general"]["partial"]) == (["gsm8k"], "1/4")
+    assert data["tasks"]["gsm8k"]["planned"] == 3
+    assert "3 of 16 samples, spread over the task" in data["tasks"]["gsm8k"]["notes"]
+    assert data["head"]["samples"] == "--limit 3"
 
 
 def test_an_unknown_sample_in_a_replay_is_an_infra_error_that_names_it(harness, tmp_path: Path):

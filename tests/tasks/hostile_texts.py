@@ -313,6 +313,14 @@ WORST: dict[str, tuple[Worst, ...]] = {
     "rewoo.algebra": ("x = ", "for x ", "solve ", " "),
     "rewoo.speech": ("we ", "meet", "_"),
     "sciworld": ("go ", "green house ", "Action:", "!", " a"),
+    "webarena.action": (
+        *("type [1] [", "type [1] ", "click [", "http://", "http://reddit.com", "press [", "stop [a"),
+        *(("type [1] [", "] [1"), ("type [1] [", "][1]"), ("goto [", "http://onestopmarket.co")),
+    ),
+    "webarena.reply": ("```", "``", ("```", "a"), "```a\n"),
+    "webarena.verbs": ("] [", "][1]", "+", "] [press_enter_after=0"),
+    "webarena.answer": ("0", "'", "0.", "--", "$0"),
+    "webarena.url": ("/f/x", "http://127.0.0.1:9000", "http://127.0.0.1:900", "/", "%"),
     "webshop.action": (
         *("Action:\n", "Action: ", "Action:\nsearch[", "Action:\nsearch[a", "action:", "search["),
         *(("Action:", "\n"), ("Action:", " "), ("Action:\nsearch[", "["), ("Action:\nclick[", "x[y")),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
+from checkouts import write_hotpotqa
 from contexts import samples_of
 from web_play import context
 
@@ -16,7 +15,7 @@ from harness import tokens
 from harness.data import core_file, digest, literals, quiet
 from harness.errors import DataError
 from harness.types import Reply, Row
-from tasks.hotpotqa.prepare import prepare
+from tasks.hotpotqa.prepare import prepare_together
 from tasks.hotpotqa.prompts import choose
 from tasks.hotpotqa.task import TASK
 
@@ -96,32 +95,12 @@ def test_planner_prompts_leak_two_questions(mirror: Path):
 def test_prepare_remakes_every_file_byte_for_byte(mirror: Path, tmp_path: Path):
     """From material of the same shape as the releases and checkouts; those themselves cannot be had here."""
     source, data = tmp_path / "from", mirror / "hotpotqa"
-    releases: dict[str, list[dict[str, Any]]] = {
-        "hotpot_train_v1.1.json": [],
-        "hotpot_dev_distractor_v1.json": [],
-    }
-    for level in ("easy", "medium", "hard"):
-        for line in (data / f"{level}.jsonl").read_text().splitlines():
-            row = json.loads(line)
-            entry = {
-                k: row[k] for k in ("type", "level", "question", "answer", "supporting_facts", "context")
-            }
-            name = "hotpot_dev_distractor_v1.json" if level == "hard" else "hotpot_train_v1.1.json"
-            releases[name].insert(0, {"_id": row["id"], **entry})
-    source.mkdir()
-    for name, entries in releases.items():
-        (source / name).write_text(json.dumps(entries))
-    for address, text in literals(data / "prompts.json").items():
-        repo, path, name = re.split(":", address)
-        script = source / repo / path
-        script.parent.mkdir(parents=True, exist_ok=True)
-        with script.open("a") as out:
-            out.write(f"{name} = {text!r}\n")
-    written = prepare(source, tmp_path / "to", quiet)
+    write_hotpotqa(data, source)
+    written = prepare_together([source / "AgentTuning", source, source / "BOLAA"], tmp_path / "to", quiet)
     assert len(written) == 4
     assert [p.read_bytes() == (data / p.name).read_bytes() for p in written] == [True] * 4
 
 
 def test_prepare_says_what_it_needs(tmp_path: Path):
     with pytest.raises(DataError, match="hotpot_train"):
-        prepare(tmp_path, tmp_path / "to", quiet)
+        prepare_together([tmp_path], tmp_path / "to", quiet)

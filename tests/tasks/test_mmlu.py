@@ -9,6 +9,7 @@ import pytest
 from contexts import samples_of, task_context
 
 from harness.data import literals, quiet
+from harness.running.samples import Limit, select
 from harness.types import Context, Profile, Reply
 from tasks.mmlu import task
 from tasks.mmlu.prepare import by_subject, prepare, write_rows
@@ -53,6 +54,12 @@ def test_all_questions_with_stable_ids_in_subject_order(mirror: Path) -> None:
     assert groups == sorted(groups)
     counted = {letter: sum(s.data["answer"] == letter for s in samples) for letter in "ABCD"}
     assert counted == {"A": 3222, "B": 3462, "C": 3582, "D": 3776}
+
+
+def test_a_limit_of_57_touches_57_subjects(mirror: Path) -> None:
+    ctx = context(mirror / "mmlu")
+    chosen = select(TASK.samples(ctx), None, Limit(57), "mmlu")
+    assert len({sample.labels["subject"] for sample in chosen}) == len(chosen) == 57
 
 
 @pytest.mark.parametrize(("subject", "row", "letter"), NONE_OPTIONS)

@@ -44,6 +44,11 @@ from tasks.rewoo import prompts as rewoo_prompts
 from tasks.rewoo import score as rewoo
 from tasks.rewoo.tools import base, calculator, equations, speech
 from tasks.sciworld import action as sciworld
+from tasks.webarena import action as webarena
+from tasks.webarena import helpers as webarena_helpers
+from tasks.webarena import rows as webarena_rows
+from tasks.webarena import score as webarena_score
+from tasks.webarena import sites as webarena_sites
 from tasks.webshop import action as webshop
 from tasks.webshop import analysis as webshop_analysis
 
@@ -67,6 +72,10 @@ PROBLEM = {"prompt": "def half(x):\n", "entry_point": "half", "test": ""}
 MASS = "Can be one of ['59 N', '5 m', '5 kg m']"
 SPEECH = speech.Speech("We meet today. " * 200)
 TOOLS = ("LLM", "Calculator")
+WEB_SITES = webarena_sites.SiteMap(
+    {name: f"http://127.0.0.1:{9000 + n}" for n, name in enumerate(webarena_sites.SITES)}
+)
+WEB_ROW = webarena_rows.ArenaRow(0, (), (), (), "", 0, ("string_match",), include=("0",))
 SEAT = Seat(Battle(IDS, IDS), 0)
 
 
@@ -152,6 +161,13 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "rewoo.algebra": quiet(equations.solve, equations.CannotSolve),
     "rewoo.speech": SPEECH.best,
     "sciworld": lambda text: sciworld.match(text, COMMANDS),
+    "webarena.action": lambda text: webarena.parse(f"```{text}```", WEB_SITES.resolved),
+    "webarena.reply": lambda text: webarena.parse(text, lenient=True),
+    "webarena.verbs": lambda text: [
+        webarena.parse(f"```{v} [1] [{text}```") for v in ("type", "press", "goto")
+    ],
+    "webarena.answer": lambda text: webarena_score.answered(WEB_ROW, text, "v2024"),
+    "webarena.url": lambda text: webarena_helpers.post_url(WEB_SITES.shown(text)),
     "webshop.action": lambda text: [webshop.parse(text, parser) for parser in webshop.PARSERS],
     "webshop.terms": lambda text: list(webshop_analysis.terms(text)),
     "_shared.balanced": lambda text: reading.balanced(text, 0),

@@ -7,16 +7,16 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
+from checkouts import write_rewoo
 from contexts import samples_of
 from web_play import context, fixture_of
 
 from harness.data import digest, literals, quiet
 from harness.errors import DataError
 from harness.types import Pending, Reply, Row, Verdict
-from tasks.rewoo.prepare import COUNTS, prepare, write_sample
+from tasks.rewoo.prepare import COUNTS, prepare_together, write_sample
 from tasks.rewoo.prompts import RewooPrompts
 from tasks.rewoo.rows import DATASETS, label
 from tasks.rewoo.task import TASK
@@ -97,10 +97,9 @@ def test_prepare_draws_upstreams_rows_byte_for_byte(mirror: Path, tmp_path: Path
     (source / "grade-school-math").mkdir(parents=True)
     (source / "ReWOO").symlink_to(data)
     (source / "grade-school-math/grade_school_math").symlink_to(mirror / "gsm8k/grade_school_math")
-    write_sources(source, literals(data / "prompts.json"))
-    written = {
-        path.relative_to(tmp_path / "to").as_posix() for path in prepare(source, tmp_path / "to", quiet)
-    }
+    write_rewoo(source, literals(data / "prompts.json"))
+    made = prepare_together(sorted(source.iterdir()), tmp_path / "to", quiet)
+    written = {path.relative_to(tmp_path / "to").as_posix() for path in made}
     assert written == {
         "data/docs/state_of_the_union.txt",
         "prompts.json",
@@ -111,31 +110,6 @@ def test_prepare_draws_upstreams_rows_byte_for_byte(mirror: Path, tmp_path: Path
     }
     for name in written:
         assert (tmp_path / "to" / name).read_bytes() == (data / name).read_bytes(), name
-
-
-def write_sources(source: Path, texts: Any) -> None:
-    """Lay out sources as upstream's, with the literals in the places they are read from."""
-    lines: dict[str, list[str]] = {}
-    for address, text in texts.items():
-        root, path, name = address.split(":")
-        path = f"AgentTuning/{path}" if root == "AgentTuning" else f"langchain/{path}"
-        body = lines.setdefault(path, [])
-        if name == "tools_header":
-            body.append(f"class Planner:\n def _generate_worker_prompt(self):\n  prompt = {text!r}\n")
-        elif name == "LLMWorker.template":
-            body.append(f" def run(self, x, model={{'a', 'b'}}):\n  return x(t={text!r}, n=['request'])\n")
-        elif name == "SearchDocWorker.description":
-            parts = " \\\n    ".join("f" + repr(piece) for piece in re.split(r"(?<=\. )", text))
-            head = "class SearchDocWorker:\n def __init__(self, doc_name, name='S'):\n"
-            body.append(f"{head}  self.description = {parts}\n")
-        elif "." in name:
-            owner, attribute = name.split(".")
-            body.append(f"class {owner}:\n def __init__(self):\n  self.{attribute} = {text!r}\n")
-        else:
-            body.append(f"{name} = {text!r}\n")
-    for path, body in lines.items():
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).write_text("".join(body))
 
 
 def test_prepare_checks_counts_and_draws_the_listed_rows(mirror: Path, tmp_path: Path):
@@ -160,7 +134,7 @@ def test_prepare_reads_a_users_hotpot_and_trivia_files(tmp_path: Path, monkeypat
     trivia = [{"question": f"q{n}", "answer": {"value": f"a{n}", "aliases": [f"A{n}"]}} for n in range(60)]
     for part in range(2):
         pd.DataFrame(trivia[part * 30 :][:30]).to_parquet(tmp_path / f"trivia_qa/train-{part}.parquet")
-    first, second = prepare(tmp_path, tmp_path / "to", quiet)
+    first, second = prepare_together([tmp_path], tmp_path / "to", quiet)
     row = json.loads(first.read_text().splitlines()[7])
     assert row["question"] == f"q{row['source_index']}"
     row = json.loads(second.read_text().splitlines()[7])
@@ -176,7 +150,7 @@ def test_prepare_reads_a_users_hotpot_and_trivia_files(tmp_path: Path, monkeypat
 
 def test_prepare_says_what_it_needs(tmp_path: Path):
     with pytest.raises(DataError, match="ReWOO"):
-        prepare(tmp_path, tmp_path / "to", quiet)
+        prepare_together([tmp_path], tmp_path / "to", quiet)
 
 
 def test_tables_are_the_ones_the_counts_speak_of(mirror: Path):

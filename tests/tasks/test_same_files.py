@@ -43,7 +43,7 @@ OTHER_WORDS = {
 
 HOMES = (
     (r"open_world", "world.py"),
-    (r"prepare", "prepare.py"),
+    (r"prepare(_together)?", "prepare.py"),
     (r"aggregate", "score.py"),
     (r"[A-Z]\w*Task|TASK", "task.py"),
     (r"[A-Z]\w*World", "world.py"),

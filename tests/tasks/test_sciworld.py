@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from checkouts import write_sciworld
 from contexts import samples_of, task_context
 
 from harness import data, history, tokens
@@ -27,7 +28,7 @@ from tasks.sciworld import prepare
 from tasks.sciworld.episode import SciWorldEpisode
 from tasks.sciworld.oracle import SHIPPED
 from tasks.sciworld.pool import SimulatorPool
-from tasks.sciworld.prompts import CONSTANTS, EXEMPLARS, SciWorldPrompts
+from tasks.sciworld.prompts import SciWorldPrompts
 from tasks.sciworld.solver import solve
 from tasks.sciworld.task import TASK
 from tasks.sciworld.world import SciWorld
@@ -369,16 +370,7 @@ async def test_waiting_is_a_loop_for_upstream_only(
 
 
 async def test_prepare_makes_the_mirrors_files_from_a_checkout(mirror: Path, tmp_path: Path) -> None:
-    constants = json.loads((mirror / "sciworld" / CONSTANTS).read_text(encoding="utf-8"))
-    scripts = tmp_path / "checkout/eval_heldout/science-world"
-    (scripts / "prompts").mkdir(parents=True)
-    texts = {a: t for a, t in constants.items() if isinstance(t, str)}
-    lines = [f"x = {' ' + t + chr(10)!r}.strip()" for t in list(texts.values())[:1]]
-    lines += [f"def eval():\n    y = {t!r}" for t in list(texts.values())[1:]]
-    (scripts / "eval.py").write_text("\n".join(lines), encoding="utf-8")
-    rooms = constants["science-world/eval_utils.py:rooms"]
-    (scripts / "eval_utils.py").write_text(f"import nowhere\nrooms = {rooms!r}\n", encoding="utf-8")
-    (scripts / EXEMPLARS).write_bytes((mirror / "sciworld" / EXEMPLARS).read_bytes())
+    write_sciworld(mirror, tmp_path / "checkout")
     made = await asyncio.to_thread(prepare.prepare, tmp_path / "checkout", tmp_path / "made", data.quiet)
     for path in made:
         name = path.relative_to(tmp_path / "made")

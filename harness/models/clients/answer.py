@@ -23,6 +23,9 @@ from harness.models.untrusted import (
     tokens,
 )  # fmt: skip
 
+SYSTEM = "system_fingerprint "
+"""How a reply's note begins that names the system behind an OpenAI-compatible server."""
+
 _SEEDS = 1 << 64
 _ERROR = 1 << 16
 
@@ -35,6 +38,7 @@ class Answer(Struct):
         top_tokens: alternatives to the first generated token.
         prefill: the prompt's tokens.
         detailed: whether the server sent details.
+        system: the `system_fingerprint` of an OpenAI-compatible server.
         endpoint: URL of the endpoint that answered.
         attempts: attempts the request took.
     """
@@ -48,6 +52,7 @@ class Answer(Struct):
     top_tokens: Sequence[Token] = ()
     prefill: Sequence[Token] = ()
     detailed: bool = True
+    system: str = ""
     endpoint: str = ""
     attempts: int = 1
 

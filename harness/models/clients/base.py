@@ -11,7 +11,7 @@ from typing import Any
 from harness.catalog.models import Entry
 from harness.models import outside
 from harness.models.api import Call, Options
-from harness.models.clients.answer import Answer, cut
+from harness.models.clients.answer import SYSTEM, Answer, cut
 from harness.models.clients.choices import Ranker
 from harness.models.clients.exchange import Check, Prompt
 from harness.models.clients.transport import Transport
@@ -21,6 +21,9 @@ from harness.templates import Template, sanitize
 from harness.types import Message, Reply
 
 log = logging.getLogger(__name__)
+
+Confirm = Callable[[Endpoint], Awaitable[None]]
+"""Returns when an endpoint still serves the model that it served (`harness.models.clients.confirm`)."""
 
 
 class BaseModel:
@@ -49,6 +52,7 @@ class BaseModel:
         self._templates = templates
         self._info = info
         self._ranker = Ranker(self, forced=options.choice_method)
+        self.confirm: Confirm | None = None
 
     @property
     def info(self) -> Mapping[str, Any]:
@@ -102,6 +106,8 @@ class BaseModel:
             "attempts": answer.attempts,
             "queue_s": answer.queue_s or 0.0,
         }
+        if answer.system:
+            more["notes"] = (*more.get("notes", ()), SYSTEM + answer.system)
         return Reply(text, **(facts | more))
 
     async def generate(
@@ -118,6 +124,8 @@ class BaseModel:
     ) -> Answer:
         """Attempt at the endpoints until one answers; `seed` is the one sent, for servers that do not say."""
         answer, endpoint, tries = await self.pool.run(call.key.episode, attempt, deadline_s=call.deadline_s)
+        if self.confirm is not None:
+            await self.confirm(endpoint)
         answer.endpoint, answer.attempts = endpoint.url, tries
         if answer.seed is None:
             answer.seed = seed

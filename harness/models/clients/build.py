@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,11 @@ from harness.catalog.models import Entry
 from harness.errors import MissingPart, UsageError
 from harness.models.address import check_address
 from harness.models.api import ORACLE_S, Call, Model, Options
+from harness.models.clients.confirm import Confirmation
+from harness.models.clients.identity import identity
 from harness.models.clients.openai import ChatModel, CompletionsModel
-from harness.models.clients.probe import alive, describe, survey
+from harness.models.clients.probe import describe, survey
+from harness.models.clients.served import check_served
 from harness.models.clients.tgi import TgiModel
 from harness.models.clients.transport import Transport
 from harness.models.pool.clock import Clock
@@ -44,14 +47,15 @@ async def connect(
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
     concurrency = open_files(concurrency, len(urls))
     chosen = templates(entry, profile, options)
-    for used in chosen.values():
-        used.compile()
+    _warn_of_refused_system(chosen.values())
     transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
+    confirmation = Confirmation(transport, entry)
     try:
         found = await survey(transport, entry, urls, concurrency=concurrency)
+        check_served(entry, found)
         pool = Pool(
             found,
-            alive=lambda endpoint: alive(transport, endpoint, found),
+            alive=lambda endpoint: confirmation.alive(endpoint, found),
             concurrency=concurrency,
             clock=Clock(options.time_scale),
             seed=options.seed,
@@ -59,8 +63,10 @@ async def connect(
     except BaseException:
         await transport.close()
         raise
+    confirmation.abort = pool.abort
     info: dict[str, Any] = {
         "kind": entry.kind,
+        "identity": identity(entry, found, chosen),
         "client": "aiohttp",
         "endpoints": [describe(endpoint) for endpoint in found],
         "templates": {suite or "default": {"id": t.id, "sha256": t.sha256} for suite, t in chosen.items()},
@@ -71,8 +77,17 @@ async def connect(
         "provenance": entry.provenance,
         "warnings": mismatches(entry, found),
     }
-    model = _KINDS[entry.kind]
-    return model(entry, pool, transport, templates=chosen, info=info, options=options)
+    model = _KINDS[entry.kind](entry, pool, transport, templates=chosen, info=info, options=options)
+    model.confirm = confirmation.confirm
+    return model
+
+
+def _warn_of_refused_system(chosen: Iterable[Template]) -> None:
+    for used in chosen:
+        if refusal := used.try_out():
+            log.warning(
+                "chat template %s takes no system message (%s): tasks that send one fail", used.id, refusal
+            )
 
 
 def _with_oracle_timeout(entry: Entry, options: Options) -> Options:
@@ -139,7 +154,7 @@ def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
     found = [
         f"{e.url} serves {e.capabilities.model_id!r}, not {entry.hf or entry.wire_name!r}"
         for e in endpoints
-        if e.capabilities and e.capabilities.model_id and wanted
+        if e.capabilities and e.capabilities.model_id and wanted and not entry.served
         if not wanted & {served.lower() for served in e.capabilities.model_id.split(",")}
     ]
     for line in found:

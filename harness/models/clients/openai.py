@@ -43,14 +43,17 @@ class CompletionsModel(BaseModel):
             self._alternatives = _NARROW
             return await self._send(call, prompt, sent, check)
 
+    @property
+    def served_name(self) -> str:
+        """The `model` of a request; TGI takes any other name than its own for that of a LoRA adapter."""
+        known = self.pool.endpoints[0].capabilities
+        return "tgi" if known is not None and known.version else self.entry.wire_name
+
     async def _send(self, call: Call, prompt: Prompt, sent: Mapping[str, Any], check: Check | None) -> Answer:
         fields = translate(sent) | self.input(call, prompt)
         if "top_logprobs" in sent:
             fields |= self.alternatives(self._alternatives)
-        known = self.pool.endpoints[0].capabilities
-        # TGI takes any other name for that of a LoRA adapter.
-        name = "tgi" if known is not None and known.version else self.entry.wire_name
-        body = msgspec.json.encode({"model": name, "stream": False} | fields)
+        body = msgspec.json.encode({"model": self.served_name, "stream": False} | fields)
         headers = call_headers(call.key, call.role, call.part)
 
         async def attempt(endpoint: Endpoint) -> Answer:

@@ -31,6 +31,7 @@ def translate(sent: Mapping[str, Any]) -> dict[str, Any]:
 class _Completion(Struct):
     choices: Raw = ABSENT
     usage: Raw = ABSENT
+    system_fingerprint: Raw = ABSENT
 
 
 class _Choice(Struct):
@@ -91,6 +92,7 @@ def read_completion(body: Body, *, where: str = "") -> Answer:
         prompt_tokens=count(field(usage.prompt_tokens)) or 0,
         output_tokens=count(field(usage.completion_tokens)) or 0,
         top_tokens=_alternatives(part(choice.logprobs, _Logprobs)),
+        system=short(field(response.system_fingerprint), 80),
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.catalog.models import Entry
@@ -69,7 +69,11 @@ async def probe(transport: Transport, url: str, *, openai: bool = False) -> Capa
     if native is None:
         return able
     return dataclasses.replace(
-        able, version=native.version, max_concurrent=native.max_concurrent, info=native.info
+        able,
+        version=native.version,
+        model_sha=native.model_sha,
+        max_concurrent=native.max_concurrent,
+        info=native.info,
     )
 
 
@@ -145,8 +149,16 @@ def differs(one: Endpoint, other: Endpoint) -> str:
     return ""
 
 
-async def alive(transport: Transport, endpoint: Endpoint, all_endpoints: Sequence[Endpoint]) -> bool:
-    """Ask an ejected endpoint for its health, and whether it still serves the same model."""
+async def alive(
+    transport: Transport,
+    endpoint: Endpoint,
+    all_endpoints: Sequence[Endpoint],
+    changed: Callable[[Endpoint, Capabilities], object] = lambda endpoint, now: None,
+) -> bool:
+    """Ask an ejected endpoint for its health, and whether it still serves the same model.
+
+    `changed` is told what an endpoint serves now, and answers truly when that is not what it served.
+    """
     try:
         status, _ = await transport.get(endpoint.url + "/health")
         if status >= 500:  # a server without /health answers 404, and is there
@@ -154,6 +166,8 @@ async def alive(transport: Transport, endpoint: Endpoint, all_endpoints: Sequenc
         known = endpoint.capabilities
         now = await probe(transport, endpoint.url, openai=known is not None and known.server == "openai")
     except Fault:
+        return False
+    if changed(endpoint, now):
         return False
     fresh = Endpoint(endpoint.url, endpoint.limit, now)
     for other in all_endpoints:

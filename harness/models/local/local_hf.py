@@ -138,7 +138,7 @@ class _Server:
         return _json(
             {
                 "model_id": self._model.name,
-                "model_sha": None,
+                "model_sha": self._model.sha or None,
                 "version": "3.3.6",  # the protocol spoken, with prefill and grammars of choices
                 "router": "harness-local",
                 "max_concurrent_requests": _CONCURRENT,

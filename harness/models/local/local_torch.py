@@ -6,7 +6,10 @@ import importlib
 import os
 import re
 import threading
+from pathlib import Path
 from typing import Any
+
+from harness.models.local.weights import weights_sha
 
 _TOP = 5
 
@@ -36,6 +39,8 @@ class LocalModel:
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
         self._model: Any = model.to("cuda" if cuda else "cpu").eval()
         self.max_total = int(getattr(self._model.config, "max_position_embeddings", 0) or 4096)
+        commit: Any = getattr(self._model.config, "_commit_hash", None)  # of a model from the hub
+        self.sha = weights_sha(Path(path)) or str(commit or "")
         self._texts: list[str] | None = None
 
     def template_config(self) -> dict[str, Any]:

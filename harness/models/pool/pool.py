@@ -65,6 +65,7 @@ class Pool:
         self._health = Health(self.endpoints, self._slots, self._clock, alive)
         self._gate = asyncio.Semaphore(concurrency) if concurrency else None
         self._random = random.Random(seed)
+        self._aborted: Exception | None = None
 
     async def run(
         self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], *, deadline_s: float
@@ -102,6 +103,21 @@ class Pool:
             tries, last = (trace.tries, trace.last) if trace else (0, "")
             raise EndpointError(f"no answer within {deadline_s:g} s after {tries} attempts; {last}") from None
 
+    @property
+    def outage_s(self) -> float | None:
+        """For how long no endpoint has been healthy; None while one is."""
+        return self._slots.outage_s
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot."""
+        return self._slots.waiting
+
+    def abort(self, error: Exception) -> None:
+        """Let every request that waits for a slot, and every later one, fail with this error."""
+        self._aborted = error
+        self._slots.fail(error)
+
     async def close(self) -> None:
         """Stop asking ejected endpoints for their health."""
         await self._health.close()
@@ -125,6 +141,8 @@ class Pool:
     async def _attempt(
         self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: Trace
     ) -> tuple[R, Endpoint]:
+        if self._aborted is not None:
+            raise self._aborted
         endpoint = await self._slots.acquire(key, trace)
         trace.tries += 1
         epoch, started = endpoint.limit.epoch, self._clock.now()
@@ -143,6 +161,7 @@ class Pool:
         else:
             endpoint.failures = 0
             endpoint.served += 1
+            endpoint.tokens += result.output_tokens
             endpoint.limit.succeeded(
                 epoch,
                 in_flight=endpoint.outstanding,

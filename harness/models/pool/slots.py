@@ -35,6 +35,11 @@ class Slots:
         """For how long no endpoint has been healthy; None while one is."""
         return None if self._outage_began is None else self._clock.now() - self._outage_began
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot, or for an endpoint."""
+        return len(self._queued)
+
     async def acquire(self, key: str, trace: Trace) -> Endpoint:
         """Take a slot, after queueing for one where none is free."""
         endpoint = self._balance.choose(key, trace.avoid(self._endpoints))
@@ -47,8 +52,9 @@ class Slots:
             with self.queueing(trace.deadline):
                 return await waiter.granted
         except asyncio.CancelledError:
-            if waiter.granted.done() and not waiter.granted.cancelled():  # granted and cancelled at once
-                self.release(waiter.granted.result())
+            granted = waiter.granted  # may be granted and cancelled at once
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self.release(granted.result())
             raise
 
     def release(self, endpoint: Endpoint) -> None:
@@ -93,6 +99,13 @@ class Slots:
             self._balance.settle(waiter.key, healthy).waiters.append(waiter)
         for endpoint in self._endpoints:
             self._grant(endpoint)
+
+    def fail(self, error: Exception) -> None:
+        """Let every request that queues fail."""
+        waiting, self._unassigned = self._unassigned, []
+        for waiter in [*waiting, *(one for endpoint in self._endpoints for one in endpoint.drain())]:
+            if not waiter.granted.done():
+                waiter.granted.set_exception(error)
 
     def _grant(self, endpoint: Endpoint) -> None:
         """Give an endpoint's free slots to waiting requests, first to those in its own queue."""

@@ -143,8 +143,9 @@ class BrowserPool:
                 await made.route(_outside(settings.allow), lambda route: _refuse(route, refused))
             made.set_default_timeout(settings.call_s * 1000)
             tab = Tab(made, await made.new_page(), self, slot, refused)
-            tab.page.on("crash", lambda _: tab.crash())
-            made.on("page", lambda page: page.on("crash", lambda _: tab.crash()))
+            if not settings.many_pages:
+                tab.page.on("crash", lambda _: tab.crash())
+                made.on("page", lambda page: page.on("crash", lambda _: tab.crash()))
             return tab
         except BaseException:
             with contextlib.suppress(Exception):
@@ -188,12 +189,9 @@ class BrowserPool:
         if program is None:
             raise MissingPart(f"no Chromium found; {BROWSER_FIX}")
         marker = f"--harness-browser={uuid.uuid4().hex}"
-        names = sorted({urlsplit(prefix).hostname or "" for prefix in self.settings.allow} - {""})
-        rules = ", ".join(["MAP * ~NOTFOUND", *(f"EXCLUDE {name}" for name in names)])
-        switches = [*FLAGS, self.marker, marker, *self.settings.flags]
-        if self.settings.allow:
-            switches.append(f"--host-resolver-rules={rules}")
-        browser = await self._playwright.chromium.launch(executable_path=program, args=switches)
+        switches = [*FLAGS, self.marker, marker, *self.settings.flags, *_reach(self.settings)]
+        proxy: Any = {"server": self.settings.proxy, "bypass": "<-loopback>"} if self.settings.proxy else None
+        browser = await self._playwright.chromium.launch(executable_path=program, args=switches, proxy=proxy)
         slot = Slot(browser, marker)
         browser.on("disconnected", lambda _: setattr(slot, "down", True))
         self._slots.append(slot)
@@ -250,6 +248,17 @@ class BrowserPool:
 async def _undo(task: asyncio.Task[T], undo: Callable[[T], Awaitable[None]]) -> None:
     with contextlib.suppress(Exception):
         await undo(await task)
+
+
+def _reach(settings: BrowserSettings) -> list[str]:
+    """Switches that keep a browser from looking up or reaching what it need not."""
+    if not (settings.allow or settings.proxy):
+        return []
+    names = sorted({urlsplit(place).hostname or "" for place in (*settings.allow, settings.proxy)} - {""})
+    rules = ", ".join(["MAP * ~NOTFOUND", *(f"EXCLUDE {name}" for name in names)])
+    # WebRTC's datagrams would go round the proxy.
+    quiet = ["--force-webrtc-ip-handling-policy=disable_non_proxied_udp"] if settings.proxy else []
+    return [f"--host-resolver-rules={rules}", *quiet]
 
 
 def _outside(allow: tuple[str, ...]) -> re.Pattern[str]:

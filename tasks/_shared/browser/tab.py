@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from harness.errors import EnvironmentFault
 
@@ -19,6 +19,10 @@ T = TypeVar("T")
 _GONE = re.compile(
     r"has been closed|crashed|connection closed|browser closed|not connected|disconnected|pipe closed", re.I
 )
+
+
+class PageLost(Exception):
+    """A page does not answer, crashed or was closed, while its browser works: the machine did not fail."""
 
 
 class NoAnswer(EnvironmentFault):
@@ -36,6 +40,9 @@ class BrowserSettings:
         episodes: contexts a browser serves before it is replaced, as browsers leak memory.
         call_s: longest a single browser call may take, in seconds.
         flags: further command-line switches.
+        proxy: address of the proxy that carries all traffic, loopback's as well; empty for none.
+        many_pages: pages open further pages (`Pages` watches them); a page that crashes is then that page's
+            affair and not the end of its tab.
     """
 
     allow: tuple[str, ...] = ()
@@ -46,6 +53,8 @@ class BrowserSettings:
     episodes: int = 300
     call_s: float = 10.0
     flags: tuple[str, ...] = ()
+    proxy: str = ""
+    many_pages: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -89,13 +98,29 @@ class Tab:
     _closed: bool = False
     _clocks: set[asyncio.Timeout] = field(default_factory=set[asyncio.Timeout])
 
-    async def call(self, work: Awaitable[T], *, limit_s: float | None = None) -> T:
+    async def call(
+        self, work: Awaitable[T], *, limit_s: float | None = None, hang: Literal["fault", "fail"] = "fault"
+    ) -> T:
         """Await one browser call within the pool's limit.
+
+        Args:
+            work: the call.
+            limit_s: another limit than the pool's.
+            hang: `fail` tells a page that does not answer, or is gone, from a browser that does not.
 
         Raises:
             EnvironmentFault: page, browser or driver is gone or does not answer.
+            PageLost: under `fail`, the page alone is gone or does not answer.
             playwright.async_api.Error: any other error of the call.
         """
+        try:
+            return await self._call(work, limit_s)
+        except EnvironmentFault as error:
+            if hang == "fail" and await self.answers():
+                raise PageLost(str(error)) from error
+            raise
+
+    async def _call(self, work: Awaitable[T], limit_s: float | None) -> T:
         from playwright.async_api import Error
 
         limit = limit_s or self.owner.settings.call_s
@@ -132,9 +157,16 @@ class Tab:
         except Error:
             return False
         except TimeoutError:
-            pass
+            return await self.answers()
+
+    async def answers(self) -> bool:
+        """Whether the browser opens another page and that page answers."""
+        from playwright.async_api import Error
+
+        if self.slot.down or self.crashed or not self.slot.browser.is_connected():
+            return False
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(self.owner.settings.call_s):
                 other = await self.slot.browser.new_context()
                 await (await other.new_page()).evaluate("0")
                 await other.close()
@@ -145,6 +177,10 @@ class Tab:
     def crash(self) -> None:
         """End the calls to a page that crashed; the driver never ends them."""
         self.crashed = True
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Let the calls that wait now run out of time."""
         for clock in self._clocks:
             if not clock.expired():
                 clock.reschedule(asyncio.get_running_loop().time())

@@ -11,7 +11,7 @@ from typing import Any
 
 TEXT = "Grüße \u4e2d\u6587 \U0001f600 done"
 INFO = {
-    "model_id": "fault/model",
+    "model_id": "THUDM/agentlm-7b",
     "model_sha": "abc",
     "model_pipeline_tag": "text-generation",
     "max_concurrent_requests": 128,
@@ -24,6 +24,8 @@ INFO = {
     "router": "fault-server",
     "version": "3.3.6",
 }
+
+LISTED = ("m", "THUDM/agentlm-7b")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class FaultServer:
     text: str = TEXT
     info: dict[str, Any] | None = field(default_factory=lambda: dict(INFO))
     healthy: bool = True
-    models: dict[str, Any] = field(default_factory=lambda: {"data": [{"id": "m"}]})
+    models: dict[str, Any] = field(
+        default_factory=lambda: {"data": [{"id": "m"}, {"id": "THUDM/agentlm-7b"}]}
+    )
     choose: Callable[[Seen], Behaviour | None] | None = None
     reply: Callable[[Seen], str] | None = None
     seen: list[Seen] = field(default_factory=list)

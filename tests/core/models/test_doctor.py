@@ -1,6 +1,7 @@
 """What `harness doctor --model` finds."""
 
 import asyncio
+import json
 
 import pytest
 from fault_server import INFO, Behaviour, FaultServer
@@ -32,9 +33,11 @@ async def test_a_good_endpoint_is_all_ok(client):
     live = LiveEpisodes()
     live.put("doctor", "probe", 0, Hello(), Observation())
     async with loopback.serve(catalog.find("oracle"), live) as url:
-        findings = await asyncio.to_thread(doctor_model, "agentlm-7b", [url], client)
-    warned = [finding for finding in findings if finding.level != "ok"]
-    assert [finding.state for finding in warned] == ["agentlm-7b should be THUDM/agentlm-7b"]
+        findings = await asyncio.to_thread(doctor_model, "oracle=agentlm-7b", [url], client)
+        (wrong,) = [f for f in await asyncio.to_thread(doctor_model, "agentlm-7b", [url]) if f.level != "ok"]
+    assert [finding.level for finding in findings if finding.level != "ok"] == []
+    assert (wrong.level, wrong.state) == ("fail", "agentlm-7b is THUDM/agentlm-7b")
+    assert wrong.fix == "--model oracle=agentlm-7b"
     assert any("with a grammar" in finding.state for finding in findings)
     assert any("package gets the same" in finding.state for finding in findings) == (
         client == "text-generation"
@@ -54,8 +57,15 @@ async def test_different_models_and_short_contexts_are_found():
     async with FaultServer() as one, FaultServer(info=other) as two:
         findings = await check("agentlm-7b", one, two)
     text = "\n".join(finding.state for finding in findings)
-    assert "different models: fault/model, x/y" in text
+    assert "different models: THUDM/agentlm-7b abc, x/y abc" in text
     assert "takes 2048 tokens" in text and "cannot tokenize" in text
+
+
+async def test_replicas_of_two_checkpoints_are_refused():
+    async with FaultServer() as one, FaultServer(info={**INFO, "model_sha": "next"}) as two:
+        findings = await check("agentlm-7b", one, two)
+    assert findings[-1].level == "fail"
+    assert "different models: THUDM/agentlm-7b abc, THUDM/agentlm-7b next" in findings[-1].state
 
 
 async def test_odd_servers_are_described():
@@ -65,7 +75,7 @@ async def test_odd_servers_are_described():
         server.default = Behaviour(422, b"nope", "text/plain")
         assert "fail" in levels(await check("agentlm-7b", server))
         server.healthy, server.default = False, Behaviour(502, b"<html>", "text/html")
-        assert levels(await check("agentlm-7b", server)).count("fail") == 2
+        assert levels(await check("agentlm-7b", server)) == ["fail"]
 
 
 async def test_the_package_sees_a_failure_of_its_own():
@@ -75,9 +85,11 @@ async def test_the_package_sees_a_failure_of_its_own():
 
 
 async def test_openai_servers():
-    async with FaultServer() as server:
+    said = {"choices": [{"message": {"content": "Hello."}, "text": "Hello.", "finish_reason": "stop"}]}
+    async with FaultServer(default=Behaviour(body=json.dumps(said).encode())) as server:
         assert levels(await check("m@chat", server)) == ["ok"]
-        assert levels(await check("agentlm-7b@openai", server)) == ["warn"]
+        assert levels(await check("agentlm-7b@openai", server)) == ["ok"]
+        assert levels(await check("agentlm-13b@openai", server)) == ["warn", "fail"], "a run refuses it"
 
 
 def test_models_without_endpoints_have_nothing_to_check():

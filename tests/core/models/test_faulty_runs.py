@@ -21,7 +21,7 @@ KINDS = [
 
 def say(seen):
     """Answer with a number out of the question, so that some episodes score and some do not."""
-    return f"The answer is {max(map(int, re.findall(r'[0-9]+', seen.data['inputs'])))}."
+    return f"The answer is {max(map(int, re.findall(r'[0-9]+', seen.data['inputs'])), default=0)}."
 
 
 async def harness(*arguments):

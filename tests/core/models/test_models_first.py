@@ -10,6 +10,7 @@ from fault_server import FaultServer
 from harness.errors import DataError, RequestRejected, UsageError
 from harness.models.api import ORACLE_S, Call, LiveEpisodes
 from harness.models.connect import open_model
+from harness.models.local.weights import weights_sha
 from harness.types import Ask, CallKey, Message, Observation
 
 
@@ -227,7 +228,7 @@ async def test_released_decoding_is_sent_as_released():
 async def test_tokens_are_counted_where_the_server_can():
     async with FaultServer() as server, open_model("agentlm-7b", endpoints=[server.url]) as model:
         assert await model.count("four words of prompt") == 4
-    old = {"model_id": "m", "version": "1.0.3"}
+    old = {"model_id": "THUDM/agentlm-7b", "version": "1.0.3"}
     async with FaultServer(info=old) as server, open_model("agentlm-7b", endpoints=[server.url]) as model:
         assert await model.count("four words of prompt") is None
 
@@ -259,3 +260,14 @@ async def test_a_sample_recorded_twice_names_both_lines(repeat, tmp_path):
     with pytest.raises(DataError, match="lines 1 and 4"):
         async with open_model(f"replay:{file}"):
             pass
+
+
+def test_weights_are_named_by_their_content(tmp_path):
+    assert weights_sha(tmp_path) == "", "a name on the hub is no folder of weights"
+    (tmp_path / "model.safetensors").write_bytes(b"checkpoint 1")
+    (tmp_path / "README.md").write_text("one")
+    first = weights_sha(tmp_path)
+    (tmp_path / "README.md").write_text("two")
+    assert weights_sha(tmp_path) == first
+    (tmp_path / "model.safetensors").write_bytes(b"checkpoint 2")
+    assert weights_sha(tmp_path) != first

@@ -285,7 +285,10 @@ async def test_a_key_in_broken_framing_is_neither_raised_nor_logged(raw, logged)
 
 
 @pytest.mark.parametrize("form", [SECRET, ESCAPED, SLASHED], ids=["plain", "escaped", "slashed"])
-async def test_a_key_in_what_a_server_says_of_itself_is_not_kept(form, logged):
+async def test_a_key_in_what_a_server_says_of_itself_is_not_kept(form, logged, tmp_path, monkeypatch):
+    (tmp_path / "models.toml").write_text('[mine]\nhf = "me/mine"\ntemplate = "agentlm"\n')
+    monkeypatch.setenv("HARNESS_MODELS", str(tmp_path / "models.toml"))
+
     class Told(FaultServer):
         async def answer(self, seen, reader, writer):
             if seen.path not in ("/info", "/v1/models"):
@@ -295,9 +298,14 @@ async def test_a_key_in_what_a_server_says_of_itself_is_not_kept(form, logged):
             return await write(writer, Behaviour(), body.replace("%", form + title).encode())
 
     async with Told() as server:
-        for selector in ("agentlm-7b", "agentlm-7b@openai"):
+        for selector in ("mine", "mine@openai"):
             async with open_at(server, selector) as model:
                 clean(json.dumps(model.info), logged())
+        with pytest.raises(HarnessError, match="under its own name") as refused:
+            async with open_at(server):
+                pass
+    clean(str(refused.value))
+    safe(str(refused.value))
     safe(logged())
 
 

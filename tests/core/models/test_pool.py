@@ -10,7 +10,7 @@ from fault_server import INFO, Behaviour, FaultServer, error
 from pool_simulation import Done, Simulation
 from virtual_time import run
 
-from harness.errors import EndpointError, MissingPart, UsageError
+from harness.errors import EndpointError, MissingPart, ModelChanged, UsageError
 from harness.models.api import Call, Options
 from harness.models.connect import open_model
 from harness.models.pool.endpoint import Endpoint
@@ -110,18 +110,41 @@ async def test_three_failures_in_a_row_eject_and_health_brings_back():
         assert len(ill.seen) > asked
 
 
-async def test_an_endpoint_that_returns_with_another_model_stays_out():
+async def test_an_endpoint_that_returns_with_another_model_ends_all_requests():
     async with FaultServer(reply=say) as well, FaultServer(reply=say) as ill, open_at(well, ill) as model:
         ill.healthy = False  # or it is back in the pool before this test changes the model
         ill.default = Behaviour(503, b"down", "text/plain")
         await asyncio.gather(*(model.complete(call(f"test/{n}")) for n in range(40)))
         assert not model.pool.endpoints[1].healthy
-        ill.info, ill.default = {**INFO, "model_sha": "other"}, Behaviour()
-        ill.healthy, probed = True, ill.probed
-        async with asyncio.timeout(10):
-            while ill.probed < probed + 6:
-                await model.complete(call("meanwhile/0"))
+        ill.info, ill.default, ill.healthy = {**INFO, "model_sha": "other"}, Behaviour(), True
+        with pytest.raises(ModelChanged, match=r"model_sha abc then, other now"):
+            async with asyncio.timeout(10):
+                while True:
+                    await model.complete(call("meanwhile/0"))
         assert not model.pool.endpoints[1].healthy
+
+
+async def test_requests_that_wait_for_a_slot_fail_when_the_model_changed():
+    async with FaultServer(reply=say) as server, open_at(server, concurrency=4) as model:
+        await model.complete(call("before/0"))
+        server.info = {**INFO, "model_sha": "other"}
+        asked = [model.complete(call(f"test/{n}")) for n in range(50)]
+        said = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(one) for one in said} == {ModelChanged}
+        assert len(server.seen) <= 1 + 2 * 4, "beyond those in flight, and their successors, none is sent"
+
+
+async def test_a_server_that_only_lists_its_models_is_asked_again_after_a_failure():
+    async with FaultServer() as server:
+        body = json.dumps({"choices": [{"text": "x", "finish_reason": "stop"}]}).encode()
+        server.info, server.default = None, Behaviour(body=body)
+        async with open_model("agentlm-7b@openai", endpoints=[server.url]) as model:
+            await model.complete(call("test/0"))
+            server.models = {"data": [{"id": "next"}]}
+            await model.complete(call("test/1"))  # an answer of the same second: the list still holds
+            server.script = [Behaviour(503, b"down", "text/plain")]
+            with pytest.raises(ModelChanged, match="model_id THUDM/agentlm-7b then, next now"):
+                await model.complete(call("test/2"))
 
 
 async def test_endpoints_of_different_models_are_refused():
@@ -353,7 +376,7 @@ async def test_manifest_info_is_plain_data():
         assert info["endpoints"][0]["version"] == "3.3.6"
         assert set(info["templates"]) == {"default", "held-in", "card_game"}
         assert info["templates"]["held-in"]["id"] == "agentlm-nosys-upstream"
-        assert info["warnings"] == [f"{server.url} serves 'fault/model', not 'THUDM/agentlm-7b'"]
+        assert info["identity"]["served"] == "THUDM/agentlm-7b" and info["identity"]["sha"] == "abc"
 
 
 def test_queueing_behind_others_uses_no_deadline():

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
-from fault_server import Behaviour, FaultServer, error
+from fault_server import INFO, Behaviour, FaultServer, error
 
 from harness.episode import BaseOracle
 from harness.errors import InfraError, UsageError
@@ -46,6 +46,9 @@ def test_bad_roles_show_the_form(text):
 def chat(text):
     message = {"role": "assistant", "content": text}
     return Behaviour(body=json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+
+
+NAMED = {**INFO, "model_id": "m"}
 
 
 @asynccontextmanager
@@ -109,13 +112,13 @@ async def test_a_failed_role_call_is_asked_again_and_not_logged():
 
 
 async def test_a_role_from_the_catalogue_speaks_tgi_with_its_template():
-    async with serving("tool_llm=llama-2-7b-chat", text="hello") as (server, model):
+    async with serving("tool_llm=m=llama-2-7b-chat", info=NAMED, text="hello") as (server, model):
         reply = await RoleSession("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
     assert reply.text == "hello" and server.seen[0].data["inputs"] == "[INST] who? [/INST]"
 
 
 async def test_sampling_roles_get_a_seed_of_their_own_key():
-    async with serving("tool_llm=llama-2-7b-chat", text="x") as (server, model):
+    async with serving("tool_llm=m=llama-2-7b-chat", info=NAMED, text="x") as (server, model):
         for seed in (1, 1, 2):
             options = RoleOptions(partial(derive, seed))
             bound = RoleSession("tool_llm", model, EPISODE, options=options)
@@ -127,7 +130,7 @@ async def test_sampling_roles_get_a_seed_of_their_own_key():
 
 async def test_a_failed_role_is_infrastructure_even_when_its_context_overflows():
     long = error(422, "`inputs` must have less than 10 tokens. Given: 11", "validation")
-    async with serving("tool_llm=llama-2-7b-chat", default=long) as (_, model):
+    async with serving("tool_llm=m=llama-2-7b-chat", info=NAMED, default=long) as (_, model):
         with pytest.raises(InfraError, match=r"role tool_llm, k: .*does not fit"):
             await RoleSession("tool_llm", model, EPISODE).ask("k", TALK, Ask(8))
 

@@ -1,0 +1,210 @@
+"""Tries a model before a run begins: one short request to each endpoint, and what to do when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from harness.catalog.models import Entry
+from harness.errors import HarnessError, RequestRejected, TokenBoundaryError, UsageError
+from harness.models.api import Call, Model
+from harness.models.clients.answer import read_generate
+from harness.models.clients.base import BaseModel
+from harness.models.clients.openai import CompletionsModel
+from harness.models.clients.openai_wire import read_completion, translate
+from harness.models.clients.request import call_headers, parameters
+from harness.models.clients.transport import Transport
+from harness.models.connect import LOCAL
+from harness.models.pool.faults import Fault, Refused
+from harness.models.untrusted import decode, record, rows, short
+from harness.types import Ask, CallKey, Message
+
+KEY = CallKey("doctor", "probe", 0, 0)
+TALK = (Message("user", "Say hello."),)
+LETTERS = ("A", "B", "C", "D")
+_TRIES, _PAUSE_S, _RANKING_S = 3, 0.3, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why an endpoint cannot be used, and what to do about it."""
+
+    url: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.url} {self.what}: {self.fix}"
+
+
+async def trial(model: Model) -> list[Trouble]:
+    """Send each endpoint that is up a request for one token.
+
+    An endpoint that is busy or down is no trouble as long as another answers; one that answers wrongly is.
+    """
+    if not isinstance(model, BaseModel) or model.entry.kind in LOCAL:
+        return []
+    up = [endpoint.url for endpoint in model.pool.endpoints if endpoint.healthy]
+    return [found for found in await asyncio.gather(*(_try(model, url) for url in up)) if found]
+
+
+async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
+    """Have the model rank four letters; lines for the tasks that need it when it cannot.
+
+    Args:
+        model: one whose endpoints answer.
+        fixes: for each task that ranks choices, the options under which it does not.
+    """
+    local = isinstance(model, BaseModel) and model.entry.kind in LOCAL
+    if not fixes or local:
+        return []
+    try:
+        await model.complete(Call(KEY, TALK, None, Ask(1, choices=LETTERS), deadline_s=_RANKING_S))
+    except (RequestRejected, TokenBoundaryError, UsageError) as error:
+        return [f"{task}: {model.name} cannot rank choices ({error}): {fix}" for task, fix in fixes.items()]
+    except HarnessError as error:
+        return [f"{task}: ranking choices failed ({error}): {fix}" for task, fix in fixes.items()]
+    return []
+
+
+async def _try(model: BaseModel, url: str) -> Trouble | None:
+    """One endpoint; failures that may pass are given three chances."""
+    entry, error = model.entry, Fault("", "")
+    for attempt in range(_TRIES):
+        await asyncio.sleep(_PAUSE_S * attempt)
+        try:
+            await _request(model, model.entry.kind, url)
+            return None
+        except Refused as refused:
+            return await _refused(model, url, refused)
+        except RequestRejected as rejected:
+            return Trouble(url, f"refuses a short request ({rejected})", "see its log")
+        except Fault as fault:
+            error = fault
+            if fault.kind in ("not-json", "no-text"):
+                return await _wrong_answer(model, url, fault)
+            if fault.kind == "overloaded":
+                return None
+        except HarnessError as other:
+            return Trouble(url, f"cannot be used ({other})", f"correct the entry of {entry.name}")
+    return Trouble(url, f"fails ({_without(error, url)})", "see its log, or leave it out")
+
+
+async def _request(model: BaseModel, kind: str, url: str) -> None:
+    """Ask for one token in a protocol's own way."""
+    sent = parameters(Ask(1), seed=None)
+    if kind == "tgi":
+        body = {"inputs": model.prompt(Call(KEY, TALK, None, Ask(1))).text, "parameters": sent}
+        data, headers = await _post(model.transport, f"{url}/generate", body)
+        read_generate(data, headers, where=f"{url}/generate")
+        return
+    name = model.served_name if isinstance(model, CompletionsModel) else model.entry.hf or model.name
+    body = {"model": name} | translate(sent)
+    if kind == "chat":
+        path, body = (
+            "/v1/chat/completions",
+            body | {"messages": [{"role": "user", "content": TALK[0].content}]},
+        )
+    else:
+        path, body = "/v1/completions", body | {"prompt": TALK[0].content}
+    data, _ = await _post(model.transport, url + path, body)
+    read_completion(data, where=url + path)
+
+
+async def _post(transport: Transport, url: str, body: object):
+    return await transport.post(url, msgspec.json.encode(body), call_headers(KEY), max_new_tokens=1)
+
+
+async def _refused(model: BaseModel, url: str, refused: Refused) -> Trouble:
+    entry, status = model.entry, refused.status
+    if status in (401, 403):
+        named = entry.api_key_env
+        fix = (
+            f"export {named}=... with the right key"
+            if named
+            else "name its key's variable: " + _key_entry(entry)
+        )
+        return Trouble(
+            url, f"refuses the API key ({status})" if named else f"wants an API key ({status})", fix
+        )
+    if status in (404, 405, 501):
+        served = await _served(model.transport, url)
+        if entry.kind != "tgi" and served and entry.wire_name not in served:
+            return Trouble(
+                url, f"does not serve {entry.wire_name}, but {', '.join(served[:5])}", _use(entry, served)
+            )
+        return await _wrong_kind(model, url, f"has no {_path(entry)} ({status})")
+    return Trouble(url, f"refuses a short request ({_without(refused, url)})", "see its log")
+
+
+async def _wrong_answer(model: BaseModel, url: str, fault: Fault) -> Trouble:
+    """It answered 200, with something else than the protocol's."""
+    page = await _page(model.transport, url)
+    if page.lstrip()[:1] == b"<":
+        what = "answers with a web page (HTML), not as a model server"
+        return Trouble(url, what, "give the address of the server itself, without the page's path or login")
+    return await _wrong_kind(
+        model, url, f"does not answer as {_path(model.entry)} should ({_without(fault, url)})"
+    )
+
+
+async def _wrong_kind(model: BaseModel, url: str, what: str) -> Trouble:
+    """Find the protocol that it does speak."""
+    entry = model.entry
+    base = entry.name.partition("@")[0]
+    kinds = {
+        "tgi": f"--model {base}" + ("@tgi" if "@" in entry.name else ""),
+        "openai": f"--model {base}@openai",
+    }
+    kinds["chat"] = f"--model {base}@chat"
+    for kind, fix in kinds.items():
+        if kind == entry.kind or (kind != "chat" and not entry.template):
+            continue
+        try:
+            await _request(model, kind, url)
+        except (Fault, HarnessError):
+            continue
+        return Trouble(url, f"{what}; it speaks another protocol", fix)
+    return Trouble(url, what, "check the address: it is the server's base URL, as http://host:port")
+
+
+def _path(entry: Entry) -> str:
+    paths = {"tgi": "TGI's /generate", "openai": "/v1/completions", "chat": "/v1/chat/completions"}
+    return paths[entry.kind]
+
+
+def _key_entry(entry: Entry) -> str:
+    return (
+        f'api_key_env = "..." in the entry of {entry.name.partition("@")[0]} in the file HARNESS_MODELS names'
+    )
+
+
+def _use(entry: Entry, served: Sequence[str]) -> str:
+    if entry.kind == "chat":
+        return f"--model {served[0]}@chat"
+    return f'wire_name = "{served[0]}" in the entry of {entry.name.partition("@")[0]}'
+
+
+async def _served(transport: Transport, url: str) -> list[str]:
+    """Models that an OpenAI server lists; none when it lists none."""
+    try:
+        status, body = await transport.get(f"{url}/v1/models")
+        listed = rows(record(decode(body)).get("data")) if status == 200 else []
+    except (Fault, ValueError):
+        return []
+    return [name for row in listed[:100] if (name := short(record(row).get("id")))]
+
+
+async def _page(transport: Transport, url: str) -> bytes:
+    try:
+        return (await transport.get(url + "/"))[1][:200]
+    except Fault:
+        return b""
+
+
+def _without(error: Exception, url: str) -> str:
+    """A message without the address, which stands before it already."""
+    return str(error).replace(url, "").strip(" :")

@@ -1,0 +1,82 @@
+"""What a run's calls say about its numbers: for readers, and for whether two numbers may be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+METHODS: Mapping[str, str] = {
+    "G": "a grammar that allows only the choices (method G)",
+    "P": "the prompt's log-probabilities (method P)",
+    "T": "the likeliest tokens (method T)",
+    "O": "the server's likeliest tokens over OpenAI's protocol (method O)",
+    "F": "the first choice in generated text (method F)",
+}
+_METHOD, _DECODING, _IMPUTED, _CUT = "choices by method ", "decoding ", "imputed:", "reply cut"
+_TOLD: Mapping[str, str] = {
+    "raw->user": "raw prompts were sent as one user message of a chat (raw->user)",
+    "truncate not sent": "the server does not cut long prompts as the paper's did (truncate not sent)",
+}
+
+
+class Conditions:
+    """Under which conditions a task's answers were got.
+
+    Args:
+        traits: as `harness.running.traits` stores them.
+        counts: calls by trait, with all `calls`; empty in runs of older versions.
+    """
+
+    def __init__(self, traits: Sequence[str] = (), counts: Mapping[str, int] | None = None) -> None:
+        self._traits, self._counts = tuple(traits), counts or {}
+
+    @property
+    def decodings(self) -> list[str]:
+        """How answers were drawn, in words."""
+        return [t.removeprefix(_DECODING) for t in self._traits if t.startswith(_DECODING)]
+
+    def moving(self) -> dict[str, str]:
+        """What moves the number, by name; two numbers that differ in one of these do not compare."""
+        told = {"choices": ", ".join(self._methods()), "decoding": " and ".join(self.decodings)}
+        told |= {name: "yes" for name in _TOLD if name in self._traits}
+        if self._imputed():
+            told["imputed values"] = "yes"
+        if any(t.startswith(_CUT) for t in self._traits):
+            told["cut replies"] = "yes"
+        return {name: value for name, value in told.items() if value}
+
+    def against_paper(self) -> list[str]:
+        """Why the number does not stand beside a published one."""
+        reasons = [f"choices by {METHODS['F']}"] if "F" in self._methods() else []
+        reasons += [_TOLD[name] for name in _TOLD if name in self._traits]
+        return [*reasons, *self._spoiled()]
+
+    def notes(self) -> list[str]:
+        """What a reader of the number must know, in words."""
+        methods = self._methods()
+        told = [f"choices ranked by {METHODS.get(name, name)}" for name in methods]
+        told += [text for name, text in _TOLD.items() if name in self._traits]
+        own = (_METHOD, _DECODING, _IMPUTED, _CUT)
+        others = [t for t in self._traits if t not in _TOLD and not t.startswith(own)]
+        return [*told, *self._spoiled(), *others]
+
+    def _spoiled(self) -> list[str]:
+        found: list[str] = []
+        if self._imputed():
+            found.append(
+                f"log-probabilities that the server left out were set to a floor ({self._share(_IMPUTED)})"
+            )
+        if any(t.startswith(_CUT) for t in self._traits):
+            found.append(f"replies were cut at the harness's bound ({self._share(_CUT)})")
+        return found
+
+    def _methods(self) -> list[str]:
+        return [t.removeprefix(_METHOD) for t in self._traits if t.startswith(_METHOD)]
+
+    def _imputed(self) -> bool:
+        return any(t.startswith(_IMPUTED) for t in self._traits)
+
+    def _share(self, prefix: str) -> str:
+        """In which share of the calls a trait was seen."""
+        calls = self._counts.get("calls", 0)
+        seen = sum(count for name, count in self._counts.items() if name.startswith(prefix))
+        return f"{100 * seen / calls:.1f} % of calls" if calls else "share not recorded"

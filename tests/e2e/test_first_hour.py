@@ -1,0 +1,106 @@
+"""From a folder with everything a user downloaded to data that is ready, in one command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkouts import lay_out, write_programs
+
+from harness.data import literals
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Call:
+    """Runs the command as a new user: an empty HOME, no cache, no mirror."""
+    home = tmp_path / "a home with é"
+    home.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HARNESS_", "XDG_"))}
+    environment["HOME"] = str(home)
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "harness", *words]
+        return subprocess.run(
+            command, cwd=home, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return call
+
+
+@pytest.fixture
+def tuning(mirror: Path, tmp_path: Path) -> Path:
+    """A checkout of AgentTuning with GSM8K's and MT-Bench's programs."""
+    for task in ("gsm8k", "mt_bench"):
+        write_programs(tmp_path / "from/AgentTuning", literals(mirror / task / "prompts.json"))
+    return tmp_path / "from/AgentTuning"
+
+
+def rest(status: str) -> str:
+    return status.partition("What brings the rest")[2]
+
+
+@pytest.mark.full
+def test_one_command_readies_every_task(mirror: Path, harness: Call, tmp_path: Path):
+    source = lay_out(mirror, tmp_path / "from")
+    done = harness("data", "prepare", "--all", "--from", str(source))
+    assert done.returncode == 0, done.stderr
+    status = harness("data", "status").stdout
+    assert "lacks" not in status and not rest(status)
+    assert status.count("ready (cache)") >= 12
+    assert harness("data", "verify").returncode == 0
+
+
+def test_checkouts_are_taken_by_their_own_folder_and_below_a_parent(
+    mirror: Path, harness: Call, tuning: Path
+):
+    school = tuning.parent / "grade-school-math/grade_school_math"
+    shutil.copytree(mirror / "gsm8k/grade_school_math", school)
+    assert "harness data pull --all" in rest(harness("data", "status").stdout)
+    assert harness("data", "prepare", "gsm8k", "--from", str(school.parent)).returncode == 0
+    assert "prompts.json" in harness("data", "status").stdout
+    done = harness("data", "prepare", "gsm8k", "--from", str(tuning))
+    assert done.returncode == 0, done.stderr
+    assert harness("data", "verify", "gsm8k").stdout == "gsm8k: ok\n"
+    both = harness("data", "prepare", "--all", "--from", str(tuning.parent))
+    assert "gsm8k: ready" in both.stdout
+    assert "mt_bench: still missing" in both.stdout and "harness data pull mt_bench" in both.stdout
+
+
+def test_another_commit_is_named_with_what_differs(harness: Call, tuning: Path):
+    script = tuning / "eval_general/eval_gsm8k_tgi.py"
+    script.write_text(script.read_text().replace("x = '", "x = 'another "))
+    done = harness("data", "prepare", "--all", "--from", str(tuning))
+    assert done.returncode == 2
+    assert "prompts.json is corrupt" in done.stderr
+    assert f"{tuning} is not AgentTuning at commit e33a45d7" in done.stderr
+    assert "mt_bench" in done.stdout, "the other tasks are prepared all the same"
+
+
+def test_a_folder_with_nothing_usable_and_one_that_is_not_there(harness: Call, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    nothing = harness("data", "prepare", "--all", "--from", str(tmp_path / "empty"))
+    assert nothing.returncode == 2
+    assert "can be used; looked for checkouts of AgentBench, AgentTuning, BOLAA" in nothing.stderr
+    absent = harness("data", "prepare", "--all", "--from", "nowhere")
+    assert (absent.returncode, "nowhere is not there" in absent.stderr) == (2, True)
+    torn = tmp_path / "data.tar"
+    torn.write_bytes(b"ustar" * 1000)
+    done = harness("data", "prepare", "mmlu", "--from", str(torn))
+    assert (done.returncode, "is not a whole archive, get it again" in done.stderr) == (2, True)
+
+
+def test_a_read_only_cache_and_contradictory_words_are_one_line(harness: Call, tuning: Path, tmp_path: Path):
+    both = harness("data", "prepare", "gsm8k", "--all", "--from", str(tuning))
+    assert (both.returncode, "leave out gsm8k, or --all" in both.stderr) == (2, True)
+    blocked = tmp_path / "a home with é/.cache"
+    blocked.write_text("a file where the cache should be")
+    done = harness("data", "prepare", "gsm8k", "--from", str(tuning))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr

@@ -1,0 +1,252 @@
+"""What cannot work is refused before anything of a benchmark is sent, and `doctor` and `run` agree on it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from aiohttp import web
+from loopback_server import serving
+
+from harness.cli import group
+from harness.cli.failing import exit_code
+
+TGI, CHAT, COMPLETIONS = "/generate", "/v1/chat/completions", "/v1/completions"
+INFO = {"model_id": "THUDM/agentlm-7b", "model_sha": "abc", "version": "3.3.5", "max_concurrent_requests": 8}
+SAID = "The answer is 1."
+USAGE = {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+ANSWERS: dict[str, dict[str, Any]] = {
+    TGI: {
+        "generated_text": SAID,
+        "details": {"finish_reason": "length", "generated_tokens": 1, "tokens": []},
+    },
+    CHAT: {"choices": [{"message": {"content": SAID}, "finish_reason": "stop"}], **USAGE},
+    COMPLETIONS: {"choices": [{"text": SAID, "finish_reason": "stop"}], **USAGE},
+}
+
+
+@dataclass
+class Server:
+    """Speaks some protocols, and remembers for which tasks it was asked.
+
+    Attributes:
+        paths: of the generation requests it knows.
+        info: what its /info says.
+        models: what its /v1/models lists; requests for others are refused as vLLM refuses them.
+        always: answers every request so, whatever it asks.
+    """
+
+    paths: tuple[str, ...] = ()
+    info: dict[str, Any] | None = None
+    models: tuple[str, ...] = ()
+    always: tuple[int, str, str] | None = None
+    asked: set[str] = field(default_factory=set[str])
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if task := request.headers.get("X-Harness-Task"):
+            self.asked.add(task)
+        if self.always is not None:
+            status, kind, text = self.always
+            return web.Response(status=status, content_type=kind, text=text)
+        if request.path == "/info" and self.info:
+            return web.json_response(self.info)
+        if request.path == "/v1/models" and self.models:
+            return web.json_response({"data": [{"id": name} for name in self.models]})
+        if request.path not in self.paths:
+            return web.json_response({"detail": "Not Found"}, status=404)
+        model = (await request.json()).get("model")
+        if self.models and model not in self.models:
+            told = {"message": f"The model `{model}` does not exist.", "type": "NotFoundError"}
+            return web.json_response({"error": told}, status=404)
+        return web.json_response(ANSWERS[request.path])
+
+
+@dataclass(frozen=True)
+class Case:
+    """Servers, the model that is asked for, the exit code and the fix that both commands must name."""
+
+    servers: tuple[Callable[[], Server], ...]
+    model: str = "agentlm-7b"
+    status: int = 2
+    fix: str = ""
+    task: str = "gsm8k"
+
+
+def tgi(sha: str = "abc") -> Callable[[], Server]:
+    return lambda: Server((TGI,), {**INFO, "model_sha": sha})
+
+
+CASES = {
+    "tgi": Case((tgi(),), status=0),
+    "chat only": Case((lambda: Server((CHAT,)),), fix="--model agentlm-7b@chat"),
+    "completions only": Case((lambda: Server((COMPLETIONS,)),), fix="--model agentlm-7b@openai"),
+    "tgi asked as chat": Case((tgi(),), "agentlm-7b@chat", fix="--model agentlm-7b"),
+    "wrong url": Case((lambda: Server(),), fix="check the address: it is the server's base URL"),
+    "wrong key": Case(
+        (lambda: Server(always=(401, "application/json", '{"error": "invalid key"}')),),
+        "locked",
+        fix="export A_TEST_KEY=... with the right key",
+    ),
+    "no key": Case((lambda: Server(always=(401, "application/json", "{}")),), fix='api_key_env = "..."'),
+    "wrong model": Case(
+        (lambda: Server((CHAT, COMPLETIONS), models=("theirs",)),), "ours@chat", fix="--model theirs@chat"
+    ),
+    "dead": Case((), fix="--endpoint http://host:port"),
+    "html": Case(
+        (lambda: Server(always=(200, "text/html", "<!doctype html><p>Log in")),),
+        fix="give the address of the server itself",
+    ),
+    "html error": Case(
+        (lambda: Server(always=(404, "text/html", "<html>no such page")),), fix="check the address"
+    ),
+    "two shas": Case((tgi(), tgi("other")), fix="give only"),
+    "no choices": Case((lambda: Server((CHAT,)),), "m@chat", fix="--set mmlu.answer=generate", task="mmlu"),
+}
+
+
+@contextmanager
+def started(case: Case) -> Iterator[tuple[list[Server], list[str]]]:
+    """Serve from a thread: a command has the main one, for its signals."""
+    servers, urls, up, over = [make() for make in case.servers], list[str](), Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with AsyncExitStack() as stack:
+            for server in servers:
+                app = web.Application()
+                app.router.add_route("*", "/{path:.*}", server.answer)
+                urls.append(await stack.enter_async_context(serving(app)))
+            up.set()
+            await over.wait()
+
+    thread = Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert up.wait(30)
+        yield servers, urls or [f"http://127.0.0.1:{closed_port()}"]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(30)
+        loop.close()
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a command; its exit code and everything it said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("A_TEST_KEY", "s3cret-and-wrong")
+    (tmp_path / "models.toml").write_text(
+        '[locked]\nkind = "tgi"\ntemplate = "agentlm"\napi_key_env = "A_TEST_KEY"\n'
+    )
+    monkeypatch.setenv("HARNESS_MODELS", str(tmp_path / "models.toml"))
+
+    def once(words: list[str]) -> int:
+        try:
+            status = group.main(words, standalone_mode=False)
+        except (Exception, SystemExit) as error:
+            return exit_code(error)
+        return status if isinstance(status, int) else 0
+
+    def said(*words: str) -> tuple[int, str]:
+        status = once(list(words))
+        out, err = capsys.readouterr()
+        return status, out + err
+
+    return said
+
+
+Said = Callable[..., tuple[int, str]]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_doctor_and_run_agree_before_anything_is_sent(call: Said, name: str, tmp_path: Path):
+    case = CASES[name]
+    with started(case) as (servers, urls):
+        model = ["--model", case.model, *(word for url in urls for word in ("--endpoint", url))]
+        model += ["--mirror", "fixture"]
+        doctor, found = call("doctor", case.task, *model)
+        run, said = call("run", "--task", case.task, "--limit", "1", "--no-report", *model)
+    assert (doctor, run) == (case.status, case.status), found + said
+    assert "Traceback" not in found + said and "s3cret" not in found + said
+    assert case.fix in found and case.fix in said
+    sent = set[str]().union(*(server.asked for server in servers))
+    if case.status:
+        assert sent <= {"doctor"}
+        assert sum(case.fix in line for line in said.splitlines()) == 1, "one line with the fix"
+        assert not (tmp_path / "results").exists(), "nothing was begun"
+    else:
+        assert case.task in sent
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--model", "oracle", "--endpoint", "http://127.0.0.1:9"), "leave out --endpoint"),
+        (("--model", "oracle", "--judge", "self"), "a model does not judge itself; give NAME@URL"),
+        (("--model", "oracle", "--judge", "m@http://127.0.0.1:9"), "no answer of gsm8k waits for a judge"),
+        (("--model", "oracle", "--role", "juge=m@http://127.0.0.1:9"), "did you mean judge"),
+        (
+            ("--model", "oracle", "--role", "tool_llm=m@http://127.0.0.1:9"),
+            "role tool_llm: m@chat: no endpoint",
+        ),
+        (("--model", "oracle", "--retry", "infra"), "leave out --retry"),
+    ],
+)
+def test_contradictory_words_are_refused_with_their_fix(call: Said, words: tuple[str, ...], message: str):
+    status, said = call("run", "--task", "gsm8k", "--mirror", "fixture", *words)
+    assert (status, message in said) == (2, True), said
+    assert "Traceback" not in said
+
+
+def test_a_begun_run_is_checked_before_it_goes_on(call: Said, tmp_path: Path):
+    words = (
+        "run",
+        "--task",
+        "gsm8k",
+        "--mirror",
+        "fixture",
+        "--no-report",
+        "--out",
+        "r",
+        "--model",
+        "agentlm-7b",
+    )
+    with started(CASES["tgi"]) as (_, (url,)):
+        (tmp_path / "r").mkdir()
+        assert (call(*words, "--endpoint", url, "--limit", "2"))[0] == 0
+        assert (call(*words, "--endpoint", url, "--limit", "2"))[0] == 0, "complete: needs no endpoint"
+
+
+TEMPLATES = {
+    "eos": ("{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}", "'eos_token' is undefined"),
+    "syntax": ("{% for m in messages %}", "cannot render a conversation"),
+    "refusing": ("{{ raise_exception('no users here') }}", "no users here"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_that_cannot_render_is_refused(call: Said, name: str, tmp_path: Path):
+    text, message = TEMPLATES[name]
+    (tmp_path / "own.jinja").write_text(text)
+    with (tmp_path / "models.toml").open("a") as models:
+        models.write(f'[mine]\ntemplate = "{tmp_path}/own.jinja"\n')
+    with started(CASES["tgi"]) as (servers, (url,)):
+        model = ("--model", "mine", "--endpoint", url, "--mirror", "fixture")
+        for words in (("doctor",), ("run", "--task", "gsm8k")):
+            status, said = call(*words, *model)
+            assert (status, message in said) == (2, True), said
+            assert "tokenizer_config.json that it belongs to" in said and "Traceback" not in said
+    assert not servers[0].asked
