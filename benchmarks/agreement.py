@@ -127,6 +127,25 @@ def humaneval() -> dict[str, Rule]:
     return {"fixed": lambda case: known[case["text"]] == case["passes"]}
 
 
+def os_answers() -> dict[str, Rule]:
+    from tasks.os import score
+
+    def agrees(*, careful: bool) -> Rule:
+        def right(case: Case) -> bool:
+            return score.grade(case["grader"], [case["text"], case["expected"]], careful=careful)
+
+        return lambda case: right(case) == case["right"]
+
+    return {"fixed": agrees(careful=True), "paper": agrees(careful=False)}
+
+
+def rewoo() -> dict[str, Rule]:
+    """The grader by rule; upstream has none."""
+    from tasks.rewoo import score
+
+    return {"fixed": lambda case: score.rule(case["dataset"], case["text"], case["gold"]) == case["right"]}
+
+
 RULES: Mapping[str, Callable[[], dict[str, Rule]]] = {
     "gsm8k": gsm8k,
     "mmlu": mmlu,
@@ -134,6 +153,8 @@ RULES: Mapping[str, Callable[[], dict[str, Rule]]] = {
     "hotpotqa": hotpotqa,
     "dbbench": dbbench,
     "humaneval": humaneval,
+    "os": os_answers,
+    "rewoo": rewoo,
 }
 
 

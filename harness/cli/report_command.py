@@ -31,18 +31,31 @@ class Ratios:
     allow_partial: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Which episodes are listed, as typed."""
+
+    episodes: bool
+    only: str | None
+
+
 @click.command("report")
 @click.argument("runs", nargs=-1)
 @click.option("--format", "form", type=click.Choice(["table", "md", "csv", "json", "html"]), default="table")
 @click.option("--normalize", default="none", show_default=True, help=NORMALIZE)
 @click.option("--episodes", is_flag=True, help="List every episode.")
+@click.option(
+    "--only",
+    type=click.Choice(["disagree"]),
+    help="Of the episodes, those whose paper and fixed values differ.",
+)
 @click.option("--force", is_flag=True, help="Show ratios between unlike scores, marked as approximate.")
 @click.option("--allow-partial", is_flag=True, help="Take an Overall over the tasks that are there.")
 @click.option("--strict", is_flag=True, help="Exit 3 when a suite is partial.")
 @RESULTS
-@grouped(ratios=Ratios)
+@grouped(ratios=Ratios, listing=Listing)
 def command(
-    runs: tuple[str, ...], form: Format, results: Path, *, ratios: Ratios, episodes: bool, strict: bool
+    runs: tuple[str, ...], form: Format, results: Path, *, ratios: Ratios, listing: Listing, strict: bool
 ) -> int:
     """Show RUNS (directories, names, copied stores or reference:NAME); the newest run when none is given.
 
@@ -50,8 +63,12 @@ def command(
     """
     rules = _rules(ratios, results)
     reports = [_build(name, results, rules) for name in runs or (None,)]
-    _print(reports, form, episodes=episodes)
     partial = any(suite.partial for report in reports for suite in report.suites.values())
+    if listing.only:
+        from harness.report.disagreements import only_disagreeing
+
+        reports = [only_disagreeing(report) for report in reports]
+    _print(reports, form, episodes=listing.episodes or bool(listing.only))
     return 3 if not all(report.complete for report in reports) or (strict and partial) else 0
 
 

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import overload
+from typing import Protocol, overload, runtime_checkable
 
 from harness.storage.reader import Texts
 from harness.types import Outcome, Row, Table
@@ -18,6 +18,15 @@ PAGE = 1000
 
 FetchTexts = Callable[[Sequence[int]], Mapping[int, Texts]]
 NO_TEXTS = Texts("", "")
+
+
+@runtime_checkable
+class WithTexts(Protocol):
+    """Rows that know their answers and targets."""
+
+    def with_texts(self) -> Iterator[tuple[Row, Texts]]:
+        """Every row with them."""
+        ...
 
 
 class Shape:
@@ -189,7 +198,7 @@ def outcomes(rows: Sequence[Row]) -> Mapping[str, int]:
 
 def with_texts(rows: Sequence[Row]) -> Iterator[tuple[Row, Texts]]:
     """Every row with its answer and target, where they are known."""
-    if isinstance(rows, Columns):
+    if isinstance(rows, WithTexts):
         yield from rows.with_texts()
     else:
         yield from ((row, NO_TEXTS) for row in rows)

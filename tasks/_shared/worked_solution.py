@@ -102,12 +102,21 @@ def _boxes_apart(text: str) -> Iterator[str]:
 def _read(text: str, *, corrected: bool = False) -> Found:
     found, end = _named(text)
     if not found[0]:
-        return _last(text) if corrected or not _REFUSED.search(text) else (True, None)
+        if not corrected and _REFUSED.search(text):
+            return True, None
+        last = _last(text)
+        return last if last[0] or corrected else _spelt(text)
     if not corrected:
         later = list(islice(_CORRECTION.finditer(text, end), 50))
         if later and (again := _read(text[later[-1].end() :], corrected=True))[0]:
             return again
     return found
+
+
+def _spelt(text: str) -> Found:
+    """A reply of a few words that spell a number."""
+    value = in_words(_LEAD.sub("", text, count=1)) if len(text.split()) <= 4 else None
+    return value is not None, value
 
 
 def _named(text: str) -> tuple[Found, int]:

@@ -84,12 +84,14 @@ class AlfWorldEpisode:
 
     async def score(self) -> Score:
         metrics = score.metrics(self._turns, self._kind)
+        done, wanted = self._turns[-1].executed if self._turns else "", f"{self._kind}, done"
         if self._invalid:
-            return Score(0.0, metrics, "the reply names no action", outcome="model_error")
+            note = "the reply names no action"
+            return Score(0.0, metrics, note, outcome="model_error", answer=done, target=wanted)
         struck = score.repeated(self._turns)
         note = "the same reply three times" if struck else ""
         outcome = "model_error" if struck and self._rules.marked_only else None
-        return Score(score.value(self._turns), metrics, note, outcome)
+        return Score(score.value(self._turns), metrics, note, outcome, answer=done, target=wanted)
 
     async def close(self) -> None:
         self._house.close()

@@ -96,7 +96,9 @@ class WobEpisode:
         }
         note = f"ended: {self.ended}" if self.ended else ""
         value = paper if self.rules.paper else fixed
-        return Score(value, metrics, note=note, outcome="model_error" if unusable else None)
+        outcome = "model_error" if unusable else None
+        reached = f"reward {self.view.raw:g}"
+        return Score(value, metrics, note, outcome, answer=reached, target="a reward above 0")
 
     async def close(self) -> None:
         """Close the context. Idempotent."""

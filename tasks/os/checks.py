@@ -28,7 +28,8 @@ class CheckRule:
         merge_stderr: errors count as output, as in the paper's runs.
         corrected_gold: known mistakes in the reference solutions and in the checks are repaired.
         clean: what the right answer is, is found in a system that no model has touched; what only the
-            model's own system can tell counts when its tools are those it began with.
+            model's own system can tell counts when its tools are those it began with. Answers are read as a
+            careful person reads them.
     """
 
     merge_stderr: bool
@@ -167,7 +168,7 @@ class CheckRunner:
     async def _apply(self, rule: CheckRule) -> bool:
         problem = self._problem
         if problem.match is not None:
-            return scoring.matches(self._answer, problem.match)
+            return scoring.matches(self._answer, problem.match, careful=rule.clean)
         box = self._box
         if rule.clean and self._question and self._problem.repeatable:
             if self._fresh is None:
@@ -179,7 +180,7 @@ class CheckRunner:
             if script is None:
                 return False
             if script.grader:
-                if not scoring.grade(script.grader, params):
+                if not scoring.grade(script.grader, params, careful=rule.clean):
                     return False
                 params.append("")
                 continue

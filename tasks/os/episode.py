@@ -126,7 +126,7 @@ class OsEpisode:
         outcome = "model_error" if self._invalid else None
         if box is None or not box.alive:
             return Score(0.0, _metrics(0.0, 0.0, 0.0, ""), "the system is gone", outcome)
-        wanted = checks.CheckRule(
+        rule = checks.CheckRule(
             merge_stderr=settings.merge_stderr,
             corrected_gold=settings.corrected_gold,
             clean=settings.corrected_gold,
@@ -134,14 +134,16 @@ class OsEpisode:
         judging = checks.CheckRunner(self._problem, box, self._answer, self._before, self._again)
         try:
             async with judging:
-                found = await judging.findings([wanted, checks.PAPER, checks.FIXED])
+                found = await judging.findings([rule, checks.PAPER, checks.FIXED])
         except SandboxFault:
             if box.alive:
                 raise
             return Score(0.0, _metrics(0.0, 0.0, 0.0, ""), "the system died in its checks", outcome)
         value, paper, fixed = (float(verdict) for verdict in found.values)
         note = f"tampered: {found.tampered}" if found.tampered else ""
-        return Score(value, _metrics(value, paper, fixed, found.tampered), note, outcome)
+        metrics = _metrics(value, paper, fixed, found.tampered)
+        wanted = self._problem.match or "that its checks pass"
+        return Score(value, metrics, note, outcome, answer=self._answer or "", target=wanted)
 
     async def close(self) -> None:
         """Hang up and destroy the system. Idempotent."""

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tasks.os import reading
 from tasks.os.rows import OsProblem
 
 
-def matches(answer: str | None, expected: str) -> bool:
-    """Whether an answer is the one expected."""
-    return answer is not None and answer.strip() == expected
+def matches(answer: str | None, expected: str, *, careful: bool = False) -> bool:
+    """Whether an answer is the one expected; to a careful reader, whatever marks are around it."""
+    if answer is None:
+        return False
+    return answer.strip() == expected or (careful and careful_match(answer, expected))
+
+
+def careful_match(answer: str, expected: str) -> bool:
+    """Whether an answer says the number, or the text, that is expected."""
+    return reading.integer(answer) == int(expected) if _is_whole(expected) else reading.same(answer, expected)
+
+
+def _is_whole(text: str) -> bool:
+    return text.strip().removeprefix("-").isdecimal() and len(text) <= reading.LONGEST
 
 
 def integer_match(answer: str, expected: str) -> bool:
@@ -52,12 +64,24 @@ def _bytes(text: str) -> int:
     return number << 10 * _POWERS.get(unit[:1], 0)
 
 
+def _careful_integer(answer: str, expected: str) -> bool:
+    return _is_whole(expected) and reading.integer(answer) == int(expected)
+
+
+def _careful_size(answer: str, expected: str) -> bool:
+    size = reading.size(answer)
+    return size is not None and size == reading.size(expected)
+
+
 GRADERS = {"integer-match": integer_match, "string-match": string_match, "size-match": size_match}
+_CAREFUL = {"integer-match": _careful_integer, "string-match": reading.same, "size-match": _careful_size}
 
 
-def grade(name: str, params: Sequence[str]) -> bool:
-    """Apply a generic grader to the answer and the first script's output."""
-    return len(params) >= 2 and GRADERS[name](params[0], params[1])
+def grade(name: str, params: Sequence[str], *, careful: bool = False) -> bool:
+    """Apply a generic grader to the answer and the first script's output; a careful one takes more forms."""
+    if len(params) < 2:
+        return False
+    return GRADERS[name](params[0], params[1]) or (careful and _CAREFUL[name](params[0], params[1]))
 
 
 # --- corrected gold ---------------------------------------------------------------------------------

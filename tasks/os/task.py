@@ -23,7 +23,7 @@ class Os(BaseTask):
 
     spec = TaskSpec(
         name="os",
-        version=2,
+        version=3,
         suite="held-in",
         metric="success_rate",
         splits=("std", "dev"),

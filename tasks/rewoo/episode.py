@@ -88,17 +88,18 @@ class RewooEpisode:
     async def score(self) -> Score | Pending:
         note = self._note()
         if self._failure:
-            return Score(0.0, self._metrics(0.0, 0.0, 0.0), note, outcome="model_error")
+            return Score(0.0, self._metrics(0.0, 0.0, 0.0), note, outcome="model_error", target=self._gold)
         if self._answer is None:
-            return Score(0.0, self._metrics(0.0, 0.0, 0.0), note)
+            return Score(0.0, self._metrics(0.0, 0.0, 0.0), note, target=self._gold)
         right = rule(self._dataset, self._answer, self._gold, self._aliases)
         em = exact_match(self._answer, self._gold)
         metrics = self._metrics(float(right), float(em), f1(self._answer, self._gold))
         if self._rules.by_rule:
-            return Score(float(right), metrics, note)
+            return Score(float(right), metrics, note, answer=self._answer, target=self._gold)
         prompt = self._prompts.judge(self._question, self._answer, self._gold)
         item = JudgeAsk("grade", (Message("user", prompt),), JUDGE, {"metrics": metrics, "note": note})
-        return Pending((item,), note)
+        known = Score(0.0, metrics, answer=self._answer, target=self._gold)
+        return Pending((item,), note, partial=known)
 
     async def close(self) -> None:
         """Nothing to release: the tools belong to the world."""

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from harness.authoring.answers import exact_match, f1, normalize
+from tasks._shared.worked_solution import final_number
 
 TOLERANCE = 1e-6
 PHYSICS_TOLERANCE = 0.02
 HOTPOT_F1 = 0.8
+LONGEST_NAME = 9
+"""Letters of the longest unit that is known by its name, with an s."""
+
 WEAK_F1 = 0.5
 """For open answers about a speech, which have no exact rule: half the words in common."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 _WORD = re.compile(r"[A-Za-z]+")
+_SAME_LABEL = {"true": "yes", "false": "no", "correct": "yes", "incorrect": "no"}
 _BLANKLESS = re.compile(r"\S+")
 _STOPS = ".,;"
 """What may follow a unit without being part of it."""
 
+_SYMBOLS = {
+    "newton": "n",
+    "joule": "j",
+    "watt": "w",
+    "meter": "m",
+    "metre": "m",
+    "second": "s",
+    "kilogram": "kg",
+    "volt": "v",
+    "ohm": "\u03c9",
+    "hertz": "hz",
+}
 _LABELS = {
     "strategy_qa": ("yes", "no"),
     "sports_understanding": ("plausible", "implausible"),
@@ -29,14 +47,14 @@ _LABELS = {
 def rule(dataset: str, answer: str, gold: str, aliases: Sequence[str] = ()) -> bool:
     """Decide without a judge whether an answer is right; each data set has its own rule."""
     if dataset in _LABELS:
-        return _first_label(answer, _LABELS[dataset]) == gold.strip().lower()
+        return _label(answer, _LABELS[dataset]) == gold.strip().lower()
     if dataset == "gsm8k":
-        mine, true = _numbers(answer), _numbers(gold)
-        return bool(mine and true) and abs(mine[-1] - true[-1]) <= TOLERANCE
+        mine, true = final_number(answer), _numbers(gold)
+        return mine is not None and bool(true) and abs(float(mine) - true[-1]) <= TOLERANCE
     if dataset == "physics_question":
         return _same_quantity(answer, choices(gold))
     if dataset == "trivia_qa":
-        words = f" {normalize(answer)} "
+        words = f" {_folded(answer)} "
         return any(_names(words, name) for name in (gold, *aliases))
     if dataset == "hotpot_qa":
         return exact_match(answer, gold) or f1(answer, gold) >= HOTPOT_F1
@@ -68,9 +86,28 @@ def verdict_fixed(text: str) -> bool | None:
     return None
 
 
-def _first_label(answer: str, labels: Sequence[str]) -> str:
-    """The first label that is a whole word; `plausible` is part of `implausible`."""
-    return next((word.lower() for word in _WORD.findall(answer) if word.lower() in labels), "")
+def _label(answer: str, labels: Sequence[str]) -> str:
+    """The label that an answer begins with or names as its answer, else its last; "not" turns it round.
+
+    Labels are whole words: `plausible` is part of `implausible`. "Yes or no" is none.
+    """
+    words = [_SAME_LABEL.get(word.lower(), word.lower()) for word in _WORD.findall(answer)]
+    found = [n for n, word in enumerate(words) if word in labels]
+    if not found:
+        return ""
+    if any(words[n + 1] == "or" and words[n + 2] in labels for n in found if n + 2 < len(words)):
+        return ""
+    named = [n for n in found if words[max(0, n - 2) : n] == ["answer", "is"]]
+    chosen = 0 if found[0] == 0 else named[-1] if named else found[-1]
+    around = words[max(0, chosen - 2) : chosen]
+    turned = labels[0] == "plausible" and ("not" in around or around[-1:] == ["t"])
+    return labels[1 - labels.index(words[chosen])] if turned else words[chosen]
+
+
+def _folded(text: str) -> str:
+    """A text normalised as for exact match, and without accents."""
+    plain = unicodedata.normalize("NFKD", text)
+    return normalize("".join(char for char in plain if not unicodedata.combining(char)))
 
 
 def _numbers(text: str) -> list[float]:
@@ -81,7 +118,7 @@ def _same_quantity(answer: str, accepted: Sequence[str]) -> bool:
     """Whether an answer equals an accepted one: the number within 2 %, with the unit if there is one."""
     same, mine = normalize(answer), _numbers(answer)
     units = [_unit(choice) for choice in accepted]
-    mentioned = _units(answer, max(map(len, units)))
+    mentioned = _units(answer, max(LONGEST_NAME, *map(len, units)))
     for choice, unit in zip(accepted, units, strict=True):
         true = _numbers(choice)[:1]
         close = any(
@@ -95,7 +132,12 @@ def _same_quantity(answer: str, accepted: Sequence[str]) -> bool:
 def _unit(text: str) -> str:
     """The text after the first number, without blanks."""
     match = _NUMBER.search(text)
-    return "".join(text[match.end() :].split()).rstrip(_STOPS).lower() if match else ""
+    return _unit_name("".join(text[match.end() :].split()).rstrip(_STOPS).lower()) if match else ""
+
+
+def _unit_name(text: str) -> str:
+    """A unit's symbol where its name was written out."""
+    return _SYMBOLS.get(text.removesuffix("s"), text)
 
 
 def _units(text: str, longest: int) -> set[str]:
@@ -116,7 +158,7 @@ def _units(text: str, longest: int) -> set[str]:
         for start, stop, end in words[n : n + 3]:
             start = max(start, after)
             if start < stop and len(joined) + stop - start <= longest:
-                found.add((joined + text[start:stop]).lower())
+                found.add(_unit_name((joined + text[start:stop]).lower()))
             if len(joined) + end - start > longest:
                 break
             joined += text[start:end]
@@ -125,5 +167,5 @@ def _units(text: str, longest: int) -> set[str]:
 
 def _names(answer: str, name: str) -> bool:
     """Whether the normalised name stands, as whole words, in a normalised answer with blanks around it."""
-    words = normalize(name)
+    words = _folded(name)
     return bool(words) and f" {words} " in answer

@@ -117,7 +117,9 @@ class Rewoo(BaseTask):
         unread = fmean(verdict is None for verdict in tolerant)
         metrics = {**item.info["metrics"], "paper": paper, "fixed": fixed, "verdict_unread": unread}
         value = fixed if ctx.profile == "fixed" else paper
-        return Score(value, metrics, str(item.info["note"]), outcome=pending.outcome)
+        known = pending.partial or Score(0.0)
+        note = str(item.info["note"])
+        return Score(value, metrics, note, pending.outcome, answer=known.answer, target=known.target)
 
     def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
         del metrics

@@ -101,7 +101,8 @@ class SciWorldEpisode:
             "actions": float(self._actions),
             "turns": float(self._replies),
         }
-        return Score(self._score / 100, metrics, note=self._stop)
+        reached = f"{self._score} points"
+        return Score(self._score / 100, metrics, note=self._stop, answer=reached, target="100 points")
 
     async def close(self) -> None:
         """Give the simulator back."""

@@ -95,7 +95,7 @@ class WebShopEpisode:
             "turns": float(self._turns),
         }
         answer = f"{self._visit.item.asin} {self._visit.options}" if bought else ""
-        return Score(self._parts["reward"], metrics, self._ended, outcome, answer)
+        return Score(self._parts["reward"], metrics, self._ended, outcome, answer, self._visit.instruction)
 
     async def close(self) -> None:
         """Nothing to release."""

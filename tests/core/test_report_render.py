@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from harness.episode import BaseTask
 from harness.report.build import build
+from harness.report.disagreements import only_disagreeing
 from harness.report.render import render, show
 from harness.report.rules import Rules
 from harness.report.run_data import RunData, TaskData
@@ -207,6 +208,20 @@ def test_episodes_are_listed_when_asked_for():
     assert [row["sample"] for row in rows] == ["test/0", "test/1", "test/2"]
     assert float(rows[2]["value"]) == 1 / 3
     assert render([build(data(()))], "csv", episodes=True) == "run,task"
+
+
+def test_only_the_episodes_on_which_both_rules_disagree_are_listed_and_no_number_moves():
+    whole = build(data())
+    part = only_disagreeing(whole)
+    assert part.tasks["gsm8k"].score == whole.tasks["gsm8k"].score
+    text = render([part], "table", episodes=True)
+    assert "paper and fixed disagree on 2 of 3 episodes" in text
+    assert "gsm8k test/0 #0" not in text
+    assert "gsm8k test/1 #0" in text
+    listed = json.loads(render([part], "json"))["tasks"]["gsm8k"]["episodes"]
+    assert [episode["sample"] for episode in listed] == ["test/1", "test/2"]
+    rows = csv.DictReader(io.StringIO(render([part], "csv", episodes=True)))
+    assert [row["sample"] for row in rows] == ["test/1", "test/2"]
 
 
 def test_csv_has_full_precision_and_the_overalls():

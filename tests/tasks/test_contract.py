@@ -40,6 +40,18 @@ class TestContract(TaskContract):
         arrived = await sent_parameters.sent(spec, sorted(asks, key=repr), decoding)
         assert as_set(arrived) == as_set(sent_parameters.SENT[spec.name][decoding])
 
+    def test_scores_say_what_was_read_and_what_was_wanted(
+        self, bench: Bench, alone: Mapping[str, Attempt]
+    ) -> None:
+        scores = [bench.score(attempt) for attempt in alone.values()]
+        texts = [
+            (a.answer or s.answer, a.target or s.target) for a, s in zip(alone.values(), scores, strict=True)
+        ]
+        # A page without the right element has no target to name.
+        assert all(wanted for _, wanted in texts) or bench.task.spec.private
+        # Not all have an answer: some of the OS task's problems want a changed system.
+        assert any(read for read, _ in texts)
+
 
 def test_every_tasks_parameters_are_written_down() -> None:
     assert sent_parameters.unlisted() == set()

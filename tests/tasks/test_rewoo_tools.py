@@ -143,6 +143,9 @@ async def test_calculator_asks_raw_with_its_stop_and_direct_asks_nobody():
     assert (found.text, found.source) == ("42", "live")
     assert chat.asked == [("k", "Q: twice {question}?\n", Ask(max_new_tokens=256, stop=("```output",)))]
     assert (await DirectCalculator().use("k", "6*7", None)).text == "42"
+    assert (await DirectCalculator().use("k", "[7] * [ -1,000.5 ] + 2", None)).text == "-7001.5"
+    with pytest.raises(ToolError):
+        await DirectCalculator().use("k", "[seven] * [7]", None)
 
 
 # -- the model

@@ -26,6 +26,7 @@ LARGEST = 1e300
 
 STOP = "```output"
 _BLOCK = re.compile(r"^```text(.*?)```", re.DOTALL)
+_EVIDENCE = re.compile(r"\[ {0,9}([-+]?[0-9][0-9,]{0,40}(?:\.[0-9]{1,40})?(?:e[-+]?[0-9]{1,3})?) {0,9}\]")
 _CONSTANTS = {"pi": math.pi, "e": math.e}
 _FUNCTIONS = frozenset(
     """abs sqrt sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh
@@ -54,13 +55,18 @@ class Calculator:
 
 
 class DirectCalculator:
-    """The stand-in without a model: the input itself is the expression."""
+    """The stand-in without a model: the input itself is the expression, evidence in brackets and all."""
 
     fallback = "direct calculator"
 
     async def use(self, key: str, text: str, chat: Chat | None) -> Evidence:
         del key, chat
-        return Evidence(evaluate(text), self.fallback)
+        return Evidence(evaluate(unbracketed(text)), self.fallback)
+
+
+def unbracketed(text: str) -> str:
+    """An expression whose numbers stand in brackets, as evidence does, with parentheses in their place."""
+    return _EVIDENCE.sub(lambda found: f"({found[1].replace(',', '')})", text)
 
 
 def answer(written: str) -> str:
