@@ -32,10 +32,6 @@ PROTOCOLS: list[type[Any]] = [
 ]
 UNREAD = {
     (
-        "restore",
-        "sample",
-    ): "no shipped world needs it yet; tests/core/test_irreversible.py has one",
-    (
         "role_reply",
         "prompt",
     ): "a shipped oracle knows its roles' answers without it",

@@ -84,9 +84,11 @@ def test_pending_episodes_and_verdicts_come_back(store: Store):
     assert row.pending.items[0].key == "turn1"
     assert row.pending.items[0].ask == Ask(16)
     store.put_verdict(row.id, "turn1", 0, "judge", "hash", "[[7]]")
-    store.put_verdict(row.id, "turn1", 0, "judge", "hash", "[[1]]")  # a second writer changes nothing
-    assert store.verdicts(row.id, "judge") == {("turn1", 0): "[[7]]"}
-    assert store.cached_verdict("judge", "hash", 0) == "[[7]]"
+    store.put_verdict(
+        row.id, "turn1", 0, "judge", "hash", "[[1]]"
+    )  # asked again, it takes the first one's place
+    assert store.verdicts(row.id, "judge") == {("turn1", 0): "[[1]]"}
+    assert store.cached_verdict("judge", "hash", 0) == "[[1]]"
     assert store.cached_verdict("other", "hash", 0) is None
     store.value_pending(row.id, 7.0, {"turn1": 7.0}, "")
     assert next(store.attempts()).row().value == 7.0
