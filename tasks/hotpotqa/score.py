@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 from harness.authoring.answers import exact_match, f1, normalize
 from tasks._shared.numerals import in_words
@@ -24,7 +25,7 @@ _MONEY = re.compile(r"\$ ?(\d++(?:\.\d++)?+)", re.ASCII)
 _MARKS = str.maketrans(
     {"\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2019": "'", "\u2018": "'", "&": " and "}
 )
-_SAME = {
+_SAME: Mapping[str, str] = {
     **dict.fromkeys(("kilometres", "kilometers", "kilometre", "kilometer"), "km"),
     **dict.fromkeys(("metres", "meters", "metre", "meter"), "m"),
     **dict.fromkeys(("feet", "foot"), "ft"),

@@ -86,7 +86,8 @@ class MmluPrompts:
     def __init__(self, ctx: Context) -> None:
         self.texts: Mapping[str, str] = literals(ctx.data / "prompts.json")
         self.ranked = ctx.options.answer == "rank"
-        self._limit, self.profile = ctx.options.max_prompt_tokens, ctx.profile
+        self._limit: int = ctx.options.max_prompt_tokens
+        self.profile: Profile = ctx.profile
         self._ask = ask(ctx.profile, self._limit, generate=not self.ranked)
         self._exemplars = cache(lambda subject: exemplars(rows(ctx.data, "dev", subject)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.authoring.answers import exact_match, f1, normalize
 from tasks._shared.worked_solution import final_number
@@ -21,7 +21,7 @@ WEAK_F1 = 0.5
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 _WORD = re.compile(r"[A-Za-z]+")
-_SAME_LABEL = {"true": "yes", "false": "no", "correct": "yes", "incorrect": "no"}
+_SAME_LABEL: Mapping[str, str] = {"true": "yes", "false": "no", "correct": "yes", "incorrect": "no"}
 _BLANKLESS = re.compile(r"\S+")
 _STOPS = ".,;"
 """What may follow a unit without being part of it."""

@@ -44,7 +44,7 @@ def _hotpotqa() -> dict[Decoding, list[Parameters]]:
 def _by_category(*temperatures: float) -> dict[Decoding, list[Parameters]]:
     """MT-Bench: sampled at the category's temperature; 0 sends no temperature at all."""
     greedy = {**_GREEDY, "max_new_tokens": 4096}
-    sampled = [
+    sampled: list[Parameters] = [
         {**greedy, "do_sample": True, "temperature": t, "seed": SEED} if t else greedy for t in temperatures
     ]
     return {"protocol": sampled, "greedy": [greedy], "released": sampled}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.hotpotqa.action import KINDS, one_line, read, read_lenient
 from tasks.hotpotqa.prompts import fill
-from tasks.hotpotqa.score import exact_match, f1, normalize
+from tasks.hotpotqa.score import careful_f1, exact_match, f1, normalize
 
 CLOSED = {"yes", "no", "noanswer"}
 words = st.lists(
@@ -66,6 +66,12 @@ def test_exact_match_means_full_f1_unless_empty(left: str, right: str):
         assert f1(left, right) == pytest.approx(1.0 if normalize(left) else 0.0)
     if f1(left, right) == 1.0:
         assert sorted(normalize(left).split()) == sorted(normalize(right).split())
+
+
+@given(answers, answers)
+def test_a_careful_reader_gives_no_less(left: str, right: str):
+    assert f1(left, right) <= careful_f1(left, right) <= 1.0
+    assert careful_f1(None, right) == 0.0
 
 
 @given(answers)
