@@ -11,7 +11,7 @@ from typing import cast
 from harness.decisions.pairs import Differences, Key, Pairs, pair
 from harness.decisions.significance import bootstrap_p, mcnemar
 from harness.report import stats
-from harness.report.build import headline_of
+from harness.report.headline import headline_of
 from harness.report.run_data import TaskData
 from harness.types import Macro, Mean, Row, Statistic, Unit
 

@@ -13,7 +13,8 @@ from harness.decisions.levels import Levels
 from harness.decisions.pooled import Pooled, SampleResults, pooled
 from harness.decisions.saving import Run, by_sample
 from harness.decisions.significance import holm
-from harness.report.build import build, headline_of
+from harness.report.build import build
+from harness.report.headline import headline_of
 from harness.report.result import Report, TaskResult
 from harness.storage.manifest import differing
 from harness.types import Macro, Row

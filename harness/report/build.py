@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.errors import UsageError
-from harness.report import stats
 from harness.report.columns import OUTCOMES, outcomes
+from harness.report.headline import printed_headline
 from harness.report.intervals import Interval, printed
 from harness.report.relate import relate
 from harness.report.result import Report, TaskResult
@@ -15,7 +14,6 @@ from harness.report.run_data import Aggregate, RunData, TaskData
 from harness.report.suite import installed, suite_result
 from harness.storage.completeness import tolerated
 from harness.storage.records import metric_name
-from harness.types import Statistic
 
 FLAGGED = 0.98
 """Below this share of counted episodes a task is left out of means."""
@@ -107,25 +105,5 @@ def _interim(task: TaskData) -> float | None:
 
 def _interval(task: TaskData, aggregate: Aggregate, value: float) -> tuple[Interval | None, str]:
     """The interval of the printed headline."""
-    statistic = _headline(task, aggregate, value)
+    statistic = printed_headline(task, aggregate, value)
     return printed(task.rows, statistic, value, task.unit, own_aggregate=task.own_aggregate)
-
-
-def headline_of(task: TaskData) -> Statistic:
-    """The statistic that is printed as a task's score.
-
-    Raises:
-        UsageError: the task has no rows.
-    """
-    if task.aggregate is None or not task.rows:
-        raise UsageError(f"{task.name} has no episodes with a value")
-    value = task.aggregate(task.rows).get(task.metric, math.nan)
-    return _headline(task, task.aggregate, value)
-
-
-def _headline(task: TaskData, aggregate: Aggregate, value: float) -> Statistic:
-    """The declared headline, or the aggregate's where that is another number."""
-    declared = task.headline
-    if declared is None or not math.isclose(declared(task.rows), value, rel_tol=1e-9, abs_tol=1e-12):
-        return stats.headline(aggregate, task.metric)
-    return declared

@@ -157,7 +157,8 @@ def _overall(suite: SuiteResult) -> str:
 def _totals(suite: SuiteResult, *, related: bool) -> list[Line]:
     partial = f" partial ({suite.partial})" if suite.partial else ""
     used = f"{suite.overall_of or len(suite.tasks) - len(suite.missing)}/{len(suite.tasks)}"
-    cells = [f"  Overall{partial}", used, RULES[suite.rule], _overall(suite), ""]
+    cells = [f"  Overall{partial}", used, RULES[suite.rule], _overall(suite)]
+    cells.append(_interval(suite.overall_ci, 2))
     if not related:
         return [Line("total", tuple(cells))]
     overall = Line("total", (*cells, "", number(suite.overall_relative, 1)))

@@ -83,6 +83,7 @@ class SuiteResult:
 
     Attributes:
         overall: by the suite's rule; None unless every member has a comparable score, or --allow-partial.
+        overall_ci: its 95 % interval; None when one of the members has none.
         overall_of: how many members the Overall is taken over.
         overall_relative: the Overall in percent of the reference's Overall over the same members.
         relative: mean of the members' relative scores.
@@ -96,6 +97,7 @@ class SuiteResult:
     tasks: list[str]
     rule: Rule = "agenttuning"
     overall: float | None = None
+    overall_ci: tuple[float, float] | None = None
     overall_of: int = 0
     overall_relative: float | None = None
     relative: float | None = None
@@ -137,6 +139,7 @@ class Report:
                     "relative": suite.relative,
                     "partial": suite.partial,
                     "tasks": suite.tasks,
+                    **({"overall_ci": list(suite.overall_ci)} if suite.overall_ci else {}),
                     **({} if suite.rule == "agenttuning" else {"rule": suite.rule}),
                 }
                 for name, suite in self.suites.items()

@@ -8,6 +8,7 @@ from statistics import fmean
 from harness.catalog import suites
 from harness.catalog.suites import Rule, Suite
 from harness.report import reference
+from harness.report.overall import interval
 from harness.report.result import SuiteResult, TaskResult
 from harness.report.rules import Rules
 
@@ -55,6 +56,7 @@ def _overall(suite: SuiteResult, present: list[str], results: Mapping[str, TaskR
     if not usable or (len(usable) < len(suite.tasks) and not rules.allow_partial):
         return
     suite.overall, suite.overall_of = reference.overall(usable, suite.rule), len(usable)
+    suite.overall_ci = interval({task: results[task] for task in usable}, suite.rule)
     suite.approximate = any(results[task].data.not_comparable for task in usable)
     if len(usable) < len(suite.tasks):
         left = ", ".join(task for task in suite.tasks if task not in usable)
