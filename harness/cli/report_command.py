@@ -29,6 +29,15 @@ class Ratios:
     normalize: str
     force: bool
     allow_partial: bool
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nights:
+    """Which nights of a ledger are shown in place of runs, as typed."""
+
+    ledger: Path | None
+    nights: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +61,25 @@ class Listing:
 @click.option("--force", is_flag=True, help="Show ratios between unlike scores, marked as approximate.")
 @click.option("--allow-partial", is_flag=True, help="Take an Overall over the tasks that are there.")
 @click.option("--strict", is_flag=True, help="Exit 3 when a suite is partial.")
+@click.option("--ledger", type=click.Path(path_type=Path), help="Show the newest nights of this ledger.")
+@click.option("--nights", type=click.IntRange(1), default=14, show_default=True, help="How many of them.")
 @RESULTS
-@grouped(ratios=Ratios, listing=Listing)
+@grouped(ratios=Ratios, listing=Listing, nights=Nights)
 def command(
-    runs: tuple[str, ...], form: Format, results: Path, *, ratios: Ratios, listing: Listing, strict: bool
+    runs: tuple[str, ...],
+    form: Format,
+    results: Path,
+    *,
+    ratios: Ratios,
+    listing: Listing,
+    nights: Nights,
 ) -> int:
     """Show RUNS (directories, names, copied stores or reference:NAME); the newest run when none is given.
 
     Exit code: 0 complete, 3 when a run is incomplete.
     """
+    if nights.ledger is not None:
+        return _show_nights(nights.ledger, nights.nights, form)
     rules = _rules(ratios, results)
     reports = [_build(name, results, rules) for name in runs or (None,)]
     partial = any(suite.partial for report in reports for suite in report.suites.values())
@@ -69,7 +88,23 @@ def command(
 
         reports = [only_disagreeing(report) for report in reports]
     _print(reports, form, episodes=listing.episodes or bool(listing.only))
-    return 3 if not all(report.complete for report in reports) or (strict and partial) else 0
+    return 3 if not all(report.complete for report in reports) or (ratios.strict and partial) else 0
+
+
+def _show_nights(path: Path, newest: int, form: Format) -> int:
+    """Print a ledger's newest nights as text or HTML."""
+    from harness.decisions import ledger, ledger_text
+
+    if form not in ("table", "html"):
+        raise UsageError(f"a ledger is shown as table or html, not as {form}: its file is JSON lines")
+    if not path.is_file():
+        raise UsageError(
+            f"there is no ledger {path}: harness gate RUN --baseline FILE --ledger {path} begins it"
+        )
+    found = ledger.read(path)
+    for line in [ledger_text.html(found, newest)] if form == "html" else ledger_text.lines(found, newest):
+        click.echo(line)
+    return 0
 
 
 def show_run(directory: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import overload
 
 from harness.report.columns import Columns
 from harness.types import Row, Table
@@ -126,18 +125,7 @@ class Differences(Table):
     def __len__(self) -> int:
         return len(self.pairs.first)
 
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            return [self._row(n) for n in range(*index.indices(len(self)))]
-        return self._row(range(len(self))[index])
-
-    def __iter__(self) -> Iterator[Row]:
-        return map(self._row, range(len(self)))
-
-    def _row(self, n: int) -> Row:
+    def row(self, n: int) -> Row:
+        """A pair as a row: the first run's, with the difference as its value."""
         row = self.rows[self.pairs.first[n]]
         return Row(row.sample, row.repeat, row.outcome, self._values[n], {}, row.labels, row.cluster)

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Protocol, overload, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from harness.storage.reader import Texts
 from harness.types import Outcome, Row, Table
@@ -158,19 +158,8 @@ class Columns(Table):
     def __len__(self) -> int:
         return len(self._samples)
 
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            return [self._row(n) for n in range(*index.indices(len(self)))]
-        return self._row(range(len(self))[index])
-
-    def __iter__(self) -> Iterator[Row]:
-        return map(self._row, range(len(self)))
-
-    def _row(self, n: int) -> Row:
+    def row(self, n: int) -> Row:
+        """A row."""
         return Row(
             self._samples[n],
             self._repeats[n],
@@ -188,7 +177,7 @@ class Columns(Table):
             ids = [self._ids[n] for n in rows if self._has_texts[n]]
             found: Mapping[int, Texts] = self.texts(ids) if ids and self.texts else {}
             for n in rows:
-                yield self._row(n), found.get(self._ids[n], NO_TEXTS)
+                yield self.row(n), found.get(self._ids[n], NO_TEXTS)
 
 
 def outcomes(rows: Sequence[Row]) -> Mapping[str, int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import overload
 
 from harness.types.talk import Row
 
@@ -30,6 +31,22 @@ class Table(Sequence[Row], ABC):
     @abstractmethod
     def column(self, label: str) -> Sequence[str]:
         """Every row's value of a label, empty where it has none."""
+
+    @abstractmethod
+    def row(self, n: int) -> Row:
+        """The n-th row, from 0."""
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self.row(n) for n in range(*index.indices(len(self)))]
+        return self.row(range(len(self))[index])
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self.row, range(len(self)))
 
     @abstractmethod
     def metrics(self) -> Mapping[str, Iterable[float]]:

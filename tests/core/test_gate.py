@@ -9,6 +9,7 @@ import pytest
 from harness.cli.compare_command import command as compare_command
 from harness.cli.gate_command import command as gate_command
 from harness.cli.gate_rerun import arguments
+from harness.cli.report_command import command as report_command
 from harness.decisions import baseline_file, ledger, ledger_text
 from harness.errors import UsageError
 from tests.support.stored_runs import stored_run
@@ -230,6 +231,22 @@ def test_the_ledger_marks_the_night_of_a_change_and_breaks_its_line_there():
     page = ledger_text.html(nights(12, 8), 12)
     drawn = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
     assert [len(line.get("points").split()) for line in drawn.iter("polyline")] == [8, 4]
+
+
+def test_report_shows_the_nights_of_a_ledger(tmp_path, capsys):
+    book = tmp_path / "ledger.jsonl"
+    for one in nights(5, 3):
+        ledger.append(book, one)
+    show = lambda *words: report_command.main(["--ledger", str(book), *words], standalone_mode=False)  # noqa: E731
+    assert show("--nights", "2") == 0
+    dates = [line[2:12] for line in capsys.readouterr().out.splitlines() if line[2:6] == "2026"]
+    assert dates == ["2026-01-04", "2026-01-05"]
+    assert show("--format", "html") == 0
+    assert capsys.readouterr().out.startswith("<!doctype html>")
+    with pytest.raises(UsageError, match="as table or html"):
+        show("--format", "csv")
+    with pytest.raises(UsageError, match="begins it"):
+        report_command.main(["--ledger", str(tmp_path / "none")], standalone_mode=False)
 
 
 def test_junit_and_github_get_the_verdict_and_nothing_can_leave_its_line(
