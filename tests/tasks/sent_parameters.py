@@ -80,7 +80,9 @@ async def noting(noted: list[Parameters]) -> AsyncIterator[str]:
     """Serve TGI's protocol: every letter is as likely, every text empty."""
 
     async def info(request: web.Request) -> web.Response:
-        return web.json_response({"model_id": "m", "version": "3.3.6", "max_input_tokens": 4095})
+        return web.json_response(
+            {"model_id": "THUDM/agentlm-7b", "version": "3.3.6", "max_input_tokens": 4095}
+        )
 
     async def generate(request: web.Request) -> web.Response:
         noted.append((await request.json())["parameters"])
