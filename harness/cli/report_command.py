@@ -50,7 +50,13 @@ class Listing:
 
 @click.command("report")
 @click.argument("runs", nargs=-1)
-@click.option("--format", "form", type=click.Choice(["table", "md", "csv", "json", "html"]), default="table")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "csv", "json", "html", "latex"]),
+    default="table",
+    show_default=True,
+)
 @click.option("--normalize", default="none", show_default=True, help=NORMALIZE)
 @click.option("--episodes", is_flag=True, help="List every episode.")
 @click.option(

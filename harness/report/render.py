@@ -1,4 +1,4 @@
-"""Writes reports as text, Markdown, CSV, JSON or one HTML page."""
+"""Writes reports as text, Markdown, CSV, JSON, LaTeX or one HTML page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.report import latex
 from harness.report.columns import with_texts
 from harness.report.document import pieces
 from harness.report.layout import Table, layout
@@ -16,7 +17,7 @@ from harness.report.widths import width as _width
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs]
 
-Format = Literal["table", "md", "csv", "json", "html"]
+Format = Literal["table", "md", "csv", "json", "html", "latex"]
 
 
 def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -> str:
@@ -35,6 +36,8 @@ def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -
     table = layout(reports, episodes=episodes)
     if form == "md":
         return "\n".join(_markdown(table))
+    if form == "latex":
+        return "\n".join(latex.lines(table))
     return _page(table) if form == "html" else "\n".join(_text(table)).rstrip()
 
 

@@ -268,6 +268,18 @@ def test_html_is_one_page_that_escapes_everything_and_fetches_nothing():
         assert row.count("<td") - len(spans) + sum(spans) == width
 
 
+def test_latex_prints_every_name_as_it_is():
+    run = data(name="50 % of \\input{a_b} & #1 ~^$", notes=("a note",))
+    text = render([build(run)], "latex")
+    assert r"50 \% of \textbackslash{}input\{a\_b\} \& \#1 \textasciitilde{}\textasciicircum{}\$" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    width = len(re.search(r"tabular\}\{(l+)\}", text)[1])
+    for row in rows:
+        spans = [int(n) for n in re.findall(r"\\multicolumn\{(\d+)\}", row)]
+        assert len(re.findall(r"(?<!\\)&", row)) + 1 - len(spans) + sum(spans) == width
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
 def test_text_and_markdown_cannot_be_broken_by_names():
     run = data(name=HOSTILE, notes=(HOSTILE,))
     for form in ("table", "md"):

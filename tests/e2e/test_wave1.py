@@ -14,6 +14,8 @@ import pytest
 from command import harness
 from older_reports import numbers
 
+from harness.catalog import registry
+
 WAVE_1 = Path(__file__).parent.parent / "core" / "wave1"
 TASKS = ("--task", "gsm8k", "--task", "mmlu", "--task", "mt_bench", "--limit", "first:4")
 RUN = ("run", "--model", "oracle", "--mirror", "fixture", *TASKS, "--no-report")
@@ -49,8 +51,30 @@ def judge() -> Iterator[str]:
         thread.join(10)
 
 
-def test_an_interrupted_run_is_completed_and_reports_what_the_whole_one_did(tmp_path: Path):
+def as_if_no_task_had_moved(source: Path, run: Path) -> None:
+    """Copy a run, and give its tasks the versions of today: only the same version of a task goes on."""
+    shutil.copytree(source, run)
+    with sqlite3.connect(run / "run.sqlite") as store:
+        config = json.loads(store.execute("select value from meta where key = 'config'").fetchone()[0])
+        for name, chosen in config["tasks"].items():
+            chosen["version"] = registry.load(name).spec.version
+            for table in ("plan", "episode"):
+                store.execute(f"update {table} set version = ? where task = ?", (chosen["version"], name))
+        store.execute("update meta set value = ? where key = 'config'", (json.dumps(config),))
+    store.close()
+
+
+def test_a_run_of_other_versions_of_its_tasks_is_refused_by_name_and_kept(tmp_path: Path):
     shutil.copytree(WAVE_1 / "interrupted", tmp_path / "r")
+    before = harness(tmp_path, "report", "r", "--format", "json").stdout
+    refused = harness(tmp_path, *RUN, "--out", "r")
+    assert refused.returncode == 2
+    assert "tasks.gsm8k.version: 1 there, 2 here" in refused.stderr
+    assert harness(tmp_path, "report", "r", "--format", "json").stdout == before
+
+
+def test_an_interrupted_run_is_completed_and_reports_what_the_whole_one_did(tmp_path: Path):
+    as_if_no_task_had_moved(WAVE_1 / "interrupted", tmp_path / "r")
     before = json.loads(harness(tmp_path, "report", "r", "--format", "json").stdout)
     assert sum(len(task["episodes"]) for task in before["tasks"].values()) < 12
     done = harness(tmp_path, *RUN, "--out", "r")
@@ -61,7 +85,7 @@ def test_an_interrupted_run_is_completed_and_reports_what_the_whole_one_did(tmp_
 
 
 def test_a_complete_run_is_not_played_again_and_can_be_judged(tmp_path: Path, judge: str):
-    shutil.copytree(WAVE_1, tmp_path / "r")
+    as_if_no_task_had_moved(WAVE_1, tmp_path / "r")
     again = harness(tmp_path, *RUN, "--out", "r")
     assert again.returncode == 0, again.stderr
     assert "complete already" in again.stderr

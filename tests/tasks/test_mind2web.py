@@ -222,7 +222,8 @@ async def test_of_64_steps_at_once_every_prompt_holds_its_own_task(many: Path, t
         return web.json_response({"generated_text": hashed(prompt), "details": details})
 
     async def info(_: web.Request) -> web.Response:
-        return web.json_response({"model_id": "echo", "version": "3.3.5", "max_input_tokens": 8192})
+        about = {"model_id": "THUDM/agentlm-7b", "version": "3.3.5", "max_input_tokens": 8192}
+        return web.json_response(about)
 
     app = web.Application(client_max_size=1 << 24)
     app.router.add_post("/generate", generate)
