@@ -18,7 +18,7 @@ from harness.models.clients.build import api_key, base_url, templates
 from harness.models.clients.probe import from_info
 from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.served import wrongly_served
-from harness.models.connect import LOCAL, open_model
+from harness.models.connect import open_model
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.faults import Fault, classify
 from harness.models.trial import KEY, TALK, ranking, trial
@@ -51,7 +51,7 @@ def doctor_model(
         UsageError: no such model.
     """
     entry = catalog.find(selector)
-    if entry.kind in LOCAL:
+    if entry.local:
         if endpoints:
             text = "runs inside the harness"
             return [Finding("fail", entry.name, text, "leave out --endpoint")]

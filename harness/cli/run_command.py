@@ -83,7 +83,7 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory, checked=bool(stopping) or fresh, yes=yes)
+            return _played(plan, directory, checked=fresh, yes=yes)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
@@ -98,7 +98,8 @@ def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary
     from harness.running.runner import Runner
 
     with closing(open_store(plan, directory)) as store:
-        if not checked and remaining_items(plan, store):
+        remaining = remaining_items(plan, store)
+        if not checked and remaining:
 
             def same(model: Model) -> None:
                 refuse_other(store, plain_json(dict(model.info)), directory)
@@ -109,12 +110,12 @@ def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
-        cost = estimate(plan, remaining_items(plan, store))
+        cost = estimate(plan, remaining)
         if cost.many:
             log.warning("%s", cost)
             if not yes and sys.stdin.isatty() and sys.stderr.isatty():
                 click.confirm("go on?", abort=True, err=True)
-        return asyncio.run(Runner(plan, store, directory, for_terminal()).run())
+        return asyncio.run(Runner(plan, store, directory, for_terminal()).run(remaining))
 
 
 def _ready_hint(plan: Plan) -> str:

@@ -12,7 +12,7 @@ from harness.decisions.levels import Levels
 from harness.decisions.run_facts import RunFacts
 from harness.decisions.significance import holm
 from harness.errors import UsageError
-from harness.report.build import build
+from harness.report.build import is_complete
 from harness.report.run_data import RunData, TaskData
 
 Verdict = Literal["better", "worse", "no difference seen", "not compared"]
@@ -109,8 +109,7 @@ def _not_ready(run: RunData, name: str) -> str:
     task: TaskData = run.tasks[name]
     if task.pending:
         return f"{task.pending} episodes of {run.run} wait for a judge: harness judge {run.run} --judge NAME"
-    alone = RunData(run.run, run.model, {name: task}, {})
-    if not build(alone).complete or not task.rows:
+    if not is_complete(task) or not task.rows:
         return f"incomplete in {run.run}: the command that began it resumes it"
     return ""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import cast
 
-from harness.decisions.pairs import Differences, Key, Pairs, pair
+from harness.decisions.pairs import Differences, Key, pair
 from harness.decisions.significance import bootstrap_p, mcnemar
 from harness.report import stats
 from harness.report.headline import headline_of
@@ -62,15 +62,24 @@ def effect(first: TaskData, second: TaskData, seed: int = 0) -> Effect | None:
     before = statistic(_part(first.rows, pairs.first)) * factor
     after = statistic(_part(second.rows, pairs.second)) * factor
     fell, rose = pairs.changed()
-    draws = _draws(first.rows, second.rows, pairs, statistic, seed) if fell or rose else [0.0]
-    mean_like = math.isclose(after, fmean(pairs.after) * factor) and math.isclose(
+    table = Differences(first.rows, pairs)
+    units = table.units
+    clusters = len(set(units))
+    if not fell and not rose:
+        draws = [0.0]
+    elif isinstance(statistic, Mean | Macro):
+        draws = stats.draws(table, statistic, seed)
+    else:
+        both = [(first.rows[a], second.rows[b]) for a, b in zip(pairs.first, pairs.second, strict=True)]
+        draws = _draws(both, units, statistic, seed)
+    share = math.isclose(after, fmean(pairs.after) * factor) and math.isclose(
         before, fmean(pairs.before) * factor
     )
-    if _independent(first.rows, pairs) and pairs.binary and mean_like:
+    if clusters == len(pairs.keys) and pairs.binary and share:  # no repeats, no clusters
         test, p = "McNemar", mcnemar(len(fell), len(rose))
     else:
         test, p = "paired bootstrap", bootstrap_p(draws) if fell or rose else 1.0
-    ci = stats.percentiles(draws) if _units(first.rows, pairs) > 1 else None
+    ci = stats.percentiles(draws) if clusters > 1 else None
     return Effect(
         before, after, after - before, (ci[0] * factor, ci[1] * factor) if ci else None, p, test,
         fell, rose, len(pairs.keys), pairs.only_before, pairs.only_after,
@@ -81,37 +90,17 @@ def _part(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
     return rows if len(places) == len(rows) else [rows[place] for place in places]
 
 
-def _units(rows: Sequence[Row], pairs: Pairs) -> int:
-    return len(set(Differences(rows, pairs).units))
-
-
-def _independent(rows: Sequence[Row], pairs: Pairs) -> bool:
-    """Whether no two pairs are resampled together: no repeats, no clusters."""
-    return _units(rows, pairs) == len(pairs.keys)
-
-
 def _draws(
-    first: Sequence[Row], second: Sequence[Row], pairs: Pairs, statistic: Statistic, seed: int
+    pairs: Sequence[tuple[Row, Row]], units: Sequence[object], statistic: Statistic, seed: int
 ) -> list[float]:
-    """Bootstrap draws of the difference, resampling pairs by cluster."""
-    table = Differences(first, pairs)
-    if isinstance(statistic, Mean | Macro):
-        return stats.draws(table, statistic, seed)
-    return _draws_of_any(first, second, pairs, statistic, seed)
-
-
-def _draws_of_any(
-    first: Sequence[Row], second: Sequence[Row], pairs: Pairs, statistic: Statistic, seed: int
-) -> list[float]:
-    """The same for a statistic that is no average: both runs are resampled row by row."""
+    """Draws of the difference of a statistic that is no average: both runs are resampled row by row."""
     import numpy as np
 
     groups: dict[object, list[tuple[Row, Row]]] = {}
-    units = Differences(first, pairs).units
-    for unit, left, right in zip(units, pairs.first, pairs.second, strict=True):
-        groups.setdefault(unit, []).append((first[left], second[right]))
+    for unit, both in zip(units, pairs, strict=True):
+        groups.setdefault(unit, []).append(both)
     members, drawn = list(groups.values()), np.random.default_rng(seed)
-    times = max(stats.FEWEST, min(stats.DRAWS, stats.WORK // (2 * len(pairs.keys))))
+    times = max(stats.FEWEST, min(stats.DRAWS, stats.WORK // (2 * len(pairs))))
     found: list[float] = []
     for _ in range(times):
         places = cast("list[int]", drawn.integers(0, len(members), len(members)).tolist())

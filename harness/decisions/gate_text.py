@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.decisions.gate import GateVerdict, TaskVerdict
+from harness.report.layout import number, plain
 
 SHOWN = 10
 """Samples listed for a task; all of them are in the JSON and the JUnit file."""
@@ -46,13 +47,9 @@ def _numbers(task: TaskVerdict) -> str:
         return task.reason
     lost = f", {task.lost} samples are on one side only" if task.lost else ""
     return (
-        f"{_score(task.baseline)} -> {_score(task.score)}  {task.difference:+.2f}  p = {task.p_worse:.3g}  "
-        f"n = {task.samples}, {100 * task.flips:.1f} % of samples changed{lost}"
+        f"{number(task.baseline, 2)} -> {number(task.score, 2)}  {task.difference:+.2f}  "
+        f"p = {task.p_worse:.3g}  n = {task.samples}, {100 * task.flips:.1f} % of samples changed{lost}"
     )
-
-
-def _score(value: float | None) -> str:
-    return "—" if value is None else f"{value:.2f}"
 
 
 def samples(task: TaskVerdict, shown: int = SHOWN) -> Iterator[str]:
@@ -65,8 +62,8 @@ def samples(task: TaskVerdict, shown: int = SHOWN) -> Iterator[str]:
 def markdown(verdict: GateVerdict) -> str:
     """The verdict as a table for a job's summary page."""
     rows = [
-        f"| {_cell(task.task)} | {MARKS[task.verdict]} | {_score(task.baseline)} | {_score(task.score)} "
-        f"| {task.difference:+.2f} | {task.p_worse:.3g} | {_cell(task.reason)} |"
+        f"| {_cell(task.task)} | {MARKS[task.verdict]} | {number(task.baseline, 2)} "
+        f"| {number(task.score, 2)} | {task.difference:+.2f} | {task.p_worse:.3g} | {_cell(task.reason)} |"
         for task in verdict.tasks
     ]
     head = "| task | verdict | baseline | tonight | difference | p | |\n|---|---|---|---|---|---|---|"
@@ -77,7 +74,7 @@ def markdown(verdict: GateVerdict) -> str:
 
 def _cell(text: str) -> str:
     """A text that cannot leave its table cell."""
-    return "".join(c if c.isprintable() else " " for c in text).replace("|", "\\|").replace("<", "&lt;")
+    return plain(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def document(verdict: GateVerdict) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from harness.decisions.ledger import Night, NightTask, changes
+from harness.report.layout import NONE, number
 
-MISSING = "—"
 WIDTH = 12
 MARK = "* model, server, harness or settings changed since the night before"
 STEP, HEIGHT = 24, 80
@@ -37,8 +37,8 @@ def _names(nights: Sequence[Night]) -> list[str]:
 
 def _score(task: NightTask | None) -> str:
     if task is None or task.score is None:
-        return MISSING
-    return f"{task.score:.2f}{'!' if task.verdict in ('regression', 'suspect') else ''}"
+        return NONE
+    return f"{number(task.score, 2)}{'!' if task.verdict in ('regression', 'suspect') else ''}"
 
 
 def html(nights: Sequence[Night], newest: int) -> str:

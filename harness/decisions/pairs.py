@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.report.columns import Columns
 from harness.types import Row, Table
+from harness.types.average import column_of, units_of, values_of
 
 Key = tuple[str, int]
 
@@ -56,11 +57,6 @@ def keys_of(rows: Sequence[Row]) -> list[Key]:
     return [(row.sample, row.repeat) for row in rows]
 
 
-def values_of(rows: Sequence[Row]) -> Sequence[float]:
-    """The value of every row."""
-    return rows.values if isinstance(rows, Table) else array("d", [row.value for row in rows])
-
-
 def pair(first: Sequence[Row], second: Sequence[Row]) -> Pairs:
     """Join two runs' rows of one task on (sample, repeat), in the order of the first."""
     ours, theirs = keys_of(first), keys_of(second)
@@ -105,18 +101,13 @@ class Differences(Table):
     @property
     def units(self) -> Sequence[object]:
         """What each pair is resampled with, as the first run's rows say."""
-        if isinstance(self.rows, Table):
-            units = self.rows.units
-            return [units[place] for place in self.pairs.first]
-        rows = (self.rows[place] for place in self.pairs.first)
-        return [(row.cluster,) if row.cluster else row.sample for row in rows]
+        units = units_of(self.rows)
+        return [units[place] for place in self.pairs.first]
 
     def column(self, label: str) -> Sequence[str]:
         """Every pair's value of a label, as the first run's rows say."""
-        if isinstance(self.rows, Table):
-            column = self.rows.column(label)
-            return [column[place] for place in self.pairs.first]
-        return [self.rows[place].labels.get(label, "") for place in self.pairs.first]
+        column = column_of(self.rows, label)
+        return [column[place] for place in self.pairs.first]
 
     def metrics(self) -> Mapping[str, Iterable[float]]:
         """Differences carry no metrics."""

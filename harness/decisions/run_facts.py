@@ -64,7 +64,7 @@ class RunFacts:
 
     def explaining(self) -> dict[str, Any]:
         """Everything that may be the cause of a difference and never forbids to look at it."""
-        rest = {key: self.config.get(key) for key in ("model", "seed", "repeats", "identity")}
+        rest = {key: self.config.get(key) for key in ("model", "seed", "repeats")}
         return {
             **{key: value for key, value in rest.items() if value is not None},
             "server": dict(self.served),
@@ -122,7 +122,7 @@ def _is_run(command: Mapping[str, Any]) -> bool:
     return isinstance(argv, list) and "run" in cast("list[Any]", argv)[1:2]
 
 
-MOVING = ("url", "base", "latency_ms", "limit")
+MOVING = ("url", "limit")
 """What an endpoint says that changes from start to start and moves no number."""
 
 

@@ -10,9 +10,6 @@ from harness.errors import UsageError
 from harness.models.api import LiveEpisodes, Model, Options
 from harness.types import Profile
 
-LOCAL = ("oracle", "replay", "hf")
-"""Kinds that run inside the harness."""
-
 
 @asynccontextmanager
 async def open_model(
@@ -40,7 +37,7 @@ async def open_model(
         MissingPart: no endpoint answers, a file or a package is missing.
     """
     entry = catalog.find(selector)
-    if endpoints and entry.kind in LOCAL:
+    if endpoints and entry.local:
         raise UsageError(f"{selector} runs inside the harness: leave out --endpoint")
     async with AsyncExitStack() as stack:
         if entry.kind in ("oracle", "replay"):

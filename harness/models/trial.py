@@ -17,7 +17,6 @@ from harness.models.clients.openai import CompletionsModel
 from harness.models.clients.openai_wire import read_completion, translate
 from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.transport import Transport
-from harness.models.connect import LOCAL
 from harness.models.pool.faults import Fault, Refused
 from harness.models.untrusted import decode, record, rows, short
 from harness.types import Ask, CallKey, Message
@@ -45,7 +44,7 @@ async def trial(model: Model) -> list[Trouble]:
 
     An endpoint that is busy or down is no trouble as long as another answers; one that answers wrongly is.
     """
-    if not isinstance(model, BaseModel) or model.entry.kind in LOCAL:
+    if not isinstance(model, BaseModel) or model.entry.local:
         return []
     up = [endpoint.url for endpoint in model.pool.endpoints if endpoint.healthy]
     return [found for found in await asyncio.gather(*(_try(model, url) for url in up)) if found]
@@ -58,7 +57,7 @@ async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
         model: one whose endpoints answer.
         fixes: for each task that ranks choices, the options under which it does not.
     """
-    local = isinstance(model, BaseModel) and model.entry.kind in LOCAL
+    local = isinstance(model, BaseModel) and model.entry.local
     if not fixes or local:
         return []
     try:

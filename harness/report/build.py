@@ -63,33 +63,49 @@ def _count(result: TaskResult, task: TaskData) -> None:
             result.notes.append(f"{counted}/{task.planned} counted, less than 98 %: left out of suite means")
 
 
+def is_complete(task: TaskData) -> bool:
+    """Whether a task may have a headline: all of it was tried and it can be averaged; draws no interval."""
+    result = TaskResult(task, task.metric)
+    _count(result, task)
+    _score(result, task)
+    return result.complete
+
+
 def _value(result: TaskResult, task: TaskData) -> None:
     """Score and interval; an incomplete or unjudged task has none."""
+    value = _score(result, task)
+    if value is None or task.aggregate is None:
+        return
+    scale = 100.0 if task.unit == "percent" else 1.0
+    ci, why = _interval(task, task.aggregate, value)
+    result.ci = (ci[0] * scale, ci[1] * scale) if ci else None
+    result.notes += [why] if why else []
+
+
+def _score(result: TaskResult, task: TaskData) -> float | None:
+    """Set the score and the other metrics; gives the headline in the scale of the values, if there is one."""
     if not result.complete:
         result.interim = _interim(task)
         result.notes.append("incomplete: no headline")
-        return
+        return None
     if task.pending or task.aggregate is None or not task.rows:
-        return
+        return None
     try:
         numbers = dict(task.aggregate(task.rows))
     except (ValueError, ArithmeticError, LookupError, TypeError) as error:
         result.complete = False
         result.notes.append(f"no headline: the task cannot aggregate its rows ({error!r})")
-        return
+        return None
     result.metrics = numbers
     if task.metric not in numbers:
         result.notes.append("the task withholds its headline: its metrics say what is missing")
-        return
+        return None
     value = numbers.pop(task.metric)
     if not math.isfinite(value):
         result.notes.append(f"the task's headline is {value}: no number")
-        return
-    scale = 100.0 if task.unit == "percent" else 1.0
-    result.score = value * scale
-    ci, why = _interval(task, task.aggregate, value)
-    result.ci = (ci[0] * scale, ci[1] * scale) if ci else None
-    result.notes += [why] if why else []
+        return None
+    result.score = value * (100.0 if task.unit == "percent" else 1.0)
+    return value
 
 
 def _interim(task: TaskData) -> float | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from harness.report import stats
-from harness.types import Mean, Row, Statistic, Table, Unit
-from harness.types.average import unit
+from harness.types import Mean, Row, Statistic, Unit
+from harness.types.average import units_of, values_of
 
 FEW = 10
 """Below so many samples a bootstrap says nothing: it draws the same few values again."""
@@ -30,8 +30,7 @@ def printed(
         kind: of the values: shares of 1, or points up to 10.
         own_aggregate: see `stats.interval`.
     """
-    values = rows.values if isinstance(rows, Table) else [row.value for row in rows]
-    samples = len(set(rows.units if isinstance(rows, Table) else map(unit, rows)))
+    values, samples = values_of(rows), len(set(units_of(rows)))
     distinct = sorted(set(values))
     if samples < 2:
         return None, "no interval: one sample"

@@ -10,6 +10,7 @@ from harness.catalog.suites import Rule
 from harness.report import reference, stats
 from harness.report.headline import headline_of
 from harness.report.result import TaskResult
+from harness.types.average import values_of
 
 
 def interval(results: Mapping[str, TaskResult], rule: Rule) -> tuple[float, float] | None:
@@ -35,7 +36,7 @@ def interval(results: Mapping[str, TaskResult], rule: Rule) -> tuple[float, floa
 
 def _draws(name: str, result: TaskResult) -> list[float]:
     scale = 100.0 if result.data.unit == "percent" else 1.0
-    if result.ci is None or len({row.value for row in result.data.rows}) == 1:
+    if result.ci is None or len(set(values_of(result.data.rows))) == 1:
         return [result.score or 0.0]
     values = stats.draws(result.data.rows, headline_of(result.data), crc32(name.encode()))
     return [value * scale for value in values]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
-from harness.types import Macro, Mean, Row, Statistic, Table
-from harness.types.average import unit
+from harness.types import Macro, Mean, Row, Statistic
+from harness.types.average import column_of, units_of, values_of
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -61,33 +61,35 @@ def interval(
         None for fewer than two clusters, or when most draws have no headline. Where every value is 0, or
         every value is 1, no resampling can vary it: then Wilson's interval over clusters stands in.
     """
-    values = rows.values if isinstance(rows, Table) else [row.value for row in rows]
-    codes = _codes(rows.units if isinstance(rows, Table) else map(unit, rows))
+    values, codes = values_of(rows), _codes(units_of(rows))
     count = max(codes, default=-1) + 1
     if count < 2:
         return None
     distinct = set(values)
     if proportion and distinct in ({0.0}, {1.0}):
         return wilson(count * distinct.pop(), count)
-    return percentiles(draws(rows, statistic, seed, own_aggregate=own_aggregate))
+    return percentiles(_drawn(rows, codes, statistic, seed, own_aggregate=own_aggregate))
 
 
-def draws(
-    rows: Sequence[Row], statistic: Statistic, seed: int = 0, *, own_aggregate: bool = False
-) -> list[float]:
+def draws(rows: Sequence[Row], statistic: Statistic, seed: int = 0) -> list[float]:
     """The statistic of resampled rows, a number for each draw; the arguments are those of `interval`."""
+    return _drawn(rows, _codes(units_of(rows)), statistic, seed, own_aggregate=False)
+
+
+def _drawn(
+    rows: Sequence[Row], codes: list[int], statistic: Statistic, seed: int, *, own_aggregate: bool
+) -> list[float]:
+    """The draws, where the cluster of each row is known by its number."""
     import numpy as np
 
-    values = rows.values if isinstance(rows, Table) else [row.value for row in rows]
-    codes = _codes(rows.units if isinstance(rows, Table) else map(unit, rows))
-    count = max(codes, default=-1) + 1
+    values, count = values_of(rows), max(codes) + 1
     drawn = np.random.default_rng(seed)
     if isinstance(statistic, Mean):
         for _ in range(PROBES if own_aggregate else 0):
             drawn.integers(0, count, count)
         return _of_mean(values, codes, count, drawn)
     if len(values) > LARGE and isinstance(statistic, Macro):
-        return _of_macro(values, codes, _labels(rows, statistic.label), drawn)
+        return _of_macro(values, codes, column_of(rows, statistic.label), drawn)
     groups: list[list[Row]] = [[] for _ in range(count)]
     for row, code in zip(rows, codes, strict=True):
         groups[code].append(row)
@@ -100,10 +102,6 @@ def _codes(names: Iterable[object]) -> list[int]:
     """Number names in the order of their first appearance, from 0."""
     seen: dict[object, int] = {}
     return [seen.setdefault(name, len(seen)) for name in names]
-
-
-def _labels(rows: Sequence[Row], label: str) -> Sequence[str]:
-    return rows.column(label) if isinstance(rows, Table) else [row.labels.get(label, "") for row in rows]
 
 
 def _is_mean(groups: list[list[Row]], statistic: Statistic, drawn: Generator) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from harness.models.api import Model
 from harness.models.clients.base import BaseModel
-from harness.models.connect import LOCAL
 from harness.running.scheduler import TaskQueue
 
 
@@ -62,7 +61,7 @@ def look(model: Model, queues: Iterable[TaskQueue], deadline_s: float) -> Look:
     if not isinstance(model, BaseModel):
         return Look(turns)
     pool = model.pool
-    shown = () if model.entry.kind in LOCAL else pool.endpoints
+    shown = () if model.entry.local else pool.endpoints
     return Look(
         turns,
         tuple(EndpointLook(e.url, e.healthy, e.outstanding, e.limit.room, e.served) for e in shown),

@@ -26,7 +26,7 @@ from harness.running.look import look
 from harness.running.plan import Plan, TaskPlan
 from harness.running.progress import Progress, ticking
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
-from harness.running.resume import plain_json, remaining_items
+from harness.running.resume import plain_json
 from harness.running.retry_policy import RetryPolicy
 from harness.running.run_model import live_bound, open_tested
 from harness.running.scheduler import Scheduler, TaskQueue
@@ -58,14 +58,13 @@ class Runner:
         self._private = () if plan.request.execution.trace_private else private_tasks(plan)
         self._ends: float | None = None
 
-    async def run(self) -> Summary:
-        """Play what is left of the plan."""
+    async def run(self, remaining: set[EpisodeKey]) -> Summary:
+        """Play what is left of the plan (`resume.remaining_items`)."""
         request = self.plan.request
         if request.execution.trace_private and (named := private_tasks(self.plan)):
             log.warning("%s: the run will hold texts that are not to be published", ", ".join(named))
         limit = request.execution.time_limit_s
         self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
-        remaining = remaining_items(self.plan, self.store)
         self.summary.already = not remaining
         with scratch("harness-run-") as folder:
             if remaining:

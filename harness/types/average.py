@@ -58,6 +58,21 @@ def unit(row: Row) -> object:
     return (row.cluster,) if row.cluster else row.sample
 
 
+def values_of(rows: Sequence[Row]) -> Sequence[float]:
+    """Every row's value."""
+    return rows.values if isinstance(rows, Table) else [row.value for row in rows]
+
+
+def units_of(rows: Sequence[Row]) -> Sequence[object]:
+    """What each row is resampled with."""
+    return rows.units if isinstance(rows, Table) else [unit(row) for row in rows]
+
+
+def column_of(rows: Sequence[Row], label: str) -> Sequence[str]:
+    """Every row's value of a label, empty where it has none."""
+    return rows.column(label) if isinstance(rows, Table) else [row.labels.get(label, "") for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Mean:
     """The plain mean over episodes."""
@@ -87,18 +102,14 @@ MEAN = Mean()
 
 def mean(rows: Sequence[Row]) -> float:
     """Average the rows' values."""
-    return fmean(rows.values if isinstance(rows, Table) else (row.value for row in rows))
+    return fmean(values_of(rows))
 
 
 def by(rows: Sequence[Row], label: str) -> Mapping[str, float]:
     """Average the values of each group of rows with one value of the label, in order of appearance."""
     groups: dict[str, list[float]] = {}
-    if isinstance(rows, Table):
-        for name, value in zip(rows.column(label), rows.values, strict=True):
-            groups.setdefault(name, []).append(value)
-    else:
-        for row in rows:
-            groups.setdefault(row.labels.get(label, ""), []).append(row.value)
+    for name, value in zip(column_of(rows, label), values_of(rows), strict=True):
+        groups.setdefault(name, []).append(value)
     return {name: fmean(values) for name, values in groups.items()}
 
 

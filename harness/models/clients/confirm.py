@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 LISTED_S = 5.0
 """Age up to which a list of models still holds for new answers; such a server takes longer to restart."""
 
-_REMOTE = ("tgi", "openai", "chat")
-
 
 class Confirmation:
     """Asks each endpoint again what it serves, after answers, and ends the run's requests when that changed.
@@ -38,7 +36,6 @@ class Confirmation:
 
     def __init__(self, transport: Transport, entry: Entry) -> None:
         self._transport, self._entry = transport, entry
-        self._remote = entry.kind in _REMOTE
         self._openai = entry.kind in ("openai", "chat")
         self._agreed: dict[Endpoint, tuple[float, int]] = {}
         """When the last probe that agreed began, and how many requests had failed by then."""
@@ -69,7 +66,7 @@ class Confirmation:
         Raises:
             ModelChanged: it serves another one.
         """
-        if not self._remote:
+        if self._entry.local:
             return
         if self._changed is not None:
             raise self._changed
