@@ -11,16 +11,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from harness.data import task_folder
+from slow_endpoint import QUESTIONS, slow_server
 
 RUN = ("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", "--no-report")
-SLOW_SERVER = Path(__file__).parent.parent / "chaos" / "slow_server.py"
-QUESTIONS = task_folder("gsm8k") / "fixture/grade_school_math/data/test.jsonl"
 
 
 @pytest.fixture
@@ -36,16 +32,6 @@ def harness(tmp_path: Path):
         )
 
     return call
-
-
-@contextmanager
-def slow_server(delay_s: str, port: str = "0") -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, str(SLOW_SERVER), delay_s, str(QUESTIONS), port]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stdin is not None
-        yield server, f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
-        server.wait(timeout=20)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from loopback_server import serving
+from packages import install
 
 from harness.models.local.answers import NoReply
 from harness.models.local.loopback import application
-from tests.support.loopback_server import serving
-from tests.support.packages import install
 
 ROOT = Path(__file__).parents[2]
 TASKS = {"sums": 300, "capitals": 200}

@@ -6,16 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from harness.data import task_folder
-
-SLOW_SERVER = Path(__file__).parent.parent / "chaos" / "slow_server.py"
-QUESTIONS = task_folder("gsm8k") / "fixture/grade_school_math/data/test.jsonl"
+from slow_endpoint import slow_server
 
 
 @pytest.fixture
@@ -33,16 +27,6 @@ def harness(tmp_path: Path, environment: dict[str, str]):
         )  # fmt: skip
 
     return call
-
-
-@contextmanager
-def slow_server(delay_s: str) -> Iterator[str]:
-    command = [sys.executable, str(SLOW_SERVER), delay_s, str(QUESTIONS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stdin is not None
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
-        server.wait(timeout=20)
 
 
 def run_words(url: str) -> tuple[str, ...]:
@@ -67,7 +51,7 @@ def test_a_task_given_up_while_it_waits_for_a_place_takes_no_other_along(harness
 
 
 def test_after_the_time_limit_nothing_starts_and_the_same_command_resumes(harness):
-    with slow_server("0.5") as url:
+    with slow_server("0.5") as (_, url):
         words = (*run_words(url), "--concurrency", "1")
         first = harness(*words, "--time-limit", "1s")
         assert first.returncode == 3, first.stderr
@@ -84,7 +68,7 @@ def test_a_time_limit_that_is_none_names_the_form(harness, limit: str):
 
 
 def test_a_directory_in_use_is_refused_to_run_and_judge(harness, tmp_path: Path, environment):
-    with slow_server("0.5") as url:
+    with slow_server("0.5") as (_, url):
         words = (*run_words(url), "--concurrency", "1")
         command = [sys.executable, "-m", "harness", *words]
         with subprocess.Popen(

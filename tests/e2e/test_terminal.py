@@ -5,17 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from screen import Screen, Terminal
-
-from harness.data import task_folder
-
-SLOW_SERVER = Path(__file__).parent.parent / "chaos" / "slow_server.py"
-QUESTIONS = task_folder("gsm8k") / "fixture/grade_school_math/data/test.jsonl"
+from slow_endpoint import slow_server
 
 CHATTY = """
 import asyncio, logging, sys
@@ -43,16 +37,6 @@ async def main(lines):
 endpoints, lines, wait_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 asyncio.run(main(lines))
 """
-
-
-@contextmanager
-def slow_server(delay_s: str, port: str = "0") -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, str(SLOW_SERVER), delay_s, str(QUESTIONS), port]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stdin is not None
-        yield server, f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
-        server.wait(timeout=20)
 
 
 def run_words(url: str) -> list[str]:

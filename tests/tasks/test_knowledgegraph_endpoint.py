@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +11,6 @@ from typing import Any
 
 import pyoxigraph
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from kg_play import FIXTURE, kg_context
 from sparql_endpoint import SparqlEndpoint, body, hung_up, serve_sparql, status
 from web_play import QUICK
@@ -27,9 +24,9 @@ from tasks._shared.recorded import Answers
 from tasks._shared.web import LONGEST_QUERY, Web
 from tasks.knowledgegraph import backend, endpoint, sparql
 from tasks.knowledgegraph.graph import QueryRefused, found
-from tasks.knowledgegraph.program import And, Extreme, Join, both
+from tasks.knowledgegraph.program import Join
 from tasks.knowledgegraph.remote import EndpointGraph
-from tasks.knowledgegraph.sparql import MalformedProgram, Query, address, members, predicates
+from tasks.knowledgegraph.sparql import Query, members, predicates
 from tasks.knowledgegraph.store import open_store
 from tasks.knowledgegraph.task import TASK
 
@@ -278,31 +275,3 @@ async def test_a_graph_that_is_none_is_named(tmp_path: Path):
     pyoxigraph.Store(str(tmp_path / "store")).extend(list(open_store(FIXTURE / backend.FIXTURE_GRAPH)[0]))
     async with opened(backend="embedded", graph=str(tmp_path / "store")) as bench:
         assert (await bench.oracle(bench.samples[0])).value == 1.0
-
-
-# -- no text of a model in a query
-
-EMPTY = pyoxigraph.Store()
-ADDRESS = r"<http://rdf\.freebase\.com/ns/[0-9A-Za-z_.-]+>"
-
-
-@settings(max_examples=1000, deadline=None)
-@given(st.text() | st.builds("m.{}".format, st.text('ab0_-.>"\\{}();\n \uff13', max_size=8)))
-def test_no_name_injects_sparql(name: str):
-    try:
-        query = predicates(Join(name, name)).text
-    except ValueError:
-        return
-    assert re.fullmatch(ADDRESS, address(name))
-    assert re.findall(r"<[^>]*>", query).count(address(name)) == query.count(address(name))
-    EMPTY.query(query)
-
-
-def test_programs_that_upstream_cannot_ask_are_malformed():
-    best = Extreme(BUILT, "boats.ship.launched", True)
-    for program in (Extreme(best, "boats.ship.launched", False), And((best, Extreme(BUILT, "a.b.c", True)))):
-        with pytest.raises(MalformedProgram):
-            members(program)
-    assert both(best, best) == best
-    after = members(Join("boats.ship.place_built", best)).text
-    assert after.count("LIMIT 1 ") == 1  # one value, among the members that the later relation leads on from
