@@ -20,7 +20,6 @@ from tasks.knowledgegraph.remote import EndpointGraph, check_declared, declare
 from tasks.knowledgegraph.store import THREADS, StoreGraph, made_store, no_store, open_store
 from tasks.knowledgegraph.synthetic import edges
 
-BACKENDS = ("auto", "remote", "embedded", "snapshot", "record", "synthetic")
 FIXTURE_GRAPH = "graph.nt"
 CLIENT = "SPARQL client"
 
