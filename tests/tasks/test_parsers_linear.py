@@ -193,7 +193,7 @@ def slope(parse: Callable[[str], object], worst: Worst) -> float:
     """How fast the time grows: 1 where it is in proportion to the text, 2 where it is to its square."""
     best: dict[int, float] = {}
     steep = 0.0
-    for _ in range(4):  # other processes may disturb one measurement
+    for _ in range(8):  # other processes may disturb several measurements; the quickest of each size counts
         for size in SIZES:
             best[size] = min(best.get(size, math.inf), seconds(parse, built(worst, size)))
             if best[size] > LONG_S and len(best) > 1:
