@@ -75,7 +75,7 @@ def harness(url: str, directory: Path) -> tuple[float, float, list[list[str]]]:
     from harness.running import plan as planning
     from harness.running.progress import PlainProgress
     from harness.running.request import Execution, ModelChoice, RunRequest, Workload
-    from harness.running.resume import open_store
+    from harness.running.resume import open_store, remaining_items
     from harness.running.runner import Runner
 
     class Clock(PlainProgress):
@@ -91,7 +91,7 @@ def harness(url: str, directory: Path) -> tuple[float, float, list[list[str]]]:
     plan = planning.make(RunRequest(work, models, Execution(out=directory)))
     store = open_store(plan, directory)
     clock = Clock()
-    summary = asyncio.run(Runner(plan, store, directory, clock).run())
+    summary = asyncio.run(Runner(plan, store, directory, clock).run(remaining_items(plan, store)))
     assert summary.exit_code == 0, summary
     prompts = [[call.prompt for call in store.calls(row.id)] for row in store.attempts()]
     store.close()

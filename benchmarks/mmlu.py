@@ -50,7 +50,7 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
     from harness.running import plan as planning
     from harness.running.progress import PlainProgress
     from harness.running.request import Execution, ModelChoice, RunRequest, Workload
-    from harness.running.resume import open_store
+    from harness.running.resume import open_store, remaining_items
     from harness.running.runner import Runner
 
     class Clock(PlainProgress):
@@ -65,7 +65,7 @@ def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
     plan = planning.make(RunRequest(Workload(tasks=("mmlu",)), models, Execution(out=directory)))
     store = open_store(plan, directory)
     clock = Clock()
-    summary = asyncio.run(Runner(plan, store, directory, clock).run())
+    summary = asyncio.run(Runner(plan, store, directory, clock).run(remaining_items(plan, store)))
     assert summary.exit_code == 0, summary
     constrained = {"grammar": {"type": "regex", "value": " [ABCD]"}, "top_n_tokens": 5, "max_new_tokens": 1}
     prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]

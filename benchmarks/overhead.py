@@ -62,7 +62,7 @@ def harness(url: str, directory: Path, requests: int) -> tuple[float, float, lis
     from harness.running import plan as planning
     from harness.running.progress import PlainProgress
     from harness.running.request import Execution, ModelChoice, RunRequest, Workload
-    from harness.running.resume import open_store
+    from harness.running.resume import open_store, remaining_items
     from harness.running.runner import Runner
 
     class Clock(PlainProgress):
@@ -82,7 +82,7 @@ def harness(url: str, directory: Path, requests: int) -> tuple[float, float, lis
     plan = planned(math.ceil(requests / len(planned(1).items())))
     store = open_store(plan, directory)
     clock = Clock()
-    summary = asyncio.run(Runner(plan, store, directory, clock).run())
+    summary = asyncio.run(Runner(plan, store, directory, clock).run(remaining_items(plan, store)))
     assert summary.exit_code == 0, summary
     prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]
     store.close()
