@@ -59,7 +59,7 @@ LARGER = (64 << 10, 128 << 10, 256 << 10)
 """Sizes at which a parser that looks steep is measured again: noise and caches matter less there."""
 
 INSTANT_S = 0.01
-"""A parser this quick at 64 KB is not looked at further: squares take longer, and its clock is mostly noise."""
+"""A parser this quick at 64 KB is not looked at further: squares take longer, and its clock is noise."""
 
 LONG_S = 0.5
 """After a size that takes as long the larger ones need not be tried; no linear parser is near it."""
