@@ -1,0 +1,72 @@
+"""Bounds the texts of a page, and keeps those of private tasks off it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from harness.storage import plain
+from harness.storage.private import digest
+
+LETTERS = 2
+"""A private text of so few characters is a choice's letter, which may be shown."""
+SHORT = 200
+"""Characters kept of each text once a page is full."""
+PAGE_CHARACTERS = 2_000_000
+"""Most characters of texts in one answer; what is left out is fetched by its place."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_HASHED = "sha256:"
+
+
+def written(text: str) -> str:
+    r"""The text with lone surrogates, which UTF-8 does not know, written out (`\ud800`)."""
+    if text.isascii():
+        return text
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def hidden(text: str) -> str:
+    """A private text as it may be shown: a letter, or a hash and a length."""
+    return text if len(text) <= LETTERS or text.startswith(_HASHED) else digest(text)
+
+
+class Room:
+    """Cuts the texts of one page so that all together stay within a bound.
+
+    Args:
+        private: show hashes in place of texts.
+
+    Attributes:
+        whole: the texts that were cut; their place is their index.
+    """
+
+    def __init__(self, *, private: bool = False) -> None:
+        self.private = private
+        self.whole: list[str] = []
+        self._left = PAGE_CHARACTERS
+
+    def cut(self, text: str, limit: int) -> dict[str, Any]:
+        """Take at most `limit` characters.
+
+        Returns:
+            `text` and, when it was cut, `total` (characters of the whole) and `place` (its index in `whole`).
+        """
+        text = hidden(text) if self.private else text
+        kept = text[: limit if self._left > 0 else min(limit, SHORT)]
+        self._left -= len(kept)
+        if len(kept) == len(text):
+            return {"text": written(kept)}
+        self.whole.append(text)
+        return {"text": written(kept), "total": len(text), "place": len(self.whole) - 1}
+
+    def log(self, info: Mapping[str, Any], limit: int) -> dict[str, Any] | None:
+        """An environment's log as a line for each entry, texts as they are and the rest as JSON."""
+        if not info:
+            return None
+        return self.cut("\n".join(f"{key}: {_told(value)}" for key, value in info.items()), limit)
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else plain.encode(value).decode("utf-8", "surrogatepass")
