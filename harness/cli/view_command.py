@@ -41,11 +41,11 @@ class Packing:
 @click.argument("run")
 @click.argument("other", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Interface to serve on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to serve on; 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to serve on; 0: a free one.")
 @click.option("--at", default="", metavar="TASK/SAMPLE", help="Begin with this episode.")
 @click.option("--browser", is_flag=True, help="Open the address in a browser.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Write the pages to this new folder instead.")
-@click.option("--only", type=click.Choice(["flips", "failed"]), help="Of the episodes, only these (--bundle).")
+@click.option("--only", type=click.Choice(["flips", "failed"]), help="Only these episodes (--bundle).")
 @click.option("--max", default="50MB", show_default=True, help="Most that the folder may take (--bundle).")
 @RESULTS
 @grouped(serving=Serving, packing=Packing)

@@ -49,7 +49,7 @@ class AttemptReader(Store):
         return [dict(zip(names, row, strict=True)) for row in self._rows(_SAME, values)]
 
     def all_calls(self, id: int) -> list[CallRecord]:
-        """Calls of the model and of the roles in the order they were made; version 1 kept none: roles last."""
+        """All calls in the order they were made; of version 1, which kept no order, those of roles stand last."""
         places: Sequence[tuple[str, int]] = []
         if "turn" in self.tables:
             places = list(self._rows("SELECT role, n FROM turn WHERE episode = ? ORDER BY rowid", (id,)))

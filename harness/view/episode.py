@@ -48,6 +48,11 @@ class EpisodeView:
         self.document = self._document()
         """The whole attempt within the bounds of one page; longer texts carry the place of the rest."""
 
+    @property
+    def texts(self) -> list[str]:
+        """The texts that the document cuts, by their places."""
+        return self._room.whole
+
     def _document(self) -> dict[str, Any]:
         room, facts = self._room, self.facts
         return {
@@ -78,7 +83,7 @@ class EpisodeView:
             "n": call.n,
             "key": written(call.key)[:KEY],
             "reply": room.cut(call.reply, REPLY),
-            "facts": call.facts,
+            "facts": {name: _exact(value) for name, value in call.facts.items()},
             "info": room.log(call.info, LOG),
             "prompt": room.cut(call.prompt, 0),
         }
@@ -194,10 +199,13 @@ class EpisodeView:
         sent = parameters(ask, seed=call.facts.get("seed"))
         where = outside.message(str(call.facts.get("endpoint") or "http://127.0.0.1:8080").rstrip("/"))
         body = json.dumps({"inputs": call.prompt, "parameters": sent})
-        return shlex.join(
-            ["curl", f"{where}/generate", "-H", "Content-Type: application/json", "-d", body]
-        )
+        return shlex.join(["curl", f"{where}/generate", "-H", "Content-Type: application/json", "-d", body])
 
     def _refuse_private(self) -> None:
         if self.private:
             raise UsageError(f"{self.facts['task']}: the texts of this task are not to be spread")
+
+
+def _exact(value: Any) -> Any:
+    """A number of a script has 53 bits: longer ones (seeds) are written out."""
+    return str(value) if isinstance(value, int) and abs(value) >= 1 << 53 else value

@@ -10,7 +10,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.view.changes import compared
 from harness.view.episode import EpisodeView
-from harness.view.query import Query
+from harness.view.query import MOST, Query
 from harness.view.run_view import RunView
 from harness.view.search import TextIndex, hits
 
@@ -153,7 +153,7 @@ def _query(given: Given) -> Query:
         sort=given.get("sort") or "stored",
         down=given.get("down") == "1",
         after=_after(given.get("after", "")),
-        limit=_int(given, "limit", 100),
+        limit=min(_int(given, "limit", 100), MOST),
     )
 
 

@@ -14,7 +14,7 @@ from harness.catalog import registry
 from harness.errors import HarnessError, StoreError, UsageError
 from harness.models import outside
 from harness.view.attempts import AttemptReader
-from harness.view.query import MOST, Query
+from harness.view.query import Query
 from harness.view.texts import hidden, written
 
 LINE = 300
@@ -188,7 +188,7 @@ class RunView(AttemptReader):
         other, joined = "NULL, NULL, NULL", ""
         if self._paired:
             other, joined = "o.id, o.outcome, o.value", " LEFT JOIN other AS o USING(task, sample, repeat)"
-        way, limit = "DESC" if query.down else "ASC", min(max(1, query.limit), MOST)
+        way, limit = "DESC" if query.down else "ASC", max(1, query.limit)
         found = list(
             self._rows(
                 f"SELECT {key}, {other}, {_ROW}, {self._texts} FROM episode AS e{joined}"
@@ -208,7 +208,9 @@ class RunView(AttemptReader):
             row[name] = written(row[name])[:LINE]
         row["error"] = outside.message(row["error"])
         if self._paired:
-            row["other"] = None if found[1] is None else dict(zip(("id", "outcome", "value"), found[1:4], strict=True))
+            row["other"] = (
+                None if found[1] is None else dict(zip(("id", "outcome", "value"), found[1:4], strict=True))
+            )
         return row
 
     def find(self, task: str, sample: str) -> int:

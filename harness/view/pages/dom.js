@@ -10,7 +10,7 @@ export function h(tag, given = {}, ...children) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return made;
 }
 
@@ -82,7 +82,7 @@ export function link(hash, given, ...children) {
 export function block(text, part, given = {}) {
   const pre = h("pre", { tabindex: "0", ...given, class: `text ${given.class || ""}` }, shown(text.text));
   if (text.total === undefined) return pre;
-  let next = text.text ? 0 : 0;
+  let next = 0;
   const button = h("button", { class: "more", onclick: more }, `Show all ${count(text.total)} characters`);
   async function more() {
     button.disabled = true;

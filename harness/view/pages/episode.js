@@ -1,6 +1,6 @@
 // One episode, turn by turn.
 import { block, copy, count, h, link, outcome, say, seconds, shown, value } from "./dom.js";
-import { ask } from "./source.js";
+import { ask, bundled } from "./source.js";
 
 const SHOTS = 2;
 
@@ -17,6 +17,7 @@ export class Episode {
     const found = await ask("episode", { run: this.run, id: this.id });
     this.found = found;
     this.turns = [];
+    this.entered = entered(found);
     const steps = found.steps.map((step) => this.step(step));
     const compare = h("section", { id: "compare", hidden: true });
     const ended = found.last ? this.after(found.last) : null;
@@ -51,10 +52,10 @@ export class Episode {
     ];
     return h("section", { class: "about" },
       h("h1", {}, shown(found.sample), found.repeat ? ` #${found.repeat}` : ""),
-      h("p", { class: "result" }, outcome(found.outcome, waits), h("span", { class: "big" }, waits ? "" : value(found.value)), h("span", { class: "quiet" }, shown(`${found.task} · ${metrics.join(" · ")}`))),
+      h("p", { class: "result" }, outcome(found.outcome, waits), h("span", { class: "big" }, waits ? "" : value(found.value)), h("span", { class: "quiet" }, shown([found.task, ...metrics].join(" · ")))),
       h("p", { class: "quiet" }, shown([...facts, ...labels].join(" · "))),
       found.private ? h("p", { class: "notice" }, "The texts of this task are not to be spread: hashes and lengths stand in their place.") : null,
-      attempts, found.note.text ? h("div", { class: "notice" }, block(found.note, this.part)) : null,
+      attempts, found.note.text ? h("div", { class: "remark" }, block(found.note, this.part)) : null,
       found.error.text ? h("div", { class: "failed" }, block(found.error, this.part)) : null,
       answers, h("p", { class: "actions" }, tools));
   }
@@ -74,11 +75,11 @@ export class Episode {
       step.raw ? this.message({ role: "raw prompt", ...step.raw }) : null,
       step.added ? this.message({ role: "prompt, as sent", ...step.added }) : null,
       h("section", { class: "message reply" }, h("h3", {}, "Reply", choice(facts)), block(step.reply, this.part)),
-      step.said ? h("section", { class: "message said" }, h("h3", {}, "Stands in the history as"), block(step.said, this.part)) : null,
+      this.entered.has(step) ? h("section", { class: "message said" }, h("h3", {}, "Stands in the history as"), block(this.entered.get(step), this.part)) : null,
       step.info ? h("section", { class: "message info" }, h("h3", {}, "What came of it"), block(step.info, this.part)) : null,
       h("p", { class: "actions" },
         h("button", { class: "prompt", "aria-expanded": "false", onclick: (event) => this.prompt(step, panel, event.currentTarget) }, "Prompt as sent", step.window ? " (cut by the window)" : ""),
-        this.found.private ? null : h("button", { onclick: () => this.copied("curl", { n: step.n }) }, "Copy as curl")),
+        this.found.private || bundled ? null : h("button", { onclick: () => this.copied("curl", { n: step.n }) }, "Copy as curl")),
       panel);
     this.turns.push({ step, number, made });
     return made;
@@ -103,7 +104,7 @@ export class Episode {
   }
 
   after(last) {
-    const parts = [...this.messages(last.messages || []), last.said ? this.message({ role: "last reply, in the history", ...last.said }) : null, last.info ? this.message({ role: "log", ...last.info }) : null].filter(Boolean);
+    const parts = [...this.messages(last.messages || []), last.info ? this.message({ role: "log", ...last.info }) : null].filter(Boolean);
     return parts.length ? h("section", { class: "after" }, h("h2", {}, "After the last reply"), parts) : null;
   }
 
@@ -171,6 +172,13 @@ export class Episode {
       c: () => this.other && this.compare(), Escape: () => this.back(), u: () => this.back(),
     };
   }
+}
+
+// How each reply entered the history, where that is not as it came: the observation after it says so.
+function entered(found) {
+  const own = found.steps.filter((step) => !step.role), told = new Map();
+  [...own.slice(1), found.last || {}].forEach((next, index) => { if (own[index] && next.said && next.said.text !== own[index].reply.text) told.set(own[index], next.said); });
+  return told;
 }
 
 function choice(facts) {

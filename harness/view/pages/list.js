@@ -3,6 +3,7 @@ import { count, h, link, outcome, score, seconds, shown, value } from "./dom.js"
 import { ask, bundled } from "./source.js";
 
 const PAGE = 100;
+const FURTHER = ["where", "low", "high", "sample", "note", "every"];
 const FIELDS = ["task", "outcome", "group", "low", "high", "sample", "note", "words", "where", "every", "sort", "down"];
 
 export function overview(facts) {
@@ -14,7 +15,7 @@ export function overview(facts) {
     const cells = [count(task.ended), count(task.planned), task.limit || 0, task.model_error || 0, task.infra_error || 0, task.waiting || 0];
     return h("tr", {},
       h("th", { scope: "row" }, link(listHash(0, { task: task.task }), {}, task.task)),
-      h("td", { class: "number strong" }, bar(task), score(task.mean, task.unit)),
+      h("td", { class: "number strong" }, bar(task), h("span", { class: "figure" }, score(task.mean, task.unit))),
       second && h("td", { class: "number" }, other ? score(other.mean, other.unit) : "–"),
       second && h("td", { class: "number" }, task.flips ? link(listHash(0, { task: task.task, sort: "change", down: "1" }), {}, count(task.flips)) : "0"),
       cells.map((cell) => h("td", { class: cell ? "number" : "number none" }, String(cell))));
@@ -74,13 +75,13 @@ export class EpisodeList {
 
   element() {
     const columns = [["sample", "Sample"], this.given.task ? null : ["", "Task"], ["outcome", "Outcome"], ["value", "Value"],
-      this.paired ? ["change", "Second run"] : null, ["", "Answer"], ["", "Wanted"], ["turns", "Turns"], ["tokens", "Tokens"], ["seconds", "Time"]];
+      this.paired ? ["change", "Second run"] : null, ["", "Answer", "roomy"], ["", "Wanted", "roomy"], ["turns", "Turns"], ["tokens", "Tokens", "roomy"], ["seconds", "Time", "roomy"]];
     const numbers = new Set(["value", "change", "turns", "tokens", "seconds"]);
-    const head = columns.filter(Boolean).map(([sort, name]) => {
+    const head = columns.filter(Boolean).map(([sort, name, room = ""]) => {
       const active = sort && this.given.sort === sort;
       const way = active ? (this.given.down === "1" ? "descending" : "ascending") : undefined;
       const turned = { ...this.given, sort, down: active && this.given.down === "1" ? "" : "1" };
-      return h("th", { scope: "col", "aria-sort": way, class: numbers.has(sort) ? "number" : "" },
+      return h("th", { scope: "col", "aria-sort": way, class: `${numbers.has(sort) ? "number" : ""} ${room}` },
         sort ? link(listHash(this.run, turned), {}, name, active ? (this.given.down === "1" ? " ↓" : " ↑") : "") : name);
     });
     const table = h("table", { class: "episodes" }, h("thead", {}, h("tr", {}, head)), this.body);
@@ -91,7 +92,7 @@ export class EpisodeList {
   filters() {
     const given = this.given;
     const apply = () => { location.hash = listHash(this.run, given); };
-    const field = (name, label, input) => h("label", { class: `field ${name}` }, h("span", {}, label), input);
+    const field = (name, label, input) => h("label", { class: `field of-${name}` }, h("span", {}, label), input);
     const choice = (name, label, options) => {
       const chosen = options.map(([key, told]) => h("option", { value: key, selected: (given[name] || "") === key }, told));
       return field(name, label, h("select", { onchange: (event) => { given[name] = event.target.value; if (name === "task") given.group = ""; apply(); } }, chosen));
@@ -112,11 +113,12 @@ export class EpisodeList {
     every.checked = given.every === "1";
     return h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); document.activeElement?.blur?.(); } },
       typed("words", "Text", "search", { id: "search", placeholder: "words in prompts and replies" }),
-      choice("where", "In", [["", "both"], ["prompt", "prompts"], ["reply", "replies"]]),
       choice("task", "Task", tasks), choice("outcome", "Outcome", outcomes), group,
+      h("details", { open: innerWidth > 640 || FURTHER.some((name) => given[name]) }, h("summary", {}, "More filters"), h("div", { class: "filters" },
+      choice("where", "Text in", [["", "both"], ["prompt", "prompts"], ["reply", "replies"]]),
       typed("low", "Value from", "number", { step: "any" }), typed("high", "to", "number", { step: "any" }),
       typed("sample", "Sample"), typed("note", "Note"), choice("sort", "Order", sorts),
-      bundled ? null : h("label", { class: "field check" }, every, h("span", {}, "every attempt")));
+      bundled ? null : h("label", { class: "field check" }, every, h("span", {}, "every attempt")))));
   }
 
   async load() {
@@ -167,8 +169,8 @@ export class EpisodeList {
       h("td", {}, outcome(row.outcome, waits), row.final || row.outcome === "infra_error" ? null : h("span", { class: "quiet" }, " late")),
       h("td", { class: "number strong" }, value(row.value)),
       this.paired ? h("td", { class: "number" }, other ? [value(other.value), arrow(row, other)] : "–") : null,
-      h("td", { class: "excerpt" }, shown(row.answer)), h("td", { class: "excerpt" }, shown(row.target)),
-      h("td", { class: "number" }, count(row.turns)), h("td", { class: "number" }, count(row.output_tokens)), h("td", { class: "number" }, seconds(row.seconds)));
+      h("td", { class: "excerpt roomy" }, shown(row.answer)), h("td", { class: "excerpt roomy" }, shown(row.target)),
+      h("td", { class: "number" }, count(row.turns)), h("td", { class: "number roomy" }, count(row.output_tokens)), h("td", { class: "number roomy" }, seconds(row.seconds)));
   }
 
   hash(row) {

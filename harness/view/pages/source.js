@@ -18,7 +18,7 @@ async function fromServer(name, given) {
     throw new Error("The server has ended: start harness view again.");
   }
   const body = await answer.json();
-  if (body.error) throw new Error(body.error);
+  if (!answer.ok) throw new Error(body.error);
   return body;
 }
 
@@ -59,7 +59,6 @@ const questions = {
   part: async (given) => ({ text: whole(await packed(given), given.place), next: null }),
   dropped: async (given) => (await packed(given)).dropped[given.n] || { dropped: [], rewritten: [] },
   replay: async (given) => ({ text: (await packed(given)).replay }),
-  curl: async (given) => ({ text: (await packed(given)).curl[given.n] }),
   changes: async (given) => ({ turns: (await packed(given)).changes }),
 };
 
