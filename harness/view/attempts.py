@@ -49,7 +49,7 @@ class AttemptReader(Store):
         return [dict(zip(names, row, strict=True)) for row in self._rows(_SAME, values)]
 
     def all_calls(self, id: int) -> list[CallRecord]:
-        """All calls in the order they were made; of version 1, which kept no order, those of roles stand last."""
+        """All calls in the order they were made; in version 1, which kept no order, roles come last."""
         places: Sequence[tuple[str, int]] = []
         if "turn" in self.tables:
             places = list(self._rows("SELECT role, n FROM turn WHERE episode = ? ORDER BY rowid", (id,)))

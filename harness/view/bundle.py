@@ -25,6 +25,7 @@ ROWS, TOGETHER = 500, 5_000
 """Episodes of one file of the list, and of one query."""
 ENTRY = 60
 """Bytes that say in which file an episode is."""
+CHOSEN = {"": "", "flips": " that differ between the runs", "failed": " without a full value"}
 WHOLE = 1_000_000
 """Characters of a long text that are written."""
 SCRIPTS = ("dom.js", "source.js", "list.js", "episode.js", "app.js")
@@ -107,10 +108,7 @@ class _Writer:
         return f"{self._folder / 'index.html'}: {self._note()}; {self._size / 1e6:.1f} MB"
 
     def _note(self) -> str:
-        what = {"flips": " that differ between the runs", "failed": " without a full value"}.get(
-            self._only, ""
-        )
-        parts = [f"{self._listed} episodes{what}"]
+        parts = [f"{self._listed} episodes{CHOSEN[self._only]}"]
         if self._left:
             parts.append(f"{self._left} of them without their turns, which exceed the size (--max)")
         if self._unlisted:

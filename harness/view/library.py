@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness.errors import UsageError
 from harness.view.changes import compared
@@ -164,7 +164,7 @@ def _after(text: str) -> list[Any]:
         found = None
     if not isinstance(found, list):
         raise UsageError("after: give the place that the page before gave")
-    return list(found)  # pyright: ignore[reportUnknownVariableType]
+    return cast("list[Any]", found)
 
 
 def _int(given: Given, name: str, default: int | None = None) -> int:

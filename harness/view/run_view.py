@@ -208,9 +208,8 @@ class RunView(AttemptReader):
             row[name] = written(row[name])[:LINE]
         row["error"] = outside.message(row["error"])
         if self._paired:
-            row["other"] = (
-                None if found[1] is None else dict(zip(("id", "outcome", "value"), found[1:4], strict=True))
-            )
+            other = dict(zip(("id", "outcome", "value"), found[1:4], strict=True))
+            row["other"] = None if found[1] is None else other
         return row
 
     def find(self, task: str, sample: str) -> int:

@@ -74,8 +74,8 @@ export class EpisodeList {
   }
 
   element() {
-    const columns = [["sample", "Sample"], this.given.task ? null : ["", "Task"], ["outcome", "Outcome"], ["value", "Value"],
-      this.paired ? ["change", "Second run"] : null, ["", "Answer", "roomy"], ["", "Wanted", "roomy"], ["turns", "Turns"], ["tokens", "Tokens", "roomy"], ["seconds", "Time", "roomy"]];
+    const columns = [["sample", "Sample"], ["outcome", "Outcome"], ["value", "Value"],
+      this.paired ? ["change", "Second run"] : null, ["", "Answer", "roomy"], ["", "Wanted", "roomy"], ["turns", "Turns", "roomy"], ["tokens", "Tokens", "roomy"], ["seconds", "Time", "roomy"]];
     const numbers = new Set(["value", "change", "turns", "tokens", "seconds"]);
     const head = columns.filter(Boolean).map(([sort, name, room = ""]) => {
       const active = sort && this.given.sort === sort;
@@ -159,18 +159,17 @@ export class EpisodeList {
 
   line(row) {
     const waits = row.value === null && row.outcome !== "infra_error";
-    const told = row.note || row.error;
+    const told = [this.given.task ? "" : row.task, row.note || row.error].filter(Boolean).join(" · ");
     const other = row.other;
     const unlike = other && other.value !== row.value;
     return h("tr", { "data-id": row.id, class: unlike ? "unlike" : "", onclick: (event) => { if (!event.target.closest("a") && !String(getSelection())) this.open(row); } },
       h("th", { scope: "row" }, link(this.hash(row), {}, shown(row.sample)), row.repeat ? ` #${row.repeat}` : "",
         told ? h("span", { class: "note", title: told }, shown(told)) : null),
-      this.given.task ? null : h("td", {}, row.task),
       h("td", {}, outcome(row.outcome, waits), row.final || row.outcome === "infra_error" ? null : h("span", { class: "quiet" }, " late")),
       h("td", { class: "number strong" }, value(row.value)),
       this.paired ? h("td", { class: "number" }, other ? [value(other.value), arrow(row, other)] : "–") : null,
       h("td", { class: "excerpt roomy" }, shown(row.answer)), h("td", { class: "excerpt roomy" }, shown(row.target)),
-      h("td", { class: "number" }, count(row.turns)), h("td", { class: "number roomy" }, count(row.output_tokens)), h("td", { class: "number roomy" }, seconds(row.seconds)));
+      h("td", { class: "number roomy" }, count(row.turns)), h("td", { class: "number roomy" }, count(row.output_tokens)), h("td", { class: "number roomy" }, seconds(row.seconds)));
   }
 
   hash(row) {
