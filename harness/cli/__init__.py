@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": "Say how one run differs from another, task by task.",
     "gate": "Fail when a run is worse than its baseline.",
     "view": "Look at a run's episodes in the browser, or write them to a folder.",
+    "watch": "Follow a run from another terminal.",
     "export": "Write a run to a file, also while it goes on.",
     "list": "List tasks, suites, models or runs.",
     "doctor": "Say what is missing for a task or a model, and how to fix it.",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from harness.episode import World
 from harness.errors import InfraError
@@ -40,6 +41,20 @@ class TaskQueue:
     play: Callable[[World, PlannedEpisode, Activity], Awaitable[bool]]
     lost: Callable[[Exception], None]
     live: dict[str, Activity] = field(default_factory=dict[str, Activity])
+
+
+class Wait(NamedTuple):
+    """What a live episode waits for (`Activity.name`), and for how long.
+
+    Attributes:
+        episode: the sample's id and the repeat, `SAMPLE#REPEAT`.
+    """
+
+    task: str
+    episode: str
+    doing: str
+    seconds: float
+    turn: int
 
 
 class Scheduler:
@@ -136,16 +151,19 @@ class Scheduler:
                 log.warning("waiting: %s", line)
 
     def oldest(self, count: int, over_s: float = STUCK_S) -> list[str]:
-        """The live episodes that have waited longest for one thing, and for what."""
+        """The live episodes that have waited longest for one thing, and for what, in words."""
+        return [
+            f"{wait.task} {wait.episode}: {wait.doing} for {wait.seconds:.0f} s, turn {wait.turn}"
+            for wait in self.waits(count, over_s)
+        ]
+
+    def waits(self, count: int, over_s: float = 0.0) -> list[Wait]:
+        """The live episodes that have waited longest for one thing."""
         now = time.monotonic()
         waits = [
-            (now - activity.since, f"{task.name} {name}", activity)
+            Wait(task.name, name, activity.name, now - activity.since, activity.turn)
             for task in self._tasks
             for name, activity in task.live.items()
             if now - activity.since >= over_s
         ]
-        waits.sort(key=lambda wait: wait[:2], reverse=True)
-        return [
-            f"{name}: {activity.name} for {waited:.0f} s, turn {activity.turn}"
-            for waited, name, activity in waits[:count]
-        ]
+        return sorted(waits, key=lambda wait: (wait.seconds, wait.task, wait.episode), reverse=True)[:count]

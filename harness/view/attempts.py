@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.errors import UsageError
@@ -67,6 +67,26 @@ class AttemptReader(Store):
         if found is None or found[0] is None:
             return ()
         return convert(self._codec.unpack_json(found[0])["items"], tuple[JudgeAsk, ...])
+
+    def lately(self, since: float, newest: int) -> tuple[int, int, int]:
+        """How many of the newest attempts ended since a time (Unix seconds), and their turns and tokens."""
+        query = (
+            "SELECT count(*), coalesce(sum(calls), 0), coalesce(sum(output_tokens), 0) FROM episode"
+            " WHERE id > (SELECT coalesce(max(id), 0) FROM episode) - ? AND started + seconds > ?"
+        )
+        count, turns, tokens = self._first(query, (newest, since))
+        return count, turns, tokens
+
+    def failures(self, newest: int) -> Iterator[str]:
+        """Why attempts among the newest failed for infrastructure, while their item has no result."""
+        query = (
+            "SELECT substr(error, 1, 4000) FROM episode AS e WHERE outcome = 'infra_error'"
+            " AND id > (SELECT coalesce(max(id), 0) FROM episode) - ?"
+            " AND NOT EXISTS (SELECT 1 FROM episode AS x WHERE x.task = e.task AND x.version = e.version"
+            " AND x.sample = e.sample AND x.repeat = e.repeat AND x.final = 1)"
+        )
+        for (error,) in self._rows(query, (newest,)):
+            yield error
 
     def all_verdicts(self, id: int) -> list[tuple[str, str, int, str]]:
         """Key, judge, k and text of every judge's verdicts on an attempt."""

@@ -48,8 +48,8 @@ export function seconds(number) {
 }
 
 export function outcome(name, waits = false) {
-  const told = waits ? "waits for its judge" : name.replace("_", " ");
-  return h("span", { class: `outcome ${waits ? "waiting" : name}` }, told);
+  const told = waits ? "waiting" : name.replace("_", " ");
+  return h("span", { class: `outcome ${waits ? "waiting" : name}`, title: waits ? "waits for its judge" : undefined }, told);
 }
 
 export function say(text) {
