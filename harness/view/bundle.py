@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError, UsageError
-from harness.storage import plain
 from harness.storage.codec import shared_prefix
 from harness.view.episode import EpisodeView
 from harness.view.library import Library, changes
 from harness.view.query import Query
 from harness.view.server import PAGES
-from harness.view.texts import written
+from harness.view.texts import json_bytes
 
 PIECE = 1_000_000
 """Bytes after which a file of episodes is full."""
@@ -90,7 +89,7 @@ class _Writer:
         names: list[str] = []
         listed: list[tuple[int, int | None]] = []
         for rows in self._rows():
-            body = plain.encode(rows)
+            body = json_bytes(rows)
             if self._size + len(body) > self._most // 2:
                 self._unlisted += len(rows)
                 continue
@@ -101,9 +100,9 @@ class _Writer:
         for id, other in listed:
             self._episode(id, other)
         self._next_piece()
-        self._chunk("places", plain.encode(self._places))
+        self._chunk("places", json_bytes(self._places))
         told = {"runs": facts, "rows": names, "note": self._note()}
-        self._file("data.js", b"globalThis.harnessBundle = " + _json(plain.encode(told)) + b";\n")
+        self._file("data.js", b"globalThis.harnessBundle = " + json_bytes(told) + b";\n")
         self._file("index.html", _index())
         return f"{self._folder / 'index.html'}: {self._note()}; {self._size / 1e6:.1f} MB"
 
@@ -139,7 +138,7 @@ class _Writer:
         packed = _packed(view)
         if other is not None and not view.private:
             packed["changes"] = changes(view, EpisodeView(self._library.runs[1], other))
-        body = _json(plain.encode(packed))
+        body = json_bytes(packed)
         if self._size + self._open + len(body) + ENTRY * (len(self._places) + 1) > self._most:
             self._left += 1
             return
@@ -155,14 +154,14 @@ class _Writer:
     def _next_piece(self) -> None:
         if not self._piece:
             return
-        body = b",".join(_json(plain.encode(name)) + b":" + text for name, text in self._piece.items())
+        body = b",".join(json_bytes(name) + b":" + text for name, text in self._piece.items())
         self._chunk(f"part-{self._pieces:05}", b"{" + body + b"}")
         self._piece.clear()
         self._open = 0
         self._pieces += 1
 
     def _chunk(self, name: str, body: bytes) -> None:
-        self._file(f"{name}.js", b'harnessChunk("' + name.encode() + b'",' + _json(body) + b");\n")
+        self._file(f"{name}.js", b'harnessChunk("' + name.encode() + b'",' + body + b");\n")
 
     def _file(self, name: str, body: bytes) -> None:
         (self._folder / name).write_bytes(body)
@@ -184,7 +183,7 @@ def _packed(view: EpisodeView) -> dict[str, Any]:
 
 def _whole(view: EpisodeView) -> list[Any]:
     """The texts that the document cuts; a prompt is what it adds to the one before in its role."""
-    whole: list[Any] = [written(text[:WHOLE]) for text in view.texts]
+    whole: list[Any] = [text[:WHOLE] for text in view.texts]
     before: dict[str, tuple[int, str]] = {}
     for step in view.document["steps"]:
         place = step["prompt"].get("place")
@@ -197,11 +196,6 @@ def _whole(view: EpisodeView) -> list[Any]:
         units = len(text[:kept].encode("utf-16-le", "surrogatepass")) // 2  # as a script counts
         whole[place] = {"after": after, "kept": units, "tail": text[kept:]}
     return whole
-
-
-def _json(body: bytes) -> bytes:
-    """JSON that a script may hold as it is, in UTF-8."""
-    return body.decode("utf-8", "replace").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
 
 
 def _script() -> bytes:

@@ -8,7 +8,6 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from harness.storage.codec import shared_prefix
-from harness.view.texts import written
 
 WORDS = 1_500
 """Texts that differ in more words are compared line by line; time grows with the square."""
@@ -35,7 +34,7 @@ def compared(first: str, second: str) -> dict[str, Any]:
     tail = _boundary(turned, shared_prefix(turned, second[head:][::-1]))
     a, b = first[head : len(first) - tail], second[head : len(second) - tail]
     parts = [("=", first[:head]), *_parts(a, b), ("=", first[len(first) - tail :])]
-    return {"parts": [[sign, written(text)] for sign, text in parts if text], "cut": cut}
+    return {"parts": [[sign, text] for sign, text in parts if text], "cut": cut}
 
 
 def _boundary(text: str, end: int) -> int:

@@ -16,7 +16,7 @@ from harness.storage.codec import shared_prefix
 from harness.storage.records import CallRecord, Turn
 from harness.types import Ask, Message
 from harness.view.run_view import RunView
-from harness.view.texts import Room, written
+from harness.view.texts import Room
 
 MESSAGE, REPLY, LOG = 6_000, 20_000, 4_000
 """Characters shown at first of a message, of a reply and of a log."""
@@ -57,7 +57,7 @@ class EpisodeView:
         room, facts = self._room, self.facts
         return {
             **facts,
-            "sample": written(facts["sample"]),
+            "sample": facts["sample"],
             "note": room.cut(facts["note"], LOG),
             "error": room.cut(outside.message(facts["error"]), LOG),
             "answer": room.cut(facts["answer"], LOG),
@@ -79,9 +79,9 @@ class EpisodeView:
     def _step(self, call: CallRecord, before: CallRecord | None) -> dict[str, Any]:
         room = self._room
         step: dict[str, Any] = {
-            "role": written(call.role)[:KEY],
+            "role": call.role[:KEY],
             "n": call.n,
-            "key": written(call.key)[:KEY],
+            "key": call.key[:KEY],
             "reply": room.cut(call.reply, REPLY),
             "facts": {name: _exact(value) for name, value in call.facts.items()},
             "info": room.log(call.info, LOG),
@@ -125,10 +125,10 @@ class EpisodeView:
         verdicts = self._run.all_verdicts(self.id)
         return [
             {
-                "key": written(key)[:KEY],
+                "key": key[:KEY],
                 "messages": [self._message(message) for message in items.get(key, ())],
                 "verdicts": [
-                    {"judge": written(judge)[:KEY], "k": k, **self._room.cut(text, REPLY)}
+                    {"judge": judge[:KEY], "k": k, **self._room.cut(text, REPLY)}
                     for own, judge, k, text in verdicts
                     if own == key
                 ],
@@ -147,7 +147,7 @@ class EpisodeView:
         text, start = self._room.whole[place], max(0, start)
         piece = text[start : start + PIECE]
         end = start + len(piece)
-        return {"text": written(piece), "total": len(text), "next": end if end < len(text) else None}
+        return {"text": piece, "total": len(text), "next": end if end < len(text) else None}
 
     def dropped(self, n: int) -> dict[str, Any]:
         """What the history policy left out of the prompt of a call, and what it rewrote in it.

@@ -15,7 +15,7 @@ from harness.errors import HarnessError, StoreError, UsageError
 from harness.models import outside
 from harness.view.attempts import AttemptReader
 from harness.view.query import Query
-from harness.view.texts import hidden, written
+from harness.view.texts import hidden
 
 LINE = 300
 """Characters of a text in a list."""
@@ -203,9 +203,9 @@ class RunView(AttemptReader):
     def _row(self, found: Sequence[Any]) -> dict[str, Any]:
         row: dict[str, Any] = dict(zip(_NAMES, found[4:], strict=True))
         if row["task"] in self.private:
-            row |= {name: hidden(row[name]) for name in ("answer", "target")}
+            row |= {name: hidden(row[name]) for name in ("answer", "target", "note", "error")}
         for name in ("sample", "note", "error", "answer", "target"):
-            row[name] = written(row[name])[:LINE]
+            row[name] = row[name][:LINE]
         row["error"] = outside.message(row["error"])
         if self._paired:
             other = dict(zip(("id", "outcome", "value"), found[1:4], strict=True))

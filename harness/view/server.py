@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, StoreError, UsageError
-from harness.storage import plain
 from harness.view.library import Library
+from harness.view.texts import json_bytes
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -117,7 +117,7 @@ def _answered(ask: Callable[[dict[str, str]], Any], given: dict[str, str]) -> we
     from aiohttp import web
 
     try:
-        body = plain.encode(ask(given)).decode("utf-8", "replace").encode()
+        body = json_bytes(ask(given))
     except UsageError as error:
         return _refused(400, str(error))
     except (StoreError, HarnessError) as error:
@@ -128,7 +128,7 @@ def _answered(ask: Callable[[dict[str, str]], Any], given: dict[str, str]) -> we
 def _refused(status: int, why: str) -> web.Response:
     from aiohttp import web
 
-    body = plain.encode({"error": why})
+    body = json_bytes({"error": why})
     return web.Response(status=status, body=body, content_type="application/json", headers=HEADERS)
 
 

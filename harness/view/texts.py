@@ -16,15 +16,19 @@ SHORT = 200
 PAGE_CHARACTERS = 2_000_000
 """Most characters of texts in one answer; what is left out is fetched by its place."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_ODD = re.compile("[\ud800-\udfff\u2028\u2029]")
 _HASHED = "sha256:"
 
 
-def written(text: str) -> str:
-    r"""The text with lone surrogates, which UTF-8 does not know, written out (`\ud800`)."""
-    if text.isascii():
-        return text
-    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def json_bytes(value: Any) -> bytes:
+    r"""A value as JSON that any parser reads and that a script may hold as it is.
+
+    Lone surrogates, which UTF-8 does not know, and the line ends that end a line of a script are escaped.
+    """
+    text = plain.encode(value).decode("utf-8", "surrogatepass")
+    if not text.isascii():
+        text = _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode()
 
 
 def hidden(text: str) -> str:
@@ -57,9 +61,9 @@ class Room:
         kept = text[: limit if self._left > 0 else min(limit, SHORT)]
         self._left -= len(kept)
         if len(kept) == len(text):
-            return {"text": written(kept)}
+            return {"text": kept}
         self.whole.append(text)
-        return {"text": written(kept), "total": len(text), "place": len(self.whole) - 1}
+        return {"text": kept, "total": len(text), "place": len(self.whole) - 1}
 
     def log(self, info: Mapping[str, Any], limit: int) -> dict[str, Any] | None:
         """An environment's log as a line for each entry, texts as they are and the rest as JSON."""

@@ -31,7 +31,7 @@ async function route() {
       put({ keys: { Enter: () => { location.hash = listHash(0, {}); } }, reload: true }, overview(facts), facts.runs.map((found) => found.run).join(", "));
     }
   } catch (error) {
-    if (mine === turning) put({ keys: { Escape: () => { location.hash = "#/"; } } }, h("div", { class: "page" }, h("p", { class: "failed", role: "alert" }, error.message), link("#/", { class: "button" }, "To the tasks")), "Not found");
+    if (mine === turning) put({ keys: { Escape: () => { location.hash = "#/"; } } }, h("div", { class: "page" }, h("h1", {}, "Not found"), h("p", { class: "failed", role: "alert" }, error.message), link("#/", { class: "button" }, "To the tasks")), "Not found");
   }
 }
 

@@ -1,6 +1,6 @@
 // Builds elements from texts: nothing that a run holds is ever read as HTML.
 
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\p{Cs}]/gu;
 const MOST_MARKS = 2000;
 
 export function h(tag, given = {}, ...children) {

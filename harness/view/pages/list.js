@@ -85,7 +85,8 @@ export class EpisodeList {
         sort ? link(listHash(this.run, turned), {}, name, active ? (this.given.down === "1" ? " ↓" : " ↑") : "") : name);
     });
     const table = h("table", { class: "episodes" }, h("thead", {}, h("tr", {}, head)), this.body);
-    return h("div", { class: "page" }, this.filters(), this.status,
+    const title = this.given.task ? `Episodes of ${this.given.task}` : "All episodes";
+    return h("div", { class: "page" }, h("h1", {}, shown(title)), this.filters(), this.status,
       h("div", { class: "wide", tabindex: "-1", role: "region", "aria-label": "Episodes" }, table), h("p", { class: "actions" }, this.more));
   }
 
@@ -163,7 +164,7 @@ export class EpisodeList {
     const other = row.other;
     const unlike = other && other.value !== row.value;
     return h("tr", { "data-id": row.id, class: unlike ? "unlike" : "", onclick: (event) => { if (!event.target.closest("a") && !String(getSelection())) this.open(row); } },
-      h("th", { scope: "row" }, link(this.hash(row), {}, shown(row.sample)), row.repeat ? ` #${row.repeat}` : "",
+      h("th", { scope: "row" }, link(this.hash(row), {}, shown(row.sample), row.repeat ? ` #${row.repeat}` : ""),
         told ? h("span", { class: "note", title: told }, shown(told)) : null),
       h("td", {}, outcome(row.outcome, waits), row.final || row.outcome === "infra_error" ? null : h("span", { class: "quiet" }, " late")),
       h("td", { class: "number strong" }, value(row.value)),
