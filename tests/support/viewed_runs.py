@@ -67,7 +67,8 @@ def attempt(n: int, value: float | None, *said: str, text: str = "", **more: Any
     """One attempt at sample `s/<n>` of `garden`."""
     usual: dict[str, Any] = {
         "outcome": "infra_error" if value is None else "scored", "value": value,
-        "note": f"note {n}{text}", "calls": list(calls(*(said or (f"reply {n}",)), text=text)), "started": 1.7e9 + n, "seconds": 1.5 * n,
+        "note": f"note {n}{text}", "calls": list(calls(*(said or (f"reply {n}",)), text=text)),
+        "started": 1.7e9 + n, "seconds": 1.5 * n,
         "prompt_tokens": 100 + n, "output_tokens": 10 * n, "labels": {"kind": ("even", "odd")[n % 2]},
         "answer": f"answer {n}{text}", "target": f"target {n}{text}",
         "metrics": {"moves": 3.0},

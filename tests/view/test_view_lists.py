@@ -133,3 +133,9 @@ def test_a_file_that_is_no_run(tmp_path):
     store.close()
     with pytest.raises(StoreError, match="holds no run"):
         RunView(tmp_path / FILE)
+
+
+def test_the_pages_are_small(root):
+    pages = root / "harness/view/pages"
+    assert sum(path.read_text("utf-8").count("\n") for path in pages.iterdir()) <= 1200
+    assert not [path for path in pages.iterdir() if "innerHTML" in path.read_text("utf-8")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import tempfile
 from contextlib import asynccontextmanager
@@ -46,7 +47,7 @@ async def test_pages_and_answers_have_headers_that_keep_scripts_out(tmp_path):
 
 
 async def test_without_the_token_nothing_is_answered(tmp_path):
-    async with served(viewed_run(tmp_path)) as (address, get), ClientSession() as client:
+    async with served(viewed_run(tmp_path)) as (address, _), ClientSession() as client:
         origin, _, token = address.rstrip("/").rpartition("/")
         assert len(token) >= 20
         for path in ("/", "/api/runs", f"/{token[:-1]}/api/runs", f"/{token}x/", f"/x{token}/"):
@@ -55,11 +56,18 @@ async def test_without_the_token_nothing_is_answered(tmp_path):
                 assert token not in await answer.text()
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [("127.0.0.1", 200), ("localhost:80", 200), ("[::1]:80", 200), ("evil.example", 421), ("10.0.0.7:80", 421),
-     ("127.0.0.1.evil.example:80", 421), ("localhost.evil.example", 421)],
-)  # fmt: skip
+HOSTS = {
+    "127.0.0.1": 200,
+    "localhost:80": 200,
+    "[::1]:80": 200,
+    "evil.example": 421,
+    "10.0.0.7:80": 421,
+    "127.0.0.1.evil.example:80": 421,
+    "localhost.evil.example": 421,
+}
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS.items())
 async def test_a_name_that_is_not_this_machines_is_refused(tmp_path, host, status):
     async with served(viewed_run(tmp_path, 1)) as (_, get):
         assert (await get("api/runs", Host=host))[0] == status
@@ -77,7 +85,8 @@ async def test_reading_changes_nothing_in_the_runs_folder(tmp_path):
     async with served(path) as (_, get):
         for what in (
             "runs", "pulse", "groups?task=garden", "episodes", "episodes?words=think", "episode?id=2",
-            "part?id=2&place=0", "dropped?id=2&n=1", "replay?id=2", "curl?id=2&n=0", "find?task=garden&sample=s/001",
+            "part?id=2&place=0", "dropped?id=2&n=1", "replay?id=2", "curl?id=2&n=0",
+            "find?task=garden&sample=s/001",
         ):  # fmt: skip
             assert (await get(f"api/{what}"))[0] == 200, what
     assert path.read_bytes() == before
@@ -104,13 +113,18 @@ async def test_files_beside_the_pages_are_out_of_reach(tmp_path, what):
         assert b"import" not in body
 
 
-@pytest.mark.parametrize(
-    "what",
-    ["episodes?sort=x", "episodes?sort=change", "episodes?after=7", "episodes?after=[{},1]", "episodes?after=" + "[" * 1500,
-     "episodes?low=x", "episodes?outcome=x", "episodes?group=x", "episodes?words=%22", "episodes?run=2", "episodes?limit=x",
-     "episode?id=", "episode?id=99", f"episode?id={10**40}", "part?id=2&place=-1", "curl?id=2&n=9", "find?task=garden&sample=x",
-     "changes?id=2&other=1&with=2"],
-)  # fmt: skip
+NONSENSE = {
+    "episodes": "sort=x sort=change after=7 after=[{},1] low=x outcome=x group=x words=%22 run=2 limit=x",
+    "episode": f"id= id=99 id={10**40}",
+    "part": "id=2&place=-1",
+    "curl": "id=2&n=9",
+    "find": "task=garden&sample=x",
+    "changes": "id=2&other=1&with=2",
+}
+QUESTIONS = [f"{name}?{given}" for name, some in NONSENSE.items() for given in some.split()]
+
+
+@pytest.mark.parametrize("what", [*QUESTIONS, "episodes?after=" + "[" * 1500])
 async def test_a_question_that_makes_no_sense_is_answered_in_one_line(tmp_path, what):
     async with served(viewed_run(tmp_path, 3)) as (_, get):
         status, body, _ = await get(f"api/{what}")
@@ -128,6 +142,10 @@ async def test_a_port_in_use_and_a_host_that_is_not_here(tmp_path):
                     pass
 
 
+def index_folders() -> set[str]:
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("harness-view-")}  # noqa: PTH208
+
+
 async def answered(library: Library, words: str, where: str = "") -> list[str]:
     """The samples found, once everything is indexed."""
     async with asyncio.timeout(30):
@@ -142,7 +160,7 @@ async def test_words_in_prompts_and_replies_are_found_also_of_new_episodes(tmp_p
     path = viewed_run(tmp_path)
     library = Library(path)
     try:
-        folders = set(Path(tempfile.gettempdir()).glob("harness-view-*"))
+        before = index_folders()
         assert await answered(library, "think 17") == ["s/017"]
         assert await answered(library, '"so it is 17"', "reply") == ["s/017"]
         assert await answered(library, '"so it is 17"', "prompt") == []
@@ -154,10 +172,10 @@ async def test_words_in_prompts_and_replies_are_found_also_of_new_episodes(tmp_p
         store.add(attempt(77, 1.0, "a zebra"))
         store.close()
         assert await answered(library, "ZEBRA") == ["s/077"]
-        made = set(Path(tempfile.gettempdir()).glob("harness-view-*")) - folders
+        made = index_folders() - before
     finally:
         library.close()
-    assert made and not any(folder.exists() for folder in made)
+    assert made and not made & index_folders()
 
 
 @settings(max_examples=60, deadline=None)

@@ -124,7 +124,7 @@ export class Episode {
     if (step.window) {
       const found = await ask("dropped", { run: this.run, id: this.id, n: step.n });
       for (const [name, told] of [["dropped", "Left out by the window"], ["rewritten", "Rewritten by the window; the original was"]])
-        if (found[name].length) panel.append(h("details", {}, h("summary", {}, `${told}: ${found[name].length} message${found[name].length === 1 ? "" : "s"}`), found[name].map((message) => this.message({ ...message, role: `${message.role}` }))));
+        if (found[name].length) panel.append(h("details", {}, h("summary", {}, `${told}: ${found[name].length} message${found[name].length === 1 ? "" : "s"}`), found[name].map((message) => this.message(message))));
     }
     pre.querySelector?.("button")?.click();
   }
@@ -144,7 +144,7 @@ export class Episode {
     const found = await ask("changes", { run: this.run, id: this.id, other: 1 - this.run, with: this.other });
     const side = (turn, sign) => h("pre", { class: "text", tabindex: "0" }, turn.parts.filter(([kind]) => kind === "=" || kind === sign)
       .map(([kind, text]) => (kind === "=" ? h("span", {}, shown(text)) : h(kind === "-" ? "del" : "ins", {}, shown(text)))));
-    place.append(h("h2", {}, "Replies side by side"), found.turns.map((turn, index) => h("div", { class: "pair" },
+    place.append(h("h2", {}, "Replies side by side"), ...found.turns.map((turn, index) => h("div", { class: "pair" },
       h("h3", {}, `Turn ${index + 1}`, turn.parts.every(([kind]) => kind === "=") ? h("span", { class: "quiet" }, " the same") : null, turn.cut ? h("span", { class: "quiet" }, " only the start is compared") : null),
       side(turn, "-"), side(turn, "+"))));
   }

@@ -93,7 +93,10 @@ export class EpisodeList {
   filters() {
     const given = this.given;
     const apply = () => { location.hash = listHash(this.run, given); };
-    const field = (name, label, input) => h("label", { class: `field of-${name}` }, h("span", {}, label), input);
+    const field = (name, label, input) => {
+      input.setAttribute("aria-label", label);
+      return h("label", { class: `field of-${name}` }, h("span", {}, label), input);
+    };
     const choice = (name, label, options) => {
       const chosen = options.map(([key, told]) => h("option", { value: key, selected: (given[name] || "") === key }, told));
       return field(name, label, h("select", { onchange: (event) => { given[name] = event.target.value; if (name === "task") given.group = ""; apply(); } }, chosen));
@@ -117,7 +120,7 @@ export class EpisodeList {
       choice("task", "Task", tasks), choice("outcome", "Outcome", outcomes), group,
       h("details", { open: innerWidth > 640 || FURTHER.some((name) => given[name]) }, h("summary", {}, "More filters"), h("div", { class: "filters" },
       choice("where", "Text in", [["", "both"], ["prompt", "prompts"], ["reply", "replies"]]),
-      typed("low", "Value from", "number", { step: "any" }), typed("high", "to", "number", { step: "any" }),
+      typed("low", "Value from", "number", { step: "any" }), typed("high", "Value to", "number", { step: "any" }),
       typed("sample", "Sample"), typed("note", "Note"), choice("sort", "Order", sorts),
       bundled ? null : h("label", { class: "field check" }, every, h("span", {}, "every attempt")))));
   }
