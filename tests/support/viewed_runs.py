@@ -114,7 +114,7 @@ def private() -> Attempt:
 def hostile_run(directory: Path) -> Path:
     """A run with `HOSTILE` in every text that a store may hold."""
     store = begun(directory, model=HOSTILE)
-    long = attempt(1, 1.0, HOSTILE, "x" * 500_000 + HOSTILE, text=HOSTILE)
+    long = attempt(1, 1.0, HOSTILE, "x" * 60_000 + HOSTILE, text=HOSTILE)
     role = CallRecord(0, HOSTILE, HOSTILE, {}, {}, f"role{SCRIPT}", HOSTILE)
     long.calls.insert(1, role)
     long.error, long.cluster, long.labels = HOSTILE, HOSTILE, {HOSTILE: HOSTILE}
