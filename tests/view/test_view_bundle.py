@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from viewed_runs import attempt, begun, viewed_run
 
-from harness.errors import StoreError, UsageError
+from harness.errors import UsageError
 from harness.report.load import FILE
 from harness.view.bundle import bundle
 
@@ -96,7 +95,6 @@ except StoreError as error:
 
 
 def test_a_file_that_cannot_be_written_leaves_no_half_bundle(tmp_path):
-    assert resource.RLIMIT_FSIZE is not None
     path = viewed_run(tmp_path / "run", 100)
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(path), str(tmp_path / "pages")],

@@ -66,11 +66,21 @@ function crumb(run) {
 function put(now, element, title, ...path) {
   page = now;
   document.title = title;
+  const typed = document.activeElement?.closest(".filters input");
   main.replaceChildren(element);
-  scrollTo(0, 0);
+  if (typed) takeOver(typed);
+  else scrollTo(0, 0);
   const crumbs = path.map((part) => [h("span", { class: "slash", "aria-hidden": "true" }, "/"), typeof part === "string" ? h("span", { class: "here" }, shown(part)) : part]);
   top_.replaceChildren(h("nav", { "aria-label": "Place" }, link("#/", { class: "home" }, "Runs"), crumbs),
     h("span", { id: "state" }, facts ? state(facts.runs[0]) : null), h("button", { onclick: help, title: "Keys (?)", "aria-label": "Keys" }, "?"));
+}
+
+// What is being typed into a filter while the list changes goes on in the new list's.
+function takeOver(typed) {
+  const field = main.querySelector(`.filters input[name="${typed.name}"]`);
+  if (!field) return;
+  if (field.type !== "checkbox") field.value = typed.value;
+  field.focus();
 }
 
 function help() {
@@ -81,7 +91,7 @@ function help() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const typing = event.target.closest("input, select, textarea");
   if (typing) {
     if (event.key === "Escape") typing.blur();

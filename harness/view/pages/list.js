@@ -102,7 +102,7 @@ export class EpisodeList {
       return field(name, label, h("select", { onchange: (event) => { given[name] = event.target.value; if (name === "task") given.group = ""; apply(); } }, chosen));
     };
     const typed = (name, label, type = "search", more = {}) => field(name, label,
-      h("input", { type, value: given[name] || "", onchange: (event) => { given[name] = event.target.value; apply(); }, ...more }));
+      h("input", { type, name, value: given[name] || "", onchange: (event) => { given[name] = event.target.value; apply(); }, ...more }));
     const tasks = [["", "all tasks"], ...this.facts.runs[this.run].tasks.map((task) => [task.task, task.task])];
     const outcomes = [["", "any"], ["scored", "scored"], ["limit", "limit"], ["model_error", "model error"], ["infra_error", "infra error"], ["waiting", "waits for judge"]];
     const groups = h("select", { onchange: (event) => { given.group = event.target.value; apply(); } }, h("option", { value: "" }, "all"));
@@ -113,9 +113,14 @@ export class EpisodeList {
       group.hidden = found.groups.length === 0;
     }).catch(() => {});
     const sorts = [["stored", "as stored"], ["sample", "sample"], ["outcome", "outcome"], ["value", "value"], ["turns", "turns"], ["tokens", "tokens"], ["seconds", "time"], ...(this.paired ? [["change", "difference"]] : [])];
-    const every = h("input", { type: "checkbox", onchange: (event) => { given.every = event.target.checked ? "1" : ""; apply(); } });
+    const submit = (form) => {
+      for (const input of form.querySelectorAll("input[name]")) if (input.type !== "checkbox") given[input.name] = input.value;
+      document.activeElement?.blur?.();
+      apply();
+    };
+    const every = h("input", { type: "checkbox", name: "every", onchange: (event) => { given.every = event.target.checked ? "1" : ""; apply(); } });
     every.checked = given.every === "1";
-    return h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); document.activeElement?.blur?.(); } },
+    return h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); submit(event.target); } },
       typed("words", "Text", "search", { id: "search", placeholder: "words in prompts and replies" }),
       choice("task", "Task", tasks), choice("outcome", "Outcome", outcomes), group,
       h("details", { open: innerWidth > 640 || FURTHER.some((name) => given[name]) }, h("summary", {}, "More filters"), h("div", { class: "filters" },
