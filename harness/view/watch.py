@@ -23,7 +23,7 @@ WINDOW_S = 120.0
 NEWEST = 20_000
 """Attempts looked through for rates and reasons, the newest ones."""
 REASONS, OLDEST = 6, 8
-_ENVIRONMENT = ("reset", "step", "score", "replay", "restore")
+_ENVIRONMENT = ("open", "reset", "step", "score", "replay", "restore")
 
 
 class Watch:
@@ -153,7 +153,9 @@ def _waits(beat: Mapping[str, Any]) -> Iterator[str]:
         return
     found: Sequence[Mapping[str, Any]] = beat.get("oldest") or ()
     for wait in found[:OLDEST]:
-        slow = wait["doing"] in _ENVIRONMENT and wait["seconds"] >= SLOW_S
+        opens, slow = wait["doing"] == "open", wait["doing"] in _ENVIRONMENT and wait["seconds"] >= SLOW_S
         what = f"its environment has not answered ({wait['doing']})" if slow else str(wait["doing"])
-        name = f"{'! ' if slow else '  '}{wait['task']} {wait['episode']}"
-        yield f"{name}: {what} for {duration(wait['seconds'])}, turn {wait['turn'] + 1}"
+        name = f"{wait['task']} {wait['episode']}".strip()
+        told = "its world has not opened" if opens else what
+        turn = "" if opens else f", turn {wait['turn'] + 1}"
+        yield f"{'! ' if slow else '  '}{name}: {told} for {duration(wait['seconds'])}{turn}"
