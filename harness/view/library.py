@@ -82,17 +82,19 @@ class Library:
         del given
         self._pair()
         found = [run.facts() for run in self.runs]
+        flips = self.runs[0].flips()
         for task in found[0]["tasks"]:
-            task["flips"] = self.runs[0].flips().get(task["task"], 0) if len(self.runs) > 1 else None
+            task["flips"] = flips.get(task["task"], 0)
         return {"runs": found}
 
     def _pair(self) -> None:
-        """Lay the second run beside the first, anew when it has grown."""
+        """Lay the second run beside the first: what is new of it, or all when it changed otherwise."""
         if len(self.runs) < 2:
             return
         now = (self.runs[1].changed(), self.runs[1].newest())
         if now != self._paired:
-            self.runs[0].pair_with(self.runs[1].counted())
+            grown = bool(self._paired) and now[1] > self._paired[1]
+            self.runs[0].pair_with(self.runs[1].counted(self._paired[1] if grown else 0), anew=not grown)
             self._paired = now
 
     def _groups(self, given: Given) -> Any:

@@ -26,6 +26,12 @@ _COUNTED = (
     "SELECT task, outcome, count(*), count(value), coalesce(sum(value), 0)"
     " FROM episode WHERE final = 1 GROUP BY task, outcome"
 )
+_ONLY_FAILED = (
+    "SELECT task, count(*) FROM (SELECT DISTINCT task, version, sample, repeat FROM episode AS e"
+    " WHERE final = 0 AND NOT EXISTS (SELECT 1 FROM episode AS x WHERE x.task = e.task"
+    " AND x.version = e.version AND x.sample = e.sample AND x.repeat = e.repeat AND x.final = 1))"
+    " GROUP BY task"
+)
 _ROW = (
     "e.id, e.task, e.sample, e.repeat, e.final, e.outcome, e.value, e.calls, e.prompt_tokens,"
     " e.output_tokens, e.seconds, substr(e.note, 1, 300), substr(e.error, 1, 300)"
@@ -93,17 +99,18 @@ class RunView(AttemptReader):
         return None if beat is None else {**beat, "age_s": max(0.0, time.time() - float(beat.get("now", 0)))}
 
     def _tasks(self) -> list[dict[str, Any]]:
-        progress = self.progress()
+        planned = dict(self._rows("SELECT task, count(*) FROM plan GROUP BY task"))
+        failed = dict(self._rows(_ONLY_FAILED))
         outcomes: dict[str, dict[str, tuple[int, int, float]]] = {}
         for task, outcome, *numbers in self._rows(_COUNTED):
             outcomes.setdefault(task, {})[outcome] = (numbers[0], numbers[1], numbers[2])
         return [
-            self._task(name, progress.get(name, (0, 0, 0)), outcomes.get(name, {})) for name in self.specs
+            self._task(name, outcomes.get(name, {}))
+            | {"planned": planned.get(name, 0), "infra_error": failed.get(name, 0)}
+            for name in self.specs
         ]
 
-    def _task(
-        self, name: str, progress: Sequence[int], outcomes: Mapping[str, tuple[int, int, float]]
-    ) -> dict[str, Any]:
+    def _task(self, name: str, outcomes: Mapping[str, tuple[int, int, float]]) -> dict[str, Any]:
         counted = sum(found[1] for found in outcomes.values())
         total = sum(found[2] for found in outcomes.values())
         ended = sum(found[0] for found in outcomes.values())
@@ -112,10 +119,8 @@ class RunView(AttemptReader):
             "suite": self.specs[name].get("suite", ""),
             "unit": self.specs[name].get("unit", "percent"),
             "private": name in self.private,
-            "planned": progress[0],
             "ended": ended,
             "waiting": ended - counted,
-            "infra_error": progress[2],
             "mean": total / counted if counted else None,
             **{outcome: found[0] for outcome, found in outcomes.items()},
         }
@@ -130,13 +135,14 @@ class RunView(AttemptReader):
         )
         return [f"{key}={value}" for key, value in self._rows(query, (task, GROUPS))]
 
-    def pair_with(self, rows: Iterable[tuple[Any, ...]]) -> None:
+    def pair_with(self, rows: Iterable[tuple[Any, ...]], *, anew: bool = True) -> None:
         """Lay the counted episodes of another run beside this one's.
 
         They go to a table of this connection alone, so that one statement can sort by the difference.
 
         Args:
             rows: task, sample, repeat, id, outcome and value of each.
+            anew: in place of the earlier ones, and not in addition to them.
         """
         if not self._paired:
             self._execute(
@@ -144,16 +150,18 @@ class RunView(AttemptReader):
                 " PRIMARY KEY(task, sample, repeat)) WITHOUT ROWID"
             )
         self._paired = True
-        self._execute("DELETE FROM other")
+        if anew:
+            self._execute("DELETE FROM other")
         try:
             self._db.executemany("INSERT OR IGNORE INTO other VALUES(?, ?, ?, ?, ?, ?)", rows)
             self._db.commit()
         except sqlite3.Error as error:
             raise StoreError(f"cannot pair the episodes of {self.path}: {error}; make room") from error
 
-    def counted(self) -> Iterable[tuple[Any, ...]]:
-        """Task, sample, repeat, id, outcome and value of every counted episode."""
-        return self._rows("SELECT task, sample, repeat, id, outcome, value FROM episode WHERE final = 1")
+    def counted(self, after: int = 0) -> Iterable[tuple[Any, ...]]:
+        """Task, sample, repeat, id, outcome and value of the counted episodes with a larger id."""
+        query = "SELECT task, sample, repeat, id, outcome, value FROM episode WHERE final = 1 AND id > ?"
+        return self._rows(query, (after,))
 
     def flips(self) -> dict[str, int]:
         """How many paired episodes differ in value, by task."""

@@ -12,6 +12,7 @@ from viewed_runs import attempt, begun, viewed_run
 
 from harness.errors import StoreError, UsageError
 from harness.report.load import FILE
+from harness.view.library import Library
 from harness.view.query import SORTS, Query
 from harness.view.run_view import RunView
 
@@ -89,6 +90,19 @@ def test_episodes_that_differ_between_two_runs_come_first(stored, run):
     assert {row["sample"] for row in differ} == {f"s/{n:03}" for n in range(4)}
     assert all(row["value"] != row["other"]["value"] for row in differ)
     assert run.flips() == {"garden": 4}
+
+
+def test_a_second_run_that_grows_is_followed(tmp_path):
+    viewed_run(tmp_path / "first", 6)
+    store = begun(tmp_path / "second")
+    library = Library(tmp_path / "first" / FILE, tmp_path / "second" / FILE)
+    try:
+        for count in (1, 2, 3):
+            store.add(attempt(count, 0.5))
+            assert library.answers["runs"]({})["runs"][0]["tasks"][0]["flips"] == count
+    finally:
+        library.close()
+        store.close()
 
 
 def test_what_a_run_is(run):
