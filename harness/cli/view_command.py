@@ -38,7 +38,7 @@ class Packing:
 
 
 @click.command("view")
-@click.argument("run")
+@click.argument("run", required=False)
 @click.argument("other", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Interface to serve on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to serve on; 0: a free one.")
@@ -49,15 +49,15 @@ class Packing:
 @click.option("--max", default="50MB", show_default=True, help="Most that the folder may take (--bundle).")
 @RESULTS
 @grouped(serving=Serving, packing=Packing)
-def command(run: str, other: str | None, results: Path, *, serving: Serving, packing: Packing) -> int:
-    """Look at RUN, beside OTHER if it is given (directories, names, or copies of stores).
+def command(run: str | None, other: str | None, results: Path, *, serving: Serving, packing: Packing) -> int:
+    """Look at RUN, beside OTHER if it is given (directories, names, or copies of stores); else the newest.
 
     The pages are served on this machine until Ctrl-C; they follow a run that goes on. With --bundle they are
     written to a folder that needs no server: open its index.html.
     """
     from harness.report.load import find_store
 
-    paths = [find_store(name, results) for name in (run, other) if name is not None]
+    paths = [find_store(name, results) for name in ([run, other] if other else [run])]
     if packing.bundle is not None:
         from harness.view.bundle import bundle
 

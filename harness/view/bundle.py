@@ -85,7 +85,7 @@ class _Writer:
         """Write the list, then as many episodes as fit."""
         self._file("style.css", (PAGES / "style.css").read_bytes())
         self._file("app.js", _script())
-        facts = self._library.answers["runs"]({})["runs"]
+        facts = [run | {"heartbeat": None} for run in self._library.answers["runs"]({})["runs"]]
         names: list[str] = []
         listed: list[tuple[int, int | None]] = []
         for rows in self._rows():

@@ -56,7 +56,10 @@ class RunView(AttemptReader):
     def __init__(self, path: Path) -> None:
         super().__init__(path, readonly=True)
         self.name = path.resolve().parent.name if path.name == "run.sqlite" else path.stem
-        config, specs = self.meta("config"), self.meta("specs")
+        try:
+            config, specs = self.meta("config"), self.meta("specs")
+        except ValueError as error:
+            raise StoreError(f"{path}: what it says of the run is damaged: {error}") from error
         if config is None or specs is None:
             raise StoreError(f"{path} holds no run: give the directory of one")
         self.config = cast("Mapping[str, Any]", config)

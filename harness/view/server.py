@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import logging
 import secrets
 import socket
 from collections.abc import AsyncGenerator, Callable
@@ -14,12 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError, StoreError, UsageError
+from harness.errors import HarnessError, UsageError
+from harness.models import outside
 from harness.view.library import Library
 from harness.view.texts import json_bytes
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+log = logging.getLogger(__name__)
 
 PAGES = Path(__file__).parent / "pages"
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -120,8 +124,11 @@ def _answered(ask: Callable[[dict[str, str]], Any], given: dict[str, str]) -> we
         body = json_bytes(ask(given))
     except UsageError as error:
         return _refused(400, str(error))
-    except (StoreError, HarnessError) as error:
+    except HarnessError as error:
         return _refused(500, str(error))
+    except Exception as error:  # a row that another program spoilt must not end the server
+        log.debug("traceback", exc_info=error)
+        return _refused(500, f"this part of the run cannot be read: {outside.line(repr(error))}")
     return web.Response(body=body, content_type="application/json", charset="utf-8", headers=HEADERS)
 
 

@@ -37,8 +37,14 @@ def test_what_makes_no_sense_is_refused_in_one_line(tmp_path, words, told):
 def test_it_serves_until_ctrl_c(tmp_path):
     viewed_run(tmp_path / "run", 3)
     command = [sys.executable, "-m", "harness", "view", "run", "--at", "garden/s/001", "--host", "0.0.0.0"]
+    command.append("--browser")
     process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PATH": "/nowhere"},
     )
     try:
         assert process.stdout is not None and process.stderr is not None
@@ -47,9 +53,11 @@ def test_it_serves_until_ctrl_c(tmp_path):
         assert found is not None, address
         with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/{found[2]}/api/runs", timeout=20) as answer:
             assert answer.status == 200
+        warned, missed = process.stderr.readline(), process.stderr.readline()
+        assert "whoever learns the address can read this run" in warned
+        assert missed == "no browser was found: open the address above in one\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
-        assert "whoever learns the address can read this run" in process.stderr.read()
     finally:
         process.kill()
         process.communicate()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sqlite3
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,18 @@ async def test_a_question_that_makes_no_sense_is_answered_in_one_line(tmp_path, 
         status, body, _ = await get(f"api/{what}")
         assert status == 400
         assert body.startswith(b'{"error":') and b"Traceback" not in body
+
+
+async def test_a_row_that_was_spoilt_does_not_end_the_server(tmp_path):
+    path = viewed_run(tmp_path, 3)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE episode SET metrics = '{' WHERE id = 2")
+        db.execute("UPDATE turn SET body = X'0100' WHERE episode = 3")
+        db.commit()
+    async with served(path) as (_, get):
+        assert [(await get(f"api/episode?id={id}"))[0] for id in (2, 3, 4)] == [500, 500, 200]
+        assert b"cannot be read" in (await get("api/episode?id=2"))[1]
+        assert (await get("api/episodes"))[0] == 200
 
 
 async def test_a_port_in_use_and_a_host_that_is_not_here(tmp_path):

@@ -7,11 +7,11 @@ import { ask, bundled } from "./source.js";
 const POLL_MS = 1500;
 const main = document.getElementById("main");
 const top_ = document.getElementById("top");
-const HELP = [["j k ↓ ↑", "next, previous"], ["Enter", "open"], ["Esc u", "back"], ["/", "search"], ["p", "prompt of the turn"], ["c", "side by side"], ["?", "these keys"]];
+const HELP = [["j k ↓ ↑", "next, previous"], ["Enter", "open"], ["Esc u", "back"], ["n N", "next, previous episode of the list"], ["/", "search"], ["p", "prompt of the turn"], ["c", "side by side"], ["?", "these keys"]];
 
 const FACTS_EVERY = 8;
 
-let polls = 0, facts = null, page = null, list = "#/0/l?", opened = null, pulse = "", turning = 0;
+let polls = 0, facts = null, page = null, list = "#/0/l?", opened = null, shownList = null, pulse = "", turning = 0;
 
 async function route() {
   const [path, query = ""] = location.hash.replace(/^#/, "").split("?");
@@ -38,9 +38,11 @@ async function route() {
 async function showList(run, given, mine) {
   if (!facts.runs[run]) throw new Error(`There is no run ${run}.`);
   list = location.hash;
+  shownList = null;
   const made = new EpisodeList(run, given, facts);
   await made.load();
   if (mine !== turning) return;
+  shownList = made;
   const name = given.task || "all episodes";
   put(made, made.element(), name, crumb(run), name);
   const back = made.rows.findIndex((row) => String(row.id) === opened);
@@ -50,6 +52,7 @@ async function showList(run, given, mine) {
 async function showEpisode(run, id, other, turn, mine) {
   const made = new Episode(run, id, other);
   made.back = () => { location.hash = list; };
+  made.beside = (by) => neighbour(id, by);
   const element = await made.element();
   if (mine !== turning) return;
   opened = id;
@@ -57,6 +60,13 @@ async function showEpisode(run, id, other, turn, mine) {
   put(made, element, made.found.sample, crumb(run), link(list, {}, made.found.task), made.found.sample);
   if (turn) made.show(turn);
   else main.focus({ preventScroll: true });
+}
+
+async function neighbour(id, by) {
+  if (!shownList) return;
+  const at = shownList.rows.findIndex((row) => String(row.id) === id) + by;
+  if (at >= shownList.rows.length && shownList.next !== null) await shownList.load();
+  if (at >= 0 && shownList.rows[at]) shownList.open(shownList.rows[at]);
 }
 
 function crumb(run) {

@@ -169,7 +169,7 @@ export class Episode {
     return {
       j: () => this.go(1), ArrowRight: () => this.go(1), k: () => this.go(-1), ArrowLeft: () => this.go(-1),
       p: () => this.turns[Math.max(0, this.at)]?.made.querySelector("button.prompt").click(),
-      c: () => this.other && this.compare(), Escape: () => this.back(), u: () => this.back(),
+      c: () => this.other && this.compare(), Escape: () => this.back(), u: () => this.back(), n: () => this.beside(1), N: () => this.beside(-1),
     };
   }
 }
