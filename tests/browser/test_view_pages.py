@@ -140,7 +140,7 @@ async def test_with_the_keyboard_from_the_tasks_to_a_turn_and_back(browser, stor
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await page.keyboard.press("N")
-        await expect(page.locator("h1")).to_have_text("s/001")
+        await expect(page.locator("h1")).to_have_text("s/003")
         await page.keyboard.press("n")
         await expect(page.locator("h1")).to_have_text(name)
         await page.keyboard.press("Escape")
