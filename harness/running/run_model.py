@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from harness.errors import MissingPart
-from harness.models.api import LiveEpisodes, Model
+from harness.models.api import LiveEpisodes, Model, Options
 from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
@@ -60,6 +60,7 @@ def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContext
         live=live,
         concurrency=request.models.concurrency,
         profile=request.workload.profile,
+        options=Options(reasoning=request.models.reasoning),
     )
 
 
