@@ -204,9 +204,9 @@ class RoleSession:
         except HarnessError as error:
             raise InfraError(f"role {self._role}, {key}: {error}") from error
         if reply.unfinished:
-            spent = f"its {ask.max_new_tokens} tokens ran out before there was an answer"
             raise InfraError(
-                f"role {self._role}, {key}: it thinks, and {spent}; bind a model that answers at once"
+                f"role {self._role}, {key}: its {ask.max_new_tokens} tokens ran out within its thought; "
+                "bind a model that answers at once"
             )
         self._recorded[key] = reply.text
         if self._log is not None:

@@ -55,9 +55,7 @@ def parts(text: str, *, opened: bool | None = False) -> Parts:
         opened: whether the prompt ends in an opened thought; None where the server made the prompt, and then
             a `</think>` before any `<think>` shows it.
     """
-    if opened is None:
-        first = _TAG.search(text)
-        opened = first is not None and first[0] == CLOSE
+    opened = _is_opened(text, opened)
     at, thoughts = 0, list[str]()
     while True:
         if not opened:
@@ -74,6 +72,13 @@ def parts(text: str, *, opened: bool | None = False) -> Parts:
         return Parts("", text)
     after = _BLANK_LINES.match(text, at)
     return Parts(_joined(thoughts), text[after.end() if after else at :])
+
+
+def _is_opened(text: str, opened: bool | None) -> bool:
+    if opened is not None:
+        return opened
+    first = _TAG.search(text)
+    return first is not None and first[0] == CLOSE
 
 
 def after(thought: str, found: Parts) -> Parts:
@@ -141,11 +146,14 @@ class StopWatch:
     def confirms(self, text: str) -> bool:
         """Whether a text that `sees` pointed out is complete; if not, this watch sees nothing more.
 
-        A replacement character before the stop string may be half of a real one: only the server knows.
+        A replacement character before the stop string may be half of a real one, and a thought in which
+        more was opened than closed may go on: only the rest of the text tells.
         """
         found = parts(text, opened=self._opened) if self._thoughts else Parts("", text)
         answer, stopped = cut(found.answer, self._stops)
-        if stopped and "\ufffd" not in found.thought + answer:
+        before = text[: len(text) - len(found.answer)]
+        left_open = before.count(OPEN) + _is_opened(text, self._opened) > before.count(CLOSE)
+        if stopped and not left_open and "\ufffd" not in before + answer:
             return True
         self._stops = ()
         return False
