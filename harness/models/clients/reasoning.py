@@ -118,7 +118,7 @@ class StopWatch:
         self, stops: Sequence[str] = (), *, opened: bool | None = False, thoughts: bool = True
     ) -> None:
         self._stops = tuple(filter(None, stops))
-        self._opened, self._thoughts = opened, thoughts
+        self._opened, self._thoughts = opened if thoughts else False, thoughts
         self._end = ""
         """The end of the text so far, as long as a stop string (or tag) that continues may be."""
         self._state = "answer" if not thoughts else "thought" if opened else "beginning"
