@@ -116,7 +116,7 @@ class _Rollout:
         sent, told = prompt + call.ask.prefix, facts(reply)
         record = CallRecord(turn, sent, reply.text, told, turn=shown, thought=reply.thought)
         attempt.calls.append(record)
-        return reply
+        return replace(reply, thought="") if reply.thought else reply
 
     def _seed(self, *what: str | int) -> int:
         attempt = self.attempt

@@ -63,6 +63,7 @@ async def test_thoughts_are_stored_apart_counted_and_not_scored(tmp_path: Path):
     assert "replies ended at max_new_tokens (50.0 % of calls)" in stripped
     assert "replies began with a thought, which was taken out (50.0 % of calls)" in stripped
     assert "began with a thought" not in kept
+    assert "reasoning: thoughts kept in the replies" in kept and "reasoning:" not in stripped
     runs = [stored(path) for path in (tmp_path / "results" / "runs").glob("*/run.sqlite")]
     assert len(runs) == 2, "a run that keeps thoughts has another name"
     (config, found), (other, as_received) = sorted(runs, key=lambda one: "reasoning" in one[0])

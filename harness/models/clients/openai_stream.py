@@ -66,7 +66,13 @@ class OpenAiStream:
 
     def end(self) -> Answer | None:
         """Take the end of the response; None when no reason to end was given."""
-        return self.feed(b"\n") or (self._complete() if self._finish else None)
+        try:
+            answer = self.feed(b"\n")
+        except Fault as fault:
+            if fault.kind != "not-json" or not self._finish:
+                raise
+            answer = None  # only the usage or `[DONE]` was cut
+        return answer or (self._complete() if self._finish else None)
 
     def _add(self, event: Completion) -> bool:
         if len(event.usage):
@@ -91,9 +97,7 @@ class OpenAiStream:
         said = self._said()
         if not self._finish and not (said.text or said.thought or said.notes):
             raise Fault("no-text", f"{self._where} streamed no text")
-        answer = build(said, self._finish, self._rest, Choice(), where=self._where)
-        answer.output_tokens = answer.output_tokens or self._bound.events
-        return answer
+        return build(said, self._finish, self._rest, Choice(), where=self._where)
 
     def _early(self) -> Answer | None:
         said = self._said()
