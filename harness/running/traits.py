@@ -11,8 +11,8 @@ from harness.storage.records import CallRecord
 from harness.storage.store import Attempt, Store
 from harness.types import Ask
 
-LENGTH = "finish_reason length"
-"""The trait of a reply that `max_new_tokens` ended."""
+LENGTH, EMPTY = "finish_reason length", "empty reply"
+"""The traits of a reply that `max_new_tokens` ended, and of one without text."""
 
 EVERY = 100
 """Attempts after which counts are written down again; a run that is killed loses fewer than these."""
@@ -22,7 +22,7 @@ class Traits:
     """The traits of a run's tasks, and in how many calls each was seen.
 
     A trait is a note on a call (`raw->user`, `truncate not sent`, `imputed:2`), the method of choices, the
-    decoding as it was sent, or that `max_new_tokens` ended the reply. `traits/TASK` has their names,
+    decoding as it was sent, or that the reply was cut or empty. `traits/TASK` has their names,
     `counts/TASK` the calls of each, with all `calls`.
     """
 
@@ -66,6 +66,8 @@ def _traits(call: CallRecord) -> Iterator[str]:
         yield f"decoding {decoding(call.turn.ask)}"
         if facts.get("finish_reason") == "length":
             yield LENGTH
+        if not call.reply:
+            yield EMPTY
 
 
 def decoding(ask: Ask) -> str:

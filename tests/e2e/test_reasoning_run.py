@@ -60,9 +60,10 @@ async def test_thoughts_are_stored_apart_counted_and_not_scored(tmp_path: Path):
         stripped, kept = await asyncio.gather(
             run(tmp_path, server), run(tmp_path, server, "--reasoning", "keep")
         )
-    assert "replies ended at max_new_tokens (50.0 % of calls)" in stripped
-    assert "replies began with a thought, which was taken out (50.0 % of calls)" in stripped
-    assert "began with a thought" not in kept
+    assert "replies ended at max_new_tokens (2 of 4 calls, 50.0 %)" in stripped
+    assert "replies began with a thought, which was taken out (2 of 4 calls, 50.0 %)" in stripped
+    assert "replies were empty (1 of 4 calls, 25.0 %)" in stripped
+    assert "began with a thought" not in kept and "were empty" not in kept
     assert "reasoning: thoughts kept in the replies" in kept and "reasoning:" not in stripped
     runs = [stored(path) for path in (tmp_path / "results" / "runs").glob("*/run.sqlite")]
     assert len(runs) == 2, "a run that keeps thoughts has another name"

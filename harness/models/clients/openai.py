@@ -57,7 +57,7 @@ class CompletionsModel(BaseModel):
         fields = translate(sent) | self.input(call, prompt)
         if "top_logprobs" in sent:
             fields |= self.alternatives(self._alternatives)
-        streamed = (self.options.stream or self.entry.stream) and "top_logprobs" not in sent
+        streamed = (self.options.stream or self.entry.stream) and check is None
         told = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {"stream": False}
         body = msgspec.json.encode({"model": self.served_name} | told | fields)
         headers = call_headers(call.key, call.role, call.part)
