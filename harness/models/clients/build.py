@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,7 +47,8 @@ async def connect(
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
     concurrency = open_files(concurrency, len(urls))
     chosen = templates(entry, profile, options)
-    _warn_of_refused_system(chosen.values())
+    for used in chosen.values():
+        used.try_out()
     transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
     confirmation = Confirmation(transport, entry)
     try:
@@ -69,7 +70,7 @@ async def connect(
         "identity": identity(entry, found, chosen),
         "client": "aiohttp",
         "endpoints": [describe(endpoint) for endpoint in found],
-        "templates": {suite or "default": {"id": t.id, "sha256": t.sha256} for suite, t in chosen.items()},
+        "templates": {suite or "default": _described(one) for suite, one in chosen.items()},
         "hf": entry.hf,
         "stop": list(entry.stop),
         "sanitize": options.sanitize or entry.sanitize,
@@ -82,12 +83,9 @@ async def connect(
     return model
 
 
-def _warn_of_refused_system(chosen: Iterable[Template]) -> None:
-    for used in chosen:
-        if refusal := used.try_out():
-            log.warning(
-                "chat template %s takes no system message (%s): tasks that send one fail", used.id, refusal
-            )
+def _described(used: Template) -> dict[str, Any]:
+    """What the manifest records of a template; `notes` only where there are some."""
+    return {"id": used.id, "sha256": used.sha256} | ({"notes": list(used.notes)} if used.notes else {})
 
 
 def _with_oracle_timeout(entry: Entry, options: Options) -> Options:
