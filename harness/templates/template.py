@@ -69,7 +69,7 @@ class Template:
     @property
     def moves_system(self) -> bool:
         """Whether the template refuses or drops a system message, which then goes before the user's text."""
-        return _refuses_system(self)
+        return _manner(self).moves_system
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -85,12 +85,19 @@ class Template:
         Raises:
             DataError: it cannot be compiled, or cannot render a plain conversation.
         """
+        manner = _manner(self)
         try:
-            for talk in _PLAIN:
-                self.render(talk)
-        except Exception as error:
-            why = _why(self, error)
-            raise DataError(f"chat template {self.id} cannot render a conversation ({why}") from error
+            dropped = [talk for talk in _PLAIN if talk[-1].content not in _written(self, talk, manner)]
+            why = "it leaves out what the user says" if dropped else ""
+        except (ConversationError, DataError) as error:
+            why = str(error)
+        if not why:
+            return
+        fix = "correct it, or give the model's folder, whose files define its tokens"
+        if _takes(self, _Manner(), tools=[_TOOL]):
+            why = f"it needs tools, and no task sends any; without them: {why}"
+            fix = "give the model's default template, or one that ships"
+        raise DataError(f"chat template {self.id} cannot render a conversation ({why}): {fix}")
 
     def render(self, messages: Sequence[Message]) -> str:
         """Render a conversation up to and including the start of the assistant's turn.
@@ -108,17 +115,59 @@ class Template:
             check_alternation(messages)
         if messages and messages[0].role == "system" and self.moves_system:
             messages = _moved(messages)
-        return _rendered(self, messages)
+        return _written(self, messages, _manner(self))
 
 
-_PLAIN = ((_HELLO,), (_HELLO, Message("assistant", "Hello."), _BYE))
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a template takes messages, as trying it showed.
+
+    Attributes:
+        parts: it takes a text only as a list of one part, as templates of models that also see pictures do.
+        moves_system: it refuses or drops a system message.
+    """
+
+    parts: bool = False
+    moves_system: bool = False
 
 
-def _rendered(template: Template, messages: Sequence[Message], tools: Sequence[Any] | None = None) -> str:
-    """Render as transformers does, without the BOS token."""
+@lru_cache(maxsize=64)
+def _manner(template: Template) -> _Manner:
+    """Try a template with plain conversations and with a system message."""
+    parts = not _takes(template, _Manner()) and _takes(template, _Manner(parts=True))
+    manner = _Manner(parts)
+    told = tuple((Message("system", _MARK), *talk) for talk in _PLAIN)
+    refuses = _takes(template, manner) and not _takes(template, manner, told, _MARK)
+    return replace(manner, moves_system=refuses)
+
+
+_PLAIN = ((_HELLO,), (_HELLO, Message("assistant", "Good day."), _BYE))
+
+
+def _takes(
+    template: Template,
+    manner: _Manner,
+    talks: Sequence[Sequence[Message]] = _PLAIN,
+    mark: str = "",
+    tools: Sequence[Any] | None = None,
+) -> bool:
+    """Whether conversations render with the mark, or without one with their last message, in the prompt."""
+    try:
+        return all((mark or talk[-1].content) in _written(template, talk, manner, tools) for talk in talks)
+    except (ConversationError, DataError):
+        return False
+
+
+def _written(
+    template: Template, messages: Sequence[Message], manner: _Manner, tools: Sequence[Any] | None = None
+) -> str:
+    """Render as transformers does, but for the BOS token that servers add."""
     own = {"default_system": template.system, "quirks": template.quirks}  # of the shipped templates alone
     values: dict[str, Any] = dict(template.variables) | {
-        "messages": [{"role": m.role, "content": m.content} for m in messages],
+        "messages": [
+            {"role": m.role, "content": [{"type": "text", "text": m.content}] if manner.parts else m.content}
+            for m in messages
+        ],
         "tools": tools,
         "documents": None,
         "add_generation_prompt": True,
@@ -145,30 +194,3 @@ def _moved(messages: Sequence[Message]) -> Sequence[Message]:
     if system:
         turns[first] = replace(turns[first], content=f"{system}\n\n{turns[first].content}")
     return turns
-
-
-@lru_cache(maxsize=64)
-def _refuses_system(template: Template) -> bool:
-    """Whether plain conversations render, and not with a system message, or without its text."""
-    try:
-        for talk in _PLAIN:
-            _rendered(template, talk)
-    except (ConversationError, DataError):
-        return False  # it renders nothing: `try_out` says so
-    try:
-        told = [_rendered(template, (Message("system", _MARK), *talk)) for talk in _PLAIN]
-    except ConversationError:
-        return True
-    return any(_MARK not in text for text in told)
-
-
-def _why(template: Template, error: Exception) -> str:
-    """What keeps a template from rendering, and what to do; the closing bracket stands between the two."""
-    try:
-        _rendered(template, (_HELLO,), [_TOOL])
-    except Exception:  # not for want of tools
-        return f"{error}): correct it, or give the model's folder, whose files define its tokens"
-    return (
-        f"it needs tools, and no task sends any; without them {error}): "
-        "give the model's default template, or one that ships"
-    )
