@@ -18,7 +18,7 @@ SOURCE_CHARS = 1 << 20
 PROMPT_CHARS = 1 << 26
 """Longest prompt that a template may write."""
 
-ROUNDS = 2_000_000
+ROUNDS = 1_000_000
 """How often all loops of a template together may go round for one prompt; a message needs a few."""
 
 TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -91,15 +91,14 @@ def _compile(source: str, *, tokens_known: bool) -> Any:
     return compiled
 
 
-@lru_cache(maxsize=2)
-def _environment(*, tokens_known: bool) -> Any:
-    from jinja2 import Undefined, nodes
-    from jinja2.ext import Extension, loopcontrols
+def _generation() -> Any:
+    """The Jinja extension for `{% generation %}`, which marks what a model said."""
+    from jinja2 import nodes
+    from jinja2.ext import Extension
     from jinja2.parser import Parser
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(Extension):
-        """`{% generation %}` marks what a model said; the body is shown, in a scope of its own."""
+        """Shows the body; what it sets is gone after it."""
 
         tags = {"generation"}  # noqa: RUF012 - Jinja declares it so
 
@@ -110,6 +109,16 @@ def _environment(*, tokens_known: bool) -> Any:
 
         def shown(self, caller: Callable[[], str]) -> str:
             return caller()
+
+    return Generation
+
+
+@lru_cache(maxsize=2)
+def _environment(*, tokens_known: bool) -> Any:
+    from jinja2 import Undefined, nodes, pass_context
+    from jinja2.ext import loopcontrols
+    from jinja2.runtime import Context
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class UnknownToken(Undefined):
         def __str__(self) -> str:
@@ -123,7 +132,8 @@ def _environment(*, tokens_known: bool) -> Any:
         def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
             tree = super()._parse(source, name, filename)
             for loop in list(tree.find_all(nodes.For)):
-                tick = nodes.Call(nodes.Name(_TICK, "load"), [], [], None, None)
+                # A filter, because the sandbox does not check it again each time, as it does a call.
+                tick = nodes.Filter(nodes.Const(None), _TICK, [], [], None, None)
                 loop.body.insert(0, nodes.ExprStmt(tick).set_lineno(loop.lineno))
             return tree
 
@@ -131,8 +141,13 @@ def _environment(*, tokens_known: bool) -> Any:
         undefined=Undefined if tokens_known else UnknownToken,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=[loopcontrols, Generation],
+        extensions=[loopcontrols, _generation()],
     )
-    environment.filters["tojson"] = _to_json
+
+    @pass_context
+    def tick(context: Context, value: None) -> None:
+        context.parent[_TICK]()
+
+    environment.filters |= {"tojson": _to_json, _TICK: tick}
     environment.globals |= {"raise_exception": _refuse, "strftime_now": _today}
     return environment
