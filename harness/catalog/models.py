@@ -28,7 +28,7 @@ class Entry:
         served: the id that its endpoints must give (or one of `aliases`); empty takes any.
         sha: the revision or hash that they must give, where they give one; empty takes any.
         aliases: other ids that servers give for the same weights.
-        template: chat template: a shipped name, a `.jinja` file, a model's folder or its hub id.
+        template: chat template: a shipped name, a `.jinja` file, a model's folder, or its id on the hub.
         templates: another template for single suites or tasks, by name.
         stop: strings that end this model's turn, added to each request's own.
         endpoints: where it is expected when the command names none.
@@ -38,7 +38,6 @@ class Entry:
         stream: use the streaming path, which ends a request at a stop string.
         wire_name: `model` field of the OpenAI protocol.
         provenance: why this template, and what is not known.
-        folder: of the models file, which its templates' paths are relative to; not a key of it.
     """
 
     name: str
@@ -58,7 +57,6 @@ class Entry:
     wire_name: str = ""
     provenance: str = ""
     path: str = ""
-    folder: str = ""
 
     @property
     def local(self) -> bool:
@@ -83,8 +81,7 @@ def load(extra: Path | None = None) -> dict[str, Entry]:
             text = extra.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise DataError(f"models file {extra} cannot be read: {error}") from None
-        folder = str(extra.parent.absolute())
-        entries |= {name: replace(entry, folder=folder) for name, entry in _parse(text, str(extra)).items()}
+        entries |= _parse(text, str(extra))
     return entries
 
 
@@ -162,7 +159,7 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
         raise DataError(f"{where}: nested too deeply to be read as TOML; correct the file") from None
     except ValueError as error:  # also numbers of thousands of digits
         raise DataError(f"{where}: not readable as TOML; correct the file: {error}") from None
-    known = {f.name for f in fields(Entry)} - {"name", "folder"}
+    known = {f.name for f in fields(Entry)} - {"name"}
     entries: dict[str, Entry] = {}
     for name, table in tables.items():
         if wrong := set(_table(table)) - known:
@@ -176,8 +173,20 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
             raise DataError(f"{where}: [{name}] kind must be one of {', '.join(_WIRE)}")
         if entry.kind != "chat" and not entry.template:
             raise DataError(f"{where}: [{name}] needs a template; it is never guessed from a name")
-        entries[name] = entry
+        entries[name] = _located(entry, Path(where).parent)
     return entries
+
+
+def _located(entry: Entry, folder: Path) -> Entry:
+    """An entry whose templates' paths, relative to the folder of its file, hold anywhere."""
+
+    def anywhere(template: str) -> str:
+        path = folder / Path(template).expanduser()
+        written = template.endswith((".jinja", ".json")) or template.startswith((".", "/", "~"))
+        return str(path.absolute()) if written or ("/" in template and path.is_dir()) else template
+
+    others = {suite: anywhere(name) for suite, name in entry.templates.items()}
+    return replace(entry, template=anywhere(entry.template), templates=others)
 
 
 def _table(value: Any) -> dict[str, Any]:

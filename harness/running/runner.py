@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 from harness.episode import World
 from harness.errors import MissingPart, StoreError, cause
@@ -104,6 +105,11 @@ class Runner:
     def _keep(self, tested: Model) -> None:
         """Record who plays and with what, unless the run is another model's."""
         keep(self.store, plain_json(dict(tested.info)), self.summary.directory)
+        used = cast("Mapping[str, Mapping[str, Any]]", tested.info.get("templates") or {}).values()
+        for line in dict.fromkeys(
+            f"template {one['id']} {note}" for one in used for note in one.get("notes", ())
+        ):
+            log.warning("%s", line)
         self.store.add_command({"argv": sys.argv, "environment": manifest.environment()})
 
     async def _judge(self, judge: str, work: Path) -> None:

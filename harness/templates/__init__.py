@@ -1,6 +1,6 @@
 """Chat templates, rendered here and not by the server, exact to the codepoint."""
 
-from harness.templates.finding import located, names, template
+from harness.templates.finding import names, template
 from harness.templates.roles import ConversationError, check_alternation, sanitize
 from harness.templates.template import Template
 
@@ -8,7 +8,6 @@ __all__ = [
     "ConversationError",
     "Template",
     "check_alternation",
-    "located",
     "names",
     "sanitize",
     "template",

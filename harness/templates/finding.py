@@ -45,21 +45,18 @@ def names() -> list[str]:
     return sorted([*_SHIPPED, *variants])
 
 
-def template(name: str, base: Path | None = None) -> Template:
+def template(name: str) -> Template:
     """Find a template.
 
     Args:
         name: a shipped one, a `.jinja` file, a model's folder or its `tokenizer_config.json`, or the
             model's id on the hub.
-        base: the folder that paths are relative to; None for the current one.
 
     Raises:
         UsageError: no such template.
         MissingPart: the file is not there, or the hub does not give it.
         DataError: the file or folder holds no template.
     """
-    if base is not None:
-        name = located(name, base)
     if name in names():
         return _shipped(name)
     path = Path(name).expanduser()
@@ -69,21 +66,8 @@ def template(name: str, base: Path | None = None) -> Template:
         return Template.of_checkpoint(name, hub.from_hub(name))
     raise UsageError(
         f"unknown chat template {name!r}; known: {', '.join(names())}; "
-        "or a .jinja file, a model's folder, or its id on the hub"
+        "or a .jinja file, a model's folder (./NAME), or its id on the hub"
     )
-
-
-def located(name: str, base: Path) -> str:
-    """The name with a path in it made one that does not depend on the current folder.
-
-    Args:
-        name: as for `template`.
-        base: the folder that a path is relative to.
-    """
-    path = base / Path(name).expanduser()
-    if name and name not in names() and (_is_path(name) or path.exists()):
-        return str(path.absolute())
-    return name
 
 
 def _is_path(name: str) -> bool:

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from harness.catalog.models import Entry
@@ -163,11 +162,10 @@ def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
 
 def templates(entry: Entry, profile: Profile, options: Options) -> Mapping[str, Template]:
     """Choose the template of each suite; `paper` takes the variant with FastChat's quirk, if any."""
-    base = Path(entry.folder) if entry.folder and not options.template else None
 
     def variant(name: str) -> Template:
         upstream = f"{name}-upstream"
-        return template(upstream if profile == "paper" and upstream in names() else name, base)
+        return template(upstream if profile == "paper" and upstream in names() else name)
 
     if entry.kind == "chat":
         return {}

@@ -27,7 +27,6 @@ from harness.catalog.models import Entry
 from harness.errors import MissingPart, UsageError
 from harness.models.local.local_torch import Invalid, LocalModel
 from harness.models.untrusted import decode, record
-from harness.templates import located
 
 _CONCURRENT = 64
 
@@ -68,7 +67,7 @@ def _template(entry: Entry, model: LocalModel, work: Path) -> str:
     """Name the model's template: the one models.toml has for these weights, else the tokenizer's own."""
     for known in catalog.load().values():
         if entry.path in (known.hf, *known.aliases) and known.template:
-            return located(known.template, Path(known.folder)) if known.folder else known.template
+            return known.template
     config = model.template_config()
     if not isinstance(config.get("chat_template"), str):
         raise UsageError(

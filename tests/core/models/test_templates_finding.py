@@ -139,10 +139,11 @@ def test_a_moved_system_text_is_part_of_the_hash_and_said_in_the_runs_record(tmp
 def test_paths_in_a_models_file_are_relative_to_it(tmp_path, monkeypatch):
     shutil.copytree(FOLDER / "yi", tmp_path / "models" / "yi")
     jinja(tmp_path / "models", "J{{ messages[0].content }}")
+    shutil.copytree(FOLDER / "yi", tmp_path / "models" / "org" / "other")
     (tmp_path / "models" / "mine.toml").write_text(
         '[one]\ntemplate = "t.jinja"\n'
-        '[two]\ntemplate = "yi"\ntemplates = { mmlu = "./t.jinja", os = "chatml" }\n'
-        '[three]\ntemplate = "org/model"\n'
+        '[two]\ntemplate = "./yi"\ntemplates = { mmlu = "./t.jinja", os = "chatml" }\n'
+        '[three]\ntemplate = "org/model"\n[four]\ntemplate = "org/other"\n'
     )
     monkeypatch.chdir(tmp_path)
     entries = catalog.load(tmp_path / "models" / "mine.toml")
@@ -150,6 +151,7 @@ def test_paths_in_a_models_file_are_relative_to_it(tmp_path, monkeypatch):
     chosen = templates(entries["two"], "paper", Options())
     assert chosen["mmlu"].render(HELLO) == "Jhi" and chosen["os"].id == "chatml"
     assert "<|im_start|>user" in chosen[""].render(HELLO)
+    assert templates(entries["four"], "paper", Options())[""].source == chosen[""].source
     assert entries["three"].template == "org/model", "a hub id stays one"
 
 
