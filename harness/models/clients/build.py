@@ -21,7 +21,7 @@ from harness.models.clients.tgi import TgiModel
 from harness.models.clients.transport import Transport
 from harness.models.pool.clock import Clock
 from harness.models.pool.endpoint import Endpoint
-from harness.models.pool.limits import PER_ENDPOINT
+from harness.models.pool.limits import PER_ENDPOINT, Limit
 from harness.models.pool.pool import Pool
 from harness.templates import Template, names, template
 from harness.types import Profile, Reply
@@ -29,6 +29,8 @@ from harness.types import Profile, Reply
 log = logging.getLogger(__name__)
 _FILES = 48
 """Open files left for everything that is not a connection."""
+_NOWHERE = "http://host:8080"
+"""Stands for the endpoint of requests that are not sent, where none is named."""
 
 
 async def connect(
@@ -42,6 +44,8 @@ async def connect(
 ) -> Model:
     """Open the session, ask the endpoints what they serve, and build the model."""
     options = _with_oracle_timeout(entry, options or Options())
+    if not endpoints and options.offline:
+        endpoints = [_NOWHERE]
     if not endpoints:
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
@@ -52,8 +56,11 @@ async def connect(
     transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
     confirmation = Confirmation(transport, entry)
     try:
-        found = await survey(transport, entry, urls, concurrency=concurrency)
-        check_served(entry, found)
+        if options.offline:
+            found = [Endpoint(url, Limit(1, 1)) for url in urls]
+        else:
+            found = await survey(transport, entry, urls, concurrency=concurrency)
+            check_served(entry, found)
         pool = Pool(
             found,
             alive=lambda endpoint: confirmation.alive(endpoint, found),
