@@ -41,6 +41,13 @@ def has_function(source: str) -> bool:
     return _FUNCTION.search(source) is not None
 
 
+def control_tokens(text: str, named: Sequence[str] = ()) -> list[str]:
+    """The control tokens in a prompt, each once and in order; `named` are further ones to look for."""
+    places = [(found.start(), found[0]) for found in _CONTROL.finditer(text)]
+    places += [(text.index(token), token) for token in named if token in text]
+    return list(dict.fromkeys(token for _, token in sorted(places)))
+
+
 _CONTROL = re.compile(
     r"</?s>|<unk>|\[/?INST\]|<</?SYS>>|<\|(?:Human|Assistant|System|User|Bot|im_start|im_end)\|>"
     r"|<\|(?:system|user|assistant|begin_of_text|(?:start|end)_header_id|eot_id|endoftext)\|>"
