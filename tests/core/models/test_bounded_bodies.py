@@ -19,7 +19,7 @@ from harness.types import Ask, CallKey, Message
 
 MB = 1 << 20
 FAST = 20.0
-"""Seconds of the pool's clock in one: only its pauses between attempts are shorter, deadlines stay as long."""
+"""Seconds of the pool's clock in one: its pauses between attempts are shorter, deadlines stay as long."""
 
 
 def call(number=0, deadline_s=30.0):

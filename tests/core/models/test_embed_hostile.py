@@ -22,7 +22,7 @@ TEXTS = ("a", "bb")
 VECTORS = ((1.0, 0.5), (2.0, 0.5))
 MB = 1 << 20
 FAST = 20.0
-"""Seconds of the pool's clock in one: only its pauses between attempts are shorter, deadlines stay as long."""
+"""Seconds of the pool's clock in one: its pauses between attempts are shorter, deadlines stay as long."""
 
 
 @pytest.fixture(autouse=True)
