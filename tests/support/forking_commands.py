@@ -1,7 +1,7 @@
-"""Imports the harness once, then runs each command in a fork of this process; `command.py` starts it and asks.
+"""Imports the harness once, then runs each command in a fork of this process, for `command.py`.
 
-One packet asks for one command: JSON with its words, folder and environment, and its three open files. The answer
-is its exit status, as `subprocess` tells it. A fork ends as a process of its own does, through Python's own end.
+One packet asks for one command: JSON with its words, folder and environment, and its three open files.
+The answer is its exit status, as `subprocess` tells it. A fork ends through Python's own end, as any process.
 """
 
 from __future__ import annotations
