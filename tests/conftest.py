@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 
 def pytest_collection_finish() -> None:
-    """Leave all that collecting made out of later garbage collections; with 4,500 tests each took a second."""
+    """Leave what collecting made out of later garbage collections; with 4,500 tests each took a second."""
     gc.collect()
     gc.freeze()
 
