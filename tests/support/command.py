@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 240.0
+LIMIT_S = 280.0
 
 
 def harness(
