@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 280.0
+LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
 def harness(
@@ -42,12 +44,13 @@ class Forks:
         self._lock = threading.Lock()
 
     def run(self, words: tuple[str, ...], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end.
+        """Run one command to its end, under the resource limits of this process.
 
         Raises:
             subprocess.TimeoutExpired: it took too long and was killed.
         """
-        request = json.dumps({"words": words, "cwd": str(cwd), "env": env}).encode()
+        limits = [(kind, *resource.getrlimit(kind)) for kind in LIMITS]
+        request = json.dumps({"words": words, "cwd": str(cwd), "env": env, "limits": limits}).encode()
         command = ["harness", *words]
         with self._lock, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             with Path(os.devnull).open("rb") as nothing:

@@ -1,7 +1,8 @@
 """Imports the harness once, then runs each command in a fork of this process, for `command.py`.
 
-One packet asks for one command: JSON with its words, folder and environment, and its three open files.
-The answer is its exit status, as `subprocess` tells it. A fork ends through Python's own end, as any process.
+One packet asks for one command: JSON with its words, folder, environment and resource limits, and its three
+open files. The answer is its exit status, as `subprocess` tells it. A fork ends through Python's own end, as
+any process.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import runpy
 import socket
 import sys
@@ -26,8 +28,12 @@ PRELOADED = (
 )
 
 
-def become(words: list[str], cwd: str, env: dict[str, str], files: list[int]) -> None:
-    """Take the place of `python -m harness WORDS` in a folder, with an environment and open files."""
+def become(
+    words: list[str], cwd: str, env: dict[str, str], limits: list[tuple[int, int, int]], files: list[int]
+) -> None:
+    """Take the place of `python -m harness WORDS` as the asking process would start it."""
+    for kind, soft, hard in limits:
+        resource.setrlimit(kind, (soft, hard))
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
