@@ -162,6 +162,7 @@ class Options:
         seed: of the backoff's jitter.
         reasoning: `strip` takes the thought before an answer out of the reply; `keep` leaves it there.
         token: bearer token; empty takes the environment variable the entry names.
+        offline: do not ask the endpoints what they serve; for requests that are not sent.
     """
 
     stream: bool = False
@@ -173,3 +174,4 @@ class Options:
     seed: int = 0
     reasoning: Reasoning = "strip"
     token: str = field(default="", repr=False)
+    offline: bool = False
