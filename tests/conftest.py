@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,16 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Send tests that share a world to one worker: those of a file, of the contract those of one task.
+    """Send tests that share a world to one worker.
 
     Marks of groups do not do it: pytest 9.2 has no `_nodeid` any more, in which pytest-xdist 3.8 keeps them.
     """
+    from one_worker import scope
     from xdist.scheduler import LoadScopeScheduling
 
     class ByWorld(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            name, _, parameters = nodeid.partition("[")
-            file, *_, test = name.split("::")
-            in_class = name != f"{file}::{test}"
-            return f"{file}::{re.split('[]-]', parameters)[0]}" if in_class else file
+            return scope(nodeid)
 
     return ByWorld(config, log)
 
