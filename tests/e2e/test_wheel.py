@@ -72,6 +72,13 @@ def test_list_and_reference_report(python: Path, tmp_path: Path):
     assert "2.75" in call(python, tmp_path, "report", "reference:gpt-4")
 
 
-def test_demo(python: Path, tmp_path: Path):
-    table = call(python, tmp_path, "run", "--model", "oracle", "--suite", "demo", "--ready-only")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--task", "gsm8k,mmlu,alfworld", "--mirror", "fixture", "--limit", "2"),
+        pytest.param(("--suite", "demo", "--ready-only"), marks=pytest.mark.slow),
+    ],
+)
+def test_fixtures_are_played(python: Path, tmp_path: Path, words: tuple[str, ...]):
+    table = call(python, tmp_path, "run", "--model", "oracle", *words)
     assert "gsm8k" in table and "FIXTURE" in table
