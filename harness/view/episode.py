@@ -16,7 +16,7 @@ from harness.storage.codec import shared_prefix
 from harness.storage.records import CallRecord, Turn
 from harness.types import Ask, Message
 from harness.view.run_view import RunView
-from harness.view.texts import Room
+from harness.view.texts import Room, remark
 
 MESSAGE, REPLY, LOG = 6_000, 20_000, 4_000
 """Characters shown at first of a message, of a reply and of a log."""
@@ -58,7 +58,7 @@ class EpisodeView:
         return {
             **facts,
             "sample": facts["sample"],
-            "note": room.cut(facts["note"], LOG),
+            "note": {"text": remark(facts["note"])[:LOG]} if self.private else room.cut(facts["note"], LOG),
             "error": room.cut(outside.message(facts["error"]), LOG),
             "answer": room.cut(facts["answer"], LOG),
             "target": room.cut(facts["target"], LOG),

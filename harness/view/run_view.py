@@ -15,7 +15,7 @@ from harness.errors import HarnessError, StoreError, UsageError
 from harness.models import outside
 from harness.view.attempts import AttemptReader
 from harness.view.query import Query
-from harness.view.texts import hidden
+from harness.view.texts import hidden, remark
 
 LINE = 300
 """Characters of a text in a list."""
@@ -214,7 +214,8 @@ class RunView(AttemptReader):
     def _row(self, found: Sequence[Any]) -> dict[str, Any]:
         row: dict[str, Any] = dict(zip(_NAMES, found[4:], strict=True))
         if row["task"] in self.private:
-            row |= {name: hidden(row[name]) for name in ("answer", "target", "note", "error")}
+            row |= {name: hidden(row[name]) for name in ("answer", "target", "error")}
+            row["note"] = remark(row["note"])
         for name in ("sample", "note", "error", "answer", "target"):
             row[name] = row[name][:LINE]
         row["error"] = outside.message(row["error"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.storage import plain
-from harness.storage.private import digest
+from harness.storage.private import OVERFLOW, digest
 
 LETTERS = 2
 """A private text of so few characters is a choice's letter, which may be shown."""
@@ -34,6 +34,11 @@ def json_bytes(value: Any) -> bytes:
 def hidden(text: str) -> str:
     """A private text as it may be shown: a letter, or a hash and a length."""
     return text if len(text) <= LETTERS or text.startswith(_HASHED) else digest(text)
+
+
+def remark(text: str) -> str:
+    """A private task's note as it may be shown: the task's own words, without what a server said."""
+    return hidden(text) if text.startswith(OVERFLOW) else text
 
 
 class Room:

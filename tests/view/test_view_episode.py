@@ -131,7 +131,8 @@ def test_of_a_private_task_only_ids_and_letters_are_shown(tmp_path):
     view = opened(tmp_path, id)
     assert view.document["private"]
     assert "SECRET" not in json.dumps([view.document, view.texts, view.dropped(0)])
-    assert (view.document["answer"]["text"], view.document["sample"]) == ("B", "a1/0")
+    found = [view.document[name]["text"] for name in ("answer", "note")]
+    assert (found, view.document["sample"]) == (["B", "element right"], "a1/0")
     assert view.document["steps"][0]["reply"]["text"].startswith("sha256:")
     for ask in (view.replay_line, lambda: view.curl(0)):
         with pytest.raises(UsageError, match="not to be spread"):

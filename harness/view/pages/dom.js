@@ -21,7 +21,8 @@ export function shown(text) {
   for (const found of text.matchAll(HIDDEN)) {
     if (nodes.length > MOST_MARKS) break;
     const code = found[0].charCodeAt(0);
-    const name = code < 32 ? String.fromCharCode(0x2400 + code) : `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+    const hex = code.toString(16);
+    const name = code < 256 ? `\\x${hex.padStart(2, "0")}` : `U+${hex.toUpperCase().padStart(4, "0")}`;
     nodes.push(text.slice(from, found.index), h("span", { class: "mark", title: "a character that cannot be seen" }, name));
     from = found.index + 1;
   }

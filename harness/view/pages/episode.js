@@ -120,6 +120,8 @@ export class Episode {
     panel.hidden = !open;
     if (!open || panel.childNodes.length) return;
     const pre = block(step.prompt, this.part);
+    const wanted = Object.entries(step.ask || {}).map(([name, told]) => `${name} ${JSON.stringify(told)}`);
+    if (wanted.length) panel.append(h("p", { class: "quiet asked" }, "Asked for: ", shown(wanted.join(" · "))));
     panel.append(h("h3", {}, `Prompt as sent, ${count(step.prompt.total ?? step.prompt.text.length)} characters`), pre);
     if (step.window) {
       const found = await ask("dropped", { run: this.run, id: this.id, n: step.n });
