@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,11 @@ async def _serve(paths: list[Path], asked: Serving) -> None:
         echo(f"{address}{start}\nCtrl-C ends it")
         if asked.browser:
             await asyncio.to_thread(_open, address + start)
-        await asyncio.Event().wait()
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGTERM, ended.set
+        )  # the search index is removed
+        await ended.wait()
 
 
 def _start(path: Path, at: str) -> str:

@@ -162,5 +162,5 @@ def _known_host(header: str, served: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return served != LOCAL and host in (socket.gethostname().lower(), socket.getfqdn().lower())
+        return served != LOCAL and host == socket.gethostname().lower()
     return address.is_loopback or served != LOCAL

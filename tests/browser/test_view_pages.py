@@ -227,6 +227,10 @@ async def test_an_episode_that_ends_while_the_page_is_open_appears(browser, tmp_
             store.add(attempt(2, 0.0))
             await expect(row).to_have_count(2)
             await expect(page.locator(":focus")).to_have_text("s/001")  # the place is not lost
+            await page.locator("#search").focus()
+            store.add(attempt(0, 1.0))
+            await expect(row).to_have_count(3)
+            await expect(page.locator(":focus")).to_have_id("search")
             seen.check(address)
     finally:
         store.close()

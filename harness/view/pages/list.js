@@ -157,12 +157,13 @@ export class EpisodeList {
     const asked = ++this.asked;
     const found = await ask("episodes", { ...this.given, run: this.run, limit: Math.max(PAGE, this.rows.length) });
     if (asked !== this.asked || this.gone) return;
-    const focused = this.rows[this.at]?.id;
+    const focused = this.rows[this.at]?.id, here = this.body.contains(document.activeElement);
     this.rows = found.rows;
     this.next = found.next;
     this.more.hidden = found.next === null;
     this.body.replaceChildren(...found.rows.map((row) => this.line(row)));
-    this.focus(this.rows.findIndex((row) => row.id === focused));
+    this.at = this.rows.findIndex((row) => row.id === focused);
+    if (here) this.focus(this.at);
     this.tell(found.index);
   }
 
