@@ -43,6 +43,7 @@ class EpisodeView:
         self.facts = run.attempt(id)
         self.private = self.facts["task"] in run.private
         self.calls = run.all_calls(id)
+        self._view = run.views.get(self.facts["task"], ())
         self._run, self._last = run, run.last(id)
         self._room = Room(private=self.private)
         self.document = self._document()
@@ -84,7 +85,7 @@ class EpisodeView:
             "key": call.key[:KEY],
             "reply": room.cut(call.reply, REPLY),
             "facts": {name: _exact(value) for name, value in call.facts.items()},
-            "info": room.log(call.info, LOG),
+            "info": room.log(call.info, self._view, LOG),
             "prompt": room.cut(call.prompt, 0),
         }
         if call.turn is not None:
@@ -117,7 +118,7 @@ class EpisodeView:
         """What the environment showed after the last reply."""
         if self._last is None:
             return None
-        return self._turn(self._last) | {"info": self._room.log(self._last.info, LOG)}
+        return self._turn(self._last) | {"info": self._room.log(self._last.info, self._view, LOG)}
 
     def _judged(self) -> list[dict[str, Any]]:
         """What the judges were asked about this attempt and said."""

@@ -13,6 +13,7 @@ from typing import Any, cast
 from harness.catalog import registry
 from harness.errors import HarnessError, StoreError, UsageError
 from harness.models import outside
+from harness.types import TaskSpec
 from harness.view.attempts import AttemptReader
 from harness.view.query import Query
 from harness.view.texts import hidden, remark
@@ -48,6 +49,7 @@ class RunView(AttemptReader):
     Attributes:
         name: the run's directory, or the file's name.
         private: tasks of which only ids and letters are shown.
+        views: `TaskSpec.view` of the tasks that are installed.
 
     Raises:
         StoreError: the file cannot be read, or holds no run.
@@ -64,7 +66,9 @@ class RunView(AttemptReader):
             raise StoreError(f"{path} holds no run: give the directory of one")
         self.config = cast("Mapping[str, Any]", config)
         self.specs = cast("Mapping[str, Mapping[str, Any]]", specs)
-        self.private = frozenset(filter(_private, self.specs))
+        installed = {name: spec for name in self.specs if (spec := _installed(name)) is not None}
+        self.private = frozenset(name for name, spec in installed.items() if spec.private)
+        self.views = {name: spec.view for name, spec in installed.items()}
         self._texts = "substr(e.answer, 1, 300), substr(e.target, 1, 300)" if self.version > 1 else "'', ''"
         self._paired = False
 
@@ -251,7 +255,8 @@ class RunView(AttemptReader):
             raise StoreError(f"cannot read the run's store {self.path}: {error}") from error
 
 
-def _private(name: str) -> bool:
+def _installed(name: str) -> TaskSpec | None:
+    """What an installed task declares; None for another's."""
     with suppress(HarnessError):
-        return name in registry.names() and registry.load(name).spec.private
-    return False
+        return registry.load(name).spec if name in registry.names() else None
+    return None

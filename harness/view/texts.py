@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.storage import plain
@@ -15,6 +15,9 @@ SHORT = 200
 """Characters kept of each text once a page is full."""
 PAGE_CHARACTERS = 2_000_000
 """Most characters of texts in one answer; what is left out is fetched by its place."""
+
+ENTRIES, NAME = 60, 100
+"""Entries of a log that are shown, and characters of a name."""
 
 _ODD = re.compile("[\ud800-\udfff\u2028\u2029]")
 _HASHED = "sha256:"
@@ -70,11 +73,28 @@ class Room:
         self.whole.append(text)
         return {"text": kept, "total": len(text), "place": len(self.whole) - 1}
 
-    def log(self, info: Mapping[str, Any], limit: int) -> dict[str, Any] | None:
-        """An environment's log as a line for each entry, texts as they are and the rest as JSON."""
+    def log(self, info: Mapping[str, Any], first: Sequence[str], limit: int) -> dict[str, Any] | None:
+        """An environment's log: its entries by name, texts as they are and the rest as JSON.
+
+        Args:
+            info: the log.
+            first: names of the entries that are shown at once (`TaskSpec.view`); without any, all are.
+            limit: characters of an entry.
+
+        Returns:
+            `shown` and `folded`, [name, text] for each entry; None when the log is empty.
+        """
         if not info:
             return None
-        return self.cut("\n".join(f"{key}: {_told(value)}" for key, value in info.items()), limit)
+        if self.private:  # a name of an entry may be a text of the data
+            info = {"private": info.get("private") or plain.encode(info).decode("utf-8", "replace")}
+        names = list(info)[:ENTRIES]
+        shown = [name for name in first if name in info] or names
+
+        def told(wanted: Iterable[str]) -> list[list[Any]]:
+            return [[str(name)[:NAME], self.cut(_told(info[name]), limit)] for name in wanted]
+
+        return {"shown": told(shown), "folded": told(n for n in names if n not in shown)}
 
 
 def _told(value: Any) -> str:

@@ -46,6 +46,7 @@ SPEC = TaskSpec(
     ceiling={("paper", "fixture"): 100.0, ("fixed", "fixture"): 100.0},
     paper_n=812,
     paper_judge="gpt-3.5-turbo",
+    view=("action", "url", "ended"),
 )
 
 

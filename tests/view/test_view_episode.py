@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from viewed_runs import HOSTILE, attempt, begun, hostile_run, viewed_run
@@ -48,7 +49,7 @@ def test_turns_attempts_answers_and_prompts(tmp_path):
     assert [message["role"] for message in first["messages"]] == ["system", *["user"] * 5]
     assert [message["text"] for message in second["messages"]] == ["question 1 "]
     assert second["reply"]["text"] == "so it is 0 of 0"
-    assert second["info"]["text"] == "step: 1\nlog: "
+    assert second["info"] == {"shown": [["step", {"text": "1"}], ["log", {"text": ""}]], "folded": []}
     assert whole(view, second["prompt"]) == view.calls[1].prompt
     assert second["facts"]["seed"] == str(2**61 + 1)  # a script's numbers would round it
 
@@ -106,6 +107,21 @@ def test_calls_of_roles_stand_where_they_were_made(tmp_path):
     steps = view.document["steps"]
     assert [(step["role"], step["n"]) for step in steps] == [("", 0), ("tool", 0), ("", 1)]
     assert (steps[1]["key"], steps[1]["added"]["text"]) == ("look-up/0", "asked")
+
+
+def test_of_a_log_the_entries_that_the_task_names_come_first(tmp_path):
+    store = begun(tmp_path)
+    info = {"raw": "THOUGHT", "parsed": "go", "won": False, "executed": "go to desk 1"}
+    made = attempt(1, 1.0)
+    made.calls = [replace(made.calls[0], info=info)]
+    store.set_meta("specs", {"alfworld": {}})
+    made.task = "alfworld"
+    store.add(made)
+    store.close()
+    log = opened(tmp_path).document["steps"][0]["info"]
+    assert [name for name, _ in log["shown"]] == ["parsed", "executed", "won"]
+    assert log["folded"] == [["raw", {"text": "THOUGHT"}]]
+    assert log["shown"][2] == ["won", {"text": "false"}]
 
 
 def test_the_judges_question_and_verdicts(tmp_path):

@@ -76,7 +76,7 @@ export class Episode {
       step.added ? this.message({ role: "prompt, as sent", ...step.added }) : null,
       h("section", { class: "message reply" }, h("h3", {}, "Reply", choice(facts)), block(step.reply, this.part)),
       this.entered.has(step) ? h("section", { class: "message said" }, h("h3", {}, "Stands in the history as"), block(this.entered.get(step), this.part)) : null,
-      step.info ? h("section", { class: "message info" }, h("h3", {}, "What came of it"), block(step.info, this.part)) : null,
+      step.info ? this.log("What came of it", step.info) : null,
       h("p", { class: "actions" },
         h("button", { class: "prompt", "aria-expanded": "false", onclick: (event) => this.prompt(step, panel, event.currentTarget) }, "Prompt as sent", step.window ? " (cut by the window)" : ""),
         this.found.private || bundled ? null : h("button", { onclick: () => this.copied("curl", { n: step.n }) }, "Copy as curl")),
@@ -97,6 +97,12 @@ export class Episode {
     return h("section", { class: `message ${/^[a-z]+$/.test(message.role) ? message.role : ""}` }, h("h3", {}, message.role, message.pin ? h("span", { class: "quiet" }, ` ${message.pin}`) : null), block(message, this.part));
   }
 
+  log(title, info) {
+    const grid = (entries) => h("dl", { class: "log" }, entries.map(([name, text]) => [h("dt", {}, shown(name)), h("dd", {}, block(text, this.part))]));
+    return h("section", { class: "message info" }, h("h3", {}, title), grid(info.shown),
+      info.folded.length ? h("details", {}, h("summary", {}, `${info.folded.length} more in the log`), grid(info.folded)) : null);
+  }
+
   aside(step) {
     return h("details", { class: "aside" },
       h("summary", {}, "Call of ", h("b", {}, shown(step.role)), " ", h("span", { class: "quiet" }, shown(step.key)), h("span", { class: "excerpt" }, shown(step.reply.text.slice(0, 120)))),
@@ -104,7 +110,7 @@ export class Episode {
   }
 
   after(last) {
-    const parts = [...this.messages(last.messages || []), last.info ? this.message({ role: "log", ...last.info }) : null].filter(Boolean);
+    const parts = [...this.messages(last.messages || []), last.info ? this.log("Log", last.info) : null].filter(Boolean);
     return parts.length ? h("section", { class: "after" }, h("h2", {}, "After the last reply"), parts) : null;
   }
 
