@@ -10,6 +10,7 @@ from harness.catalog.models import Entry, Kind
 from harness.errors import HarnessError, RequestRejected, TokenBoundaryError, UsageError
 from harness.models.api import Call, Model
 from harness.models.clients.base import BaseModel
+from harness.models.clients.identity import most_tokens
 from harness.models.clients.openai import CompletionsModel
 from harness.models.clients.recognise import HELLO, KEY, key_fix, one_token
 from harness.models.clients.transport import Transport
@@ -43,6 +44,18 @@ async def trial(model: Model) -> list[Trouble]:
         return []
     up = [endpoint.url for endpoint in model.pool.endpoints if endpoint.healthy]
     return [found for found in await asyncio.gather(*(_try(model, url) for url in up)) if found]
+
+
+def no_room(model: Model, max_new_tokens: int | None) -> list[str]:
+    """Lines for endpoints that cannot generate as many tokens as the command asks for; nothing is sent."""
+    if max_new_tokens is None or not isinstance(model, BaseModel):
+        return []
+    told = {e.url: most_tokens(model.entry, e.capabilities) for e in model.pool.endpoints if e.capabilities}
+    return [
+        f"--max-new-tokens {max_new_tokens}: {url} takes {most} tokens in all, with the prompt; give fewer"
+        for url, most in told.items()
+        if most and max_new_tokens >= most
+    ]
 
 
 async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from harness.models.api import LiveEpisodes, Model
 from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
-from harness.models.trial import ranking, trial
+from harness.models.trial import no_room, ranking, trial
 from harness.running.judging import judge_role
 from harness.running.request import RunRequest
 
@@ -32,7 +32,8 @@ async def check_model(
     try:
         async with open_tested(request, LiveEpisodes()) as tested:
             opened(tested)
-            lines += map(str, await trial(tested))
+            lines += no_room(tested, request.models.sampling.max_new_tokens)
+            lines += [] if lines else map(str, await trial(tested))
             lines += [] if lines else await ranking(tested, ranked)
     except MissingPart as error:
         lines += str(error).splitlines()
@@ -55,7 +56,7 @@ async def _check_role(role: RoleSpec) -> list[str]:
 def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:
     """Open the model under test."""
     return open_model(
-        request.models.model,
+        request.models.entry(),
         endpoints=request.models.endpoints,
         live=live,
         concurrency=request.models.concurrency,

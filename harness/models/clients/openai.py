@@ -53,6 +53,7 @@ class CompletionsModel(BaseModel):
         fields = translate(sent) | self.input(call, prompt)
         if "top_logprobs" in sent:
             fields |= self.alternatives(self._alternatives)
+        fields |= call.extra
         body = msgspec.json.encode({"model": self.served_name, "stream": False} | fields)
         headers = call_headers(call.key, call.role, call.part)
 

@@ -138,7 +138,7 @@ async def _recognise(model: str, urls: tuple[str, ...], given: Given, key: str) 
 
 def _chosen(servers: Sequence[_Server], model: str, given: Given) -> Kind:
     """The protocol in which a model is asked."""
-    common = [kind for kind in KINDS if all(kind in server.kinds for server in servers)]
+    common: list[Kind] = [kind for kind in KINDS if all(kind in server.kinds for server in servers)]
     if not common:
         each = "; ".join(f"{one.url} speaks {', '.join(map(spoken, one.kinds))}" for one in servers)
         raise UsageError(f"the endpoints have no protocol in common ({each}): give only those of one kind")
