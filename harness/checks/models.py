@@ -31,7 +31,7 @@ _TIMEOUT_S = (5.0, 120.0)
 
 
 def doctor_model(
-    entry: catalog.Entry,
+    selector: str | catalog.Entry,
     endpoints: Sequence[str] = (),
     client: Client = "tgi",
     *,
@@ -41,12 +41,16 @@ def doctor_model(
     """Check every endpoint of a model: whether a run could use it, and what it can do.
 
     Args:
-        entry: the model.
+        selector: as after `--model`, or the entry that it was resolved to.
         endpoints: base URLs; none takes those of models.toml.
         client: `text-generation` sends a request through that package as well, to compare the answers.
         profile: as for `harness run`.
         ranked: as `harness run` has it: tasks that need choices ranked, with how to do without.
+
+    Raises:
+        UsageError: no such model.
     """
+    entry = selector if isinstance(selector, catalog.Entry) else catalog.find(selector)
     if entry.local:
         if endpoints:
             text = "runs inside the harness"

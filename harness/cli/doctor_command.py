@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from harness.catalog import registry
-from harness.catalog.own import Given, find
 from harness.cli.common_options import MIRROR, PROFILE
 from harness.cli.grouping import grouped
 from harness.cli.model_options import ENDPOINTS, GIVEN, MODEL, with_options
 from harness.cli.screen import echo
+from harness.models.own import Given, find
 from harness.types import Profile
 
 if TYPE_CHECKING:

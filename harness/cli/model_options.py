@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from harness.catalog.own import API_KEY
+from harness.models.own import API_KEY
 
 Decorator = Callable[[Any], Any]
 
@@ -68,14 +68,18 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-MODEL = click.option("--model", default="", help="NAME of models.toml or your own, oracle, replay:FILE, hf:PATH, "
-    "NAME@KIND (tgi, completions, chat); without it, what --endpoint serves.")  # fmt: skip
+MODEL = click.option(
+    "--model",
+    default="",
+    help="Entry of models.toml, oracle, replay:FILE, hf:PATH, NAME@KIND (tgi, completions, chat), or any "
+    "name for what --endpoint serves; without one, the server's own.",
+)
 ENDPOINTS = click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable).")
 GIVEN: tuple[Decorator, ...] = (
     click.option(
         "--template",
         default="",
-        help="Chat template: one that ships, tokenizer_config.json, folder or .jinja.",
+        help="Chat template: one that ships, or a path (tokenizer_config.json, folder, .jinja).",
     ),
     click.option(
         "--api-key-env",

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.catalog.own import Given
 from harness.cli.grouping import grouped
 from harness.cli.run_options import run_options
 from harness.cli.screen import echo
 from harness.errors import MissingPart, OtherModel, UsageError
 from harness.models import outside
+from harness.models.own import Given
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 from harness.running.sampling import Sampling

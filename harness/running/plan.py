@@ -17,7 +17,6 @@ from harness.running.members import is_installed, members_of
 from harness.running.readiness import Readiness, TaskChoices
 from harness.running.request import ModelChoice, RunRequest, Workload
 from harness.running.samples import Limit
-from harness.running.sampling import SAME_DRAW
 from harness.storage.manifest import config_hash, directory_name
 from harness.storage.store import EpisodeKey
 from harness.types import Sample, TaskConfig, TaskSpec
@@ -295,5 +294,6 @@ def describe(plan: Plan) -> list[str]:
     tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
     what = f"{tasks}, {all_episodes}, about {sent}"
     if work.repeats > 1 and not plan.request.models.sampling.draws:
-        lines.append(f"  --repeats {work.repeats}: {SAME_DRAW}; --temperature T draws each anew")
+        same = "where decoding is greedy each repeats the same draw, but for what the environment varies"
+        lines.append(f"  --repeats {work.repeats}: {same}; --temperature T draws anew")
     return [f"plan: {what}, profile {work.profile}", *lines]

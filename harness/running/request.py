@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness.catalog import own
 from harness.catalog.models import Entry
-from harness.catalog.own import Given
+from harness.models import own
+from harness.models.own import Given
 from harness.running.results import Decoding
 from harness.running.samples import Limit
 from harness.running.sampling import Sampling

@@ -1,4 +1,4 @@
-"""What a command asks of the model in place of what its tasks ask: `--temperature`, `--system` and the like."""
+"""What a command asks of the model instead of what its tasks ask: `--temperature`, `--system` and so on."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from harness.types import Ask, Message, Observation
 
 SYSTEM_LEFT_OUT = "system text not sent (raw prompt)"
 """Noted on calls whose prompt is no conversation."""
-
-SAME_DRAW = "greedy decoding repeats the same draw, except for what an environment varies"
-"""What repeats are worth where decoding is greedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +61,7 @@ class Sampling:
             raise UsageError(f"{model} generates nothing: leave out {named}")
         if self.temperature == 0 and self.top_p is not None:
             raise UsageError(
-                "--temperature 0 decodes greedily, where no nucleus is drawn from: leave out --top-p"
+                "--temperature 0 decodes greedily, which has no use for a nucleus: leave out --top-p"
             )
         if decoding != "protocol" and self.draws is not None:
             named = "--temperature" if self.temperature is not None else "--top-p"

@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from harness.catalog import own
 from harness.catalog.models import Entry, Kind
-from harness.catalog.own import Given, spoken
 from harness.errors import ContextOverflow, MissingPart, UsageError
-from harness.models import outside
+from harness.models import outside, own
 from harness.models.clients.answer import read_generate
 from harness.models.clients.build import api_key, base_url
 from harness.models.clients.openai_wire import read_completion, translate
 from harness.models.clients.probe import from_info, probe
 from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.transport import Transport
+from harness.models.own import Given, spoken
 from harness.models.pool.faults import Fault, Refused
 from harness.types import Ask, CallKey
 
