@@ -73,7 +73,7 @@ def load(extra: Path | None = None) -> dict[str, Entry]:
     """Read the shipped models.toml and the user's (`extra`, else the file HARNESS_MODELS names)."""
     entries: dict[str, Entry] = {}
     for where, text in _files(extra):
-        entries |= _parse(text, where)
+        entries |= parse(text, where)
     return entries
 
 
@@ -168,7 +168,7 @@ def unknown(name: str, extra: Path | None = None) -> str:
     """Why a name means no model, with the nearest ones."""
     entries = load(extra)
     near = difflib.get_close_matches(name.lower(), entries, n=3, cutoff=0.6)
-    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(entries)}"
+    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(entries)}."
     return (
         f"unknown model {name!r}; {hint} Others: oracle, replay:FILE, hf:PATH, NAME@chat, "
         "SERVED=NAME (another model, asked as NAME is), any NAME with --endpoint URL --template T, "
@@ -183,7 +183,12 @@ def _with(entry: Entry, **changes: Any) -> Entry:
     return Entry(**(old | changes))
 
 
-def _parse(text: str, where: str) -> dict[str, Entry]:
+def parse(text: str, where: str) -> dict[str, Entry]:
+    """Read the text of a models file; `where` names it in messages.
+
+    Raises:
+        DataError: it is no TOML, or an entry in it is wrong.
+    """
     import msgspec
 
     try:

@@ -46,7 +46,7 @@ def command(
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
     from harness.models.clients.recognise import recognise
 
-    found = recognise(models.model, models.endpoints, models.given)
+    found = recognise(models.model, models.endpoints, models.given, models.sampling.max_new_tokens)
     models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     request = RunRequest(workload, models, execution)
     try:

@@ -12,7 +12,7 @@ from harness.models.api import Call, Model
 from harness.models.clients.base import BaseModel
 from harness.models.clients.identity import most_tokens
 from harness.models.clients.openai import CompletionsModel
-from harness.models.clients.recognise import HELLO, KEY, key_fix, one_token
+from harness.models.clients.recognise import HELLO, KEY, key_fix, no_room_at, one_token
 from harness.models.clients.transport import Transport
 from harness.models.pool.faults import Fault, Refused
 from harness.models.untrusted import decode, record, rows, short
@@ -51,11 +51,7 @@ def no_room(model: Model, max_new_tokens: int | None) -> list[str]:
     if max_new_tokens is None or not isinstance(model, BaseModel):
         return []
     told = {e.url: most_tokens(model.entry, e.capabilities) for e in model.pool.endpoints if e.capabilities}
-    return [
-        f"--max-new-tokens {max_new_tokens}: {url} takes {most} tokens in all, with the prompt; give fewer"
-        for url, most in told.items()
-        if most and max_new_tokens >= most
-    ]
+    return [line for url, most in told.items() if (line := no_room_at(url, max_new_tokens, most))]
 
 
 async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
@@ -114,16 +110,15 @@ async def _refused(model: BaseModel, url: str, refused: Refused) -> Trouble:
     if status in (401, 403):
         named = entry.api_key_env
         fix = key_fix(named) + ("" if named else f", or {_key_entry(entry)}")
-        return Trouble(
-            url, f"refuses the API key ({status})" if named else f"wants an API key ({status})", fix
-        )
+        what = "refuses the API key" if named else "wants an API key"
+        return Trouble(url, f"{what} ({_without(refused, url)})", fix)
     if status in (404, 405, 501):
         served = await _served(model.transport, url)
         if entry.kind != "tgi" and served and entry.wire_name not in served:
             return Trouble(
                 url, f"does not serve {entry.wire_name}, but {', '.join(served[:5])}", _use(entry, served)
             )
-        return await _wrong_kind(model, url, f"has no {_path(entry)} ({status})")
+        return await _wrong_kind(model, url, f"has no {_path(entry)} ({_without(refused, url)})")
     return Trouble(url, f"refuses a short request ({_without(refused, url)})", "see its log")
 
 

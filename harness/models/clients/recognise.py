@@ -14,6 +14,7 @@ from harness.errors import ContextOverflow, MissingPart, UsageError
 from harness.models import outside, own
 from harness.models.clients.answer import read_generate
 from harness.models.clients.build import api_key, base_url
+from harness.models.clients.identity import most_tokens
 from harness.models.clients.openai_wire import read_completion, translate
 from harness.models.clients.probe import from_info, probe
 from harness.models.clients.request import call_headers, parameters
@@ -48,6 +49,14 @@ class Recognised:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command asks for: the model's name, if any, and most tokens of a reply."""
+
+    model: str
+    max_new_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Server:
     """One server.
 
@@ -61,10 +70,18 @@ class _Server:
     name: str
 
 
-def recognise(model: str, endpoints: Sequence[str], given: Given) -> Recognised:
+def recognise(
+    model: str, endpoints: Sequence[str], given: Given, max_new_tokens: int | None = None
+) -> Recognised:
     """Ask the servers of a model that no file describes for their protocol and, without a name, for its name.
 
     A model that has an entry, or whose protocol is typed, is returned as it was given, unasked.
+
+    Args:
+        model: as after `--model`; empty when it was not given.
+        endpoints: base URLs.
+        given: what else the command says of the model.
+        max_new_tokens: what it will ask for; refused before anything is sent where it cannot be generated.
 
     Raises:
         UsageError: neither name nor server are given; the servers do not agree; what they speak needs a
@@ -77,7 +94,14 @@ def recognise(model: str, endpoints: Sequence[str], given: Given) -> Recognised:
     if model and not (endpoints and own.is_undescribed(model)):
         return Recognised(model, tuple(endpoints), given)
     urls = dict.fromkeys(base_url(Entry("", "openai"), url) for url in endpoints)
-    return asyncio.run(_recognise(model, tuple(urls), given, key))
+    return asyncio.run(_recognise(_Asked(model, max_new_tokens), tuple(urls), given, key))
+
+
+def no_room_at(url: str, asked: int | None, most: int) -> str:
+    """Why a server cannot generate the tokens that are asked for; empty when it may (0: it tells no bound)."""
+    if asked is None or not most or asked < most:
+        return ""
+    return f"--max-new-tokens {asked}: {url} takes {most} tokens in all, with the prompt; give fewer"
 
 
 def key_fix(variable: str) -> str:
@@ -110,10 +134,10 @@ async def one_token(transport: Transport, kind: Kind, url: str, name: str, promp
         read_completion(data, where=url + path)
 
 
-async def _recognise(model: str, urls: tuple[str, ...], given: Given, key: str) -> Recognised:
-    transport = Transport(limit=len(urls), token=key)
+async def _recognise(asked: _Asked, urls: tuple[str, ...], given: Given, key: str) -> Recognised:
+    transport, model = Transport(limit=len(urls), token=key), asked.model
     try:
-        found = await asyncio.gather(*(_asked(transport, url, model) for url in urls))
+        found = await asyncio.gather(*(_patiently(transport, url, asked) for url in urls))
     except Refused as refused:
         raise UsageError(f"{refused}: {key_fix(own.key_variable(given))}") from refused
     finally:
@@ -149,24 +173,27 @@ def _chosen(servers: Sequence[_Server], model: str, given: Given) -> Kind:
     return common[0]
 
 
-async def _asked(transport: Transport, url: str, model: str) -> _Server | Fault:
+async def _patiently(transport: Transport, url: str, asked: _Asked) -> _Server | Fault:
     """One server; what may pass is given three chances."""
     fault = Fault("", "")
     for attempt in range(_TRIES):
         await asyncio.sleep(_PAUSE_S * attempt)
         try:
-            return await _ask(transport, url, model)
+            return await _ask(transport, url, asked)
         except Fault as error:
             fault = error
     return fault
 
 
-async def _ask(transport: Transport, url: str, model: str) -> _Server:
+async def _ask(transport: Transport, url: str, asked: _Asked) -> _Server:
     able = await probe(transport, url, openai=True)
     if able.version:
         native = from_info(able.info)
         return _Server(url, ("tgi", "chat") if native.chat else ("tgi",), native.model_id)
-    name = _name(url, [one for one in able.model_id.split(",") if one], model)
+    name = _name(url, [one for one in able.model_id.split(",") if one], asked.model)
+    most = most_tokens(Entry(name, "openai", wire_name=name), able)
+    if line := no_room_at(url, asked.max_new_tokens, most):
+        raise UsageError(line)
     refusals: list[str] = []
     kinds: list[Kind] = []
     for kind in KINDS[1:]:
