@@ -98,7 +98,7 @@ def recognise(
 
 
 def no_room_at(url: str, asked: int | None, most: int) -> str:
-    """Why a server cannot generate the tokens that are asked for; empty when it may (0: it tells no bound)."""
+    """Why a server cannot generate as much as is asked for; empty when it may (`most` 0: it does not say)."""
     if asked is None or not most or asked < most:
         return ""
     return f"--max-new-tokens {asked}: {url} takes {most} tokens in all, with the prompt; give fewer"
