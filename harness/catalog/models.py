@@ -95,7 +95,7 @@ def own_file() -> Path | None:
 def _files(extra: Path | None) -> list[tuple[str, str]]:
     """The models files with their texts, the shipped one first."""
     shipped = (files("harness.catalog") / "models.toml").read_text(encoding="utf-8")
-    found = [("models.toml", shipped)]
+    found = [("the harness's own models.toml", shipped)]
     if (own := extra or own_file()) is not None:
         if not own.is_file():
             raise MissingPart(f"models file {own} is not there; correct HARNESS_MODELS")

@@ -149,7 +149,7 @@ def _origin(key: str, value: object, name: str, endpoints: Sequence[str], given:
         return "command line"
     where, keys = catalog.written(base.rpartition("=")[2].partition("@")[0])
     if key in keys:
-        return where if Path(where).is_file() else f"{where}, which ships with the harness"
+        return where
     if key in ("kind", "wire_name") and described is None and kind is None:
         return "asked of the server"
     return "default" if value == getattr(Entry(""), key) else "from the name"

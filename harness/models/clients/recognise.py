@@ -20,7 +20,7 @@ from harness.models.clients.probe import from_info, probe
 from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.transport import Transport
 from harness.models.own import Given, spoken
-from harness.models.pool.faults import Fault, Refused
+from harness.models.pool.faults import Fault, Refused, classify
 from harness.types import Ask, CallKey
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ KINDS: tuple[Kind, ...] = ("tgi", "openai", "chat")
 """The protocols, best first: the first two are sent prompts of our own template."""
 
 _TRIES, _PAUSE_S = 3, 0.3
+_KEY_REFUSED = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,10 @@ async def _ask(transport: Transport, url: str, asked: _Asked) -> _Server:
     if able.version:
         native = from_info(able.info)
         return _Server(url, ("tgi", "chat") if native.chat else ("tgi",), native.model_id)
-    name = _name(url, [one for one in able.model_id.split(",") if one], asked.model)
+    served = [one for one in able.model_id.split(",") if one]
+    if not (served or asked.model):
+        await _check_key(transport, f"{url}/v1/models")
+    name = _name(url, served, asked.model)
     most = most_tokens(Entry(name, "openai", wire_name=name), able)
     if line := no_room_at(url, asked.max_new_tokens, most):
         raise UsageError(line)
@@ -207,6 +211,13 @@ async def _ask(transport: Transport, url: str, asked: _Asked) -> _Server:
             "http://host:port, or the protocol that it speaks, as --model NAME@tgi, @completions or @chat"
         )
     return _Server(url, tuple(kinds), name)
+
+
+async def _check_key(transport: Transport, url: str) -> None:
+    """Raise the refusal of a server that wants another API key before it says what it serves."""
+    status, body = await transport.get(url)
+    if status in _KEY_REFUSED:
+        raise classify(status, body, where=url)
 
 
 def _name(url: str, served: Sequence[str], model: str) -> str:
@@ -230,7 +241,7 @@ async def _refusal(transport: Transport, kind: Kind, url: str, name: str) -> str
     try:
         await one_token(transport, kind, url, name)
     except Refused as refused:
-        if refused.status in (401, 403):  # about the key, whatever the protocol
+        if refused.status in _KEY_REFUSED:  # about the key, whatever the protocol
             raise
         return str(refused)
     except Fault as fault:
