@@ -25,7 +25,7 @@ class Sampling:
         top_p: nucleus sampling.
         max_new_tokens: most generated tokens of a reply.
         stop: strings that end a reply, besides the task's own.
-        system: system text, in place of the task's where it has one.
+        system: system text, in place of the task's where it has one; an empty one leaves that out.
         extra: further parameters as the server names them, added to every request.
     """
 
@@ -93,5 +93,7 @@ class Sampling:
         if self.system is None or observation.raw is not None:
             return observation
         told = observation.messages
-        rest = told[1:] if told and told[0].role == "system" else told
-        return replace(observation, messages=(Message("system", self.system), *rest))
+        own = told[:1] if told and told[0].role == "system" else ()
+        pin = own[0].pin if own else ""  # a task's text keeps its place in front of what history policies cut
+        said = (Message("system", self.system, pin),) if self.system else ()
+        return replace(observation, messages=(*said, *told[len(own) :]))
