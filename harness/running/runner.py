@@ -126,7 +126,7 @@ class Runner:
         deadline_s = self.plan.request.models.deadline_s
         sites = SiteLocks(str(self.summary.directory.resolve()))
         self.scheduler = Scheduler(Budget.of_machine(live_bound(self.plan.request)), sites)
-        self.store.commit_later(asyncio.get_running_loop().call_soon)
+        self.store.commit_later(asyncio.get_running_loop())
         _collect_garbage_less_often()
         try:
             see = partial(look, models.tested, self._queues.values(), deadline_s)

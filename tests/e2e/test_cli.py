@@ -117,6 +117,7 @@ def test_run_directories_are_named_by_what_was_asked(harness, tmp_path: Path):
     first, *listed = harness("list", "runs").stdout.splitlines()
     assert first.split()[0] == "run" and sum("16/16" in line for line in listed) == 2
     assert all(" oracle " in line and " gsm8k " in line for line in listed)
+    assert sum("gsm8k 93.75" in line for line in listed) == 2
 
 
 def test_a_corrupt_file_is_named_with_both_hashes(harness, tmp_path: Path):
@@ -258,7 +259,10 @@ def test_shards_divide_the_plan(harness, tmp_path: Path):
 
 def test_lists_and_doctor_speak_for_every_task(harness):
     tasks = harness("list", "tasks").stdout
-    assert "gsm8k" in tasks and "card_game" in tasks
+    assert "card_game" in tasks
+    (gsm8k,) = [line for line in tasks.splitlines() if line.startswith("gsm8k")]
+    assert "1319" in gsm8k and "lacks" in gsm8k and "Grade-school" in gsm8k
+    assert "ready" in harness("list", "tasks", "--mirror", "fixture").stdout
     assert "paper" in harness("list", "tasks", "mmlu").stdout
     assert "agentlm-70b" in harness("list", "models").stdout
     assert "held-out" in harness("list", "suites").stdout
