@@ -67,7 +67,7 @@ async def played(
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "feature", "system", None),
+    ("name", "words", "feature", "system"),
     [
         ("gsm8k", "{chatter}{n}\nThe answer is 5.", "one call", None),
         ("alfworld", "{chatter}{n}\nACTION: look", "cut", None),
