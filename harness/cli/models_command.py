@@ -116,8 +116,7 @@ def _entry(
         where = catalog.written(name)[0]
         stays = f" and stays as it is in {where}" if where else ""
         raise UsageError(f"--model {name} has a meaning already{stays}: take another name, or edit {file}")
-    if Path(given.template).exists():
-        given = replace(given, template=str(Path(given.template).resolve()) if given.template else "")
+    given = replace(given, template=own.whole_path(given.template))
     entry, served_at = _resolved(f"{name}@{protocol}" if protocol else name, endpoints, given)
     table = {
         "kind": own.spoken(entry.kind),
@@ -156,17 +155,13 @@ def _origin(key: str, value: object, name: str, endpoints: Sequence[str], given:
 
 
 def _example(entry: Entry) -> str:
-    from harness.templates import template
-
     if entry.kind == "chat":
         return "two turns: rendered by the server, with its own template"
     if not entry.template:
         return "two turns: rendered by the template that comes with the model"
     others = "".join(f"; for {task}: {other}" for task, other in entry.templates.items())
-    return (
-        f"two turns, to which the server adds its BOS token (template {entry.template}{others}):\n"
-        + template(entry.template).render(TURNS)
-    )
+    title = f"two turns, to which the server adds its BOS token (template {entry.template}{others}):"
+    return f"{title}\n{own.rendered(entry.template, TURNS)}"
 
 
 def _key(name: str) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.catalog import models
 from harness.catalog.models import Entry, Kind
 from harness.errors import UsageError
-from harness.templates import names
+from harness.templates import names, template
+from harness.types import Message
 
 API_KEY = "HARNESS_API_KEY"
 """Variable with the key of the model under test, where neither the command nor an entry names another."""
@@ -82,6 +85,17 @@ def _undescribed(selector: str, name: str, kind: Kind | None, given: Given) -> E
 def spoken(kind: Kind) -> str:
     """The name of a protocol, as people type it."""
     return "completions" if kind == "openai" else kind
+
+
+def rendered(name: str, turns: Sequence[Message]) -> str:
+    """A conversation as a template renders it."""
+    return template(name).render(turns)
+
+
+def whole_path(name: str) -> str:
+    """A template's name; where it means a path, the whole one, which holds in any folder."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name and name not in names() and path.exists() else name
 
 
 def without_template(name: str, speaks: str, *, chat: bool) -> str:

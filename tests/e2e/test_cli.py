@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import command
 import pytest
 from slow_endpoint import QUESTIONS, slow_server
 
@@ -22,16 +23,7 @@ RUN = ("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", "--
 @pytest.fixture
 def harness(tmp_path: Path):
     """Runs the command in an empty folder without any data around."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
-    environment["HARNESS_CACHE"] = str(tmp_path / "cache")
-
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "harness", *words]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return call
+    return functools.partial(command.harness, tmp_path)
 
 
 @pytest.fixture
@@ -189,8 +181,8 @@ def test_ctrl_c_drains_and_the_same_command_finishes(harness, slow_url: str, tmp
         "run", "--model", "agentlm-7b", "--endpoint", slow_url, "--task", "gsm8k", "--mirror", "fixture",
         "--concurrency", "2", "--out", str(tmp_path / "r"), "--no-report",
     )  # fmt: skip
-    command = [sys.executable, "-m", "harness", *words]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+    started = [sys.executable, "-m", "harness", *words]
+    with subprocess.Popen(started, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         while "run directory" not in running.stderr.readline():
             assert running.poll() is None
@@ -236,8 +228,8 @@ def test_an_endpoint_that_dies_for_good_ends_in_exit_3_and_the_run_resumes(harne
         "--request-deadline", "3", "--out", str(tmp_path / "r"), "--no-report", "--endpoint",
     ]  # fmt: skip
     with slow_server("0.3") as (server, url):
-        command = [sys.executable, "-m", "harness", *words, url]
-        with subprocess.Popen(command, cwd=tmp_path) as running:
+        started = [sys.executable, "-m", "harness", *words, url]
+        with subprocess.Popen(started, cwd=tmp_path) as running:
             wait_for_first_row(tmp_path / "r/run.sqlite", running)
             server.kill()
             assert running.wait(timeout=100) == 3
@@ -273,8 +265,8 @@ def test_lists_and_doctor_speak_for_every_task(harness):
 
 def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path):
     """As in `harness list tasks | head -0`."""
-    command = [sys.executable, "-m", "harness", "list", "tasks"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    started = [sys.executable, "-m", "harness", "list", "tasks"]
+    with subprocess.Popen(started, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         said = process.stderr.read()

@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from checkouts import lay_out, write_programs
+from command import FORKS
 from slow_endpoint import slow_server
 
 from harness.data import literals
@@ -28,10 +28,7 @@ def harness(tmp_path: Path) -> Call:
     environment["HOME"] = str(home)
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "harness", *words]
-        return subprocess.run(
-            command, cwd=home, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        return FORKS.run(words, home, environment)
 
     return call
 
