@@ -79,7 +79,7 @@ GIVEN: tuple[Decorator, ...] = (
     click.option(
         "--template",
         default="",
-        help="Chat template: one that ships, or a path (tokenizer_config.json, folder, .jinja).",
+        help="Chat template: one that ships, a model folder, tokenizer_config.json, .jinja, or hub id.",
     ),
     click.option(
         "--api-key-env",

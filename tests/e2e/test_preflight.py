@@ -235,5 +235,5 @@ def test_a_template_that_cannot_render_is_refused(call: Said, name: str, tmp_pat
         for words in (("doctor",), ("run", "--task", "gsm8k")):
             status, said = call(*words, *model)
             assert (status, message in said) == (2, True), said
-            assert "tokenizer_config.json that it belongs to" in said and "Traceback" not in said
+            assert "whose files define its tokens" in said and "Traceback" not in said
     assert not servers[0].asked
