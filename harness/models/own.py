@@ -119,6 +119,6 @@ def without_template(name: str, speaks: str, *, chat: bool) -> str:
         f"{speaks}, which takes finished prompts: the model needs a template, never guessed from its name"
         f"{hint}; one of\n"
         f"  --template NAME: one that ships ({shipped})\n"
-        "  --template PATH: the model's folder, its tokenizer_config.json, a .jinja file, or its id on the hub\n"
+        "  --template PATH: the model's folder or tokenizer_config.json, a .jinja file, or its hub id\n"
         f"  {third}"
     )
