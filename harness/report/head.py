@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from harness.report.conditions import Conditions
+from harness.report.conditions import Conditions, overridden
 from harness.storage.reader import Reader
 
 Head = Mapping[str, str]
@@ -35,6 +35,7 @@ def head(reader: Reader, config: Mapping[str, Any], conditions: Mapping[str, Con
         "profile": f"{config['profile']}, seed {config['seed']}",
         "decoding": _decoding(config, model, conditions),
         "reasoning": "thoughts kept in the replies" if config.get("reasoning") == "keep" else "",
+        "asked": f"{told}: not comparable with the paper" if (told := overridden(config)) else "",
         "samples": _samples(config, reader.meta("chosen")),
         "judge": _judges(reader, config),
         "roles": ", ".join(map(str, config.get("roles") or ())),

@@ -11,7 +11,7 @@ from harness.episode import BaseTask, Task
 from harness.errors import StoreError, UsageError
 from harness.report import reference
 from harness.report.collect import Collector
-from harness.report.conditions import Conditions
+from harness.report.conditions import Conditions, overridden
 from harness.report.head import head
 from harness.report.run_data import Aggregate, RunData, TaskData
 from harness.report.task_record import TaskRecord, WorldRecord, coverage, notes, technical
@@ -198,6 +198,8 @@ def _not_comparable(task: Task | None, record: TaskRecord) -> list[str]:
         reasons.append(f"{chosen['count']} samples, published on {task.spec.paper_n}")
     if profile != "paper":
         reasons.append(f"profile {profile}")
+    if told := overridden(record.config):
+        reasons.append(f"asked with {told}")
     if task is not None:
         paper = {option.name: option.paper for option in declared(task.Options)}
         changed = [key for key, value in chosen["options"].items() if paper.get(key, value) != value]

@@ -11,7 +11,7 @@ from harness.models.api import LiveEpisodes, Model, Options
 from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
-from harness.models.trial import ranking, trial
+from harness.models.trial import no_room, ranking, trial
 from harness.running.judging import judge_role
 from harness.running.request import RunRequest
 
@@ -33,7 +33,8 @@ async def check_model(
     try:
         async with open_tested(request, LiveEpisodes()) as tested:
             opened(tested)
-            lines += map(str, await trial(tested))
+            lines += no_room(tested, request.models.sampling.max_new_tokens)
+            lines += [] if lines else map(str, await trial(tested))
             lines += [] if lines else await ranking(tested, ranked)
     except MissingPart as error:
         lines += str(error).splitlines()
@@ -69,7 +70,7 @@ def open_tested(
 ) -> AbstractAsyncContextManager[Model]:
     """Open the model under test."""
     return open_model(
-        request.models.model,
+        request.models.entry(),
         endpoints=request.models.endpoints,
         live=live,
         concurrency=request.models.concurrency,

@@ -59,6 +59,7 @@ class CompletionsModel(BaseModel):
             fields |= self.alternatives(self._alternatives)
         streamed = (self.options.stream or self.entry.stream) and check is None
         told = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {"stream": False}
+        fields |= call.extra
         body = msgspec.json.encode({"model": self.served_name} | told | fields)
         headers = call_headers(call.key, call.role, call.part)
 
