@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.catalog.suites import Rule
+from harness.report.repeats import Repeats
 from harness.report.run_data import TaskData
 
 
@@ -26,6 +27,7 @@ class TaskResult:
         rough: `relative` is a ratio of scores that are not comparable, shown because of --force.
         interim: of an incomplete task, the score of what it has played; no headline.
         ceiling: what the oracle reaches here, where that is less than everything; in the task's unit.
+        repeats: what its repeats say; None without any.
         in_means: whether suite means include it.
         metrics: its other metrics.
     """
@@ -45,6 +47,7 @@ class TaskResult:
     rough: bool = False
     interim: float | None = None
     ceiling: float | None = None
+    repeats: Repeats | None = None
     in_means: bool = True
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     notes: list[str] = field(default_factory=list[str])
@@ -65,6 +68,7 @@ class TaskResult:
             "relative": self.relative,
             "metrics": _finite(self.metrics),
             "notes": [*self.notes, *self.data.technical],
+            **({"repeats": self.repeats.facts()} if self.repeats else {}),
         }
 
 
