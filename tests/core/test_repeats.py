@@ -1,5 +1,6 @@
 """pass@k and pass^k against all ways of taking k tries, against the score, and through report and gate."""
 
+import json
 from itertools import combinations
 from statistics import fmean
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_runs import stored_run
 
+from harness.cli.gate_command import command as gate_command
 from harness.report.build import build
 from harness.report.load import load
 from harness.report.render import render
@@ -89,3 +91,20 @@ def test_the_report_shows_them_in_every_form(tmp_path):
     assert facts["scores"] == [100.0, 50.0, 100.0]
     assert [one["k"] for one in facts["pass"]] == [2, 3]
     assert "sums,pass^3,50.0" in render([report], "csv")
+
+
+def test_the_gate_tells_both_sides_from_all_results_and_a_night_without_repeats_has_none(tmp_path, capsys):
+    def gate(*words):
+        return gate_command.main([*map(str, words)], standalone_mode=False)
+
+    half = [(1.0, 0.0), (1.0, 1.0)] * 20
+    runs = [stored_run(tmp_path / name, {"sums": half}, repeats=2) for name in ("a", "b")]
+    assert gate(*runs, "--save", tmp_path / "b.json") == 0
+    stored_run(tmp_path / "night", {"sums": [(0.0, 0.0), (1.0, 1.0)] * 20}, repeats=2)
+    capsys.readouterr()
+    assert gate(tmp_path / "night", "--baseline", tmp_path / "b.json") == 4
+    # Two of a sample's four results are right: of two drawn one at least is right in 5 of 6 ways, both in 1.
+    assert "pass@2 91.67 -> 50.00, pass^2 58.33 -> 50.00" in capsys.readouterr().out
+    stored_run(tmp_path / "once", {"sums": [0.0, 1.0] * 20})
+    assert gate(tmp_path / "once", "--baseline", tmp_path / "b.json", "--format", "json") == 4
+    assert "passes" not in json.loads(capsys.readouterr().out)["tasks"]["sums"]
