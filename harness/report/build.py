@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from harness.report.columns import OUTCOMES, outcomes
+from harness.report.cost import told, total
 from harness.report.headline import UNUSABLE, printed_headline, value_of
 from harness.report.intervals import Interval, printed
 from harness.report.relate import relate
@@ -31,7 +32,11 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
     complete = all(result.complete for result in results.values())
     notes = list(run.notes)
     notes += [f"missing: {text}" for texts in run.missing.values() for text in texts]
-    return Report(run.run, run.model, complete, rules.normalize, totals, results, notes, run.head)
+    report = Report(run.run, run.model, complete, rules.normalize, totals, results, notes)
+    report.price, cost = rules.price, total(task.cost for task in run.tasks.values() if task.cost)
+    took = told(cost, rules.price)
+    report.head = {**run.head, **({"cost": took} if took else {})}
+    return report
 
 
 def _result(task: TaskData, rules: Rules, table: str) -> TaskResult:
