@@ -49,9 +49,10 @@ def _numbers(task: TaskVerdict) -> str:
     if not task.samples:
         return task.reason
     lost = f", {task.lost} samples are on one side only" if task.lost else ""
+    why = f"  {task.reason}" if task.verdict in ("no verdict", "suspect") else ""
     return (
         f"{number(task.baseline, 2)} -> {number(task.score, 2)}  {task.difference:+.2f}  "
-        f"p = {task.p_worse:.3g}  n = {task.samples}, {100 * task.flips:.1f} % of samples changed{lost}"
+        f"p = {task.p_worse:.3g}  n = {task.samples}, {100 * task.flips:.1f} % of samples changed{lost}{why}"
     )
 
 

@@ -5,12 +5,15 @@ import random
 from xml.etree import ElementTree as ET
 
 import pytest
+from junit_schema import check
 from stored_runs import stored_run
 
 from harness.cli.gate_command import command as gate_command
 from harness.cli.gate_rerun import arguments
 from harness.cli.report_command import command as report_command
-from harness.decisions import baseline_file, ledger, ledger_text
+from harness.decisions import baseline_file, junit, ledger, ledger_text
+from harness.decisions.gate import GateVerdict
+from harness.decisions.levels import Levels
 from harness.errors import UsageError
 
 GOOD = [1.0] * 60 + [0.0] * 40
@@ -254,7 +257,7 @@ def test_junit_and_github_get_the_verdict_and_nothing_can_leave_its_line(
         tmp_path / "night", {"sums": WORSE, "words": GOOD}, served={"model_sha": "x\n::error::<b>|\x00"}
     )
     assert gate(tmp_path / "night", "--baseline", baseline, "--junit", report) == 4
-    root = ET.fromstring(report.read_bytes())
+    root = check(report.read_bytes())
     suite = root.find("testsuite")
     assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("nightly", "2", "1")
     assert suite.find("testcase/failure").text.split() == [f"s{n}" for n in range(40, 60)]
@@ -263,6 +266,14 @@ def test_junit_and_github_get_the_verdict_and_nothing_can_leave_its_line(
     assert commands[0].startswith("::error title=harness gate sums::regression")
     assert "| sums | REGRESSION | 60.00 | 40.00 |" in summary.read_text()
     assert "<b>" not in summary.read_text()
+
+
+@pytest.mark.parametrize(("change", "code"), [({"model": "other"}, 2), ({"version": 2}, 2), ({}, 3)])
+def test_junit_of_every_verdict_keeps_to_the_schema(tmp_path, baseline, change, code):
+    stored_run(tmp_path / "night", {"sums": [None, None, *GOOD[2:]], "words": GOOD, "more": GOOD}, **change)
+    assert gate(tmp_path / "night", "--baseline", baseline, "--junit", tmp_path / "j.xml") == code
+    assert check((tmp_path / "j.xml").read_bytes()).find(".//testcase/error") is not None
+    assert check(junit.document(GateVerdict("r", "m", Levels(), ()), {})).get("name") == "harness gate"
 
 
 def test_the_repetition_of_suspects_is_the_runs_own_command():
