@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -146,7 +147,8 @@ def _show_nights(path: Path, newest: int, form: Format) -> int:
             f"there is no ledger {path}: harness gate RUN --baseline FILE --ledger {path} begins it"
         )
     found = ledger.read(path)
-    for line in [ledger_text.html(found, newest)] if form == "html" else ledger_text.lines(found, newest):
+    shown = found, newest, datetime.now(UTC).date()
+    for line in [ledger_text.html(*shown)] if form == "html" else ledger_text.lines(*shown):
         click.echo(line)
     return 0
 

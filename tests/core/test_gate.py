@@ -2,6 +2,7 @@
 
 import json
 import random
+from datetime import date
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -223,12 +224,21 @@ def nights(count, changed):
 
 
 def test_the_ledger_marks_the_night_of_a_change_and_breaks_its_line_there():
-    table = list(ledger_text.lines(nights(12, 8), 12))
+    table = list(ledger_text.lines(nights(12, 8), 12, date(2026, 1, 12)))
     assert [line for line in table if line.startswith("* 2026")] == [table[9]]
     assert "2026-01-09" in table[9]
-    page = ledger_text.html(nights(12, 8), 12)
+    page = ledger_text.html(nights(12, 8), 12, date(2026, 1, 12))
     drawn = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
     assert [len(line.get("points").split()) for line in drawn.iter("polyline")] == [8, 4]
+
+
+@pytest.mark.parametrize(("today", "told"), [(12, ""), (13, ""), (15, "NO NIGHT SINCE 2026-01-12: 3 days")])
+def test_a_schedule_that_stopped_is_told(today, told):
+    shown = nights(12, 8), 12, date(2026, 1, today)
+    assert ledger_text.silence(shown[0], shown[2]) == told
+    assert ("NO NIGHT" in list(ledger_text.lines(*shown))[-1]) == bool(told)
+    assert ("<p class=quiet>NO NIGHT" in ledger_text.html(*shown)) == bool(told)
+    assert ledger_text.silence([], shown[2]) == ""
 
 
 def test_report_shows_the_nights_of_a_ledger(tmp_path, capsys):
