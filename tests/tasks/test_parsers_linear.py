@@ -236,5 +236,5 @@ def test_every_task_is_measured():
 
 
 def test_a_square_is_found():
-    assert slope(lambda text: [text[at:] for at in range(0, len(text), 2)], "a") > STEEP
+    assert slope(lambda text: sum(len(text[at:]) for at in range(0, len(text), 2)), "a") > STEEP
     assert slope(lambda text: [char for char in text], "a") < STEEP
