@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from harness.report.conditions import Conditions, overridden
 from harness.storage.reader import Reader
+from harness.storage.store_part import PART
 
 Head = Mapping[str, str]
 """One text for each name, in the order in which they are printed."""
@@ -39,6 +40,7 @@ def head(reader: Reader, config: Mapping[str, Any], conditions: Mapping[str, Con
         "samples": _samples(config, reader.meta("chosen")),
         "judge": _judges(reader, config),
         "roles": ", ".join(map(str, config.get("roles") or ())),
+        "holds": str(reader.meta(PART) or ""),
         "not recorded": ", ".join(map(str, reader.meta("unrecorded") or ())),
         "warning": "; ".join(map(str, model.get("warnings") or ())),
     }

@@ -78,11 +78,12 @@ def _read(reader: Reader, run: str) -> RunData:
         raise StoreError(f"{reader.path} holds no run: give the directory of one")
     installed = {name: _task(name, facts.get("file")) for name, facts in specs.items()}
     collected = _collect(reader, installed)
-    planned = reader.counts()
+    planned, costs = reader.counts(), reader.cost()
     tasks: dict[str, TaskData] = {}
     for name, facts in specs.items():
         record = _task_record(reader, name, config, facts)
         data = TaskData(name, str(facts["metric"]), cast(Unit, facts["unit"]), planned.get(name, 0))
+        data.cost = costs.get(name)
         _fill(data, collected[name], record, installed[name])
         tasks[name] = data
     suites = cast("dict[str, list[str]]", config["suites"])
