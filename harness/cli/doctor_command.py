@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from harness.catalog import registry
-from harness.cli.common_options import MIRROR, PROFILE
+from harness.cli.common_options import CA, MIRROR, PROFILE
 from harness.cli.grouping import grouped
 from harness.cli.screen import echo
 from harness.errors import UsageError
@@ -44,6 +44,7 @@ class DoctorOptions:
 @click.option("--model", help="Check this model's endpoints.")
 @click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable).")
 @click.option("--client", type=click.Choice(["tgi", "text-generation"]), default="tgi", show_default=True)
+@CA
 @MIRROR
 @click.option("--split", help="Only this split; all of them otherwise.")
 @PROFILE
