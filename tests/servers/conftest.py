@@ -79,10 +79,10 @@ class Tiny:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    """Build the model of tests/support/tiny_model.py."""
+    """Build the model of tests/support/tiny_llama.py."""
     folder = tmp_path_factory.mktemp("tiny")
     made = Tiny(folder / "tiny", folder / "tiny.gguf")
-    command = [python_of("transformers"), ROOT / "tests/support/tiny_model.py", made.folder, made.gguf]
+    command = [python_of("transformers"), ROOT / "tests/support/tiny_llama.py", made.folder, made.gguf]
     subprocess.run(command, check=True, capture_output=True, timeout=300, env=os.environ | QUIET)
     return made
 

@@ -1,6 +1,6 @@
 """What transformers computes itself: FOLDER, and a JSON object on standard input; writes JSON.
 
-In: `prompts`, and `tokens`, the most to generate. Out, for each prompt: `text`, greedy, and `logprobs` of every
+In: `prompts`, and `tokens`, the most to generate. Out, per prompt: `text`, greedy, and `logprobs` of every
 token of the vocabulary at the first place; `vocabulary`, their spellings.
 """
 

@@ -1,6 +1,6 @@
 """A tiny model for tests with real servers: 1.85 million random weights and a tokenizer trained here.
 
-`python tiny_model.py FOLDER [FILE.gguf]` writes it; it needs torch, transformers and, for GGUF, gguf. What it
+`python tiny_llama.py FOLDER [FILE.gguf]` writes it; it needs torch, transformers and, for GGUF, gguf. What it
 says means nothing: it is there so that servers tokenise, compute and sample for real.
 """
 
