@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
 
 import pytest
+from asking import ask, prompts
 from command import harness
 
 from harness.errors import ContextOverflow
-from harness.models.api import Call
 from harness.models.connect import open_model
-from harness.types import Ask, CallKey
+from harness.types import Ask
 
 pytestmark = [pytest.mark.full, pytest.mark.xdist_group("servers"), pytest.mark.timeout(900)]
 
@@ -20,31 +18,9 @@ PROMPTS, TOKENS = 100, 12
 CONTEXT = 2048
 
 
-def prompts(count):
-    """Prompts of words such as the tokenizer was trained on, and of others."""
-    chance = random.Random(7)
-    syllables = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
-    words = ["".join(chance.choices(syllables, k=chance.randint(1, 3))) for _ in range(200)]
-    return [
-        "Question: " + " ".join(chance.choices(words, k=chance.randint(3, 30))) + "?" for _ in range(count)
-    ]
-
-
 def as_sent(entry, text):
     """The text as a server sends it: transformers serve loses a space at its beginning."""
     return text.lstrip(" ") if entry.kind == "transformers" else text
-
-
-async def ask(model, texts, ask_, at_once):
-    """Complete raw prompts, so many at a time."""
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(number, text):
-        async with gate:
-            key = CallKey("gsm8k", f"test/{number}", 0, 0)
-            return await model.complete(Call(key, (), text, ask_, seed=number + 1, deadline_s=300))
-
-    return await asyncio.gather(*(one(n, text) for n, text in enumerate(texts)))
 
 
 async def test_greedy_text_is_what_the_model_generates(entry, tiny):
