@@ -16,7 +16,7 @@ VOCABULARY, HIDDEN, LAYERS, HEADS, INNER, CONTEXT = 4096, 128, 4, 4, 352, 2048
 SPECIAL = ("<unk>", "<s>", "</s>")
 SEED = 0
 SHARPNESS, LETTERS = 8.0, 2.0
-"""The output layer is drawn this much wider than usual, so that some tokens are likelier than others; those of A
+"""The output layer is drawn this much wider than usual, so that some tokens are likelier; those of A
 to D, with a space before them and without, wider still, so that they are often among the likeliest."""
 
 TEMPLATE = (
