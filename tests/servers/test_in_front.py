@@ -29,6 +29,7 @@ http {{
 HAPROXY = """
 defaults
   mode http
+  retries 0
   timeout connect 5s
   timeout client 300s
   timeout server 300s
@@ -81,7 +82,7 @@ async def test_connections_that_they_close_cost_nothing(kind, tiny, tmp_path, mo
 async def test_what_they_say_for_a_server_that_is_gone_is_infrastructure(
     kind, status, tiny, tmp_path, monkeypatch
 ):
-    options = Options(time_scale=100)
+    options = Options(time_scale=30)
     async with AsyncExitStack() as front:
         with serving("llama", tiny, tmp_path) as server:
             write_entry(server, monkeypatch, tmp_path)
