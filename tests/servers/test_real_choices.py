@@ -20,12 +20,8 @@ TOLERANCE = {"vllm": 2e-5, "llama": 1e-2}
 QUESTIONS, DRAWS, TOP_K = 20, 150, 40
 
 
-@pytest.fixture
-def exact(entry):
-    """A server that gives log-probabilities, which transformers serve does not."""
-    if entry.kind == "transformers":
-        pytest.skip("gives no log-probabilities and ignores the temperature: test_what_it_cannot_do")
-    return entry
+EXACT = pytest.mark.parametrize("server", ["llama", "vllm"], indirect=True)
+"""Servers that give log-probabilities and draw at a temperature; transformers serve does neither."""
 
 
 def joined(*values):
@@ -39,24 +35,26 @@ def names(letter, served, choices):
     return (f"▁{letter}", letter, *((f"<0x{ord(letter):02X}>",) if served.kind == "llama" else ()))
 
 
+@EXACT
 @pytest.mark.parametrize("choices", [LETTERS, SPACED], ids=["bare or spaced", "spaced"])
-async def test_letters_have_the_models_own_log_probabilities(exact, tiny, choices):
+async def test_letters_have_the_models_own_log_probabilities(entry, tiny, choices):
     texts = [f"{text}\nAnswer:" for text in prompts(QUESTIONS)]
     found = tiny.reference(texts, 1)
     ids = {spelling: number for number, spelling in enumerate(found["vocabulary"])}
-    async with open_model("tiny", endpoints=[exact.url]) as model:
+    async with open_model("tiny", endpoints=[entry.url]) as model:
         replies = await ask(model, texts, Ask(1, choices=choices), 4)
     for reply, answer in zip(replies, found["answers"], strict=True):
         wanted = [
-            joined(*(answer["logprobs"][ids[name]] for name in names(letter, exact, choices)))
+            joined(*(answer["logprobs"][ids[name]] for name in names(letter, entry, choices)))
             for letter in LETTERS
         ]
         assert not any(note.startswith("imputed") for note in reply.notes)
-        assert reply.logprobs == pytest.approx(wanted, abs=TOLERANCE[exact.kind])
+        assert reply.logprobs == pytest.approx(wanted, abs=TOLERANCE[entry.kind])
         assert reply.choice == max(range(4), key=wanted.__getitem__)
 
 
-async def test_draws_come_from_the_whole_vocabulary(exact, tiny):
+@EXACT
+async def test_draws_come_from_the_whole_vocabulary(entry, tiny):
     (text,) = prompts(1)
     found = tiny.reference([text], 1)
     (answer,) = found["answers"]
@@ -64,7 +62,7 @@ async def test_draws_come_from_the_whole_vocabulary(exact, tiny):
     likely = {found["vocabulary"][number].replace("▁", " ") for number in order[:TOP_K]}
     outside = 1.0 - sum(math.exp(answer["logprobs"][number]) for number in order[:TOP_K])
     assert outside > 0.1, "the model must be flat enough for this test"
-    async with open_model("tiny", endpoints=[exact.url]) as model:
+    async with open_model("tiny", endpoints=[entry.url]) as model:
         replies = await ask(model, [text] * DRAWS, Ask(1, temperature=1.0), 4)
         again = await ask(model, [text] * DRAWS, Ask(1, temperature=1.0), 4)
     left = sum(reply.text not in likely for reply in replies) / DRAWS
@@ -73,10 +71,8 @@ async def test_draws_come_from_the_whole_vocabulary(exact, tiny):
     assert [reply.text for reply in replies] == [reply.text for reply in again], "a seed repeats its draw"
 
 
-async def test_what_it_cannot_do(entry):
-    """`transformers serve` draws the same text whatever the temperature and the seed."""
-    if entry.kind != "transformers":
-        pytest.skip("about transformers serve only")
+@pytest.mark.parametrize("server", ["transformers"], indirect=True)
+async def test_transformers_serve_says_the_same_whatever_the_temperature_and_the_seed(entry):
     async with open_model("tiny", endpoints=[entry.url]) as model:
         hot = await ask(model, prompts(1) * 8, Ask(8, temperature=2.0), 4)
         (cold,) = await ask(model, prompts(1), Ask(8), 1)

@@ -65,7 +65,7 @@ def _of_proxy(
 
 
 def _of_encryption(error: aiohttp.ClientSSLError, url: str) -> Fault:
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorSSLError) else error.__cause__
+    cause = error.__cause__
     if not isinstance(cause, ssl.SSLCertVerificationError):
         fix = "write http:// if it does not speak https"
         return Fault("certificate", f"{url}: no encrypted connection ({_reason(cause)})", fix=fix)
