@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness.catalog import models as catalog
+from harness.checks.templates import template_findings
 from harness.errors import DataError, HarnessError, MissingPart, RequestRejected
 from harness.models import outside
 from harness.models.api import Options
@@ -94,18 +95,19 @@ async def _doctor(
         findings.append(Finding("fail", entry.name, text, "give only endpoints of one model"))
     if all(finding.good for finding in findings):  # what was raised concerns all endpoints together
         findings += raised
-    return [replace(f, state=outside.shown(f.state)) for f in (*findings, *refusing)]
+    told = (*(f for f in refusing if f.good), *findings, *(f for f in refusing if not f.good))
+    return [replace(f, state=outside.shown(f.state)) for f in told]
 
 
 async def _as_a_run(urls: Sequence[str], wanted: _Wanted) -> list[Finding]:
-    """What `harness run` would refuse before it sends anything."""
+    """What `harness run` would refuse before it sends anything; else what the templates write."""
     async with open_model(wanted.selector, endpoints=urls, profile=wanted.profile) as model:
         troubles = await trial(model)
         if troubles:
             return [Finding("fail", trouble.url, trouble.what, trouble.fix) for trouble in troubles]
-        return [
-            Finding("fail", model.name, *_halves(line, ": ")) for line in await ranking(model, wanted.ranked)
-        ]
+        unranked = await ranking(model, wanted.ranked)
+        refused = [Finding("fail", model.name, *_halves(line, ": ")) for line in unranked]
+        return [*refused, *await template_findings(model)]
 
 
 def _halves(line: str, mark: str) -> tuple[str, str]:

@@ -287,7 +287,8 @@ def describe(plan: Plan) -> list[str]:
         total, requests = total + episodes, requests + episodes * turns
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         split = f" of split {task.split}" if task.split else ""
-        lines.append(f"  {task.spec.name}: {episodes} episodes{split}, ~{turns} turns each{source}")
+        played = f"{episodes} episode{'' if episodes == 1 else 's'}{split}"
+        lines.append(f"  {task.spec.name}: {played}, ~{turns} turns each{source}")
     counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
     tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
     what = f"{tasks}, {all_episodes}, about {sent}"

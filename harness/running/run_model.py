@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from harness.errors import MissingPart
-from harness.models.api import LiveEpisodes, Model
+from harness.models.api import LiveEpisodes, Model, Options
 from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
@@ -52,7 +52,20 @@ async def _check_role(role: RoleSpec) -> list[str]:
         return [f"role {role.role}: {line}" for line in str(error).splitlines()]
 
 
-def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:
+async def open_roles(
+    request: RunRequest, tested: Model, live: LiveEpisodes, stack: AsyncExitStack
+) -> dict[str, Model]:
+    """Open the auxiliary models of a run, which the stack closes."""
+    opened: dict[str, Model] = {}
+    for role in map(parse_role, request.models.roles):
+        opening = open_role(role, tested=tested, live=live, profile=request.workload.profile)
+        opened[role.role] = await stack.enter_async_context(opening)
+    return opened
+
+
+def open_tested(
+    request: RunRequest, live: LiveEpisodes, options: Options | None = None
+) -> AbstractAsyncContextManager[Model]:
     """Open the model under test."""
     return open_model(
         request.models.model,
@@ -60,6 +73,7 @@ def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContext
         live=live,
         concurrency=request.models.concurrency,
         profile=request.workload.profile,
+        options=options,
     )
 
 
