@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from command import harness
 from fault_server import Behaviour, FaultServer, error, write
 
 from harness.checks.models import doctor_model
@@ -133,6 +134,17 @@ async def test_a_private_certificate_is_trusted_when_it_is_given(encrypted, monk
             monkeypatch.delenv(name)
         monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
         assert "SSL_CERT_FILE names /nowhere.pem, which is not there" in (await refusal(server.url))[0]
+
+
+async def test_ca_is_typed_behind_the_commands(encrypted, tmp_path):
+    async with encrypted as server:
+        words = ("doctor", "--model", "agentlm-7b", "--endpoint", server.url, "--ca")
+        good = await asyncio.to_thread(harness, tmp_path, *words, str(encrypted.folder / "cert.pem"))
+        lost = await asyncio.to_thread(harness, tmp_path, *words, "nowhere.pem")
+    assert "serves THUDM/agentlm-7b" in good.stdout
+    assert lost.returncode == 2 and "nowhere.pem" in lost.stderr and "does not exist" in lost.stderr
+    for command in ("run", "judge"):
+        assert "--ca" in harness(tmp_path, command, "--help").stdout
 
 
 async def test_a_certificate_for_another_name_is_not_for_ca(encrypted, monkeypatch):
