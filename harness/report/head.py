@@ -34,6 +34,7 @@ def head(reader: Reader, config: Mapping[str, Any], conditions: Mapping[str, Con
         "harness": _harness(reader.commands()),
         "profile": f"{config['profile']}, seed {config['seed']}",
         "decoding": _decoding(config, model, conditions),
+        "reasoning": "thoughts kept in the replies" if config.get("reasoning") == "keep" else "",
         "samples": _samples(config, reader.meta("chosen")),
         "judge": _judges(reader, config),
         "roles": ", ".join(map(str, config.get("roles") or ())),

@@ -105,6 +105,7 @@ class Plan:
             "model": models.model,
             "profile": work.profile,
             "decoding": models.decoding,
+            **({} if models.reasoning == "strip" else {"reasoning": models.reasoning}),
             "repeats": work.repeats,
             "seed": work.seed,
             "split": work.split,

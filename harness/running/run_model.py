@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 
 from harness.errors import MissingPart
 from harness.models.api import LiveEpisodes, Model, Options
@@ -73,7 +74,7 @@ def open_tested(
         live=live,
         concurrency=request.models.concurrency,
         profile=request.workload.profile,
-        options=options,
+        options=replace(options or Options(), reasoning=request.models.reasoning),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from harness.models.api import Call
 from harness.models.clients.answer import Answer
 from harness.models.clients.base import BaseModel
 from harness.models.clients.exchange import Check, Prompt
+from harness.models.clients.openai_stream import OpenAiStream
 from harness.models.clients.openai_wire import read_completion, translate
 from harness.models.clients.request import call_headers, parameters
 from harness.models.pool.endpoint import Endpoint
@@ -33,7 +35,9 @@ class CompletionsModel(BaseModel):
         self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
     ) -> Answer:
         """Send one prompt with the call's parameters, and `extra` ones (TGI's names) over them."""
-        sent = parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
+        sent = parameters(
+            prompt.asked(call.ask), seed=call.seed, stop=self.entry.stop, decoding=call.decoding
+        )
         sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
         try:
             return await self._send(call, prompt, sent, check)
@@ -53,12 +57,17 @@ class CompletionsModel(BaseModel):
         fields = translate(sent) | self.input(call, prompt)
         if "top_logprobs" in sent:
             fields |= self.alternatives(self._alternatives)
-        body = msgspec.json.encode({"model": self.served_name, "stream": False} | fields)
+        streamed = (self.options.stream or self.entry.stream) and check is None
+        told = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {"stream": False}
+        body = msgspec.json.encode({"model": self.served_name} | told | fields)
         headers = call_headers(call.key, call.role, call.part)
 
         async def attempt(endpoint: Endpoint) -> Answer:
             url = endpoint.url + self.path
             room = int(sent["max_new_tokens"])
+            if streamed:
+                follow = partial(OpenAiStream, room=room, watch=self.watch(call, prompt), where=url)
+                return await self.transport.stream(url, body, headers, follow, max_new_tokens=room)
             data, _ = await self.transport.post(url, body, headers, max_new_tokens=room)
             answer = read_completion(data, where=url)
             if check is not None:
@@ -97,7 +106,8 @@ class ChatModel(CompletionsModel):
                 "use the same model @openai or a TGI endpoint"
             )
         messages = call.messages if call.raw is None else (Message("user", call.raw),)
-        return Prompt(self.render(messages), messages)
+        quiet = self.options.reasoning == "strip" and self._quiet
+        return Prompt(self.render(messages), messages, None, quiet)
 
     def render(self, messages: Any, suite: str = "", task: str = "") -> str:
         """Show the conversation for the store and for counting; the server renders it by its own template."""

@@ -69,7 +69,7 @@ def _template(entry: Entry, model: LocalModel, work: Path) -> str:
         if entry.path in (known.hf, *known.aliases) and known.template:
             return known.template
     config = model.template_config()
-    if not isinstance(config.get("chat_template"), str):
+    if not isinstance(config.get("chat_template"), str | dict):
         raise UsageError(
             f"{entry.path} has no chat template; name one in a models file (HARNESS_MODELS), "
             f'with hf = "{entry.path}"'
