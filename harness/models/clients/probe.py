@@ -111,7 +111,9 @@ async def survey(
         endpoints.append(endpoint)
     answered = [e for e in endpoints if e.capabilities is not None]
     if not answered:
-        first = next(str(fault) for fault in found if isinstance(fault, Fault))
+        first = next(fault for fault in found if isinstance(fault, Fault))
+        if first.fix:
+            raise MissingPart(f"{entry.name}: {first}")
         raise MissingPart(
             f"{entry.name}: no endpoint answers ({first}); start one (docker/README.md) "
             "or give --endpoint http://host:port"
