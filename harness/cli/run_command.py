@@ -96,9 +96,9 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
 
 
 def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary:
-    from harness.running import plan as planning
     from harness.running.estimate import estimate
     from harness.running.identity import refuse_other
+    from harness.running.plan_text import describe
     from harness.running.progress_live import for_terminal
     from harness.running.resume import open_store, plain_json, remaining_items
     from harness.running.run_model import check_model
@@ -114,7 +114,7 @@ def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary
             absent = asyncio.run(check_model(plan.request, plan.ranked(), same))
             if absent:
                 raise MissingPart("\n  ".join(["cannot go on, nothing was sent:", *absent]))
-        for line in planning.describe(plan):
+        for line in describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
         cost = estimate(plan, remaining)
