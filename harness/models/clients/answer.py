@@ -39,6 +39,7 @@ class Answer(Struct):
         prefill: the prompt's tokens.
         detailed: whether the server sent details.
         system: the `system_fingerprint` of an OpenAI-compatible server.
+        uncut: the prompt was longer than was asked to be kept of it.
         endpoint: URL of the endpoint that answered.
         attempts: attempts the request took.
     """
@@ -53,6 +54,7 @@ class Answer(Struct):
     prefill: Sequence[Token] = ()
     detailed: bool = True
     system: str = ""
+    uncut: bool = False
     endpoint: str = ""
     attempts: int = 1
 

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from harness.models import outside
 from harness.models.clients.answer import Answer
 from harness.models.clients.request import samples
+from harness.models.clients.token_ids import token_id
 from harness.models.pool.faults import Fault, describe, from_error
 from harness.models.untrusted import ABSENT, KEPT, Body, Token, count, field, part, read, short, string
 
@@ -53,6 +54,8 @@ class _Usage(Struct):
 class _Logprobs(Struct):
     content: Raw = ABSENT
     top_logprobs: Raw = ABSENT
+    tokens: Raw = ABSENT
+    token_logprobs: Raw = ABSENT
 
 
 class _Alternative(Struct):
@@ -64,8 +67,8 @@ class _Place(Struct):
     top_logprobs: list[_Alternative] = []
 
 
-def read_completion(body: Body, *, where: str = "") -> Answer:
-    """Read a completion or chat completion.
+def read_completion(body: Body, *, where: str = "", echo: bool = False) -> Answer:
+    """Read a completion or chat completion; with `echo` the prompt's tokens stand before the generated ones.
 
     Raises:
         Fault: a 200 that is no answer.
@@ -86,12 +89,14 @@ def read_completion(body: Body, *, where: str = "") -> Answer:
     if text is None and not (finish and bytes(raw) in (b"", b"null")):
         raise Fault("no-text", f"{where} answered 200 without text")
     usage = part(response.usage, _Usage)
+    given, logprobs = count(field(usage.prompt_tokens)) or 0, part(choice.logprobs, _Logprobs)
     return Answer(
         outside.text(text or ""),
         finish_reason=_FINISH.get(finish, finish),
-        prompt_tokens=count(field(usage.prompt_tokens)) or 0,
+        prompt_tokens=given,
         output_tokens=count(field(usage.completion_tokens)) or 0,
-        top_tokens=_alternatives(part(choice.logprobs, _Logprobs)),
+        top_tokens=_alternatives(logprobs),
+        prefill=_echoed(logprobs)[:given] if echo else (),
         system=short(field(response.system_fingerprint), 80),
     )
 
@@ -100,13 +105,26 @@ def _alternatives(logprobs: _Logprobs) -> list[Token]:
     try:
         if _is_filled(logprobs.content) and (places := read(logprobs.content, list[_Place])):
             # chat, and llama.cpp everywhere
-            return [Token(text=one.token, logprob=one.logprob) for one in places[0].top_logprobs]
+            return [_token(one.token, one.logprob) for one in places[0].top_logprobs]
         if _is_filled(logprobs.top_logprobs):
             tops = read(logprobs.top_logprobs, list[dict[str, float | None]])
-            return [Token(text=text, logprob=logprob) for text, logprob in (tops[0] if tops else {}).items()]
+            return [_token(text, logprob) for text, logprob in (tops[0] if tops else {}).items()]
     except ValueError:
         pass
     return []
+
+
+def _echoed(logprobs: _Logprobs) -> list[Token]:
+    try:
+        texts = read(logprobs.tokens, list[str]) if 0 < len(logprobs.tokens) <= KEPT else []
+        found = read(logprobs.token_logprobs, list[float | None]) if texts else []
+    except ValueError:
+        return []
+    return [_token(*one) for one in zip(texts, found, strict=False)]
+
+
+def _token(text: str, logprob: float | None) -> Token:
+    return Token(token_id(text), text, logprob)
 
 
 def _is_filled(raw: Raw) -> bool:
