@@ -83,6 +83,22 @@ def read_alternatives(tokens: Iterable[Token], choices: Sequence[str]) -> list[f
     return scores if any(score is not None for score in scores) else None
 
 
+def unlisted(tokens: Sequence[Token], choices: Sequence[str], tolerance: float) -> list[tuple[str, ...]]:
+    """For each choice its texts that a list lacks, where they may move its log-probability by `tolerance`.
+
+    What is not among the likeliest tokens is at most as likely as the last of these.
+    """
+    listed = {spelling(token): found for token in tokens if (found := logprob(token)) is not None}
+    least, spaced = min(listed.values(), default=0.0), is_spaced(choices)
+    scores = read_alternatives(tokens, choices) or [None for _ in choices]
+    lacking: list[tuple[str, ...]] = []
+    for choice, score in zip(choices, scores, strict=True):
+        small = score is not None and (spaced or math.exp(least - score) < tolerance)
+        texts = () if small else forms(choice, spaced=spaced)
+        lacking.append(tuple(text for text in texts if text not in listed))
+    return lacking
+
+
 def mass(tokens: Iterable[Token]) -> float:
     """How much of the probability a list of alternatives holds, from 0 to 1."""
     return sum(math.exp(found) for token in tokens if (found := logprob(token)) is not None)

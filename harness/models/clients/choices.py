@@ -21,7 +21,6 @@ from harness.models.api import Call
 from harness.models.clients.alternatives import (
     FLOOR,
     first_choice,
-    forms,
     grammar,
     halves,
     has_values,
@@ -31,6 +30,7 @@ from harness.models.clients.alternatives import (
     logsumexp,
     mass,
     read_alternatives,
+    unlisted,
 )
 from harness.models.clients.answer import Answer
 from harness.models.clients.exchange import Check, Generator, Prompt
@@ -48,6 +48,9 @@ _NAMES: Mapping[str, str] = {
 
 _TOP_N = 5
 """Alternatives to a token that TGI lists at most."""
+
+_EXACT, _CLOSE = 1e-5, 1e-2
+"""What of a log-probability may be missing where the rest is exact, and where it takes a far longer list."""
 
 _UNSEEN = 1e-4
 """Probability that may be missing from the listed tokens before a server is asked for the rest."""
@@ -135,9 +138,10 @@ class Ranker:
         answer = await self._model.generate(call, prompt, extra, check)
         if method == "G" and _is_cut(answer, choices):
             answer = await self._split(call, prompt, extra, answer, check)
-        scores = read_alternatives(answer.top_tokens, choices) or [None for _ in choices]
-        if method == "O" and None in scores:
-            scores = await self._completed(call, prompt, extra, scores)
+        if method == "O":
+            scores = await self._completed(call, prompt, extra, answer)
+        else:
+            scores = read_alternatives(answer.top_tokens, choices) or [None for _ in choices]
         if all(score is None for score in scores):
             raise RequestRejected(_unnamed(answer, choices))
         return self._ranked(answer, choices, scores, method)
@@ -155,21 +159,24 @@ class Ranker:
         return answer
 
     async def _completed(
-        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], scores: list[float | None]
-    ) -> list[float | None]:
-        """Find the choices that the likeliest tokens lack: by the prompt's own, or among more of them."""
-        choices = call.ask.choices
-        if "P" in self._model.methods:
-            spaced = is_spaced(choices)
-            texts = [forms(c, spaced=spaced) for c, s in zip(choices, scores, strict=True) if s is None]
-            found = await self._appended(call, prompt, [text for group in texts for text in group])
-            values = iter(found.scores)
-            exact = iter([[next(values) for _ in group] for group in texts])
-            return [_sum(next(exact)) if score is None else score for score in scores]
-        if not (most := self._model.most):
-            return scores
-        answer = await self._model.generate(call, prompt, {**extra, "top_logprobs": most})
-        return read_alternatives(answer.top_tokens, choices) or scores
+        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], answer: Answer
+    ) -> Sequence[float | None]:
+        """Add what the likeliest tokens lack: by the prompt's own log-probabilities, or among more tokens."""
+        choices, exact = call.ask.choices, "P" in self._model.methods
+        scores = read_alternatives(answer.top_tokens, choices) or [None for _ in choices]
+        lacking = unlisted(answer.top_tokens, choices, _EXACT if exact else _CLOSE)
+        if exact and any(lacking):
+            texts = [text for group in lacking for text in group]
+            found = await self._appended(call, prompt, texts)
+            values = dict(zip(texts, found.scores, strict=True))
+            return [
+                _sum([score, *(values[text] for text in group)])
+                for score, group in zip(scores, lacking, strict=True)
+            ]
+        if self._model.most and any(lacking):
+            more = await self._model.generate(call, prompt, {**extra, "top_logprobs": self._model.most})
+            return read_alternatives(more.top_tokens, choices) or scores
+        return scores
 
     def _unusable(self, message: str) -> Exception:
         """The method does not work here; once it is known to work, the endpoint failed."""

@@ -19,6 +19,7 @@ class Dialect:
     Attributes:
         server: the kind.
         refused: fields that are sent no more.
+        most: alternatives to ask for when a choice is not among the usual number; 0 when there are no more.
     """
 
     def __init__(self, software: str, *, chat: bool) -> None:
@@ -26,6 +27,7 @@ class Dialect:
         self.refused: set[str] = set()
         self._chat = chat
         self._width = self.server.widths[0]
+        self.most = self.server.most
 
     @property
     def neutral(self) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class Dialect:
         if sent.get("decoder_input_details"):
             more |= {"echo": True, **self._logprobs(1)}
         elif wanted := sent.get("top_logprobs"):
-            more |= self._logprobs(wanted if wanted > self._width and self.server.most else self._width)
+            more |= self._logprobs(wanted if wanted == self.most else self._width)
         if (most := sent.get("truncate")) and self.server.truncates:
             more |= {"truncate_prompt_tokens": most, "truncation_side": "left"}
         return self._allowed(more)
@@ -66,6 +68,9 @@ class Dialect:
         told = str(refused)
         width = sent.get("top_logprobs" if self._chat else "logprobs")
         if width and "logprob" in told:
+            if width == self.most:
+                self.most = 0
+                return True
             fewer = [one for one in KINDS[""].widths + self.server.widths if one < width]
             if not fewer:
                 return False

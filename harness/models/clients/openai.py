@@ -37,7 +37,7 @@ class CompletionsModel(BaseModel):
         known = self.pool.endpoints[0].capabilities
         self.dialect = Dialect(known.software if known else "", chat=self._chat)
         self.methods = ("O", "P") if self.dialect.can_echo else ("O",)
-        self.most = self.dialect.server.most
+        self.most = self.dialect.most
         self._ids: dict[str, TokenIds] = {}
 
     async def generate(
@@ -53,6 +53,7 @@ class CompletionsModel(BaseModel):
             except Refused as refused:
                 if not self.dialect.give_way(refused, fields):
                     raise
+                self.most = self.dialect.most
             except ContextOverflow as error:
                 if "truncate" not in sent or self.dialect.truncates:
                     raise
