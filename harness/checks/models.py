@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from harness.catalog import models as catalog
+from harness.checks.sampling import sampling
 from harness.errors import DataError, HarnessError, MissingPart
 from harness.models import outside
 from harness.models.api import Options
@@ -61,8 +62,9 @@ def doctor_model(
         return [Finding("fail", entry.name, "no endpoint", "give --endpoint http://host:port")]
     raised: list[Finding] = []
     refusing: list[Finding] = []
+    sampled: list[Finding] = []
     try:
-        refusing = asyncio.run(_as_a_run(selector, urls, profile, ranked or {}))
+        refusing = asyncio.run(_as_a_run(selector, urls, profile, ranked or {}, sampled))
     except DataError as error:  # the template, without which there is nothing to send
         return [Finding("fail", entry.name, *_halves(str(error), ": "))]
     except HarnessError as error:
@@ -75,17 +77,22 @@ def doctor_model(
         findings.append(Finding("fail", entry.name, text, "give only endpoints of one model"))
     if all(finding.good for finding in findings):  # what was raised concerns all endpoints together
         findings += raised
-    return [replace(f, state=outside.shown(f.state)) for f in (*findings, *refusing)]
+    return [replace(f, state=outside.shown(f.state)) for f in (*findings, *sampled, *refusing)]
 
 
 async def _as_a_run(
-    selector: str, urls: Sequence[str], profile: Profile, ranked: Mapping[str, str]
+    selector: str,
+    urls: Sequence[str],
+    profile: Profile,
+    ranked: Mapping[str, str],
+    sampled: list[Finding],
 ) -> list[Finding]:
-    """What `harness run` would refuse before it sends anything."""
+    """What `harness run` would refuse before it sends anything; `sampled` is filled with how it samples."""
     async with open_model(selector, endpoints=urls, profile=profile) as model:
         troubles = await trial(model)
         if troubles:
             return [Finding("fail", trouble.url, trouble.what, trouble.fix) for trouble in troubles]
+        sampled += await sampling(model)
         return [Finding("fail", model.name, *_halves(line, ": ")) for line in await ranking(model, ranked)]
 
 

@@ -82,6 +82,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     PROFILE,
     click.option("--decoding", type=click.Choice(["protocol", "greedy", "released"]), default="protocol"),
     click.option(
+        "--choices",
+        type=click.Choice(["G", "P", "T", "O", "F"]),
+        help="Rank choices by this method (docs/protocols.md), not by the best that the endpoint has.",
+    ),
+    click.option(
         "--set", "settings", multiple=True, help="TASK.KEY=VALUE (harness list tasks NAME shows them)."
     ),
     click.option("--concurrency", type=click.IntRange(1), help="Most requests in flight."),

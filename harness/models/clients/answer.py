@@ -26,6 +26,9 @@ from harness.models.untrusted import (
 SYSTEM = "system_fingerprint "
 """How a reply's note begins that names the system behind an OpenAI-compatible server."""
 
+UNCUT = "truncate not sent"
+"""A reply's note: its prompt was longer than the task lets the server keep, and the server did not cut it."""
+
 _SEEDS = 1 << 64
 _ERROR = 1 << 16
 

@@ -95,6 +95,11 @@ class Ranker:
         return await self._first(call, prompt)  # those that waited go on concurrently
 
     async def _first(self, call: Call, prompt: Prompt) -> Reply:
+        if self._forced not in ("", "F", *self._model.methods):
+            able = ", ".join((*self._model.methods, "F"))
+            raise UsageError(
+                f"{self._model.name} cannot rank choices by {_NAMES[self._forced]}: --choices {able}"
+            )
         if self._methods is None:
             self._methods = [self._forced] if self._forced else self._able()
         while self._methods:

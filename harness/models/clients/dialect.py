@@ -41,8 +41,14 @@ class Dialect:
         return self.server.echo and not self._chat and "echo" not in self.refused
 
     def fields(self, sent: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the fields beside those of `openai_wire.translate` for TGI parameters."""
-        more = self.neutral
+        """Write the fields beside those of `openai_wire.translate` for TGI parameters.
+
+        `neutral` among the parameters overrides what is sent of neutral values: none, or penalties whatever
+        the kind of server.
+        """
+        more = {} if sent.get("neutral") is False else self.neutral
+        if sent.get("neutral"):
+            more = {**_NO_PENALTY, **more}
         if sent.get("decoder_input_details"):
             more |= {"echo": True, **self._logprobs(1)}
         elif wanted := sent.get("top_logprobs"):
@@ -95,5 +101,13 @@ class Dialect:
         unset += [f"it refuses {name}" for name in sorted(self.refused)]
         return {"server": self.server.title, "sent": self.neutral, "unset": unset}
 
+
+_NO_PENALTY: Mapping[str, Any] = {
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "repetition_penalty": 1.0,
+    "repeat_penalty": 1.0,
+}
+"""What would take out the penalties of a server whose kind is not known."""
 
 _CUT = ("truncate_prompt_tokens", "truncation_side")

@@ -10,7 +10,7 @@ import msgspec
 from harness.errors import ContextOverflow, RequestRejected, UsageError
 from harness.models import outside
 from harness.models.api import Call
-from harness.models.clients.answer import Answer
+from harness.models.clients.answer import UNCUT, Answer
 from harness.models.clients.base import BaseModel
 from harness.models.clients.dialect import Dialect
 from harness.models.clients.exchange import Check, Prompt
@@ -21,9 +21,6 @@ from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Refused
 from harness.models.untrusted import MOST, Token
 from harness.types import Message, Reply
-
-UNCUT = "truncate not sent"
-"""Notes a prompt that was longer than its `truncate`, at a server that does not cut."""
 
 
 class CompletionsModel(BaseModel):
