@@ -77,7 +77,7 @@ def doctor_model(
         findings.append(Finding("fail", entry.name, text, "give only endpoints of one model"))
     if all(finding.good for finding in findings):  # what was raised concerns all endpoints together
         findings += raised
-    return [replace(f, state=outside.shown(f.state)) for f in (*findings, *sampled, *refusing)]
+    return [replace(f, state=outside.shown(f.state)) for f in (*sampled, *findings, *refusing)]
 
 
 async def _as_a_run(

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from harness.errors import HarnessError
 from harness.models.api import Model
-from harness.models.clients.base import BaseModel
 from harness.models.sampling import changes_greedy, ignored
 from harness.running.readiness import Finding
 
@@ -27,8 +26,8 @@ async def sampling(model: Model) -> list[Finding]:
         undone = await changes_greedy(model)
     except HarnessError as error:
         return [Finding("warn", model.name, f"its sampling cannot be tried ({error})", "see its log")]
-    findings = [Finding("warn", model.name, f"ignores {one}", _FIXES[one.asked]) for one in found]
-    if not found and isinstance(model, BaseModel) and not model.entry.local:
+    findings = [Finding("warn", model.name, f"ignores {one}", _FIXES[one.asked]) for one in found or ()]
+    if found == []:
         text = "seeds, temperature, stop strings and greedy decoding are as asked"
         findings.append(Finding("ok", model.name, text))
     told = cast("Mapping[str, Any]", model.info.get("understood") or {})

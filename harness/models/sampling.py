@@ -18,10 +18,12 @@ from harness.types import Ask, CallKey, Message
 
 Asked = Literal["temperature", "greedy", "seed", "stop", "penalties"]
 
-_KEY = CallKey("doctor", "sampling", 0, 0)
+_KEY = CallKey("doctor", "probe", 0, 0)
 _TALK = (Message("user", "Write down random words, one after the other."),)
 _TOKENS, _HOT, _DEADLINE_S = 16, 1.8, 120.0
 _SEEDS = (11, 12, 13)
+_TELLING = 8
+"""Characters of a text from which something follows: a word may well be the same under every seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,17 @@ def over_openai(model: Model) -> bool:
     return isinstance(model, CompletionsModel)
 
 
-async def ignored(model: Model) -> list[Ignored]:
-    """Ask for a few short replies and say what the server ignored of that.
+async def ignored(model: Model) -> list[Ignored] | None:
+    """Ask for a few short replies and say what the server ignored; None when they are too short to tell.
 
     Raises:
         HarnessError: it does not answer.
     """
     if not isinstance(model, BaseModel) or model.entry.local:
-        return []
+        return None
     greedy = [await _text(model, Ask(_TOKENS)) for _ in range(2)]
+    if max(map(len, greedy)) < _TELLING:
+        return None
     if greedy[0] != greedy[1] and await _text(model, Ask(_TOKENS)) not in greedy:
         return [Ignored("greedy", "three different texts at temperature 0"), *await _drawn(model, greedy[0])]
     return [
@@ -125,7 +129,7 @@ async def unfit(model: Model, drawn: Mapping[str, str], found: list[Ignored]) ->
         found: is filled with what the server ignores.
     """
     try:
-        found += await ignored(model)
+        found += await ignored(model) or ()
     except HarnessError as error:
         return [f"{model.name}: its sampling cannot be tried ({error}): see its log"]
     lines: list[str] = []
