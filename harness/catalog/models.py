@@ -28,7 +28,7 @@ class Entry:
         served: the id that its endpoints must give (or one of `aliases`); empty takes any.
         sha: the revision or hash that they must give, where they give one; empty takes any.
         aliases: other ids that servers give for the same weights.
-        template: chat template (harness/templates.py), or a path to a tokenizer_config.json.
+        template: chat template: a shipped name, a `.jinja` file, a model's folder, or its id on the hub.
         templates: another template for single suites or tasks, by name.
         stop: strings that end this model's turn, added to each request's own.
         endpoints: where it is expected when the command names none.
@@ -173,8 +173,20 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
             raise DataError(f"{where}: [{name}] kind must be one of {', '.join(_WIRE)}")
         if entry.kind != "chat" and not entry.template:
             raise DataError(f"{where}: [{name}] needs a template; it is never guessed from a name")
-        entries[name] = entry
+        entries[name] = _located(entry, Path(where).parent)
     return entries
+
+
+def _located(entry: Entry, folder: Path) -> Entry:
+    """An entry whose templates' paths, relative to the folder of its file, hold anywhere."""
+
+    def anywhere(template: str) -> str:
+        path = folder / Path(template).expanduser()
+        written = template.endswith((".jinja", ".json")) or template.startswith((".", "/", "~"))
+        return str(path.absolute()) if written or ("/" in template and path.is_dir()) else template
+
+    others = {suite: anywhere(name) for suite, name in entry.templates.items()}
+    return replace(entry, template=anywhere(entry.template), templates=others)
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from harness.catalog import models as catalog
 from harness.checks.sampling import sampling
+from harness.checks.templates import template_findings
 from harness.errors import DataError, HarnessError, MissingPart
 from harness.models import outside
 from harness.models.api import Options
@@ -62,9 +63,8 @@ def doctor_model(
         return [Finding("fail", entry.name, "no endpoint", "give --endpoint http://host:port")]
     raised: list[Finding] = []
     refusing: list[Finding] = []
-    sampled: list[Finding] = []
     try:
-        refusing = asyncio.run(_as_a_run(selector, urls, profile, ranked or {}, sampled))
+        refusing = asyncio.run(_as_a_run(selector, urls, profile, ranked or {}))
     except DataError as error:  # the template, without which there is nothing to send
         return [Finding("fail", entry.name, *_halves(str(error), ": "))]
     except HarnessError as error:
@@ -77,23 +77,21 @@ def doctor_model(
         findings.append(Finding("fail", entry.name, text, "give only endpoints of one model"))
     if all(finding.good for finding in findings):  # what was raised concerns all endpoints together
         findings += raised
-    return [replace(f, state=outside.shown(f.state)) for f in (*sampled, *findings, *refusing)]
+    told = (*(f for f in refusing if f.good), *findings, *(f for f in refusing if not f.good))
+    return [replace(f, state=outside.shown(f.state)) for f in told]
 
 
 async def _as_a_run(
-    selector: str,
-    urls: Sequence[str],
-    profile: Profile,
-    ranked: Mapping[str, str],
-    sampled: list[Finding],
+    selector: str, urls: Sequence[str], profile: Profile, ranked: Mapping[str, str]
 ) -> list[Finding]:
-    """What `harness run` would refuse before it sends anything; `sampled` is filled with how it samples."""
+    """What `harness run` would refuse before it sends anything; else how it samples, and its templates."""
     async with open_model(selector, endpoints=urls, profile=profile) as model:
         troubles = await trial(model)
         if troubles:
             return [Finding("fail", trouble.url, trouble.what, trouble.fix) for trouble in troubles]
-        sampled += await sampling(model)
-        return [Finding("fail", model.name, *_halves(line, ": ")) for line in await ranking(model, ranked)]
+        unranked = await ranking(model, ranked)
+        refused = [Finding("fail", model.name, *_halves(line, ": ")) for line in unranked]
+        return [*refused, *await sampling(model), *await template_findings(model)]
 
 
 def _halves(line: str, mark: str) -> tuple[str, str]:

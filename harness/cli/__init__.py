@@ -11,6 +11,7 @@ import click
 
 COMMANDS = {
     "run": "Run benchmarks against a model.",
+    "prompt": "Show what a model is sent first for a sample, without sending it.",
     "report": "Show the numbers of one or more runs.",
     "compare": "Say how one run differs from another, task by task.",
     "gate": "Fail when a run is worse than its baseline.",

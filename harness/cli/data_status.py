@@ -18,7 +18,7 @@ def screen(mirror: str | None) -> Iterator[str]:
     yield _row("task", "split", "data")
     for task in (data.CORE, *registry.names()):
         for splits, found in _by_split(task, mirror).items():
-            yield _row(task, splits, _state(task, found))
+            yield _row(task, splits, state(task, found))
         whole = data.resolve(task, mirror)
         lacking[task] = _missing(task, whole) if whole.findings else []
     lines = list(_commands({task: pins for task, pins in lacking.items() if pins}))
@@ -48,7 +48,8 @@ def _row(task: str, split: str, state: str) -> str:
     return f"{task:<15} {split:<22} {state}"
 
 
-def _state(task: str, found: data.Resolved) -> str:
+def state(task: str, found: data.Resolved) -> str:
+    """Whether data is there, and from where, else the one thing that is missing."""
     if not found.findings:
         return f"ready ({found.source})"
     if any(problem.corrupt for problem in found.findings):

@@ -10,8 +10,10 @@ from typing import Any, cast
 
 import click
 
+from harness import data
 from harness.catalog import registry, suites
-from harness.cli.common_options import RESULTS
+from harness.cli.common_options import MIRROR, RESULTS
+from harness.cli.data_status import state
 from harness.cli.screen import echo
 from harness.errors import UsageError
 from harness.running.selection import shown
@@ -26,22 +28,31 @@ def command() -> None:
 
 @command.command("tasks")
 @click.argument("name", required=False)
-def tasks(name: str | None) -> None:
-    """Show all tasks, or one with its options under both profiles."""
+@MIRROR
+def tasks(name: str | None, mirror: str | None) -> None:
+    """Show all tasks with whether their data is here, or one with its options under both profiles."""
     if name is not None:
         task = registry.load(registry.named(name))
         for line in _one(task.spec, declared(task.Options)):
             echo(line)
         return
-    for known in registry.names():
-        try:
-            spec = registry.load(known).spec
-        except UsageError as error:
-            echo(f"{known:<16}{error}")
-            continue
-        echo(f"{spec.name:<16}{spec.suite:<10}v{spec.version}  {spec.metric} ({spec.unit})")
+    rows = [("task", "suite", "metric", "samples", "data", "what it is")]
+    rows += [_summary(known, mirror) for known in registry.names()]
+    _columns(rows)
     for absent in sorted(suites.all_members() - set(registry.names())):
-        echo(f"{absent:<16}not part of this version")
+        echo(f"{absent}: not part of this version")
+
+
+def _summary(name: str, mirror: str | None) -> tuple[str, ...]:
+    """A task's line; the samples are those behind the published score, the data that of the default split."""
+    try:
+        task = registry.load(name)
+    except UsageError as error:
+        return name, "", "", "", "", str(error)
+    spec, about = task.spec, (type(task).__doc__ or "").partition("\n")[0]
+    there = state(name, data.resolve(name, mirror, spec.splits[0]))
+    metric = spec.metric if spec.unit == "percent" else f"{spec.metric} ({spec.unit})"
+    return f"{name} v{spec.version}", spec.suite, metric, f"{spec.paper_n or '—':>7}", there, about
 
 
 def _one(spec: TaskSpec, options: Sequence[Option]) -> list[str]:
@@ -96,22 +107,37 @@ def models() -> None:
 @command.command("runs")
 @RESULTS
 def runs(results: Path) -> None:
-    """Show run directories, newest first: when, with which model, of what, and how far they are."""
+    """Show run directories, newest first: when, with which model, of what, how far they are, their scores."""
     from harness.storage.store import Store
 
     found = sorted(results.glob("*/run.sqlite"), key=lambda path: path.stat().st_mtime, reverse=True)
-    rows: list[tuple[str, ...]] = [("run", "last written (UTC)", "model", "suites or tasks", "episodes")]
+    rows: list[tuple[str, ...]] = [
+        ("run", "last written (UTC)", "model", "suites or tasks", "episodes", "scores")
+    ]
     for path in found:
         with closing(Store(path, readonly=True)) as store:
             ended, planned = store.counts()
             config = cast("Mapping[str, Any]", store.meta("config") or {})
         when = f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M}"
         what = " ".join(config.get("suites") or config.get("tasks") or ())
-        rows.append((path.parent.name, when, str(config.get("model", "")), what, f"{ended}/{planned}"))
+        model, progress = str(config.get("model", "")), f"{ended}/{planned}"
+        rows.append((path.parent.name, when, model, what, progress, _scores(path.parent)))
     if found:
         _columns(rows)
     else:
         echo(f"no runs under {results}")
+
+
+def _scores(run: Path) -> str:
+    """The score of each task; in brackets what an incomplete one has so far."""
+    from harness.report.build import scores
+    from harness.report.load import load
+
+    parts: list[str] = []
+    for task, (score, interim) in scores(load(str(run))).items():
+        if (number := score if score is not None else interim) is not None:
+            parts.append(f"{task} {number:.2f}" if score is not None else f"{task} ({number:.2f})")
+    return " ".join(parts) or "—"
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> None:

@@ -158,6 +158,7 @@ class Options:
         read_s: seconds without a byte after which an attempt failed; None goes by the tokens asked for.
         seed: of the backoff's jitter.
         token: bearer token; empty takes the environment variable the entry names.
+        offline: do not ask the endpoints what they serve; for requests that are not sent.
     """
 
     stream: bool = False
@@ -168,3 +169,4 @@ class Options:
     read_s: float | None = None
     seed: int = 0
     token: str = field(default="", repr=False)
+    offline: bool = False

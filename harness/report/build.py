@@ -71,6 +71,17 @@ def is_complete(task: TaskData) -> bool:
     return result.complete
 
 
+def scores(run: RunData) -> dict[str, tuple[float | None, float | None]]:
+    """Score and interim score of each task, in its unit; draws no interval."""
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for name, task in run.tasks.items():
+        result = TaskResult(task, task.metric)
+        _count(result, task)
+        _score(result, task)
+        found[name] = result.score, result.interim
+    return found
+
+
 def _value(result: TaskResult, task: TaskData) -> None:
     """Score and interval; an incomplete or unjudged task has none."""
     value = _score(result, task)

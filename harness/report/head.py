@@ -67,11 +67,12 @@ def _first(endpoints: Sequence[Mapping[str, Any]], key: str) -> str:
 
 def _templates(model: Mapping[str, Any]) -> str:
     """Each template with the beginning of its hash, the default one first."""
-    used = cast("Mapping[str, Mapping[str, str]]", model.get("templates") or {})
+    used = cast("Mapping[str, Mapping[str, Any]]", model.get("templates") or {})
     if not used:
         return "the server's own" if model.get("kind") == "chat" else ""
     parts = [
         f"{one.get('id', 'template')} {one.get('sha256', '')[:8]}{f' for {name}' * (name != 'default')}"
+        + "".join(f" ({note})" for note in one.get("notes") or ())
         for name, one in used.items()
     ]
     return ", ".join(parts)

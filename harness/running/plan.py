@@ -124,7 +124,7 @@ class Plan:
     def drawn(self) -> dict[str, str]:
         """For each task the options under which it does without drawn replies; empty where it is greedy."""
         how = self.request.models.decoding
-        return {plan.spec.name: readiness.drawing(plan.task, plan.cfg, how) for plan in self.tasks}
+        return {one.spec.name: readiness.drawing(one.task, one.cfg, how) for one in self.tasks}
 
     def directory(self) -> Path:
         """Where the run lives."""
@@ -293,8 +293,8 @@ def describe(plan: Plan) -> list[str]:
         total, requests = total + episodes, requests + episodes * turns
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         split = f" of split {task.split}" if task.split else ""
-        lines.append(f"  {task.spec.name}: {episodes} episodes{split}, ~{turns} turns each{source}")
+        played = f"{episodes} episode{'' if episodes == 1 else 's'}{split}"
+        lines.append(f"  {task.spec.name}: {played}, ~{turns} turns each{source}")
     counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
     tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
-    what = f"{tasks}, {all_episodes}, about {sent}"
-    return [f"plan: {what}, profile {work.profile}", *lines]
+    return [f"plan: {tasks}, {all_episodes}, about {sent}, profile {work.profile}", *lines]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 
 from harness.errors import MissingPart
 from harness.models.api import LiveEpisodes, Model, Options
@@ -62,7 +63,20 @@ async def _check_role(role: RoleSpec) -> list[str]:
         return [f"role {role.role}: {line}" for line in str(error).splitlines()]
 
 
-def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContextManager[Model]:
+async def open_roles(
+    request: RunRequest, tested: Model, live: LiveEpisodes, stack: AsyncExitStack
+) -> dict[str, Model]:
+    """Open the auxiliary models of a run, which the stack closes."""
+    opened: dict[str, Model] = {}
+    for role in map(parse_role, request.models.roles):
+        opening = open_role(role, tested=tested, live=live, profile=request.workload.profile)
+        opened[role.role] = await stack.enter_async_context(opening)
+    return opened
+
+
+def open_tested(
+    request: RunRequest, live: LiveEpisodes, options: Options | None = None
+) -> AbstractAsyncContextManager[Model]:
     """Open the model under test."""
     return open_model(
         request.models.model,
@@ -70,7 +84,7 @@ def open_tested(request: RunRequest, live: LiveEpisodes) -> AbstractAsyncContext
         live=live,
         concurrency=request.models.concurrency,
         profile=request.workload.profile,
-        options=Options(choice_method=request.models.choices or ""),
+        options=replace(options or Options(), choice_method=request.models.choices or ""),
     )
 
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 from harness.episode import World
 from harness.errors import MissingPart, StoreError, cause
 from harness.models.api import LiveEpisodes, Model
-from harness.models.roles import open_role, parse_role
 from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.code import note_code
@@ -28,7 +28,7 @@ from harness.running.progress import Progress, ticking
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
 from harness.running.resume import plain_json
 from harness.running.retry_policy import RetryPolicy
-from harness.running.run_model import live_bound, open_tested
+from harness.running.run_model import live_bound, open_roles, open_tested
 from harness.running.scheduler import Scheduler, TaskQueue
 from harness.running.scratch import scratch
 from harness.running.signals import Signals
@@ -87,9 +87,7 @@ class Runner:
             models = OpenModels(tested, live)
             self._keep(tested)
             note_code(self.store, self.plan.tasks)
-            for role in map(parse_role, request.models.roles):
-                opened = open_role(role, tested=tested, live=live, profile=request.workload.profile)
-                models.roles[role.role] = await stack.enter_async_context(opened)
+            models.roles |= await open_roles(request, tested, live, stack)
             await self._play(models, remaining, work)
 
     async def _confirm(self) -> None:
@@ -104,6 +102,11 @@ class Runner:
     def _keep(self, tested: Model) -> None:
         """Record who plays and with what, unless the run is another model's."""
         keep(self.store, plain_json(dict(tested.info)), self.summary.directory)
+        used = cast("Mapping[str, Mapping[str, Any]]", tested.info.get("templates") or {}).values()
+        for line in dict.fromkeys(
+            f"template {one['id']} {note}" for one in used for note in one.get("notes", ())
+        ):
+            log.warning("%s", line)
         self.store.add_command({"argv": sys.argv, "environment": manifest.environment()})
 
     async def _judge(self, judge: str, work: Path) -> None:
@@ -126,7 +129,7 @@ class Runner:
         deadline_s = self.plan.request.models.deadline_s
         sites = SiteLocks(str(self.summary.directory.resolve()))
         self.scheduler = Scheduler(Budget.of_machine(live_bound(self.plan.request)), sites)
-        self.store.commit_later(asyncio.get_running_loop().call_soon)
+        self.store.commit_later(asyncio.get_running_loop())
         _collect_garbage_less_often()
         try:
             see = partial(look, models.tested, self._queues.values(), deadline_s)

@@ -7,13 +7,16 @@ import fcntl
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError
 from harness.storage import schema
+
+if TYPE_CHECKING:
+    import asyncio
 
 FIXES = {
     "SQLITE_NOTADB": "it is no run's store; move it away, or restore it from a copy",
@@ -27,6 +30,9 @@ FIXES = {
     "SQLITE_IOERR": "check the disk, and that it has room",
 }
 """What to do about an error, by the start of SQLite's name for it."""
+
+TOGETHER_S = 0.02
+"""How long a write waits for others of its loop; a kill loses what ended within it like what still ran."""
 
 WAIT_S = 30
 FOLD_WAIT_MS = 2_000
@@ -51,7 +57,7 @@ class StoreFile:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
         self._readonly = readonly
-        self._schedule: Callable[[Callable[[], None]], object] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._due = False
         self._failed: sqlite3.Error | None = None
         try:
@@ -70,13 +76,13 @@ class StoreFile:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.close()
 
-    def commit_later(self, schedule: Callable[[Callable[[], None]], object]) -> None:
-        """Commit together what is written in one turn of an event loop, at its end.
+    def commit_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Commit together what is written within `TOGETHER_S`, on an event loop's clock.
 
-        `schedule` is the loop's `call_soon`. Episodes that end in the same instant then share a commit, which
-        costs more than everything else about storing them; each is still stored whole or not at all.
+        Episodes that end in the same instant then share a commit, which costs more than everything else about
+        storing them; each is still stored whole or not at all, and `flush` commits at once.
         """
-        self._schedule = schedule
+        self._loop = loop
 
     def flush(self) -> None:
         """Commit what is due.
@@ -138,11 +144,11 @@ class StoreFile:
             self._failed = error
             self._db.rollback()
             raise self._error(error) from error
-        if self._schedule is None:
+        if self._loop is None:
             self.flush()
         elif not self._due:
             self._due = True
-            self._schedule(self._commit)
+            self._loop.call_later(TOGETHER_S, self._commit)
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """Rows of a query, with SQLite's errors as one line."""

@@ -50,7 +50,7 @@ class Played(Opened):
         assert bench.headline(paper) == pytest.approx(spec.ceiling["paper", bench.ctx.source], abs=0.01)
         async with AsyncExitStack() as stack:
             fixed = await open_bench(spec.name, "fixed", tmp_path, stack)
-            attempts = await gathered(fixed.oracle(sample) for sample in fixed.samples)
+            attempts = await gathered((fixed.oracle(sample) for sample in fixed.samples), width=2)
             assert fixed.headline(attempts) == pytest.approx(
                 spec.ceiling["fixed", fixed.ctx.source], abs=0.01
             )

@@ -60,6 +60,8 @@ class HotpotOptions(WebOptions):
 
 
 class HotpotQA(BaseTask):
+    """Questions that need two articles of Wikipedia, answered with a search tool."""
+
     spec = TaskSpec(
         name="hotpotqa",
         version=2,

@@ -63,6 +63,8 @@ class RewooOptions(WebOptions):
 
 
 class Rewoo(BaseTask):
+    """Questions of seven data sets: plan first, call tools, then solve."""
+
     spec = TaskSpec(
         name="rewoo",
         version=2,

@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from harness.needs import Need
 from harness.types import TaskConfig
 from tasks.webarena import config
-from tasks.webarena.sites import SITES, origin
+from tasks.webarena.sites import origin
 
 LOOK_S = 5.0
 """Longest look at one site."""
@@ -23,11 +23,18 @@ WORDS = {"shopping_admin": "password", "reddit": "Log in", "gitlab": "GitLab", "
 
 
 def site_needs(cfg: TaskConfig) -> Sequence[Need]:
-    """Need an address for every site, and each site there."""
+    """Need an address for every site, and each site that has one there."""
     del cfg
+    try:
+        real = tuple(sorted(config.load().sites.real.items()))
+    except HarnessError:
+        real = ()
     return (
         Need("the sites' addresses", _addresses, config.FIX),
-        *(Need(f"site {site}", _looker(site), "start it: docker/webarena/README.md") for site in SITES),
+        *(
+            Need(f"site {site}", _looker(site, real), "start it: docker/webarena/README.md")
+            for site, _ in real
+        ),
     )
 
 
@@ -39,17 +46,8 @@ def _addresses() -> str | None:
     return f"are missing for {', '.join(unknown)}" if unknown else None
 
 
-def _looker(site: str) -> Callable[[], str | None]:
-    def missing() -> str | None:
-        try:
-            real = dict(config.load().sites.real)
-        except HarnessError:
-            return "has no address"
-        if site not in real:
-            return "has no address"
-        return look_at_all(tuple(sorted(real.items())), int(time.monotonic() // 30))[site]
-
-    return missing
+def _looker(site: str, real: tuple[tuple[str, str], ...]) -> Callable[[], str | None]:
+    return lambda: look_at_all(real, int(time.monotonic() // 30))[site]
 
 
 @cache

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data import Tell, extract_literals, write_literals
+from harness.data import Tell, extract_literals, holder, write_literals
 from harness.errors import DataError
 from tasks.webarena.prompts import ADDRESSES, AGENTTUNING, CURRENT, FILE
 from tasks.webarena.rows import CORRECTED
 
 _RAW = "agent/prompts/raw/"
+_TASKS = "config_files/test.raw.json"
 _OURS = tuple(address for address in ADDRESSES if address.startswith(AGENTTUNING))
 
 KEPT = (
@@ -29,38 +31,41 @@ KEPT = (
 """All literals of the pinned file in its order; the task reads some of them."""
 
 
-def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
+def prepare_together(sources: Sequence[Path], target: Path, tell: Tell) -> list[Path]:
     """Collect the literals of both repositories, and copy the corrected task file.
 
     Args:
-        source: a folder that holds the checkouts `AgentTuning` and `webarena`.
+        sources: checkouts of AgentTuning and of web-arena-x/webarena, in any order.
         target: where the files go.
         tell: told of every file.
 
     Raises:
         DataError: a checkout, a file or a literal is not there.
     """
-    for name in ("AgentTuning", "webarena"):
-        if not (source / name).is_dir():
-            raise DataError(
-                f"{source / name} is missing: give a folder with checkouts of AgentTuning and webarena"
-            )
-    prompts = write_literals(target / FILE, collect(source))
+    checkouts = {
+        AGENTTUNING.partition(":")[0]: holder(sources, _OURS[-1].split(":")[1]),
+        CURRENT.partition(":")[0]: holder(sources, _TASKS),
+    }
+    given = {repository: path for repository, path in checkouts.items() if path is not None}
+    if missing := [repository for repository in checkouts if repository not in given]:
+        raise DataError(
+            f"{', '.join(map(str, sources))}: no checkout of {' and of '.join(missing)}; give --from for both"
+        )
+    prompts = write_literals(target / FILE, collect(given))
     tell(1, 2, prompts.name)
     tasks = target / CORRECTED
     tasks.parent.mkdir(parents=True, exist_ok=True)
-    tasks.write_bytes((source / CORRECTED).read_bytes())
+    tasks.write_bytes((given[CURRENT.partition(":")[0]] / _TASKS).read_bytes())
     tell(2, 2, tasks.name)
     return [prompts, tasks]
 
 
-def collect(source: Path) -> dict[str, Any]:
-    """The literals of the pinned file, by address."""
+def collect(checkouts: Mapping[str, Path]) -> dict[str, Any]:
+    """The literals of the pinned file, by address, from checkouts by repository."""
     by_file: dict[Path, list[str]] = defaultdict(list)
     for address in KEPT:
         repository, path, _ = address.split(":")
-        own = address.startswith(AGENTTUNING)
-        by_file[source / ("AgentTuning" if own else repository.rpartition("/")[2]) / path].append(address)
+        by_file[checkouts[repository] / path].append(address)
     found: dict[str, Any] = {}
     for file, addresses in by_file.items():
         found |= extract_literals(file, addresses)

@@ -52,11 +52,11 @@ def test_the_heartbeat_is_one_row_that_names_its_process(store: Store, tmp_path:
 def test_what_has_begun_is_known_after_a_kill(tmp_path: Path):
     path = tmp_path / "run.sqlite"
     program = f"""
-import os, signal
+import asyncio, os, signal
 from pathlib import Path
 from harness.storage.store import Store, EpisodeKey
 store = Store(Path({str(path)!r}))
-store.commit_later(lambda commit: None)
+store.commit_later(asyncio.new_event_loop())  # which never runs
 store.begin(EpisodeKey("webarena", 1, "12", 0))
 os.kill(os.getpid(), signal.SIGKILL)
 """

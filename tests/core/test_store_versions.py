@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from command import harness
 
 from harness.errors import StoreError
 from harness.report.stats import wilson
@@ -74,10 +75,7 @@ def test_a_run_of_version_1_reports_the_same(old: Path, name: str, upgraded: boo
     directory = (old.parent / name).resolve()
     if upgraded:
         Store(directory / "run.sqlite").close()
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "report", str(directory), "--format", "json"],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = harness(old.parent, "report", str(directory), "--format", "json")
     assert done.returncode == (3 if name == "interrupted" else 0), done.stderr
     was = json.loads((directory / "report.json").read_text(encoding="utf-8"))
     for task in was["tasks"].values():

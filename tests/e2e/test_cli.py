@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import command
 import pytest
 from slow_endpoint import QUESTIONS, slow_server
 
@@ -22,16 +23,7 @@ RUN = ("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", "--
 @pytest.fixture
 def harness(tmp_path: Path):
     """Runs the command in an empty folder without any data around."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
-    environment["HARNESS_CACHE"] = str(tmp_path / "cache")
-
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "harness", *words]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return call
+    return functools.partial(command.harness, tmp_path)
 
 
 @pytest.fixture
@@ -117,6 +109,7 @@ def test_run_directories_are_named_by_what_was_asked(harness, tmp_path: Path):
     first, *listed = harness("list", "runs").stdout.splitlines()
     assert first.split()[0] == "run" and sum("16/16" in line for line in listed) == 2
     assert all(" oracle " in line and " gsm8k " in line for line in listed)
+    assert sum("gsm8k 93.75" in line for line in listed) == 2
 
 
 def test_a_corrupt_file_is_named_with_both_hashes(harness, tmp_path: Path):
@@ -188,8 +181,8 @@ def test_ctrl_c_drains_and_the_same_command_finishes(harness, slow_url: str, tmp
         "run", "--model", "agentlm-7b", "--endpoint", slow_url, "--task", "gsm8k", "--mirror", "fixture",
         "--concurrency", "2", "--out", str(tmp_path / "r"), "--no-report",
     )  # fmt: skip
-    command = [sys.executable, "-m", "harness", *words]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+    started = [sys.executable, "-m", "harness", *words]
+    with subprocess.Popen(started, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         while "run directory" not in running.stderr.readline():
             assert running.poll() is None
@@ -235,8 +228,8 @@ def test_an_endpoint_that_dies_for_good_ends_in_exit_3_and_the_run_resumes(harne
         "--request-deadline", "3", "--out", str(tmp_path / "r"), "--no-report", "--endpoint",
     ]  # fmt: skip
     with slow_server("0.3") as (server, url):
-        command = [sys.executable, "-m", "harness", *words, url]
-        with subprocess.Popen(command, cwd=tmp_path) as running:
+        started = [sys.executable, "-m", "harness", *words, url]
+        with subprocess.Popen(started, cwd=tmp_path) as running:
             wait_for_first_row(tmp_path / "r/run.sqlite", running)
             server.kill()
             assert running.wait(timeout=100) == 3
@@ -258,7 +251,10 @@ def test_shards_divide_the_plan(harness, tmp_path: Path):
 
 def test_lists_and_doctor_speak_for_every_task(harness):
     tasks = harness("list", "tasks").stdout
-    assert "gsm8k" in tasks and "card_game" in tasks
+    assert "card_game" in tasks
+    (gsm8k,) = [line for line in tasks.splitlines() if line.startswith("gsm8k")]
+    assert "1319" in gsm8k and "lacks" in gsm8k and "Grade-school" in gsm8k
+    assert "ready" in harness("list", "tasks", "--mirror", "fixture").stdout
     assert "paper" in harness("list", "tasks", "mmlu").stdout
     assert "agentlm-70b" in harness("list", "models").stdout
     assert "held-out" in harness("list", "suites").stdout
@@ -269,8 +265,8 @@ def test_lists_and_doctor_speak_for_every_task(harness):
 
 def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path):
     """As in `harness list tasks | head -0`."""
-    command = [sys.executable, "-m", "harness", "list", "tasks"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    started = [sys.executable, "-m", "harness", "list", "tasks"]
+    with subprocess.Popen(started, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         said = process.stderr.read()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from checkouts import lay_out, write_programs
+from command import FORKS
+from slow_endpoint import slow_server
 
 from harness.data import literals
 
@@ -26,10 +28,7 @@ def harness(tmp_path: Path) -> Call:
     environment["HOME"] = str(home)
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "harness", *words]
-        return subprocess.run(
-            command, cwd=home, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        return FORKS.run(words, home, environment)
 
     return call
 
@@ -47,14 +46,23 @@ def rest(status: str) -> str:
 
 
 @pytest.mark.full
-def test_one_command_readies_every_task(mirror: Path, harness: Call, tmp_path: Path):
+def test_five_commands_lead_from_a_clone_to_a_run_of_held_out(mirror: Path, harness: Call, tmp_path: Path):
+    """`git clone`, `make demo`, and these; what no public address serves stays out and is named."""
     source = lay_out(mirror, tmp_path / "from")
-    done = harness("data", "prepare", "--all", "--from", str(source))
-    assert done.returncode == 0, done.stderr
-    status = harness("data", "status").stdout
-    assert "lacks" not in status and not rest(status)
-    assert status.count("ready (cache)") >= 12
-    assert harness("data", "verify").returncode == 0
+    with slow_server("0") as (_, url):
+        prepare = ("data", "prepare", "--all", "--from", str(source))
+        setup = ("setup", "--ready-only")
+        model = ("--model", "agentlm-7b", "--endpoint", url)
+        run = ("run", *model, "--suite", "held-out", "--limit", "1", "--ready-only")
+        done = [harness(*words) for words in (prepare, setup, run)]
+    assert [one.returncode for one in done] == [0, 0, 0], done[-1].stderr
+    lacking = [line.split()[:2] for line in harness("data", "status").stdout.splitlines() if "lacks" in line]
+    assert lacking == [["mind2web", "std"], ["mind2web", "dev"], ["webshop", "std,"]]
+    assert harness("data", "verify", "webarena").stdout == "webarena: ok\n"
+    tasks = json.loads(harness("report", "--format", "json").stdout)["tasks"]
+    assert {"sciworld", "miniwob", "hotpotqa", "card_game"} <= {
+        n for n, t in tasks.items() if t["score"] is not None
+    }
 
 
 def test_checkouts_are_taken_by_their_own_folder_and_below_a_parent(

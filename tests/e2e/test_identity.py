@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import sqlite3
@@ -14,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import command
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "core" / "models"))
@@ -23,6 +23,8 @@ from fault_server import INFO, FaultServer
 from harness.report.build import build
 from harness.report.load import load
 from harness.report.render import render
+
+pytestmark = pytest.mark.xdist_group("identity")
 
 MINE: dict[str, Any] = {**INFO, "model_id": "me/mymodel", "model_sha": "checkpoint-1"}
 ENTRY = '[mymodel]\nkind = "{kind}"\nhf = "me/mymodel"\ntemplate = "{template}"\n'
@@ -36,15 +38,10 @@ def say(seen: Any) -> str:
 
 
 async def harness(cwd: Path, *words: str, entry: str = "") -> tuple[int, str]:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     (cwd / "models.toml").write_text(entry or ENTRY.format(kind="tgi", template="agentlm"))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "harness", *words, cwd=cwd, stderr=asyncio.subprocess.STDOUT,
-        stdout=asyncio.subprocess.PIPE,
-        env=env | {"HARNESS_CACHE": str(cwd / "cache"), "HARNESS_MODELS": str(cwd / "models.toml")},
-    )  # fmt: skip
-    said, _ = await asyncio.wait_for(process.communicate(), 120)
-    return process.returncode or 0, said.decode()
+    models = str(cwd / "models.toml")
+    done = await asyncio.to_thread(command.harness, cwd, *words, HARNESS_MODELS=models)
+    return done.returncode, done.stdout + done.stderr
 
 
 def play(server: FaultServer, *more: str, model: str = "mymodel") -> tuple[str, ...]:
@@ -143,9 +140,9 @@ async def test_a_model_does_not_stand_under_another_ones_name(tmp_path: Path):
     async with restarted() as server:
         code, said = await harness(tmp_path, *play(server, "--limit", "2", model="agentlm-7b"))
         assert (code, len(server.seen), (tmp_path / "r").exists()) == (2, 0, False), said
-        command = next(line for line in said.splitlines() if line.startswith("  harness run"))
-        assert "--model me/mymodel=agentlm-7b" in command
-        code, said = await harness(tmp_path, *command.split()[1:])
+        told = next(line for line in said.splitlines() if line.startswith("  harness run"))
+        assert "--model me/mymodel=agentlm-7b" in told
+        code, said = await harness(tmp_path, *told.split()[1:])
         assert code == 0, said
         assert all(seen.data["inputs"].startswith("[INST] <<SYS>>") for seen in server.seen)
     assert load(str(tmp_path / "r")).model == "me/mymodel=agentlm-7b"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import command
 import pytest
 from slow_endpoint import slow_server
 
@@ -19,14 +21,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def harness(tmp_path: Path, environment: dict[str, str]):
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "harness", *words],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False,
-        )  # fmt: skip
-
-    return call
+def harness(tmp_path: Path):
+    return functools.partial(command.harness, tmp_path)
 
 
 def run_words(url: str) -> tuple[str, ...]:
@@ -70,9 +66,9 @@ def test_a_time_limit_that_is_none_names_the_form(harness, limit: str):
 def test_a_directory_in_use_is_refused_to_run_and_judge(harness, tmp_path: Path, environment):
     with slow_server("0.5") as (_, url):
         words = (*run_words(url), "--concurrency", "1")
-        command = [sys.executable, "-m", "harness", *words]
+        started = [sys.executable, "-m", "harness", *words]
         with subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+            started, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
         ) as first:
             try:
                 assert first.stderr is not None

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("wheel")
+
 
 @pytest.fixture(scope="module")
 def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,6 +74,13 @@ def test_list_and_reference_report(python: Path, tmp_path: Path):
     assert "2.75" in call(python, tmp_path, "report", "reference:gpt-4")
 
 
-def test_demo(python: Path, tmp_path: Path):
-    table = call(python, tmp_path, "run", "--model", "oracle", "--suite", "demo", "--ready-only")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--task", "gsm8k,mmlu,alfworld", "--mirror", "fixture", "--limit", "2"),
+        pytest.param(("--suite", "demo", "--ready-only"), marks=pytest.mark.slow),
+    ],
+)
+def test_fixtures_are_played(python: Path, tmp_path: Path, words: tuple[str, ...]):
+    table = call(python, tmp_path, "run", "--model", "oracle", *words)
     assert "gsm8k" in table and "FIXTURE" in table

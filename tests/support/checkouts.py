@@ -19,11 +19,22 @@ from harness.data import literals
 from tasks.hotpotqa.prepare import RELEASES
 from tasks.miniwob import prepare as miniwob
 
-TEXTS = ("cardgame", "gsm8k", "mmlu", "mt_bench", "alfworld", "os", "dbbench")
+TEXTS = (
+    "cardgame",
+    "gsm8k",
+    "mmlu",
+    "mt_bench",
+    "alfworld",
+    "os",
+    "dbbench",
+    "knowledgegraph",
+    "webshop",
+    "mind2web",
+)
 
 
 def lay_out(mirror: Path, top: Path) -> Path:
-    """Make the seven checkouts, and the downloads beside them."""
+    """Make the eight checkouts, and the downloads beside them."""
     tuning = top / "AgentTuning"
     for task in TEXTS:
         write_programs(tuning, literals(mirror / task / "prompts.json"))
@@ -32,6 +43,8 @@ def lay_out(mirror: Path, top: Path) -> Path:
     write_sciworld(mirror, tuning)
     write_rewoo(top, literals(mirror / "rewoo/prompts.json"))
     write_hotpotqa(mirror / "hotpotqa", top)
+    _webarena(mirror / "webarena", top)
+    _webshop_small(mirror / "webshop", top / "webshop-data")
     for name, text in json.loads((mirror / "os/scripts.json").read_text()).items():
         _write(tuning / "AgentBench.old/data/os_interaction" / name, text)
     _write(
@@ -50,12 +63,30 @@ def lay_out(mirror: Path, top: Path) -> Path:
 
 def _data_files(mirror: Path, top: Path) -> None:
     """Files that the mirror has as upstream published them."""
-    for task in ("alfworld", "dbbench", "os"):
+    for task in ("cardgame", "mind2web"):
+        _copy_tree(mirror / task / "AgentBench.old", top / "AgentTuning/AgentBench.old")
+    for task in ("alfworld", "dbbench", "os", "knowledgegraph"):
         for repository in ("AgentTuning", "AgentBench"):
             _copy_tree(mirror / task / repository, top / repository)
     _copy_tree(mirror / "mt_bench/fastchat", top / "FastChat/fastchat")
     _copy_tree(mirror / "gsm8k/grade_school_math", top / "grade-school-math/grade_school_math")
     _copy_tree(mirror / "rewoo/data", top / "ReWOO/data")
+
+
+def _webarena(mirror: Path, top: Path) -> None:
+    """Both repositories' task files, and programs with the literals of each."""
+    texts = literals(mirror / "prompts.json")
+    for repository in ("AgentTuning", "webarena"):
+        _copy_tree(mirror / repository, top / repository)
+        own = {key: value for key, value in texts.items() if key.partition(":")[0].endswith(f"/{repository}")}
+        write_programs(top / repository, own)
+
+
+def _webshop_small(mirror: Path, top: Path) -> None:
+    """The three files of the small catalogue, under the names that WebShop gives them."""
+    files = [*(mirror / "reconstructed/data").glob("items_*.json"), *mirror.rglob("items_ins_v2_1000.json")]
+    for file in files:
+        _write(top / file.name.replace("human_ins_1k_subset", "human_ins"), file.read_bytes())
 
 
 def _copy_tree(source: Path, target: Path) -> None:

@@ -34,6 +34,7 @@ from tasks.sciworld.task import TASK
 from tasks.sciworld.world import SciWorld
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
+one_pool = pytest.mark.xdist_group("sciworld-pool")
 
 FREE = {"action_match": "passthrough", "stop_rules": "off", "step_limit": "none"}
 
@@ -196,7 +197,7 @@ async def main():
     ctx = Context(Path(sys.argv[1]), options, source="fixture", split="full", work=Path(sys.argv[2]))
     async with TASK.world(ctx) as world:
         groups = {sample.labels["task"]: sample for sample in TASK.samples(ctx)}
-        for sample in list(groups.values())[:: int(sys.argv[3])]:
+        for sample in list(groups.values())[:: int(sys.argv[3])][:: int(sys.argv[4])]:
             episode = await world.episode(sample, {}, 0)
             observation = await episode.reset()
             print(repr(observation.messages[-1].content))
@@ -206,12 +207,15 @@ asyncio.run(main())
 """
 
 
-async def test_first_observations_are_the_same_in_every_process(tmp_path: Path, root: Path) -> None:
-    folder, step = context(tmp_path).data, ("1", "-1")
+@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
+async def test_first_observations_are_the_same_in_every_process(
+    step: int, tmp_path: Path, root: Path
+) -> None:
+    folder = context(tmp_path).data
 
-    async def told(n: int) -> list[str]:
+    async def told(order: str) -> list[str]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", FIRST, str(folder), str(tmp_path), step[n]),
+            *(sys.executable, "-c", FIRST, str(folder), str(tmp_path), str(step), order),
             stdout=asyncio.subprocess.PIPE,
             cwd=root,
         )
@@ -219,8 +223,8 @@ async def test_first_observations_are_the_same_in_every_process(tmp_path: Path, 
         assert process.returncode == 0
         return output.decode().splitlines()
 
-    forwards, backwards = await asyncio.gather(told(0), told(1))
-    assert len(forwards) == 30
+    forwards, backwards = await asyncio.gather(told("1"), told("-1"))
+    assert len(forwards) == 30 / step
     assert forwards == backwards[::-1]
 
 
@@ -258,6 +262,7 @@ def llama2(messages: Sequence[Message]) -> str:
     ],
 )
 @module_loop
+@one_pool
 async def test_upstreams_trimming_of_the_long_exemplars(
     mirrored: Path, pool: SimulatorPool, tmp_path: Path, task: str, whole: int, pairs: int, room: int
 ) -> None:
@@ -291,6 +296,7 @@ def test_history_by_profile(mirror: Path, profile: Profile, source: str, expecte
 
 
 @module_loop
+@one_pool
 async def test_a_reply_is_cut_matched_and_kept_as_upstream_keeps_it(
     pool: SimulatorPool, tmp_path: Path
 ) -> None:
@@ -313,6 +319,7 @@ async def test_a_reply_is_cut_matched_and_kept_as_upstream_keeps_it(
 
 
 @module_loop
+@one_pool
 async def test_passing_through_still_falls_back_on_the_matcher(pool: SimulatorPool, tmp_path: Path) -> None:
     episode, first = await begun(context(tmp_path, profile="fixed"), pool)
     assert first.ask is not None
@@ -326,6 +333,7 @@ async def test_passing_through_still_falls_back_on_the_matcher(pool: SimulatorPo
 
 @pytest.mark.parametrize(("rules", "stops", "turns"), [("on", "failures", 10), ("off", "", 25)])
 @module_loop
+@one_pool
 async def test_ten_failures_in_a_row_stop_an_episode(
     pool: SimulatorPool, tmp_path: Path, rules: str, stops: str, turns: int
 ) -> None:
@@ -340,6 +348,7 @@ async def test_ten_failures_in_a_row_stop_an_episode(
 
 
 @module_loop
+@one_pool
 async def test_more_moves_than_the_limit_stop_an_episode(pool: SimulatorPool, tmp_path: Path) -> None:
     episode, observation = await begun(context(tmp_path, **{**FREE, "step_limit": "10"}), pool)
     turns = 0
@@ -353,6 +362,7 @@ async def test_more_moves_than_the_limit_stop_an_episode(pool: SimulatorPool, tm
 
 @pytest.mark.parametrize(("rules", "turns"), [("on", 4), ("extended", 20)])
 @module_loop
+@one_pool
 async def test_waiting_is_a_loop_for_upstream_only(
     pool: SimulatorPool, tmp_path: Path, rules: str, turns: int
 ) -> None:

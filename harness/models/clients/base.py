@@ -62,6 +62,11 @@ class BaseModel:
         """What the manifest records."""
         return self._info
 
+    @property
+    def templates(self) -> Mapping[str, Template]:
+        """Its chat templates by suite or task, the default one under the empty name."""
+        return self._templates
+
     def render(self, messages: Sequence[Message], suite: str = "", task: str = "") -> str:
         """Render the prompt as it will be sent."""
         if self.options.sanitize or self.entry.sanitize:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from harness.models.clients.tgi import TgiModel
 from harness.models.clients.transport import Transport
 from harness.models.pool.clock import Clock
 from harness.models.pool.endpoint import Endpoint
-from harness.models.pool.limits import PER_ENDPOINT
+from harness.models.pool.limits import PER_ENDPOINT, Limit
 from harness.models.pool.pool import Pool
 from harness.templates import Template, names, template
 from harness.types import Profile, Reply
@@ -29,6 +29,8 @@ from harness.types import Profile, Reply
 log = logging.getLogger(__name__)
 _FILES = 48
 """Open files left for everything that is not a connection."""
+_NOWHERE = "http://host:8080"
+"""Stands for the endpoint of requests that are not sent, where none is named."""
 
 
 async def connect(
@@ -42,17 +44,23 @@ async def connect(
 ) -> Model:
     """Open the session, ask the endpoints what they serve, and build the model."""
     options = _with_oracle_timeout(entry, options or Options())
+    if not endpoints and options.offline:
+        endpoints = [_NOWHERE]
     if not endpoints:
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
     concurrency = open_files(concurrency, len(urls))
     chosen = templates(entry, profile, options)
-    _warn_of_refused_system(chosen.values())
+    for used in chosen.values():
+        used.try_out()
     transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
     confirmation = Confirmation(transport, entry)
     try:
-        found = await survey(transport, entry, urls, concurrency=concurrency)
-        check_served(entry, found)
+        if options.offline:
+            found = [Endpoint(url, Limit(1, 1)) for url in urls]
+        else:
+            found = await survey(transport, entry, urls, concurrency=concurrency)
+            check_served(entry, found)
         pool = Pool(
             found,
             alive=lambda endpoint: confirmation.alive(endpoint, found),
@@ -69,7 +77,7 @@ async def connect(
         "identity": identity(entry, found, chosen),
         "client": "aiohttp",
         "endpoints": [describe(endpoint) for endpoint in found],
-        "templates": {suite or "default": {"id": t.id, "sha256": t.sha256} for suite, t in chosen.items()},
+        "templates": {suite or "default": _described(one) for suite, one in chosen.items()},
         "hf": entry.hf,
         "stop": list(entry.stop),
         "sanitize": options.sanitize or entry.sanitize,
@@ -82,12 +90,9 @@ async def connect(
     return model
 
 
-def _warn_of_refused_system(chosen: Iterable[Template]) -> None:
-    for used in chosen:
-        if refusal := used.try_out():
-            log.warning(
-                "chat template %s takes no system message (%s): tasks that send one fail", used.id, refusal
-            )
+def _described(used: Template) -> dict[str, Any]:
+    """What the manifest records of a template; `notes` only where there are some."""
+    return {"id": used.id, "sha256": used.sha256} | ({"notes": list(used.notes)} if used.notes else {})
 
 
 def _with_oracle_timeout(entry: Entry, options: Options) -> Options:

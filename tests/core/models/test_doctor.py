@@ -88,7 +88,7 @@ async def test_openai_servers():
     said = {"choices": [{"message": {"content": "Hello."}, "text": "Hello.", "finish_reason": "stop"}]}
     async with FaultServer(default=Behaviour(body=json.dumps(said).encode())) as server:
         assert levels(await check("m@chat", server)) == ["ok"]
-        assert levels(await check("agentlm-7b@openai", server)) == ["ok"]
+        assert set(levels(await check("agentlm-7b@openai", server))) == {"ok"}
         assert levels(await check("agentlm-13b@openai", server)) == ["warn", "fail"], "a run refuses it"
 
 

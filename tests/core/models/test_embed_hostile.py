@@ -1,5 +1,6 @@
 """Vectors are read within bounds or another replica gives them; none anywhere is an infra error."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -9,7 +10,10 @@ import pytest
 from fault_server import Behaviour, FaultServer
 
 from harness.errors import InfraError
+from harness.models.clients import embed_remote
 from harness.models.clients.embed_wire import MOST_NUMBERS
+from harness.models.pool.clock import Clock
+from harness.models.pool.pool import Pool
 from harness.models.roles import RoleOptions, RoleSession, open_role, parse_role
 from harness.types import CallKey
 
@@ -17,6 +21,13 @@ TEI = {"model_id": "mpnet", "model_type": {"embedding": {"pooling": "mean"}}, "v
 TEXTS = ("a", "bb")
 VECTORS = ((1.0, 0.5), (2.0, 0.5))
 MB = 1 << 20
+FAST = 20.0
+"""Seconds of the pool's clock in one: its pauses between attempts are shorter, deadlines stay as long."""
+
+
+@pytest.fixture(autouse=True)
+def quick_pauses(monkeypatch):
+    monkeypatch.setattr(embed_remote, "Pool", functools.partial(Pool, clock=Clock(FAST)))
 
 
 def rows(*vectors, places=None):
@@ -45,7 +56,7 @@ async def open_at(*servers):
 
 def chat(model, number=0, deadline_s=60.0):
     key = CallKey("teval", f"plan/{number}", 0, 0)
-    return RoleSession("embedder", model, key, options=RoleOptions(deadline_s=deadline_s))
+    return RoleSession("embedder", model, key, options=RoleOptions(deadline_s=deadline_s * FAST))
 
 
 LISTS = {

@@ -4,12 +4,10 @@ import asyncio
 import json
 import random
 import re
-import sys
-from pathlib import Path
 
+import command
 from fault_server import Behaviour, FaultServer, error
 
-HARNESS = str(Path(sys.executable).with_name("harness"))
 KINDS = [
     error(429, "Model is overloaded", "overloaded"),
     error(500, "Incomplete", "incomplete_generation"),
@@ -24,28 +22,22 @@ def say(seen):
     return f"The answer is {max(map(int, re.findall(r'[0-9]+', seen.data['inputs'])), default=0)}."
 
 
-async def harness(*arguments):
-    process = await asyncio.create_subprocess_exec(
-        HARNESS, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        said, _ = await asyncio.wait_for(process.communicate(), 240)
-    except TimeoutError:
-        process.kill()
-        raise
-    return process.returncode, said.decode()
+async def harness(folder, *arguments):
+    done = await asyncio.to_thread(command.harness, folder.parent, *arguments)
+    return done.returncode, done.stderr + done.stdout
 
 
 async def play(folder, *servers, deadline="60"):
     endpoints = [part for server in servers for part in ("--endpoint", server.url)]
     return await harness(
-        "run", "--model", "agentlm-7b", "--task", "gsm8k", "--mirror", "fixture", "--out", str(folder),
+        folder, "run", "--model", "agentlm-7b", "--task", "gsm8k", "--mirror", "fixture",
+        "--out", str(folder),
         "--concurrency", "8", "--request-deadline", deadline, *endpoints,
     )  # fmt: skip
 
 
 async def episodes(folder):
-    code, said = await harness("report", str(folder), "--format", "json")
+    code, said = await harness(folder, "report", str(folder), "--format", "json")
     assert code in (0, 3), said
     task = json.loads(said[said.index("{") :])["tasks"]["gsm8k"]
     assert task["infra_error"] == 0

@@ -59,7 +59,57 @@ TALKS = {
     "unicode": (WILD, "\u00df" + WILD, WILD),
     "spaces kept": (" u1 ", " a1 ", " u2 "),
 }
+
+
+def chatml(system, *texts):
+    turns = [("system", system)] if system is not None else []
+    turns += [("assistant" if i % 2 else "user", text) for i, text in enumerate(texts)]
+    return "".join(f"<|im_start|>{r}\n{t}<|im_end|>\n" for r, t in turns) + "<|im_start|>assistant\n"
+
+
+def llama3(system, *texts):
+    turns = [("system", system)] if system is not None else []
+    turns += [("assistant" if i % 2 else "user", text) for i, text in enumerate(texts)]
+    head = "<|start_header_id|>{}<|end_header_id|>\n\n"
+    return "".join(head.format(r) + t.strip() + "<|eot_id|>" for r, t in turns) + head.format("assistant")
+
+
+def zephyr(system, *texts):
+    turns = [("system", system)] if system is not None else []
+    turns += [("assistant" if i % 2 else "user", text) for i, text in enumerate(texts)]
+    return "".join(f"<|{r}|>\n{t}</s>\n" for r, t in turns) + "<|assistant|>\n"
+
+
+def mistral(system, *texts):
+    texts = (f"{system}\n\n{texts[0]}" if system else texts[0], *texts[1:])
+    out = f"[INST] {texts[0]} [/INST]"
+    for answer, question in zip(texts[1::2], texts[2::2], strict=True):
+        out += f" {answer}</s>[INST] {question} [/INST]"
+    return out
+
+
+def gemma(system, *texts):
+    out = ""
+    for i, text in enumerate(texts):
+        before = f"{system}\n\n" if system and not i else ""
+        role = "model" if i % 2 else "user"
+        out += f"<start_of_turn>{role}\n{before}{text.strip()}<end_of_turn>\n"
+    return out + "<start_of_turn>model\n"
+
+
+def plain(system, *texts):
+    return "\n\n".join(texts if system is None else (system, *texts))
+
+
 DEFAULTS = {
+    "chatml": (chatml, None),
+    "qwen": (chatml, "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
+    "llama3": (llama3, None),
+    "mistral": (mistral, ""),
+    "gemma": (gemma, ""),
+    "zephyr": (zephyr, None),
+    "none": (plain, None),
+    "vicuna": (vicuna, VICUNA_SYSTEM),
     "llama2-chat": (llama, ""),
     "agentlm": (llama, LLAMA_SYSTEM),
     "agentlm-nosys": (llama, ""),
@@ -125,7 +175,7 @@ def test_teval_wraps_a_functions_result_like_a_users_turn():
     assert template("teval-llama2").render(after) == fixed + "b</s>[INST]v[/INST]"
 
 
-@pytest.mark.parametrize("name", [n for n in names() if not n.startswith("teval")])
+@pytest.mark.parametrize("name", [n for n in names() if n != "none" and not n.startswith("teval")])
 def test_templates_without_the_role_refuse_a_function(name):
     with pytest.raises(ConversationError, match=f"template {name} has no role function"):
         template(name).render(CALLED)
@@ -225,8 +275,12 @@ def test_roles_must_alternate(turns):
 
 def test_templates_differ_in_their_hash():
     hashes = {name: template(name).sha256 for name in names()}
-    same = hashes.pop("agentlm-nosys"), hashes.pop("agentlm-nosys-upstream")
-    assert same == (hashes["llama2-chat"], hashes["llama2-chat-upstream"])  # one rendering, two reasons
+    for one, other in (
+        ("agentlm-nosys", "llama2-chat"),
+        ("vicuna", "vicuna_v1.1"),
+    ):  # one rendering, two names
+        for variant in ("", "-upstream"):
+            assert hashes.pop(one + variant) == hashes[other + variant]
     assert len(set(hashes.values())) == len(hashes)
 
 
@@ -248,17 +302,15 @@ def test_local_tokenizer_config(tmp_path):
     assert template(str(other)).render(talk("hi")) == "D"
 
 
-def test_local_templates_are_sandboxed_and_strict(tmp_path):
-    import jinja2
-
+def test_local_templates_are_sandboxed(tmp_path):
     escape = tmp_path / "escape.jinja"
     escape.write_text("{{ messages.__class__.__mro__ }}")
-    with pytest.raises(jinja2.exceptions.SecurityError):
+    with pytest.raises(ConversationError, match="SecurityError"):
         template(str(escape)).render(talk("hi"))
-    unknown = tmp_path / "unknown.jinja"
-    unknown.write_text("{{ nothing_of_that_name }}")
-    with pytest.raises(jinja2.exceptions.UndefinedError):
-        template(str(unknown)).render(talk("hi"))
+    changing = tmp_path / "changing.jinja"
+    changing.write_text("{{ messages.append(messages[0]) }}")
+    with pytest.raises(ConversationError, match="SecurityError"):
+        template(str(changing)).render(talk("hi"))
     refusing = tmp_path / "refusing.jinja"
     refusing.write_text("{{ raise_exception('only one turn') }}")
     with pytest.raises(ConversationError, match="only one turn"):

@@ -1,0 +1,94 @@
+"""Shows what a model's chat templates write, and what its server makes of their special tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+from harness.errors import HarnessError
+from harness.models import outside
+from harness.models.api import Model
+from harness.models.clients.base import BaseModel
+from harness.models.pool.endpoint import Endpoint
+from harness.models.untrusted import decode, record, rows
+from harness.running.readiness import Finding
+from harness.templates import Template, control_tokens
+from harness.types import Message
+
+_TALK = (
+    Message("system", "Be brief."),
+    Message("user", "Hello."),
+    Message("assistant", "Good day."),
+    Message("user", "Goodbye."),
+)
+_MOST = 24
+"""Special tokens of a template that are looked up at most."""
+
+
+async def template_findings(model: Model) -> list[Finding]:
+    """Render two turns by each template of a model, and ask an endpoint for the ids of the special tokens.
+
+    A model whose server renders by its own template has none here.
+    """
+    if not isinstance(model, BaseModel):
+        return []
+    used = {one.sha256: one for one in model.templates.values()}.values()
+    findings = [finding for one in used for finding in _rendered(one)]
+    up = next((endpoint for endpoint in model.pool.endpoints if endpoint.healthy), None)
+    texts = list(dict.fromkeys(text for one in used for text in _special(one)))[:_MOST]
+    if up is None or not texts:
+        return findings
+    known = [f"{text} {'+'.join(map(str, ids))}" for text, ids in await _ids(model, up, texts)]
+    if known:
+        findings.append(Finding("ok", "special tokens", f"have the ids {', '.join(known)} at {up.url}"))
+    return findings
+
+
+def _rendered(template: Template) -> Iterator[Finding]:
+    name = f"template {template.id}"
+    yield Finding("ok", name, f"writes two turns as {json.dumps(template.render(_TALK), ensure_ascii=False)}")
+    for note in template.notes:
+        yield Finding(
+            "warn", name, note, "right where the model was trained so; else give another --template"
+        )
+
+
+def _special(template: Template) -> list[str]:
+    """The special tokens in what a template writes, in order."""
+    named = [text for _, text in template.variables]
+    return control_tokens(template.render(_TALK), named)
+
+
+async def _ids(model: BaseModel, endpoint: Endpoint, texts: list[str]) -> list[tuple[str, list[int]]]:
+    """Each text with the ids of its tokens, without those that the server puts before every text.
+
+    Empty when the server does not tokenize.
+    """
+    one, other = [await _tokenized(model, endpoint, text) for text in ("a", "b")]
+    if one is None or other is None:
+        return []
+    added = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
+    found: list[tuple[str, list[int]]] = []
+    for text in texts:
+        ids = await _tokenized(model, endpoint, text)
+        if ids is not None:
+            found.append((text, ids[added:] if ids[:added] == one[:added] else ids))
+    return found
+
+
+async def _tokenized(model: BaseModel, endpoint: Endpoint, text: str) -> list[int] | None:
+    """Ids of a text's tokens; None when the server does not say. TGI, vLLM and llama.cpp each know a part."""
+    asked: dict[str, Any] = {"inputs": text, "parameters": {"max_new_tokens": 1}}  # TGI
+    asked |= {"model": model.entry.wire_name, "prompt": text, "add_special_tokens": False}  # vLLM
+    asked |= {"content": text, "add_special": False, "parse_special": True}  # llama.cpp
+    body = json.dumps({key: value for key, value in asked.items() if value != ""}).encode()
+    try:
+        answer, _ = await model.transport.post(f"{endpoint.url}/tokenize", body, {})
+        told: Any = decode(outside.received(bytes(answer)))
+    except (HarnessError, ValueError):
+        return None
+    listed = [record(row).get("id") for row in rows(told)] or record(told).get("tokens")
+    given = cast("list[Any]", listed) if isinstance(listed, list) else []
+    ids = [one for one in given if isinstance(one, int)]
+    return ids if ids and len(ids) == len(given) else None

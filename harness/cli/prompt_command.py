@@ -1,0 +1,95 @@
+"""`harness prompt`: what a model is sent first for a sample, without sending it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import click
+
+from harness.cli.common_options import MIRROR, PROFILE
+from harness.cli.grouping import grouped
+from harness.cli.screen import echo
+from harness.errors import MissingPart, UsageError
+from harness.running.request import ModelChoice, RunRequest, Workload
+
+
+@click.command("prompt")
+@click.argument("task")
+@click.argument("sample", required=False)
+@click.option("--model", required=True, help="As for run.")
+@click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable).")
+@click.option("--template", default="", help="As for run: a name, a .jinja file, a folder or a hub id.")
+@click.option("--role", "roles", multiple=True, help="Auxiliary model as ROLE=NAME@URL, or ROLE=self.")
+@click.option("--split", help="Split of the task; its own default otherwise.")
+@click.option("--set", "settings", multiple=True, help="TASK.KEY=VALUE, as for run.")
+@click.option("--decoding", type=click.Choice(["protocol", "greedy", "released"]), default="protocol")
+@click.option("--seed", type=int, default=0, show_default=True)
+@PROFILE
+@MIRROR
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["json", "curl", "text"]),
+    default="json",
+    show_default=True,
+    help="The whole request, a command that sends it, or the prompt alone.",
+)
+@grouped(workload=Workload, models=ModelChoice)
+def command(
+    *,
+    task: str,
+    sample: str | None,
+    workload: Workload,
+    models: ModelChoice,
+    template: str,
+    form: Literal["json", "curl", "text"],
+) -> int:
+    """Show the first request for SAMPLE of TASK (the first one when none is named); nothing is sent.
+
+    The task's world is opened for this one sample and closed again.
+    """
+    from dataclasses import replace
+
+    from harness.models.api import Options
+    from harness.running import plan as planning
+    from harness.running.first_request import described, first_request
+    from harness.running.samples import Limit
+
+    only = replace(
+        workload,
+        tasks=(task,),
+        samples=None if sample is None else (sample,),
+        limit=Limit(1, "first") if sample is None else None,
+    )
+    plan = planning.make(RunRequest(only, models))
+    if plan.missing or not plan.tasks:
+        raise MissingPart("\n".join(line for lines in plan.missing.values() for line in lines))
+    if not plan.tasks[0].samples:
+        raise UsageError(f"{task} has no samples here")
+    tested, request = asyncio.run(first_request(plan, Options(template=template)))
+    told = described(plan, tested, request)
+    if form == "text":
+        echo(request.prompt)
+    elif form == "json":
+        echo("".join(map(_plain, json.dumps(told, indent=2, ensure_ascii=False))))
+    else:
+        echo(_curl(told, request.key_variable))
+    return 0
+
+
+def _plain(character: str) -> str:
+    """A character of JSON, escaped as JSON does where a terminal may not show it."""
+    return character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
+
+
+def _curl(told: Mapping[str, Any], variable: str) -> str:
+    """A shell's command that sends the request; the API key stays in its variable."""
+    words = ["curl", "-sS", told["url"]]
+    for name, value in told["headers"].items():
+        words += ["-H", f"{name}: {value}"]
+    key = f' -H "Authorization: Bearer ${variable}"' if variable else ""
+    return f"{shlex.join(words)}{key} --data-raw {shlex.quote(json.dumps(told['body']))}"

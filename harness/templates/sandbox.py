@@ -1,0 +1,153 @@
+"""Compiles and renders Jinja as transformers does for chat templates, in a sandbox and within bounds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from harness.errors import DataError
+from harness.templates.roles import ConversationError
+
+SOURCE_CHARS = 1 << 20
+"""Longest template that is compiled; those of public checkpoints have some 20,000 characters at most."""
+
+PROMPT_CHARS = 1 << 26
+"""Longest prompt that a template may write."""
+
+ROUNDS = 1_000_000
+"""How often all loops of a template together may go round for one prompt; a message needs a few."""
+
+TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""Special tokens under the names that templates read them by."""
+
+_TICK = "__tick__"
+
+
+def render(source: str, values: Mapping[str, Any], *, tokens_known: bool = True) -> str:
+    """Render a template.
+
+    Args:
+        source: the Jinja text.
+        values: what it may read.
+        tokens_known: a special token that `values` lack is one that the model has not, and empty. Otherwise
+            writing one is an error, except for the BOS token, which the server adds.
+
+    Raises:
+        ConversationError: the template itself refuses, or needs too many rounds or characters.
+        Exception: Jinja's own errors, and whatever a template's expressions raise.
+    """
+    parts: list[str] = []
+    written = 0
+    for part in _compile(source, tokens_known=tokens_known).generate(**values, **{_TICK: _counter()}):
+        written += len(part)
+        if written > PROMPT_CHARS:
+            raise ConversationError(f"the template writes over {PROMPT_CHARS:,} characters")
+        parts.append(part)
+    return "".join(parts)
+
+
+def _counter() -> Callable[[], None]:
+    """A function that raises when it is called more than ROUNDS times."""
+    rounds = itertools.count(1)
+
+    def tick() -> None:
+        if next(rounds) > ROUNDS:
+            raise ConversationError(f"the template's loops go round more than {ROUNDS:,} times")
+
+    return tick
+
+
+def _refuse(message: str) -> None:
+    raise ConversationError(message)
+
+
+def _today(form: str) -> str:
+    return datetime.now().strftime(form)  # noqa: DTZ005 - local time, as transformers has it
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON as it is; Jinja's own filter escapes it for HTML."""
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+
+
+@lru_cache(maxsize=64)
+def _compile(source: str, *, tokens_known: bool) -> Any:
+    if len(source) > SOURCE_CHARS:
+        raise DataError(f"a chat template of {len(source):,} characters is too long to be one; correct it")
+    compiled = _environment(tokens_known=tokens_known).from_string(source)
+    compiled.globals = dict(compiled.globals)  # Jinja's chain of maps is copied with every rendering, slowly
+    return compiled
+
+
+def _generation() -> Any:
+    """The Jinja extension for `{% generation %}`, which marks what a model said."""
+    from jinja2 import nodes
+    from jinja2.ext import Extension
+    from jinja2.parser import Parser
+
+    class Generation(Extension):
+        """Shows the body; what it sets is gone after it."""
+
+        tags = {"generation"}  # noqa: RUF012 - Jinja declares it so
+
+        def parse(self, parser: Parser) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.CallBlock(self.call_method("shown"), [], [], body).set_lineno(line)
+
+        def shown(self, caller: Callable[[], str]) -> str:
+            return caller()
+
+    return Generation
+
+
+@lru_cache(maxsize=2)
+def _environment(*, tokens_known: bool) -> Any:
+    from jinja2 import Undefined, nodes, pass_context
+    from jinja2.ext import loopcontrols
+    from jinja2.runtime import Context
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class UnknownToken(Undefined):
+        def __str__(self) -> str:
+            if self._undefined_name in TOKENS and self._undefined_name != "bos_token":
+                self._fail_with_undefined_error()
+            return super().__str__()
+
+    class Bounded(ImmutableSandboxedEnvironment):
+        """Counts the rounds of every loop."""
+
+        def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+            tree = super()._parse(source, name, filename)
+            for loop in list(tree.find_all(nodes.For)):
+                # A filter, because the sandbox does not check it again each time, as it does a call.
+                tick = nodes.Filter(nodes.Const(None), _TICK, [], [], None, None)
+                loop.body.insert(0, nodes.ExprStmt(tick).set_lineno(loop.lineno))
+            return tree
+
+    environment: Any = Bounded(
+        undefined=Undefined if tokens_known else UnknownToken,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[loopcontrols, _generation()],
+    )
+
+    @pass_context
+    def tick(context: Context, value: None) -> None:
+        context.parent[_TICK]()
+
+    environment.filters |= {"tojson": _to_json, _TICK: tick}
+    environment.globals |= {"raise_exception": _refuse, "strftime_now": _today}
+    return environment
