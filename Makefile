@@ -31,17 +31,17 @@ demo: system setup
 ## test: install and run every test that is quick enough for every change
 test: system setup
 	$(BIN)/harness setup --ready-only
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not full"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not slow and not full"
 
 ## test-slow: what test leaves out, a sample of which it runs (whole question sets, twenty kills, all hostile servers, ...)
 test-slow: system setup
 	$(BIN)/harness setup --ready-only
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "slow and not full"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "slow and not full"
 
 ## test-full: every test, the longest as well (all 270 SciWorld pairs, all MiniWoB++ tasks, ...)
 test-full: system setup
 	$(BIN)/harness setup --ready-only
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 ## lint: style, types and import layers
 lint: setup

@@ -87,6 +87,13 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Rank choices by this method (docs/protocols.md), not by the best that the endpoint has.",
     ),
     click.option(
+        "--reasoning",
+        type=click.Choice(["strip", "keep"]),
+        default="strip",
+        show_default=True,
+        help="A thought before an answer (<think>...</think>): taken out and stored apart, or kept in.",
+    ),
+    click.option(
         "--set", "settings", multiple=True, help="TASK.KEY=VALUE (harness list tasks NAME shows them)."
     ),
     click.option("--concurrency", type=click.IntRange(1), help="Most requests in flight."),

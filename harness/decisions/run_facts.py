@@ -15,6 +15,8 @@ from harness.storage.reader import Cost, Reader
 
 FORBIDDING = ("profile", "decoding", "roles", "judge")
 """Settings of a whole run under which other numbers are measured."""
+SOMETIMES = ("reasoning",)
+"""The same, recorded only where it is not the default."""
 TASK_FORBIDDING = ("version", "options", "source", "data", "samples")
 """The same of one task; `data` covers its prompts, `samples` is a hash of the ids."""
 
@@ -52,6 +54,7 @@ class RunFacts:
         """Everything of these tasks that must be equal in runs whose numbers are compared."""
         return {
             **{key: self.config.get(key) for key in FORBIDDING},
+            **{key: self.config[key] for key in SOMETIMES if key in self.config},
             "template": dict(self.templates),
             **{task: self.decisive_of(task) for task in tasks},
         }

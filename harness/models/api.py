@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.types import Ask, CallKey, Message, Observation, Reply, Value
 
@@ -145,6 +145,9 @@ class LiveEpisodes:
             live.cancel()
 
 
+Reasoning = Literal["strip", "keep"]
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Rarely needed settings of a model.
@@ -157,6 +160,7 @@ class Options:
         time_scale: seconds of the pool that pass in one real one; tests only.
         read_s: seconds without a byte after which an attempt failed; None goes by the tokens asked for.
         seed: of the backoff's jitter.
+        reasoning: `strip` takes the thought before an answer out of the reply; `keep` leaves it there.
         token: bearer token; empty takes the environment variable the entry names.
         offline: do not ask the endpoints what they serve; for requests that are not sent.
     """
@@ -168,5 +172,6 @@ class Options:
     time_scale: float = 1.0
     read_s: float | None = None
     seed: int = 0
+    reasoning: Reasoning = "strip"
     token: str = field(default="", repr=False)
     offline: bool = False

@@ -203,6 +203,11 @@ class RoleSession:
             raise
         except HarnessError as error:
             raise InfraError(f"role {self._role}, {key}: {error}") from error
+        if reply.unfinished:
+            raise InfraError(
+                f"role {self._role}, {key}: its {ask.max_new_tokens} tokens ran out within its thought; "
+                "bind a model that answers at once"
+            )
         self._recorded[key] = reply.text
         if self._log is not None:
             prompt = raw if raw is not None else self._model.render(talk, self._options.suite)

@@ -21,6 +21,14 @@ _TOLD: Mapping[str, str] = {
     "truncate not sent": "the server does not cut long prompts: long episodes end earlier than the paper's"
     " (truncate not sent)",
 }
+_COUNTED: Mapping[str, str] = {
+    "finish_reason length": "replies ended at max_new_tokens",
+    "empty reply": "replies were empty",
+    "thought": "replies began with a thought, which was taken out",
+    "refusal": "replies were marked as refusals by the server",
+    "tool call": "replies called a tool, though none was offered",
+}
+"""Traits whose share a reader wants to know; none of them makes two numbers unlike."""
 
 
 class Conditions:
@@ -61,7 +69,8 @@ class Conditions:
         told = [f"choices ranked by {METHODS.get(name, name)}" for name in methods]
         told += [text for name, text in _TOLD.items() if name in self._traits]
         own = (_METHOD, _DECODING, _IMPUTED, _CUT)
-        others = [t for t in self._traits if t not in _TOLD and not t.startswith(own)]
+        told += [f"{text} ({self._number(name)})" for name, text in _COUNTED.items() if name in self._traits]
+        others = [t for t in self._traits if t not in {*_TOLD, *_COUNTED} and not t.startswith(own)]
         return [*told, *self._spoiled(), *others]
 
     def _spoiled(self, *, least: float = 0.0) -> list[str]:
@@ -87,6 +96,11 @@ class Conditions:
         """In how many samples a value was imputed; empty in runs that did not count them."""
         played, held = self._counts.get(_EPISODES, 0), self._counts.get(_WITH_IMPUTED, 0)
         return f"in {held:,} of {played:,} samples, " if played else ""
+
+    def _number(self, name: str) -> str:
+        """In how many calls a trait was seen."""
+        seen, calls = self._counts.get(name, 0), self._counts.get("calls", 0)
+        return f"{seen:,} of {calls:,} calls, {100 * seen / calls:.1f} %" if calls else "number not recorded"
 
     def _share(self, prefix: str) -> str:
         """In which share of the calls a trait was seen."""

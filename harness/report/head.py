@@ -37,6 +37,7 @@ def head(reader: Reader, config: Mapping[str, Any], conditions: Mapping[str, Con
         "decoding": _decoding(config, model, conditions),
         "understood": _understood(model),
         "ignored": ", ".join(map(str, reader.meta("ignored") or ())),
+        "reasoning": "thoughts kept in the replies" if config.get("reasoning") == "keep" else "",
         "samples": _samples(config, reader.meta("chosen")),
         "judge": _judges(reader, config),
         "roles": ", ".join(map(str, config.get("roles") or ())),

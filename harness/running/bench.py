@@ -110,11 +110,17 @@ class Bench:
         self, sample: Sample, answer: Answer, oracle: Oracle | None = None, live: LiveEpisodes | None = None
     ) -> Attempt:
         """Play a sample with a scripted model; `oracle` answers for the roles."""
+        return await self.play(cast(Model, ScriptedModel(answer)), sample, oracle, live)
+
+    async def play(
+        self, model: Model, sample: Sample, oracle: Oracle | None = None, live: LiveEpisodes | None = None
+    ) -> Attempt:
+        """Play a sample with any model; `oracle` answers for the roles."""
         history = self.task.history(self.ctx)
         run = TaskRun(
             self.task.spec,
             self.world,
-            cast(Model, ScriptedModel(answer)),
+            model,
             live or LiveEpisodes(),
             oracle=(lambda _: oracle) if oracle else None,
             roles={

@@ -105,6 +105,7 @@ class Plan:
             "model": models.model,
             "profile": work.profile,
             "decoding": models.decoding,
+            **({} if models.reasoning == "strip" else {"reasoning": models.reasoning}),
             "repeats": work.repeats,
             "seed": work.seed,
             "split": work.split,
@@ -285,15 +286,13 @@ def _shard(whole: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
 
 def describe(plan: Plan) -> list[str]:
     """The plan as lines for the person who started it."""
-    work = plan.request.workload
-    lines: list[str] = []
-    total = requests = 0
+    work, lines, total, requests = plan.request.workload, list[str](), 0, 0
     for task in plan.tasks:
         episodes, turns = len(task.samples) * work.repeats, task.spec.expected_turns
         total, requests = total + episodes, requests + episodes * turns
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
-        split = f" of split {task.split}" if task.split else ""
-        played = f"{episodes} episode{'' if episodes == 1 else 's'}{split}"
+        played = f"{episodes} episode{'' if episodes == 1 else 's'}"
+        played += f" of split {task.split}" if task.split else ""
         lines.append(f"  {task.spec.name}: {played}, ~{turns} turns each{source}")
     counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
     tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)

@@ -16,6 +16,9 @@ Decoding = Literal["protocol", "greedy", "released"]
 REPLY_CHARS = 1 << 16
 """Characters of a reply that an episode, the history and the store see; 4,096 tokens give fewer."""
 
+THOUGHT_CHARS = 1 << 18
+"""Characters of a thought that are stored."""
+
 EXCERPT_CHARS = 2000
 """Characters kept of what was read out of the replies, and of what was wanted."""
 
@@ -31,7 +34,11 @@ def as_sent(ask: Ask, decoding: Decoding, profile: Profile) -> Ask:
 
 def bounded(reply: Reply) -> Reply:
     """The reply as everything after this point sees it: no halves of characters, and not endless."""
-    text = paired(reply.text)
+    text, thought = paired(reply.text), paired(reply.thought)
+    if len(thought) > THOUGHT_CHARS:
+        reply = replace(reply, notes=(*reply.notes, f"a thought is stored up to {THOUGHT_CHARS} characters"))
+    if thought is not reply.thought or len(thought) > THOUGHT_CHARS:
+        reply = replace(reply, thought=thought[:THOUGHT_CHARS])
     if len(text) > REPLY_CHARS:
         cut = f"reply cut at {REPLY_CHARS} characters"
         return replace(reply, text=text[:REPLY_CHARS], notes=(*reply.notes, cut))

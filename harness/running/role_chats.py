@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from harness.models.api import Model
 from harness.models.roles import RoleCall, RoleOptions, RoleSession
+from harness.running.results import THOUGHT_CHARS
 from harness.storage.records import Attempt, CallRecord
 from harness.types import CallKey, Chat
 
@@ -33,7 +34,13 @@ class EpisodeRoles:
     def _log(self, call: RoleCall) -> None:
         facts = {"prompt_tokens": call.reply.prompt_tokens, "output_tokens": call.reply.output_tokens}
         record = CallRecord(
-            self._asked[call.role], call.prompt, call.reply.text, facts, role=call.role, key=call.key
+            self._asked[call.role],
+            call.prompt,
+            call.reply.text,
+            facts,
+            role=call.role,
+            key=call.key,
+            thought=call.reply.thought[:THOUGHT_CHARS],
         )
         self._asked[call.role] += 1
         self._attempt.calls.append(record)

@@ -80,6 +80,9 @@ class _Rollout:
             except ContextOverflow as overflow:
                 self.attempt.note = f"{OVERFLOW}{overflow}"
                 return "limit"
+            if reply.unfinished:
+                self.attempt.note = "thought: the budget of tokens ran out before there was an answer"
+                return "limit"
             observation = await self.environment.step(reply)
             self._log_info(observation)
             if self.environment.seconds > limits.episode_s:
@@ -110,8 +113,10 @@ class _Rollout:
         attempt.prompt_tokens += reply.prompt_tokens
         attempt.output_tokens += reply.output_tokens
         shown = self.conversation.turn(observation, call.ask)
-        attempt.calls.append(CallRecord(turn, prompt + call.ask.prefix, reply.text, facts(reply), turn=shown))
-        return reply
+        sent, told = prompt + call.ask.prefix, facts(reply)
+        record = CallRecord(turn, sent, reply.text, told, turn=shown, thought=reply.thought)
+        attempt.calls.append(record)
+        return replace(reply, thought="") if reply.thought else reply
 
     def _seed(self, *what: str | int) -> int:
         attempt = self.attempt

@@ -84,7 +84,11 @@ def open_tested(
         live=live,
         concurrency=request.models.concurrency,
         profile=request.workload.profile,
-        options=replace(options or Options(), choice_method=request.models.choices or ""),
+        options=replace(
+            options or Options(),
+            choice_method=request.models.choices or "",
+            reasoning=request.models.reasoning,
+        ),
     )
 
 

@@ -12,6 +12,9 @@ from harness.storage.records import CallRecord
 from harness.storage.store import Attempt, Store
 from harness.types import Ask
 
+LENGTH, EMPTY = "finish_reason length", "empty reply"
+"""The traits of a reply that `max_new_tokens` ended, and of one without text."""
+
 EVERY = 100
 """Attempts after which counts are written down again; a run that is killed loses fewer than these."""
 
@@ -24,9 +27,10 @@ NO_TRAITS = frozenset(("calls", EPISODES, IMPUTED))
 class Traits:
     """The traits of a run's tasks, and in how many calls each was seen.
 
-    A trait is a note on a call (`raw->user`, `truncate not sent`, `imputed:2`), the method of choices, or the
-    decoding as it was sent. `traits/TASK` has their names, `counts/TASK` the calls of each, with all `calls`,
-    the episodes, and those in which a floor stands for a log-probability.
+    A trait is a note on a call (`raw->user`, `truncate not sent`, `imputed:2`), the method of choices, the
+    decoding as it was sent, or that the reply was cut or empty. `traits/TASK` has their names,
+    `counts/TASK` the calls of each, with all `calls`, the episodes, and those in which a floor stands for a
+    log-probability.
     """
 
     def __init__(self, store: Store) -> None:
@@ -76,6 +80,10 @@ def _traits(call: CallRecord) -> Iterator[str]:
         yield f"choices by method {method}"
     if call.turn is not None and call.turn.ask is not None and not call.turn.ask.choices:
         yield f"decoding {decoding(call.turn.ask)}"
+        if facts.get("finish_reason") == "length":
+            yield LENGTH
+        if not call.reply:
+            yield EMPTY
 
 
 def decoding(ask: Ask) -> str:

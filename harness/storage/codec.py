@@ -100,6 +100,7 @@ class Codec:
                 role,
                 key,
                 turn,
+                rest.get("thought", ""),
             )
         return list(found.values())
 
@@ -130,6 +131,8 @@ def _rest(call: CallRecord, before: CallRecord | None, prefix: int) -> dict[str,
         rest["facts"] = call.facts
     if call.info:
         rest["info"] = call.info
+    if call.thought:
+        rest["thought"] = call.thought
     if call.turn is not None:
         rest["turn"] = turns.packed(call.turn, call.prompt, before, prefix)
     return rest

@@ -19,7 +19,7 @@ _KIND = re.compile(r"(?:\w+\.)*([A-Z]\w*)(?::|$)")
 
 
 def without_texts(attempt: Attempt) -> Attempt:
-    """Copy of an attempt that keeps no prompt, reply, message, log, answer or target.
+    """Copy of an attempt that keeps no prompt, reply, thought, message, log, answer or target.
 
     Value, metrics, facts, labels and the task's note stay, and so does `pending`: without what its judge is
     to read, a judged episode would never get its value. Of an error only its kind stays, and of a note on a
@@ -63,6 +63,7 @@ def _call(call: CallRecord) -> CallRecord:
         reply=digest(call.reply),
         info=_info(call.info),
         turn=_turn(call.turn),
+        thought=digest(call.thought),
     )
 
 

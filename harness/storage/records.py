@@ -49,6 +49,7 @@ class CallRecord:
         role: empty for the model under test, else the auxiliary role.
         key: the auxiliary call's key; for the model under test the call's number.
         info: the episode's log of what it did with the reply.
+        thought: what the model thought before the reply.
     """
 
     n: int
@@ -59,6 +60,7 @@ class CallRecord:
     role: str = ""
     key: str = ""
     turn: Turn | None = None
+    thought: str = ""
 
 
 @dataclass(slots=True)

@@ -33,6 +33,8 @@ FIXES = {
 
 TOGETHER_S = 0.02
 """How long a write waits for others of its loop; a kill loses what ended within it like what still ran."""
+MOST_TOGETHER = 32
+"""Writes after which it waits no longer: a full disk loses no more than these."""
 
 WAIT_S = 30
 FOLD_WAIT_MS = 2_000
@@ -58,7 +60,7 @@ class StoreFile:
         self.path = path
         self._readonly = readonly
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._due = False
+        self._due = 0
         self._failed: sqlite3.Error | None = None
         try:
             self._db = _open_to_read(path) if readonly else _open_to_write(path)
@@ -95,7 +97,7 @@ class StoreFile:
             raise self._error(self._failed) from self._failed
 
     def _commit(self) -> None:
-        self._due = False
+        self._due = 0
         try:
             self._db.commit()
         except sqlite3.Error as error:
@@ -146,9 +148,12 @@ class StoreFile:
             raise self._error(error) from error
         if self._loop is None:
             self.flush()
-        elif not self._due:
-            self._due = True
-            self._loop.call_later(TOGETHER_S, self._commit)
+        else:
+            self._due += 1
+            if self._due == 1:
+                self._loop.call_later(TOGETHER_S, self._commit)
+            elif self._due >= MOST_TOGETHER:
+                self._commit()
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """Rows of a query, with SQLite's errors as one line."""

@@ -92,6 +92,8 @@ class Reply:
         logprobs: log-likelihood of each choice, in the order of `Ask.choices`.
         method: how a choice was made (G, P, T, F or O of specs/general.md §1.4).
         notes: what a reader of the number must know, such as `raw->user` or `imputed`.
+        thought: what the model thought before its answer; stored, and shown to nobody who plays.
+        unfinished: the budget of tokens ran out before there was any answer; the loop ends the episode.
     """
 
     text: str
@@ -107,6 +109,8 @@ class Reply:
     latency_s: float = 0.0
     queue_s: float = 0.0
     notes: tuple[str, ...] = ()
+    thought: str = ""
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

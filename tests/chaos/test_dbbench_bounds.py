@@ -19,7 +19,7 @@ from tasks.dbbench.server import Embedded
 from tasks.dbbench.task import TASK
 from tasks.dbbench.world import DbWorld
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("dbbench-bounds")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

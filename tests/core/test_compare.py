@@ -40,3 +40,11 @@ def test_compare_of_an_unjudged_task_exits_3(tmp_path, capsys):
     a = stored_run(tmp_path / "a", {"sums": GOOD, "talk": ["pending"]})
     assert compare(a, a) == 3
     assert "harness judge a --judge NAME" in capsys.readouterr().out
+
+
+def test_compare_refuses_a_run_that_keeps_thoughts_beside_one_that_takes_them_out(tmp_path, capsys):
+    a = stored_run(tmp_path / "a", {"sums": GOOD})
+    b = stored_run(tmp_path / "b", {"sums": GOOD}, reasoning="keep")
+    with pytest.raises(UsageError, match=r'reasoning: .* there, "keep" here'):
+        compare(a, b)
+    assert compare(a, a) == compare(b, b) == 0

@@ -25,7 +25,7 @@ def private_attempt() -> Attempt:
         changed=((0, 3, SECRET),), info={SECRET: [SECRET]},
     )  # fmt: skip
     calls = [
-        CallRecord(0, SECRET, SECRET + "!", {"prompt_tokens": 5}, {"log": SECRET}, turn=turn),
+        CallRecord(0, SECRET, SECRET + "!", {"prompt_tokens": 5}, {"log": SECRET}, turn=turn, thought=SECRET),
         CallRecord(1, SECRET + " more", SECRET, {"prompt_tokens": 6}, turn=turn),
         CallRecord(0, SECRET, SECRET, role="tool", key="0"),
     ]
@@ -58,6 +58,7 @@ def test_hashes_lengths_and_numbers_stay(tmp_path: Path):
     first, second = store.calls(1)
     assert (first.prompt, first.facts) == (known, {"prompt_tokens": 5})
     assert first.reply == f"sha256:{sha256((SECRET + '!').encode()).hexdigest()} length:{len(SECRET) + 1}"
+    assert (first.thought, second.thought) == (known, "")
     assert second.prompt.endswith(f" length:{len(SECRET) + 5}")
     assert first.turn is not None and first.turn.messages == (Message("user", known, "task"),)
     assert first.turn.ask is not None and first.turn.ask.stop == ("</s>",)

@@ -24,8 +24,6 @@ from harness.report.build import build
 from harness.report.load import load
 from harness.report.render import render
 
-pytestmark = pytest.mark.xdist_group("identity")
-
 MINE: dict[str, Any] = {**INFO, "model_id": "me/mymodel", "model_sha": "checkpoint-1"}
 ENTRY = '[mymodel]\nkind = "{kind}"\nhf = "me/mymodel"\ntemplate = "{template}"\n'
 BEFORE = 6

@@ -168,5 +168,7 @@ WORST: dict[str, tuple[Worst, ...]] = {
         *("\x1b", "\x1b[", "\x1b]", "\x1bP", "\x1b[?2004l", "\r\n", "\r", "\n", "\x07"),
         *(("\x1b[", "0"), ("\x1b[", " "), ("\x1b]", "a"), ("\x1bP", "a"), ("\x1b", " ")),
     ),
+    "_shared.thought": ("<think>", "</think>", "<think></think>\n", ("<think>", "<"), ("</think>", " \n")),
+    "_shared.stops": ("<think>", "STO", ("<think>", "STOP"), "<think></think>STOP", "</think>x"),
     "_shared.command_lines": ("'", "\n", "\\", "é"),
 }

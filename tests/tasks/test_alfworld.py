@@ -25,7 +25,7 @@ from tasks.alfworld import prompts, rows
 from tasks.alfworld.task import GAMES, LOGIC, TASK
 from tasks.alfworld.world import NOTHING, AlfWorld
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("alfworld")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 FIXTURE = data.resolve("alfworld", "fixture").path
 
 

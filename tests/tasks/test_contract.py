@@ -13,8 +13,6 @@ from harness.running.results import Decoding
 from harness.testing import TaskContract
 from harness.testing.opened import in_loop
 
-TASKS = [pytest.param(name, marks=pytest.mark.xdist_group(f"contract-{name}")) for name in registry.names()]
-
 
 def as_set(sent: object) -> list[str]:
     assert isinstance(sent, list)
@@ -22,7 +20,7 @@ def as_set(sent: object) -> list[str]:
 
 
 class TestContract(TaskContract):
-    @pytest.fixture(scope="class", params=TASKS)
+    @pytest.fixture(scope="class", params=registry.names())
     @classmethod
     def task_name(cls, request: pytest.FixtureRequest) -> str:
         return request.param

@@ -83,7 +83,7 @@ def headline(attempts: list[Attempt]) -> dict[str, float]:
     return dict(TASK.aggregate(rows))
 
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("dbbench")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

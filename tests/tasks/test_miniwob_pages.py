@@ -31,7 +31,6 @@ from tasks.miniwob.world import WobWorld
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("miniwob-pages"),
     pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
 ]
 

@@ -15,6 +15,7 @@ from hostile_texts import COMMON, WORST, Worst, built
 
 from harness.authoring import answers
 from harness.catalog import registry
+from harness.models.clients import reasoning
 from harness.types import Reply
 from tasks._shared import numerals, reading
 from tasks._shared.sandbox import terminal_text
@@ -114,6 +115,12 @@ def worked(grammar: rewoo_action.Grammar) -> Callable[[str], object]:
     return work
 
 
+def watched(text: str) -> object:
+    """Watch a stream of small pieces for a stop string of the answer, as long as none is confirmed."""
+    watch = reasoning.StopWatch(("STOP", "</think>x"))
+    return any(watch.confirms(text) for at in range(0, len(text), 4) if watch.sees(text[at : at + 4]))
+
+
 def quiet(parse: Callable[[str], object], *errors: type[Exception]) -> Callable[[str], object]:
     def parsed(text: str) -> object:
         try:
@@ -173,6 +180,8 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "webarena.url": lambda text: webarena_helpers.post_url(WEB_SITES.shown(text)),
     "webshop.action": lambda text: [webshop.parse(text, parser) for parser in webshop.PARSERS],
     "webshop.terms": lambda text: list(webshop_analysis.terms(text)),
+    "_shared.thought": lambda text: [reasoning.parts(text, opened=opened) for opened in (False, True, None)],
+    "_shared.stops": watched,
     "_shared.balanced": lambda text: reading.balanced(text, 0),
     "_shared.normalize": answers.normalize,
     "_shared.clean": terminal_text.clean,
@@ -236,5 +245,5 @@ def test_every_task_is_measured():
 
 
 def test_a_square_is_found():
-    assert slope(lambda text: [text[at:] for at in range(0, len(text), 2)], "a") > STEEP
+    assert slope(lambda text: sum(len(text[at:]) for at in range(0, len(text), 2)), "a") > STEEP
     assert slope(lambda text: [char for char in text], "a") < STEEP

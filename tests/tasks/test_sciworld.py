@@ -34,7 +34,6 @@ from tasks.sciworld.task import TASK
 from tasks.sciworld.world import SciWorld
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
-one_pool = pytest.mark.xdist_group("sciworld-pool")
 
 FREE = {"action_match": "passthrough", "stop_rules": "off", "step_limit": "none"}
 
@@ -116,7 +115,6 @@ def shared_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.full
 @pytest.mark.timeout(7200)
-@pytest.mark.xdist_group("sciworld-mirror")
 @pytest.mark.parametrize(
     ("profile", "options", "expected"),
     [
@@ -262,7 +260,6 @@ def llama2(messages: Sequence[Message]) -> str:
     ],
 )
 @module_loop
-@one_pool
 async def test_upstreams_trimming_of_the_long_exemplars(
     mirrored: Path, pool: SimulatorPool, tmp_path: Path, task: str, whole: int, pairs: int, room: int
 ) -> None:
@@ -296,7 +293,6 @@ def test_history_by_profile(mirror: Path, profile: Profile, source: str, expecte
 
 
 @module_loop
-@one_pool
 async def test_a_reply_is_cut_matched_and_kept_as_upstream_keeps_it(
     pool: SimulatorPool, tmp_path: Path
 ) -> None:
@@ -319,7 +315,6 @@ async def test_a_reply_is_cut_matched_and_kept_as_upstream_keeps_it(
 
 
 @module_loop
-@one_pool
 async def test_passing_through_still_falls_back_on_the_matcher(pool: SimulatorPool, tmp_path: Path) -> None:
     episode, first = await begun(context(tmp_path, profile="fixed"), pool)
     assert first.ask is not None
@@ -333,7 +328,6 @@ async def test_passing_through_still_falls_back_on_the_matcher(pool: SimulatorPo
 
 @pytest.mark.parametrize(("rules", "stops", "turns"), [("on", "failures", 10), ("off", "", 25)])
 @module_loop
-@one_pool
 async def test_ten_failures_in_a_row_stop_an_episode(
     pool: SimulatorPool, tmp_path: Path, rules: str, stops: str, turns: int
 ) -> None:
@@ -348,7 +342,6 @@ async def test_ten_failures_in_a_row_stop_an_episode(
 
 
 @module_loop
-@one_pool
 async def test_more_moves_than_the_limit_stop_an_episode(pool: SimulatorPool, tmp_path: Path) -> None:
     episode, observation = await begun(context(tmp_path, **{**FREE, "step_limit": "10"}), pool)
     turns = 0
@@ -362,7 +355,6 @@ async def test_more_moves_than_the_limit_stop_an_episode(pool: SimulatorPool, tm
 
 @pytest.mark.parametrize(("rules", "turns"), [("on", 4), ("extended", 20)])
 @module_loop
-@one_pool
 async def test_waiting_is_a_loop_for_upstream_only(
     pool: SimulatorPool, tmp_path: Path, rules: str, turns: int
 ) -> None:

@@ -19,7 +19,6 @@ from tasks.webarena.task import TASK
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("webarena"),
     pytest.mark.timeout(240),
     pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
 ]

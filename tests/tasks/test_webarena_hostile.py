@@ -22,7 +22,6 @@ from tasks.webarena.world import FIXTURE
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("webarena-hostile"),
     pytest.mark.timeout(290),
     pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
 ]

@@ -8,7 +8,8 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from harness.models import outside
-from harness.models.pool.faults import Fault, from_error
+from harness.models.clients.meaning import ending, raise_error
+from harness.models.pool.faults import Fault
 from harness.models.untrusted import (
     ABSENT,
     KEPT,
@@ -30,7 +31,6 @@ UNCUT = "truncate not sent"
 """A reply's note: its prompt was longer than the task lets the server keep, and the server did not cut it."""
 
 _SEEDS = 1 << 64
-_ERROR = 1 << 16
 
 
 class Answer(Struct):
@@ -45,6 +45,8 @@ class Answer(Struct):
         uncut: the prompt was longer than was asked to be kept of it.
         endpoint: URL of the endpoint that answered.
         attempts: attempts the request took.
+        thought: what the server keeps apart from the text as the model's reasoning.
+        notes: what a reader of the number must know.
     """
 
     text: str
@@ -60,6 +62,8 @@ class Answer(Struct):
     uncut: bool = False
     endpoint: str = ""
     attempts: int = 1
+    thought: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Details(Struct):
@@ -83,12 +87,6 @@ class Response(Struct):
     error: Raw = ABSENT
     error_type: Raw = ABSENT
 
-    def raise_error(self, where: str) -> None:
-        """Raise what an error inside a 200 stands for."""
-        if len(self.error) and bytes(self.error) != b"null":
-            message = string(self.error) or bytes(self.error)[:_ERROR].decode("utf-8", "replace")
-            raise from_error(200, message, short(field(self.error_type)), where=where)
-
 
 def read_generate(body: Body, headers: Mapping[str, str], *, where: str = "") -> Answer:
     """Read the answer of /generate, or of / where it is a list of one.
@@ -100,10 +98,10 @@ def read_generate(body: Body, headers: Mapping[str, str], *, where: str = "") ->
         response = read(_only(body), Response)
     except ValueError as error:
         raise Fault("not-json", f"{where} answered 200, but with no JSON object ({error})") from error
-    response.raise_error(where)
+    raise_error(response.error, short(field(response.error_type)), where=where)
     if (text := string(response.generated_text)) is None:
         raise Fault("no-text", f"{where} answered 200 without generated_text")
-    return build_answer(text, part(response.details, Details), headers)
+    return build_answer(text, part(response.details, Details), headers, where=where)
 
 
 def _only(body: Body) -> Body:
@@ -114,15 +112,25 @@ def _only(body: Body) -> Body:
 
 
 def build_answer(
-    text: str, details: Details, headers: Mapping[str, str], first_top: Raw | None = None
+    text: str,
+    details: Details,
+    headers: Mapping[str, str],
+    first_top: Raw | None = None,
+    *,
+    where: str = "",
 ) -> Answer:
-    """Build the answer from its text, its details and the response's headers."""
+    """Build the answer from its text, its details and the response's headers.
+
+    Raises:
+        Fault, RequestRejected: its reason to end says that it is none.
+    """
+    finish, notes = ending(short(field(details.finish_reason), 40), where=where)
     prefill = tokens(details.prefill)
     given = count(field(details.input_length)) or count(headers.get("x-prompt-tokens"))
     written = count(field(details.generated_tokens)) or count(headers.get("x-generated-tokens"))
     return Answer(
         outside.text(text),
-        finish_reason=short(field(details.finish_reason), 40),
+        finish_reason=finish,
         prompt_tokens=given or len(prefill),
         output_tokens=written or 0,
         seed=_seed(field(details.seed)),
@@ -130,6 +138,7 @@ def build_answer(
         top_tokens=_first(details.top_tokens) if first_top is None else tokens(first_top),
         prefill=prefill,
         detailed=details != Details(),
+        notes=notes,
     )
 
 

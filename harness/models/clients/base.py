@@ -14,6 +14,7 @@ from harness.models.api import Call, Options
 from harness.models.clients.answer import SYSTEM, Answer, cut
 from harness.models.clients.choices import Ranker
 from harness.models.clients.exchange import Check, Prompt
+from harness.models.clients.reasoning import CLOSE, OPEN, THOUGHT, Parts, StopWatch, after, opens, parts
 from harness.models.clients.transport import Transport
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.pool import Pool
@@ -56,6 +57,8 @@ class BaseModel:
         self._info = info
         self._ranker = Ranker(self, forced=options.choice_method)
         self.confirm: Confirm | None = None
+        self._quiet = False
+        """Whether a task's stop string ended a thought of this model: they are then cut at here only."""
 
     @property
     def info(self) -> Mapping[str, Any]:
@@ -90,18 +93,56 @@ class BaseModel:
             reply = await self._ranker.choose(call, prompt)
             notes = (*self._notes(call), *reply.notes)
             return replace(reply, latency_s=time.monotonic() - started, notes=notes)
-        answer = await self.generate(call, prompt, {})
-        text, stopped = cut(answer.text, (*call.ask.stop, *self.entry.stop))
+        reply = self._read(call, prompt, await self.generate(call, prompt, {}))
+        if self._stopped_in_thought(call, prompt, reply):
+            self._quiet = True
+            prompt = replace(prompt, quiet=True)
+            reply = self._read(call, prompt, await self.generate(call, prompt, {}))
+        return replace(reply, latency_s=time.monotonic() - started)
+
+    def _read(self, call: Call, prompt: Prompt, answer: Answer) -> Reply:
+        """Take the thought out of an answer, or leave it in, and cut at the stop strings."""
+        found = self._parts(prompt, answer)
+        text, stopped = cut(found.answer, self._stops(call))
         finish = "stop_sequence" if stopped else answer.finish_reason
-        waited_s = time.monotonic() - started
-        return self.reply(answer, text, finish_reason=finish, latency_s=waited_s, notes=self._notes(call))
+        thinks = bool(found.thought) or not found.ended
+        notes = (*self._notes(call), *answer.notes, *((THOUGHT,) if thinks else ()))
+        return self.reply(
+            answer,
+            text,
+            finish_reason=finish,
+            notes=notes,
+            thought=found.thought,
+            unfinished=thinks and not text.strip() and finish == "length",
+        )
+
+    def _parts(self, prompt: Prompt, answer: Answer) -> Parts:
+        if self.options.reasoning == "strip":
+            return after(answer.thought, parts(answer.text, opened=prompt.opened))
+        thought = f"{OPEN}\n{answer.thought}\n{CLOSE}\n\n" if answer.thought else ""
+        return Parts("", thought + answer.text)
+
+    def _stopped_in_thought(self, call: Call, prompt: Prompt, reply: Reply) -> bool:
+        """Whether the server may have ended a thought at a stop string that the task means for the answer."""
+        empty = THOUGHT in reply.notes and not reply.text.strip() and reply.finish_reason != "length"
+        return empty and bool(call.ask.stop) and not prompt.quiet
+
+    def _stops(self, call: Call) -> tuple[str, ...]:
+        return (*call.ask.stop, *self.entry.stop)
+
+    def watch(self, call: Call, prompt: Prompt) -> StopWatch:
+        """What a stream is watched with, so that it can be left at a stop string."""
+        thoughts = self.options.reasoning == "strip"
+        return StopWatch(self._stops(call), opened=prompt.opened, thoughts=thoughts)
 
     def prompt(self, call: Call) -> Prompt:
         """Write the prompt of a call, with the start of the assistant's turn."""
-        text = call.raw
+        text, opened = call.raw, False
         if text is None:
             text = call.prompt or self.render(call.messages, call.suite, call.key.task)
-        return Prompt(outside.paired(text + call.ask.prefix), call.messages)
+            opened = opens(text)
+        quiet = self.options.reasoning == "strip" and (opened or self._quiet)
+        return Prompt(outside.paired(text + call.ask.prefix), call.messages, opened, quiet)
 
     def reply(self, answer: Answer, text: str, **more: Any) -> Reply:
         """Build a reply from an answer; `more` sets further fields."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from harness.models.api import Call
 from harness.models.clients.answer import Answer
 from harness.models.pool.pool import Pool
-from harness.types import Message, Reply
+from harness.types import Ask, Message, Reply
 
 Check = Callable[[Answer, str], None]
 """Checks an answer from a URL; raises `Fault` or `RequestRejected` when it cannot be used."""
@@ -22,10 +22,18 @@ class Prompt:
     Attributes:
         text: the rendered prompt (or the raw one) with the assistant's prefix.
         messages: the conversation, for endpoints that take only that.
+        opened: whether the template opened a thought at its end; None where the server renders.
+        quiet: leave the task's stop strings out: the server would look for them in the thought as well.
     """
 
     text: str
     messages: tuple[Message, ...]
+    opened: bool | None = False
+    quiet: bool = False
+
+    def asked(self, ask: Ask) -> Ask:
+        """The `Ask` as the server gets it."""
+        return replace(ask, stop=()) if self.quiet else ask
 
 
 class Generator(Protocol):

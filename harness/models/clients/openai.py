@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from harness.models.clients.answer import UNCUT, Answer
 from harness.models.clients.base import BaseModel
 from harness.models.clients.dialect import Dialect
 from harness.models.clients.exchange import Check, Prompt
+from harness.models.clients.openai_stream import OpenAiStream
 from harness.models.clients.openai_wire import read_completion, translate
 from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.token_ids import TokenIds
@@ -41,7 +43,9 @@ class CompletionsModel(BaseModel):
         self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
     ) -> Answer:
         """Send one prompt with the call's parameters, and `extra` ones (TGI's names) over them."""
-        sent = parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
+        sent = parameters(
+            prompt.asked(call.ask), seed=call.seed, stop=self.entry.stop, decoding=call.decoding
+        )
         sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
         while True:
             fields = self.dialect.fields(sent) | translate(sent) | self.input(call, prompt)
@@ -76,15 +80,22 @@ class CompletionsModel(BaseModel):
         check: Check | None,
     ) -> Answer:
         headers = call_headers(call.key, call.role, call.part)
+        streamed = self.options.stream or self.entry.stream
+        streamed = streamed and check is None and "top_logprobs" not in sent
+        told = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {"stream": False}
         echo = bool(sent.get("decoder_input_details"))
 
         async def attempt(endpoint: Endpoint) -> Answer:
             url = endpoint.url + self.path
             cut = await self._cut(endpoint, prompt, sent)
-            body = msgspec.json.encode({"model": self.served_name, "stream": False} | fields | cut)
+            body = msgspec.json.encode({"model": self.served_name} | told | fields | cut)
             room = int(sent["max_new_tokens"])
-            data, _ = await self.transport.post(url, body, headers, max_new_tokens=room)
-            answer = read_completion(data, where=url, echo=echo)
+            if streamed:
+                follow = partial(OpenAiStream, room=room, watch=self.watch(call, prompt), where=url)
+                answer = await self.transport.stream(url, body, headers, follow, max_new_tokens=room)
+            else:
+                data, _ = await self.transport.post(url, body, headers, max_new_tokens=room)
+                answer = read_completion(data, where=url, echo=echo)
             answer.uncut = answer.prompt_tokens > sent.get("truncate", MOST)
             if fields.get("return_tokens_as_token_ids"):
                 answer.top_tokens = await self._spelt(endpoint, answer)
@@ -156,7 +167,8 @@ class ChatModel(CompletionsModel):
                 "use the same model @openai or a TGI endpoint"
             )
         messages = call.messages if call.raw is None else (Message("user", call.raw),)
-        return Prompt(self.render(messages), messages)
+        quiet = self.options.reasoning == "strip" and self._quiet
+        return Prompt(self.render(messages), messages, None, quiet)
 
     def render(self, messages: Any, suite: str = "", task: str = "") -> str:
         """Show the conversation for the store and for counting; the server renders it by its own template."""

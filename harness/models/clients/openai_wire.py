@@ -9,12 +9,13 @@ from msgspec import Raw, Struct
 
 from harness.models import outside
 from harness.models.clients.answer import Answer
+from harness.models.clients.meaning import code, ending, failure, raise_error
+from harness.models.clients.openai_text import Choice, Said, is_filled, written
 from harness.models.clients.request import samples
 from harness.models.clients.token_ids import token_id
-from harness.models.pool.faults import Fault, describe, from_error
-from harness.models.untrusted import ABSENT, KEPT, Body, Token, count, field, part, read, short, string
+from harness.models.pool.faults import Fault, describe
+from harness.models.untrusted import ABSENT, KEPT, Body, Token, count, field, part, read, short
 
-_FINISH = {"stop": "eos_token", "eos": "eos_token", "abort": "abort"}
 _ERROR = 64 << 10
 
 
@@ -29,21 +30,13 @@ def translate(sent: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-class _Completion(Struct):
+class Completion(Struct):
+    """A completion, or an event of one that is streamed: the fields that are read, each as sent."""
+
     choices: Raw = ABSENT
     usage: Raw = ABSENT
     system_fingerprint: Raw = ABSENT
-
-
-class _Choice(Struct):
-    text: Raw = ABSENT
-    message: Raw = ABSENT
-    finish_reason: Raw = ABSENT
-    logprobs: Raw = ABSENT
-
-
-class _Message(Struct):
-    content: Raw = ABSENT
+    error: Raw = ABSENT
 
 
 class _Usage(Struct):
@@ -71,42 +64,72 @@ def read_completion(body: Body, *, where: str = "", echo: bool = False) -> Answe
     """Read a completion or chat completion; with `echo` the prompt's tokens stand before the generated ones.
 
     Raises:
-        Fault: a 200 that is no answer.
+        Fault, ContextOverflow, RequestRejected: a 200 that is no answer (`harness.models.clients.meaning`).
     """
     try:
-        response = read(body, _Completion)
-        if len(response.choices) > KEPT:
-            raise Fault("too-large", f"{where} sent choices of {len(response.choices)} bytes")
-        choices = read(response.choices, list[_Choice]) if len(response.choices) else []
+        response = read(body, Completion)
+    except ValueError as error:
+        raise Fault("not-json", f"{where} answered 200, but with no completion ({error})") from error
+    choice = first_choice(response, where)
+    if choice is None:
+        message, kind = describe(bytes(body[:_ERROR]))
+        raise failure(f"no choices: {message}", kind, code(bytes(body[:_ERROR])), where=where)
+    said = written(choice)
+    finish = short(field(choice.finish_reason), 40)
+    if said is None and not finish:
+        raise Fault("no-text", f"{where} answered 200 without text")
+    return build(said or Said(), finish, response, choice, where=where, echo=echo)
+
+
+def first_choice(response: Completion, where: str) -> Choice | None:
+    """The first choice of a completion; None when there is none.
+
+    Raises:
+        Fault, ContextOverflow, RequestRejected: there is an error instead, of all or of this choice.
+    """
+    raise_error(response.error, where=where)
+    if len(response.choices) > KEPT:
+        raise Fault("too-large", f"{where} sent choices of {len(response.choices)} bytes")
+    try:
+        choices = read(response.choices, list[Choice]) if is_filled(response.choices) else []
     except ValueError as error:
         raise Fault("not-json", f"{where} answered 200, but with no completion ({error})") from error
     if not choices:
-        message, kind = describe(bytes(body[:_ERROR]))
-        raise from_error(200, f"no choices: {message}", kind, where=where)
-    choice = choices[0]
-    raw = choice.text if len(choice.text) else part(choice.message, _Message).content
-    text, finish = string(raw), short(field(choice.finish_reason), 40)
-    if text is None and not (finish and bytes(raw) in (b"", b"null")):
-        raise Fault("no-text", f"{where} answered 200 without text")
+        return None
+    raise_error(choices[0].error, where=where)
+    return choices[0]
+
+
+def build(
+    said: Said, finish: str, response: Completion, choice: Choice, *, where: str = "", echo: bool = False
+) -> Answer:
+    """Build the answer from what was written, the reason to end, and the rest of the response.
+
+    Raises:
+        Fault, RequestRejected: the reason to end says that it is none.
+    """
+    finish, notes = ending(finish, where=where)
     usage = part(response.usage, _Usage)
     given, logprobs = count(field(usage.prompt_tokens)) or 0, part(choice.logprobs, _Logprobs)
     return Answer(
-        outside.text(text or ""),
-        finish_reason=_FINISH.get(finish, finish),
+        outside.text(said.text or said.refusal),
+        finish_reason=finish,
         prompt_tokens=given,
         output_tokens=count(field(usage.completion_tokens)) or 0,
         top_tokens=_alternatives(logprobs),
         prefill=_echoed(logprobs)[:given] if echo else (),
         system=short(field(response.system_fingerprint), 80),
+        thought=outside.text(said.thought),
+        notes=tuple(dict.fromkeys((*notes, *said.notes))),
     )
 
 
 def _alternatives(logprobs: _Logprobs) -> list[Token]:
     try:
-        if _is_filled(logprobs.content) and (places := read(logprobs.content, list[_Place])):
+        if is_filled(logprobs.content) and (places := read(logprobs.content, list[_Place])):
             # chat, and llama.cpp everywhere
             return [_token(one.token, one.logprob) for one in places[0].top_logprobs]
-        if _is_filled(logprobs.top_logprobs):
+        if is_filled(logprobs.top_logprobs):
             tops = read(logprobs.top_logprobs, list[dict[str, float | None]])
             return [_token(text, logprob) for text, logprob in (tops[0] if tops else {}).items()]
     except ValueError:
@@ -125,7 +148,3 @@ def _echoed(logprobs: _Logprobs) -> list[Token]:
 
 def _token(text: str, logprob: float | None) -> Token:
     return Token(token_id(text), text, logprob)
-
-
-def _is_filled(raw: Raw) -> bool:
-    return bytes(raw) not in (b"", b"null", b"[]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from harness.models.clients.answer import Answer, queue_s, read_generate
 from harness.models.clients.base import BaseModel
 from harness.models.clients.exchange import Check, Prompt
 from harness.models.clients.request import call_headers, parameters
+from harness.models.clients.stream import Stream
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.untrusted import tokens
@@ -28,17 +30,20 @@ class TgiModel(BaseModel):
         self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
     ) -> Answer:
         """Send one prompt with the call's parameters, and `extra` ones over them (None removes one)."""
-        sent = parameters(call.ask, seed=call.seed, stop=self.entry.stop, decoding=call.decoding)
+        sent = parameters(
+            prompt.asked(call.ask), seed=call.seed, stop=self.entry.stop, decoding=call.decoding
+        )
         sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
         body = msgspec.json.encode({"inputs": prompt.text, "parameters": sent})
         headers = call_headers(call.key, call.role, call.part)
         room = int(sent["max_new_tokens"])
-        stops = (*call.ask.stop, *self.entry.stop)
 
         async def attempt(endpoint: Endpoint) -> Answer:
             if (self.options.stream or self.entry.stream) and not extra:
                 url = endpoint.url + "/generate_stream"
-                return await self.transport.stream(url, body, headers, max_new_tokens=room, stops=stops)
+                watch = self.watch(call, prompt)
+                follow = partial(Stream, room=room, watch=watch, where=url)
+                return await self.transport.stream(url, body, headers, follow, max_new_tokens=room)
             url = endpoint.url + "/generate"
             data, received = await self.transport.post(url, body, headers, max_new_tokens=room)
             answer = read_generate(data, received, where=url)

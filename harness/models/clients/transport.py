@@ -13,8 +13,8 @@ import aiohttp
 
 from harness.errors import HarnessError, UsageError
 from harness.models import outside
-from harness.models.clients.answer import Answer, read_generate
-from harness.models.clients.stream import Stream
+from harness.models.clients.answer import Answer
+from harness.models.clients.stream import Follow
 from harness.models.pool.faults import Fault, classify
 from harness.models.untrusted import Body
 
@@ -83,19 +83,13 @@ class Transport:
                 return response.status, outside.received(bytes(page)), response.headers
 
     async def stream(
-        self,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        *,
-        max_new_tokens: int,
-        stops: tuple[str, ...] = (),
+        self, url: str, body: bytes, headers: Mapping[str, str], follow: Follow, *, max_new_tokens: int
     ) -> Answer:
-        """Post JSON and follow the event stream; leaves early once a stop string is in the text."""
+        """Post JSON and follow the event stream; leaves as soon as `follow` has the answer."""
         async with self._send(url, body, headers, max_new_tokens) as response:
-            if response.content_type != "text/event-stream":  # a proxy's page, or a server that cannot stream
-                return read_generate(await self._whole(response, url), response.headers, where=url)
-            following = Stream(response.headers, room=max_new_tokens, stops=stops, where=url)
+            following = follow(response.headers)
+            if response.content_type != "text/event-stream":
+                return following.whole(await self._whole(response, url))
             size = 0
             async for chunk in response.content.iter_any():
                 size += len(chunk)
@@ -105,7 +99,7 @@ class Transport:
                     response.close()
                     return answer
             try:
-                if (answer := following.feed(b"\n")) is not None:  # the last line may lack its end
+                if (answer := following.end()) is not None:
                     return answer
             except Fault as fault:
                 if fault.kind != "not-json":

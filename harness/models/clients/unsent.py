@@ -11,6 +11,7 @@ from harness.errors import HarnessError
 from harness.models.api import Model
 from harness.models.clients.answer import Answer
 from harness.models.clients.base import BaseModel
+from harness.models.clients.stream import Follow
 from harness.models.clients.transport import Transport
 from harness.models.untrusted import Body
 
@@ -62,15 +63,9 @@ class Holding(Transport):
         return await self._through.get(url, **how)
 
     async def stream(
-        self,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        *,
-        max_new_tokens: int,
-        stops: tuple[str, ...] = (),
+        self, url: str, body: bytes, headers: Mapping[str, str], follow: Follow, *, max_new_tokens: int
     ) -> Answer:
-        del max_new_tokens, stops
+        del follow, max_new_tokens
         self._keep(url, body, headers)
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from harness.errors import ContextOverflow, RequestRejected
 from harness.models.api import LiveEpisodes
 from harness.models.clients.answer import read_generate
 from harness.models.clients.request import call_headers, parameters
+from harness.models.clients.stream import Stream
 from harness.models.clients.transport import Transport
 from harness.models.local import loopback
 from harness.models.pool.faults import Fault, classify
@@ -36,7 +37,7 @@ async def ours(url, *, stream=False):
         sent = json.dumps(BODY).encode()
         if stream:
             answer = await transport.stream(
-                url + "/generate_stream", sent, call_headers(KEY), max_new_tokens=16
+                url + "/generate_stream", sent, call_headers(KEY), Stream, max_new_tokens=16
             )
         else:
             data, said = await transport.post(url + "/generate", sent, call_headers(KEY), max_new_tokens=16)

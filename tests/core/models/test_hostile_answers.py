@@ -54,6 +54,14 @@ def chat(number=b"3", text=b'"fine"'):
     return completion(number, text, b'"message": {"content": %b}')
 
 
+def streamed(number=b"3", text=b'"fine"'):
+    return b"data: " + completion(number, text) + b"\n\ndata: [DONE]\n\n"
+
+
+def chat_streamed(number=b"3", text=b'"fine"'):
+    return b"data: " + completion(number, text, b'"delta": {"content": %b}') + b"\n\ndata: [DONE]\n\n"
+
+
 def event(number=b"3", text=b'"fine"'):
     return b"data:" + tgi(number, text) + b"\n\n"
 
@@ -63,6 +71,8 @@ KINDS = {
     "stream": ("agentlm-7b", event, "text/event-stream", True),
     "openai": ("agentlm-7b@openai", completion, "application/json", False),
     "chat": ("m@chat", chat, "application/json", False),
+    "openai stream": ("agentlm-7b@openai", streamed, "text/event-stream", True),
+    "chat stream": ("m@chat", chat_streamed, "text/event-stream", True),
 }
 
 
