@@ -33,7 +33,7 @@ _TIMEOUT_S = (5.0, 120.0)
 
 
 def doctor_model(
-    selector: str,
+    selector: str | catalog.Entry,
     endpoints: Sequence[str] = (),
     client: Client = "tgi",
     *,
@@ -43,7 +43,7 @@ def doctor_model(
     """Check every endpoint of a model: whether a run could use it, and what it can do.
 
     Args:
-        selector: as after `--model`.
+        selector: as after `--model`, or the entry that it was resolved to.
         endpoints: base URLs; none takes those of models.toml.
         client: `text-generation` sends a request through that package as well, to compare the answers.
         profile: as for `harness run`.
@@ -52,7 +52,7 @@ def doctor_model(
     Raises:
         UsageError: no such model.
     """
-    entry = catalog.find(selector)
+    entry = selector if isinstance(selector, catalog.Entry) else catalog.find(selector)
     if entry.local:
         if endpoints:
             text = "runs inside the harness"
@@ -64,7 +64,7 @@ def doctor_model(
     raised: list[Finding] = []
     refusing: list[Finding] = []
     try:
-        refusing = asyncio.run(_as_a_run(selector, urls, profile, ranked or {}))
+        refusing = asyncio.run(_as_a_run(entry, urls, profile, ranked or {}))
     except DataError as error:  # the template, without which there is nothing to send
         return [Finding("fail", entry.name, *_halves(str(error), ": "))]
     except HarnessError as error:
@@ -82,10 +82,10 @@ def doctor_model(
 
 
 async def _as_a_run(
-    selector: str, urls: Sequence[str], profile: Profile, ranked: Mapping[str, str]
+    entry: catalog.Entry, urls: Sequence[str], profile: Profile, ranked: Mapping[str, str]
 ) -> list[Finding]:
     """What `harness run` would refuse before it sends anything; else how it samples, and its templates."""
-    async with open_model(selector, endpoints=urls, profile=profile) as model:
+    async with open_model(entry, endpoints=urls, profile=profile) as model:
         troubles = await trial(model)
         if troubles:
             return [Finding("fail", trouble.url, trouble.what, trouble.fix) for trouble in troubles]

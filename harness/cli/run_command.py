@@ -7,6 +7,7 @@ import logging
 import shlex
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ from harness.cli.run_options import run_options
 from harness.cli.screen import echo
 from harness.errors import MissingPart, OtherModel, UsageError
 from harness.models import outside
+from harness.models.own import Given
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
+from harness.running.sampling import Sampling
 from harness.running.summary import Summary
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ log = logging.getLogger("harness.run")
 @run_options
 @click.option("--yes", is_flag=True, help="Do not ask before more than 10,000 requests.")
 @click.option("--report/--no-report", "wanted", default=True, help="Print the report at the end.")
-@grouped(workload=Workload, models=ModelChoice, execution=Execution)
+@grouped(given=Given, sampling=Sampling, workload=Workload, models=ModelChoice, execution=Execution)
 def command(
     *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool, yes: bool
 ) -> int:
@@ -42,6 +45,10 @@ def command(
     """
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
+    from harness.models.clients.recognise import recognise
+
+    found = recognise(models.model, models.endpoints, models.given, models.sampling.max_new_tokens)
+    models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     request = RunRequest(workload, models, execution)
     try:
         summary = execute(request, yes=yes)

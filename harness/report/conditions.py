@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 METHODS: Mapping[str, str] = {
     "G": "a grammar that allows only the choices (method G)",
@@ -15,6 +17,9 @@ _METHOD, _DECODING, _IMPUTED, _CUT = "choices by method ", "decoding ", "imputed
 _EPISODES, _WITH_IMPUTED = "episodes", "episodes with imputed values"
 SPOILING = 0.01
 """Share of samples with a value that the server did not give, above which a number is not comparable."""
+
+_SHOWN = 80
+"""Characters shown of a value that was typed."""
 
 _TOLD: Mapping[str, str] = {
     "raw->user": "raw prompts were sent as one user message of a chat (raw->user)",
@@ -29,6 +34,20 @@ _COUNTED: Mapping[str, str] = {
     "tool call": "replies called a tool, though none was offered",
 }
 """Traits whose share a reader wants to know; none of them makes two numbers unlike."""
+
+
+def overridden(config: Mapping[str, Any]) -> str:
+    """What a run asked of its model instead of what the tasks ask, as it was typed; empty for nothing."""
+    told = cast("Mapping[str, Any]", config.get("sampling") or {})
+    parts: list[str] = []
+    for name, value in told.items():
+        option = "--" + name.replace("_", "-")
+        if name == "extra":
+            given = [f"{key}={json.dumps(one, ensure_ascii=False)}" for key, one in value.items()]
+        else:
+            given = [json.dumps(one, ensure_ascii=False) for one in (value if name == "stop" else [value])]
+        parts += [f"{option} {one if len(one) <= _SHOWN else one[:_SHOWN] + '...'}" for one in given]
+    return ", ".join(parts)
 
 
 class Conditions:

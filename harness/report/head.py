@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from harness.report.conditions import Conditions
+from harness.report.conditions import Conditions, overridden
 from harness.storage.reader import Reader
+from harness.storage.store_part import PART
 
 Head = Mapping[str, str]
 """One text for each name, in the order in which they are printed."""
@@ -38,9 +39,11 @@ def head(reader: Reader, config: Mapping[str, Any], conditions: Mapping[str, Con
         "understood": _understood(model),
         "ignored": ", ".join(map(str, reader.meta("ignored") or ())),
         "reasoning": "thoughts kept in the replies" if config.get("reasoning") == "keep" else "",
+        "asked": f"{told}: not comparable with the paper" if (told := overridden(config)) else "",
         "samples": _samples(config, reader.meta("chosen")),
         "judge": _judges(reader, config),
         "roles": ", ".join(map(str, config.get("roles") or ())),
+        "holds": str(reader.meta(PART) or ""),
         "not recorded": ", ".join(map(str, reader.meta("unrecorded") or ())),
         "warning": "; ".join(map(str, model.get("warnings") or ())),
     }

@@ -12,7 +12,7 @@ from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
 from harness.models.sampling import Ignored, over_openai, unfit
-from harness.models.trial import ranking, trial
+from harness.models.trial import no_room, ranking, trial
 from harness.running.judging import judge_role
 from harness.running.request import RunRequest
 
@@ -41,7 +41,8 @@ async def check_model(
     try:
         async with open_tested(request, LiveEpisodes()) as tested:
             opened(tested)
-            lines += map(str, await trial(tested))
+            lines += no_room(tested, request.models.sampling.max_new_tokens)
+            lines += [] if lines else map(str, await trial(tested))
             lines += [] if lines else await ranking(tested, ranked)
             if not lines and over_openai(tested):
                 lines += await unfit(tested, drawn or {}, [] if found is None else found)
@@ -79,7 +80,7 @@ def open_tested(
 ) -> AbstractAsyncContextManager[Model]:
     """Open the model under test."""
     return open_model(
-        request.models.model,
+        request.models.entry(),
         endpoints=request.models.endpoints,
         live=live,
         concurrency=request.models.concurrency,

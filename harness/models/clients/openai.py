@@ -88,7 +88,7 @@ class CompletionsModel(BaseModel):
         async def attempt(endpoint: Endpoint) -> Answer:
             url = endpoint.url + self.path
             cut = await self._cut(endpoint, prompt, sent)
-            body = msgspec.json.encode({"model": self.served_name} | told | fields | cut)
+            body = msgspec.json.encode({"model": self.served_name} | told | fields | cut | dict(call.extra))
             room = int(sent["max_new_tokens"])
             if streamed:
                 follow = partial(OpenAiStream, room=room, watch=self.watch(call, prompt), where=url)

@@ -10,7 +10,7 @@ from loopback_server import serving
 from reference_templates import FOLDER
 
 from harness.checks.models import doctor_model
-from harness.templates import control_tokens
+from harness.templates import template
 
 BOS, NAMED = 1, {"</s>": 2, "<|im_start|>": 7, "<|im_end|>": 8}
 
@@ -113,6 +113,7 @@ async def test_a_server_that_does_not_tokenize_shows_no_ids(own):
     assert list(named) == ["template chatml"] and all(finding.good for finding in findings)
 
 
-def test_control_tokens_are_found_once_and_in_order():
-    text = "a <x> [INST] b [/INST] </s><x>"
-    assert control_tokens(text, ["<x>", "<none>"]) == ["<x>", "[INST]", "[/INST]", "</s>"]
+def test_special_tokens_are_found_once_and_in_order():
+    used = template(str(FOLDER / "yi"))
+    text = "a <unk> [INST] b [/INST] <|im_end|><unk>"
+    assert used.special_tokens(text) == ["<unk>", "[INST]", "[/INST]", "<|im_end|>"]
