@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness.catalog import models as catalog
+from harness.checks.sampling import sampling
 from harness.checks.templates import template_findings
 from harness.errors import DataError, HarnessError, MissingPart, RequestRejected
 from harness.models import outside
@@ -99,14 +100,14 @@ async def _doctor(
 
 
 async def _as_a_run(entry: catalog.Entry, urls: Sequence[str], wanted: _Wanted) -> list[Finding]:
-    """What `harness run` would refuse before it sends anything; else what the templates write."""
+    """What `harness run` would refuse before it sends anything; else how it samples, and its templates."""
     async with open_model(entry, endpoints=urls, profile=wanted.profile) as model:
         troubles = await trial(model)
         if troubles:
             return [Finding("fail", trouble.url, trouble.what, trouble.fix) for trouble in troubles]
         unranked = await ranking(model, wanted.ranked)
         refused = [Finding("fail", model.name, *_halves(line, ": ")) for line in unranked]
-        return [*refused, *await template_findings(model)]
+        return [*refused, *await sampling(model), *await template_findings(model)]
 
 
 def _halves(line: str, mark: str) -> tuple[str, str]:

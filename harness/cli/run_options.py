@@ -84,6 +84,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--decoding", type=click.Choice(["protocol", "greedy", "released"]), default="protocol"),
     *SAMPLING,
     click.option(
+        "--choices",
+        type=click.Choice(["G", "P", "T", "O", "F"]),
+        help="Rank choices by this method (docs/protocols.md), not by the best that the endpoint has.",
+    ),
+    click.option(
         "--reasoning",
         type=click.Choice(["strip", "keep"]),
         default="strip",

@@ -111,6 +111,7 @@ class Plan:
             "shard": list(work.shard) if work.shard else None,
             "roles": sorted(models.roles),
             "judge": models.judge,
+            **({"choices": models.choices} if models.choices else {}),
             **({"template": models.given.template} if models.given.template else {}),
             **({"sampling": told} if (told := models.sampling.told()) else {}),
             "suites": {name: list(members) for name, members in sorted(self.suites.items())},
@@ -121,6 +122,11 @@ class Plan:
     def ranked(self) -> dict[str, str]:
         """The tasks that have the model rank choices, with the options under which they do not."""
         return {plan.spec.name: fix for plan in self.tasks if (fix := readiness.ranking(plan.task, plan.cfg))}
+
+    def drawn(self) -> dict[str, str]:
+        """For each task the options under which it does without drawn replies; empty where it is greedy."""
+        how = self.request.models.decoding
+        return {one.spec.name: readiness.drawing(one.task, one.cfg, how) for one in self.tasks}
 
     def directory(self) -> Path:
         """Where the run lives."""

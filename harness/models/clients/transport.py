@@ -57,7 +57,12 @@ class Transport:
             return await self._whole(response, url), response.headers
 
     async def get(self, url: str, *, timeout_s: float = _CONNECT_S) -> tuple[int, bytes]:
-        """Get a page; returns status and body whatever the status is.
+        """Get a page; returns status and body whatever the status is. The error is that of `page`."""
+        status, body, _ = await self.page(url, timeout_s=timeout_s)
+        return status, body
+
+    async def page(self, url: str, *, timeout_s: float = _CONNECT_S) -> tuple[int, bytes, Mapping[str, str]]:
+        """Get a page with its headers, whatever the status is.
 
         Raises:
             Fault: no answer within the time, or one longer than any page of a server's.
@@ -72,7 +77,7 @@ class Transport:
                     if len(page) > MOST_PAGE:
                         response.close()
                         raise _too_large(url, MOST_PAGE)
-                return response.status, outside.received(bytes(page))
+                return response.status, outside.received(bytes(page)), response.headers
 
     async def stream(
         self, url: str, body: bytes, headers: Mapping[str, str], follow: Follow, *, max_new_tokens: int
