@@ -71,7 +71,7 @@ def read_alternatives(tokens: Iterable[Token], choices: Sequence[str]) -> list[f
         if (found := logprob(token)) is None:
             continue
         text = spelling(token)
-        logprobs.setdefault(text.strip(" "), []).append(found)  # a line break before a letter is another token
+        logprobs.setdefault(text.strip(" "), []).append(found)  # "\nA" is another token
         if text.startswith(" "):
             logprobs.setdefault(text, []).append(found)
     spaced = is_spaced(choices)
