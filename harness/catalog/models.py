@@ -14,7 +14,8 @@ from typing import Any, Literal, cast
 from harness.errors import DataError, MissingPart, UsageError
 
 Kind = Literal["tgi", "openai", "chat", "hf", "oracle", "replay"]
-_WIRE: tuple[Kind, ...] = ("tgi", "openai", "chat")
+_WIRE: Mapping[str, Kind] = {"tgi": "tgi", "openai": "openai", "completions": "openai", "chat": "chat"}
+"""The protocols by the names that are typed for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Entry:
 
     Attributes:
         name: what the user types and reports print.
-        kind: protocol: `tgi`, `openai` (completions, our template) or `chat` (the server's template).
+        kind: protocol: `tgi`, `completions` (or `openai`; our template) or `chat` (the server's template).
         hf: model id on the hub.
         served: the id that its endpoints must give (or one of `aliases`); empty takes any.
         sha: the revision or hash that they must give, where they give one; empty takes any.
@@ -36,7 +37,7 @@ class Entry:
         api_key_env: environment variable with the bearer token, never the token.
         sanitize: put a space into control tokens in what the environment wrote.
         stream: use the streaming path, which ends a request at a stop string.
-        wire_name: `model` field of the OpenAI protocol.
+        wire_name: `model` field of the OpenAI protocol; empty sends `hf`, or the name.
         provenance: why this template, and what is not known.
     """
 
@@ -70,53 +71,83 @@ class Entry:
 
 def load(extra: Path | None = None) -> dict[str, Entry]:
     """Read the shipped models.toml and the user's (`extra`, else the file HARNESS_MODELS names)."""
-    shipped = (files("harness.catalog") / "models.toml").read_text(encoding="utf-8")
-    entries = _parse(shipped, "models.toml")
-    if extra is None and (named := os.environ.get("HARNESS_MODELS")):
-        extra = Path(named)
-    if extra is not None:
-        if not extra.is_file():
-            raise MissingPart(f"models file {extra} is not there; correct HARNESS_MODELS")
-        try:
-            text = extra.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise DataError(f"models file {extra} cannot be read: {error}") from None
-        entries |= _parse(text, str(extra))
+    entries: dict[str, Entry] = {}
+    for where, text in _files(extra):
+        entries |= parse(text, where)
     return entries
 
 
-def find(selector: str, *, extra: Path | None = None) -> Entry:
-    """Resolve what the user typed after `--model`.
+def written(name: str) -> tuple[str, frozenset[str]]:
+    """The file in which an entry stands, and the keys that it sets there; empty when it has none."""
+    where, keys = "", frozenset[str]()
+    for file, text in _files(None):
+        if name in (tables := tomllib.loads(text)):
+            where, keys = file, frozenset(_table(tables[name]))
+    return where, keys
 
-    `NAME` is an entry; `NAME@openai`, `NAME@chat`, `NAME@tgi` the same over another protocol (`@chat`
-    also takes names no entry has); `SERVED=NAME` is a model that its server calls SERVED, asked in NAME's
-    way (template, stop strings, protocol); `oracle`; `replay:FILE`; `hf:PATH_OR_ID`.
+
+def own_file() -> Path | None:
+    """The user's models file, if the environment names one."""
+    named = os.environ.get("HARNESS_MODELS")
+    return Path(named) if named else None
+
+
+def _files(extra: Path | None) -> list[tuple[str, str]]:
+    """The models files with their texts, the shipped one first."""
+    shipped = (files("harness.catalog") / "models.toml").read_text(encoding="utf-8")
+    found = [("the harness's own models.toml", shipped)]
+    if (own := extra or own_file()) is not None:
+        if not own.is_file():
+            raise MissingPart(f"models file {own} is not there; correct HARNESS_MODELS")
+        try:
+            found.append((str(own), own.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise DataError(f"models file {own} cannot be read: {error}") from None
+    return found
+
+
+def find(selector: str, *, extra: Path | None = None) -> Entry:
+    """Resolve what the user typed for a model.
+
+    `NAME` is an entry; `NAME@completions` (or `@openai`), `NAME@chat`, `NAME@tgi` the same over another
+    protocol (`@chat` also takes names no entry has); `SERVED=NAME` is a model that its server calls SERVED,
+    asked in NAME's way (template, stop strings, protocol); `oracle`; `replay:FILE`; `hf:PATH_OR_ID`.
 
     Raises:
         UsageError: no such model; the message names the nearest.
     """
+    entry, name, kind = known(selector, extra)
+    if entry is None and kind == "chat":
+        return Entry(selector, "chat", wire_name=name)
+    if entry is None:
+        raise UsageError(unknown(name, extra))
+    return entry
+
+
+def known(selector: str, extra: Path | None = None) -> tuple[Entry | None, str, Kind | None]:
+    """The entry that a selector means, if there is one, with its name and the kind that is typed behind it.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
     if selector == "oracle":
-        return Entry("oracle", "oracle", template="llama2-chat", context=1 << 20)
+        return Entry("oracle", "oracle", template="llama2-chat", context=1 << 20), selector, None
     prefix, colon, rest = selector.partition(":")
     if colon and prefix == "replay":
-        return Entry(selector, "replay", template="llama2-chat", context=1 << 20, path=rest)
+        return Entry(selector, "replay", template="llama2-chat", context=1 << 20, path=rest), selector, None
     if colon and prefix == "hf":
-        return Entry(selector, "hf", hf=rest, path=rest)
+        return Entry(selector, "hf", hf=rest, path=rest), selector, None
+    entries = load(extra)
     served, equals, like = selector.rpartition("=")
-    if equals and served and like.partition("@")[0] in load(extra):
-        return _like(served, find(like, extra=extra), selector)
+    if equals and served and like.partition("@")[0] in entries:
+        return _like(served, find(like, extra=extra), selector), selector, None
     name, at, kind = selector.rpartition("@")
     if not at:
-        name, kind = selector, ""
-    if kind and kind not in _WIRE:
+        return entries.get(selector), selector, None
+    if kind not in _WIRE:
         raise UsageError(f"unknown model kind {kind!r} in {selector!r}; kinds: {', '.join(_WIRE)}")
-    entries = load(extra)
-    if name in entries:
-        entry = entries[name]
-        return entry if not kind else _with(entry, name=selector, kind=kind)
-    if kind == "chat":
-        return Entry(selector, "chat", wire_name=name)
-    raise UsageError(_unknown(name, entries))
+    entry = entries.get(name)
+    return entry and _with(entry, name=selector, kind=_WIRE[kind]), name, _WIRE[kind]
 
 
 def _like(served: str, entry: Entry, selector: str) -> Entry:
@@ -133,13 +164,15 @@ def _like(served: str, entry: Entry, selector: str) -> Entry:
     )
 
 
-def _unknown(name: str, entries: Mapping[str, Entry]) -> str:
+def unknown(name: str, extra: Path | None = None) -> str:
+    """Why a name means no model, with the nearest ones."""
+    entries = load(extra)
     near = difflib.get_close_matches(name.lower(), entries, n=3, cutoff=0.6)
-    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(entries)}"
+    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(entries)}."
     return (
         f"unknown model {name!r}; {hint} Others: oracle, replay:FILE, hf:PATH, NAME@chat, "
-        "SERVED=NAME (another model, asked as NAME is), "
-        "or an entry with its template in a file named by HARNESS_MODELS"
+        "SERVED=NAME (another model, asked as NAME is), any NAME with --endpoint URL --template T, "
+        "or an entry with its template in a file named by HARNESS_MODELS (harness models add)"
     )
 
 
@@ -150,7 +183,12 @@ def _with(entry: Entry, **changes: Any) -> Entry:
     return Entry(**(old | changes))
 
 
-def _parse(text: str, where: str) -> dict[str, Entry]:
+def parse(text: str, where: str) -> dict[str, Entry]:
+    """Read the text of a models file; `where` names it in messages.
+
+    Raises:
+        DataError: it is no TOML, or an entry in it is wrong.
+    """
     import msgspec
 
     try:
@@ -165,12 +203,15 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
         if wrong := set(_table(table)) - known:
             keys = ", ".join(sorted(wrong))
             raise DataError(f"{where}: [{name}] has unknown keys ({keys}); known: {', '.join(sorted(known))}")
+        kind = _table(table).get("kind", "tgi")
+        if not isinstance(kind, str) or kind not in _WIRE:
+            raise DataError(f"{where}: [{name}] kind must be one of {', '.join(_WIRE)}")
         try:
-            entry = msgspec.convert(_table(table) | {"name": name}, Entry)
+            entry = msgspec.convert(_table(table) | {"name": name, "kind": _WIRE[kind]}, Entry)
         except msgspec.ValidationError as error:
             raise DataError(f"{where}: [{name}]: {error}") from error
-        if entry.kind not in _WIRE:
-            raise DataError(f"{where}: [{name}] kind must be one of {', '.join(_WIRE)}")
+        if entry.kind in ("openai", "chat") and not entry.wire_name:
+            entry = replace(entry, wire_name=entry.hf or name)
         if entry.kind != "chat" and not entry.template:
             raise DataError(f"{where}: [{name}] needs a template; it is never guessed from a name")
         entries[name] = _located(entry, Path(where).parent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, cast
 
 from harness.errors import HarnessError
@@ -13,7 +12,6 @@ from harness.models.clients.base import BaseModel
 from harness.models.pool.endpoint import Endpoint
 from harness.models.untrusted import decode, record, rows
 from harness.running.readiness import Finding
-from harness.templates import Template, control_tokens
 from harness.types import Message
 
 _TALK = (
@@ -22,6 +20,7 @@ _TALK = (
     Message("assistant", "Good day."),
     Message("user", "Goodbye."),
 )
+_TRAINED = "right where the model was trained so; else give another --template"
 _MOST = 24
 """Special tokens of a template that are looked up at most."""
 
@@ -33,31 +32,24 @@ async def template_findings(model: Model) -> list[Finding]:
     """
     if not isinstance(model, BaseModel):
         return []
-    used = {one.sha256: one for one in model.templates.values()}.values()
-    findings = [finding for one in used for finding in _rendered(one)]
+    findings: list[Finding] = []
+    texts: list[str] = []
+    for used in {one.sha256: one for one in model.templates.values()}.values():
+        name, prompt = f"template {used.id}", used.render(_TALK)
+        texts += used.special_tokens(prompt)
+        written = json.dumps(prompt, ensure_ascii=False)
+        findings.append(Finding("ok", name, f"writes two turns as {written}"))
+        findings += [Finding("warn", name, note, _TRAINED) for note in used.notes]
     up = next((endpoint for endpoint in model.pool.endpoints if endpoint.healthy), None)
-    texts = list(dict.fromkeys(text for one in used for text in _special(one)))[:_MOST]
     if up is None or not texts:
         return findings
-    known = [f"{text} {'+'.join(map(str, ids))}" for text, ids in await _ids(model, up, texts)]
+    known = [
+        f"{text} {'+'.join(map(str, ids))}"
+        for text, ids in await _ids(model, up, list(dict.fromkeys(texts))[:_MOST])
+    ]
     if known:
         findings.append(Finding("ok", "special tokens", f"have the ids {', '.join(known)} at {up.url}"))
     return findings
-
-
-def _rendered(template: Template) -> Iterator[Finding]:
-    name = f"template {template.id}"
-    yield Finding("ok", name, f"writes two turns as {json.dumps(template.render(_TALK), ensure_ascii=False)}")
-    for note in template.notes:
-        yield Finding(
-            "warn", name, note, "right where the model was trained so; else give another --template"
-        )
-
-
-def _special(template: Template) -> list[str]:
-    """The special tokens in what a template writes, in order."""
-    named = [text for _, text in template.variables]
-    return control_tokens(template.render(_TALK), named)
 
 
 async def _ids(model: BaseModel, endpoint: Endpoint, texts: list[str]) -> list[tuple[str, list[int]]]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "watch": "Follow a run from another terminal.",
     "export": "Write a run to a file, also while it goes on.",
     "list": "List tasks, suites, models or runs.",
+    "models": "Add a model of your own, or show one with every key.",
     "doctor": "Say what is missing for a task or a model, and how to fix it.",
     "data": "List, pull, prepare and verify benchmark data.",
     "setup": "Build a task's system parts (root file system, images).",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from harness.catalog import registry
-from harness.cli.common_options import MIRROR, PROFILE
+from harness.cli.common_options import CA, MIRROR, PROFILE
 from harness.cli.grouping import grouped
+from harness.cli.model_options import ENDPOINTS, GIVEN, MODEL, with_options
 from harness.cli.screen import echo
-from harness.errors import UsageError
+from harness.models.own import Given, find
 from harness.types import Profile
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 class CheckedModel:
     """The model whose endpoints are checked."""
 
-    model: str | None
+    model: str
     endpoints: tuple[str, ...]
+    given: Given
     client: Literal["tgi", "text-generation"]
 
 
@@ -41,34 +43,35 @@ class DoctorOptions:
 
 @click.command("doctor")
 @click.argument("tasks", nargs=-1)
-@click.option("--model", help="Check this model's endpoints.")
-@click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable).")
+@with_options(MODEL, ENDPOINTS, *GIVEN)
 @click.option("--client", type=click.Choice(["tgi", "text-generation"]), default="tgi", show_default=True)
+@CA
 @MIRROR
 @click.option("--split", help="Only this split; all of them otherwise.")
 @PROFILE
 @click.option("--set", "settings", multiple=True, help="TASK.KEY=VALUE, as for run.")
 @click.option("--role", "roles", multiple=True, help="ROLE=NAME@URL, as for run.")
-@grouped(models=CheckedModel, choices=DoctorOptions)
+@grouped(given=Given, models=CheckedModel, choices=DoctorOptions)
 def command(tasks: tuple[str, ...], models: CheckedModel, choices: DoctorOptions) -> int:
     """Check TASKS (all when neither a task nor a model is named) under the options of a run.
 
     Exit code: 0 when everything is there for the split that would run, 2 otherwise.
     """
-    if models.endpoints and not models.model:
-        raise UsageError("--endpoint goes with --model")
-    good, names = True, tuple(map(registry.named, tasks)) or (() if models.model else registry.names())
-    if models.model is not None:
+    checked = bool(models.model or models.endpoints)
+    good, names = True, tuple(map(registry.named, tasks)) or (() if checked else registry.names())
+    if checked:
         from harness.checks.models import doctor_model
+        from harness.models.clients.recognise import recognise
 
+        found = recognise(models.model, models.endpoints, models.given)
         findings = doctor_model(
-            models.model,
-            models.endpoints,
+            find(found.model, found.given),
+            found.endpoints,
             models.client,
             profile=choices.profile,
             ranked=_ranked(names, choices),
         )
-        good &= _show(f"model {models.model}", findings)
+        good &= _show(f"model {found.model}", findings)
     return 0 if all([good, *_checked(names, choices)]) else 2
 
 

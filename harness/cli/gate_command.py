@@ -35,6 +35,7 @@ class Files:
     baseline: Path | None
     ledger: Path | None
     junit: Path | None
+    flips: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class Judged:
 @MIN_EFFECT
 @click.option("--ledger", type=FILE, help="Append the night to this file of JSON lines.")
 @click.option("--junit", type=FILE, help="Write the verdict as JUnit XML.")
+@click.option("--flips", type=FILE, help="Write the changed samples' episodes, a store of 50 MB at most.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @RESULTS
 @grouped(files=Files, judged=Judged, levels=Levels)
@@ -149,14 +151,19 @@ def _confirmed(run: Run, results: Path, verdict: GateVerdict, baseline: Baseline
 
 
 def _write(verdict: GateVerdict, run: Run, name: str, results: Path, files: Files) -> None:
-    from harness.decisions import github_actions, junit, ledger
+    from harness.decisions import flips, github_actions, junit, ledger
     from harness.decisions.run_facts import cost, date_of
+    from harness.report.load import find_store
 
     data, facts = run
     if files.ledger is not None:
         ledger.append(files.ledger, ledger.night(verdict, facts, cost(name, results), date_of(facts)))
     if files.junit is not None:
         junit.write(files.junit, verdict, data.suites)
+    if files.flips is not None:
+        copied = flips.write(files.flips, find_store(name, results), verdict, facts)
+        left = f", {copied.left_out} more did not fit" if copied.left_out else ""
+        echo(f"{files.flips}: {copied.samples} changed samples{left}", err=True)
     github_actions.summarize(verdict, os.environ)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in github_actions.workflow_commands(verdict):

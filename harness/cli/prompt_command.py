@@ -12,17 +12,18 @@ import click
 
 from harness.cli.common_options import MIRROR, PROFILE
 from harness.cli.grouping import grouped
+from harness.cli.model_options import ENDPOINTS, GIVEN, MODEL, SAMPLING, with_options
 from harness.cli.screen import echo
 from harness.errors import MissingPart, UsageError
+from harness.models.own import Given
 from harness.running.request import ModelChoice, RunRequest, Workload
+from harness.running.sampling import Sampling
 
 
 @click.command("prompt")
 @click.argument("task")
 @click.argument("sample", required=False)
-@click.option("--model", required=True, help="As for run.")
-@click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable).")
-@click.option("--template", default="", help="As for run: a name, a .jinja file, a folder or a hub id.")
+@with_options(MODEL, ENDPOINTS, *GIVEN, *SAMPLING)
 @click.option("--role", "roles", multiple=True, help="Auxiliary model as ROLE=NAME@URL, or ROLE=self.")
 @click.option("--split", help="Split of the task; its own default otherwise.")
 @click.option("--set", "settings", multiple=True, help="TASK.KEY=VALUE, as for run.")
@@ -38,14 +39,13 @@ from harness.running.request import ModelChoice, RunRequest, Workload
     show_default=True,
     help="The whole request, a command that sends it, or the prompt alone.",
 )
-@grouped(workload=Workload, models=ModelChoice)
+@grouped(given=Given, sampling=Sampling, workload=Workload, models=ModelChoice)
 def command(
     *,
     task: str,
     sample: str | None,
     workload: Workload,
     models: ModelChoice,
-    template: str,
     form: Literal["json", "curl", "text"],
 ) -> int:
     """Show the first request for SAMPLE of TASK (the first one when none is named); nothing is sent.
@@ -55,6 +55,7 @@ def command(
     from dataclasses import replace
 
     from harness.models.api import Options
+    from harness.models.clients.recognise import recognise
     from harness.running import plan as planning
     from harness.running.first_request import described, first_request
     from harness.running.samples import Limit
@@ -65,12 +66,14 @@ def command(
         samples=None if sample is None else (sample,),
         limit=Limit(1, "first") if sample is None else None,
     )
+    found = recognise(models.model, models.endpoints, models.given)
+    models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     plan = planning.make(RunRequest(only, models))
     if plan.missing or not plan.tasks:
         raise MissingPart("\n".join(line for lines in plan.missing.values() for line in lines))
     if not plan.tasks[0].samples:
         raise UsageError(f"{task} has no samples here")
-    tested, request = asyncio.run(first_request(plan, Options(template=template)))
+    tested, request = asyncio.run(first_request(plan, Options()))
     told = described(plan, tested, request)
     if form == "text":
         echo(request.prompt)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,9 +14,11 @@ import click
 
 from harness.cli.common_options import RESULTS
 from harness.cli.grouping import grouped
+from harness.cli.run_options import names
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from harness.report.cost import Price
     from harness.report.render import Format
     from harness.report.result import Report
     from harness.report.rules import Normalize, Rules
@@ -42,10 +46,26 @@ class Nights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Which episodes are listed, as typed."""
+    """Which episodes are listed, and what else is told, as typed."""
 
     episodes: bool
     only: str | None
+    by: tuple[str, ...]
+    failures: bool
+    endpoints: bool
+    price: Price | None
+
+
+def _price(_: click.Context, __: click.Parameter, value: str | None) -> Price | None:
+    if value is None:
+        return None
+    from harness.report.cost import Price
+
+    number = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+    found = re.fullmatch(f"{number},{number}", value.strip())
+    if not found:
+        raise click.BadParameter(f"{value!r}: write two prices of a million tokens, in and out, e.g. 0.2,0.6")
+    return Price(float(found[1]), float(found[2]))
 
 
 @click.command("report")
@@ -63,6 +83,12 @@ class Listing:
     "--only",
     type=click.Choice(["disagree"]),
     help="Of the episodes, those whose paper and fixed values differ.",
+)
+@click.option("--by", multiple=True, callback=names, help="Break every task down by this label, e.g. level.")
+@click.option("--failures", is_flag=True, help="Count why episodes did not run to their end.")
+@click.option("--endpoints", is_flag=True, help="Add up every call by endpoint (reads all of them).")
+@click.option(
+    "--price", callback=_price, metavar="IN,OUT", help="Price of a million tokens in and out, e.g. 0.2,0.6."
 )
 @click.option("--force", is_flag=True, help="Show ratios between unlike scores, marked as approximate.")
 @click.option("--allow-partial", is_flag=True, help="Take an Overall over the tasks that are there.")
@@ -86,8 +112,9 @@ def command(
     """
     if nights.ledger is not None:
         return _show_nights(nights.ledger, nights.nights, form)
-    rules = _rules(ratios, results)
+    rules = replace(_rules(ratios, results), price=listing.price)
     reports = [_build(name, results, rules) for name in runs or (None,)]
+    _tell(reports, runs, results, listing)
     partial = any(suite.partial for report in reports for suite in report.suites.values())
     if listing.only:
         from harness.report.disagreements import only_disagreeing
@@ -95,6 +122,18 @@ def command(
         reports = [only_disagreeing(report) for report in reports]
     _print(reports, form, episodes=listing.episodes or bool(listing.only))
     return 3 if not all(report.complete for report in reports) or (ratios.strict and partial) else 0
+
+
+def _tell(reports: Sequence[Report], runs: Sequence[str], results: Path, listing: Listing) -> None:
+    """Add to the reports what was asked for beyond their numbers."""
+    from harness.report import sections
+    from harness.report.breakdown import break_down
+
+    break_down(reports, listing.by)
+    asked = {"failures": listing.failures, "endpoints": listing.endpoints}
+    wanted = [name for name, given in asked.items() if given]
+    for report, name in zip(reports, runs or (None,), strict=True):
+        sections.add(report, name, results, wanted)
 
 
 def _show_nights(path: Path, newest: int, form: Format) -> int:
@@ -108,7 +147,8 @@ def _show_nights(path: Path, newest: int, form: Format) -> int:
             f"there is no ledger {path}: harness gate RUN --baseline FILE --ledger {path} begins it"
         )
     found = ledger.read(path)
-    for line in [ledger_text.html(found, newest)] if form == "html" else ledger_text.lines(found, newest):
+    shown = found, newest, datetime.now(UTC).date()
+    for line in [ledger_text.html(*shown)] if form == "html" else ledger_text.lines(*shown):
         click.echo(line)
     return 0
 

@@ -7,6 +7,7 @@ import logging
 import shlex
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,15 @@ from harness.cli.run_options import run_options
 from harness.cli.screen import echo
 from harness.errors import MissingPart, OtherModel, UsageError
 from harness.models import outside
+from harness.models.own import Given
 from harness.running.plan import Plan
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
+from harness.running.sampling import Sampling
 from harness.running.summary import Summary
 
 if TYPE_CHECKING:
     from harness.models.api import Model
+    from harness.models.sampling import Ignored
 
 log = logging.getLogger("harness.run")
 
@@ -31,7 +35,7 @@ log = logging.getLogger("harness.run")
 @run_options
 @click.option("--yes", is_flag=True, help="Do not ask before more than 10,000 requests.")
 @click.option("--report/--no-report", "wanted", default=True, help="Print the report at the end.")
-@grouped(workload=Workload, models=ModelChoice, execution=Execution)
+@grouped(given=Given, sampling=Sampling, workload=Workload, models=ModelChoice, execution=Execution)
 def command(
     *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool, yes: bool
 ) -> int:
@@ -41,6 +45,10 @@ def command(
     """
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
+    from harness.models.clients.recognise import recognise
+
+    found = recognise(models.model, models.endpoints, models.given, models.sampling.max_new_tokens)
+    models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     request = RunRequest(workload, models, execution)
     try:
         summary = execute(request, yes=yes)
@@ -68,13 +76,14 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
 
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
+    ignored: list[Ignored] = []
     stopping = (missing and not request.execution.ready_only) or not plan.tasks
     fresh = not plan.begun()
     if fresh and request.execution.retry:
         raise UsageError(f"there is no run in {plan.directory()} to retry; leave out --retry to begin it")
     if stopping or fresh:
         # A run that is begun may be complete, and then needs no endpoint.
-        absent = asyncio.run(check_model(request, plan.ranked()))
+        absent = asyncio.run(check_model(request, plan.ranked(), drawn=plan.drawn(), found=ignored))
         if stopping or absent:
             lines = "\n  ".join([*missing, *absent])
             raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
@@ -83,15 +92,15 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory, checked=fresh, yes=yes)
+            return _played(plan, directory, ignored, checked=fresh, yes=yes)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
 
-def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary:
-    from harness.running import plan as planning
+def _played(plan: Plan, directory: Path, ignored: list[Ignored], *, checked: bool, yes: bool) -> Summary:
     from harness.running.estimate import estimate
     from harness.running.identity import refuse_other
+    from harness.running.plan_text import describe
     from harness.running.progress_live import for_terminal
     from harness.running.resume import open_store, plain_json, remaining_items
     from harness.running.run_model import check_model
@@ -104,10 +113,15 @@ def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary
             def same(model: Model) -> None:
                 refuse_other(store, plain_json(dict(model.info)), directory)
 
-            absent = asyncio.run(check_model(plan.request, plan.ranked(), same))
+            absent = asyncio.run(
+                check_model(plan.request, plan.ranked(), same, drawn=plan.drawn(), found=ignored)
+            )
             if absent:
                 raise MissingPart("\n  ".join(["cannot go on, nothing was sent:", *absent]))
-        for line in planning.describe(plan):
+        if ignored:
+            log.warning("the server ignores %s", ", ".join(map(str, ignored)))
+            store.set_meta("ignored", [str(one) for one in ignored])
+        for line in describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
         cost = estimate(plan, remaining)

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from harness.cli.common_options import MIRROR, PROFILE
+from harness.cli.common_options import CA, MIRROR, PROFILE
+from harness.cli.model_options import ENDPOINTS, GIVEN, MODEL, SAMPLING, with_options
 from harness.running.samples import Limit
 
 
@@ -54,9 +55,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float 
 
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "--model", required=True, help="Entry of models.toml, oracle, replay:FILE, hf:PATH, NAME@openai."
-    ),
+    MODEL,
     click.option(
         "--suite", "suites", multiple=True, callback=names, help="Suite (repeatable; harness list suites)."
     ),
@@ -73,7 +72,9 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--repeats", type=click.IntRange(1), default=1, show_default=True, help="Episodes per sample."
     ),
-    click.option("--endpoint", "endpoints", multiple=True, help="Base URL of a replica (repeatable)."),
+    ENDPOINTS,
+    *GIVEN,
+    CA,
     click.option("--role", "roles", multiple=True, help="Auxiliary model as ROLE=NAME@URL, or ROLE=self."),
     click.option("--judge", help="Judge inline with this model (NAME@URL)."),
     click.option("--out", type=click.Path(path_type=Path), help="Run directory."),
@@ -81,6 +82,12 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--new", is_flag=True, help="Start another run of the same configuration."),
     PROFILE,
     click.option("--decoding", type=click.Choice(["protocol", "greedy", "released"]), default="protocol"),
+    *SAMPLING,
+    click.option(
+        "--choices",
+        type=click.Choice(["G", "P", "T", "O", "F"]),
+        help="Rank choices by this method (docs/protocols.md), not by the best that the endpoint has.",
+    ),
     click.option(
         "--reasoning",
         type=click.Choice(["strip", "keep"]),
@@ -115,8 +122,5 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
-def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command with the options of a run."""
-    for option in reversed(OPTIONS):
-        function = option(function)
-    return function
+run_options = with_options(*OPTIONS)
+"""Decorates a command with the options of a run."""

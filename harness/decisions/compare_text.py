@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.decisions.compare import Comparison, TaskComparison
-from harness.decisions.pairs import Key
+from harness.report.columns import Key
 
 SHOWN = 10
 """Changed samples listed for a task each way; all of them are in the JSON."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import cast
 
-from harness.decisions.pairs import Differences, Key, pair
+from harness.decisions.pairs import Differences, pair
 from harness.decisions.significance import bootstrap_p, mcnemar
 from harness.report import stats
+from harness.report.columns import Key
 from harness.report.headline import headline_of
 from harness.report.run_data import TaskData
 from harness.types import Macro, Mean, Row, Statistic, Unit

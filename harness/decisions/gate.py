@@ -10,6 +10,7 @@ from typing import Literal
 from harness.decisions.baseline_file import Baseline, BaselineTask
 from harness.decisions.effect import scale
 from harness.decisions.levels import Levels
+from harness.decisions.passes import Passes, passes
 from harness.decisions.pooled import Pooled, SampleResults, pooled
 from harness.decisions.saving import Run, by_sample
 from harness.decisions.significance import holm
@@ -37,7 +38,8 @@ class TaskVerdict:
         flips: share of samples that changed.
         samples: number of samples judged.
         lost: samples that one side lacks because of infrastructure errors.
-        fell: samples that are worse than their share in the baseline.
+        fell, rose: samples that are worse, or better, than their share in the baseline.
+        passes: pass@k and pass^k, where every sample was played k times; told and not tested.
     """
 
     task: str
@@ -53,6 +55,8 @@ class TaskVerdict:
     samples: int = 0
     lost: int = 0
     fell: Sequence[str] = ()
+    rose: Sequence[str] = ()
+    passes: Passes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,9 @@ def _task(
         return replace(about, verdict="not comparable", reason="; ".join(unlike))
     if reason := _unready(result):
         return replace(about, reason=reason)
-    return _measured(about, _rows(reports, name), result, known)
+    measured, results = _measured(about, _rows(reports, name), result, known)
+    repeats = int(tonight[0][1].config.get("repeats") or 1)
+    return replace(measured, passes=passes(results, repeats))
 
 
 def _unready(result: TaskResult) -> str:
@@ -148,16 +154,15 @@ def _rows(reports: Sequence[Report], name: str) -> list[Row]:
 
 def _measured(
     about: TaskVerdict, rows: Sequence[Row], result: TaskResult, known: BaselineTask
-) -> TaskVerdict:
+) -> tuple[TaskVerdict, Sequence[SampleResults]]:
     mine, theirs = by_sample(rows), known.values()
     both = [sample for sample in mine if sample in theirs]
     if not both:
-        return replace(about, reason="the run and the baseline share no sample")
+        return replace(about, reason="the run and the baseline share no sample"), ()
     weights = _weights(both, rows, result)
     results = [SampleResults(theirs[sample], mine[sample], weights[sample]) for sample in both]
     found: Pooled = pooled(results)
-    fell = [sample for sample, one in zip(both, results, strict=True) if one.difference < 0]
-    return replace(
+    measured = replace(
         about,
         verdict="pass",
         difference=found.difference * scale(result.data.unit),
@@ -166,8 +171,10 @@ def _measured(
         flips=found.flip_rate,
         samples=len(both),
         lost=len({*mine, *theirs}) - len(both),
-        fell=fell,
+        fell=[sample for sample, one in zip(both, results, strict=True) if one.difference < 0],
+        rose=[sample for sample, one in zip(both, results, strict=True) if one.difference > 0],
     )
+    return measured, results
 
 
 def _weights(samples: Sequence[str], rows: Sequence[Row], result: TaskResult) -> Mapping[str, float]:

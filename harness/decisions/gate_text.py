@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from harness.decisions.gate import GateVerdict, TaskVerdict
@@ -29,6 +30,8 @@ def lines(verdict: GateVerdict) -> Iterator[str]:
     for task in sorted(verdict.tasks, key=lambda task: -order.index(task.verdict) % len(order)):
         yield f"  {task.task:<{width}}  {MARKS[task.verdict]:<14}  {_numbers(task)}".rstrip()
         yield from samples(task)
+        if task.passes:
+            yield f"      {task.passes.told()}"
     yield from _listed("not comparable with the baseline (there -> here)", verdict.unlike)
     yield from _listed("differences that may be the cause (there -> here)", verdict.causes)
     levels = verdict.levels
@@ -46,9 +49,10 @@ def _numbers(task: TaskVerdict) -> str:
     if not task.samples:
         return task.reason
     lost = f", {task.lost} samples are on one side only" if task.lost else ""
+    why = f"  {task.reason}" if task.verdict in ("no verdict", "suspect") else ""
     return (
         f"{number(task.baseline, 2)} -> {number(task.score, 2)}  {task.difference:+.2f}  "
-        f"p = {task.p_worse:.3g}  n = {task.samples}, {100 * task.flips:.1f} % of samples changed{lost}"
+        f"p = {task.p_worse:.3g}  n = {task.samples}, {100 * task.flips:.1f} % of samples changed{lost}{why}"
     )
 
 
@@ -102,6 +106,8 @@ def document(verdict: GateVerdict) -> dict[str, Any]:
                 "samples": task.samples,
                 "lost": task.lost,
                 "fell": list(task.fell),
+                "rose": list(task.rose),
+                **({"passes": asdict(task.passes)} if task.passes else {}),
             }
             for task in verdict.tasks
         },

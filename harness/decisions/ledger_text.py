@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from html import escape
 
 from harness.decisions.ledger import Night, NightTask, changes
@@ -14,7 +15,17 @@ STEP, HEIGHT = 24, 80
 """Pixels between two nights, and of a chart."""
 
 
-def lines(nights: Sequence[Night], newest: int) -> Iterator[str]:
+def silence(nights: Sequence[Night], today: date) -> str:
+    """Says since when no night was played; empty while the newest is of today or yesterday."""
+    try:
+        last = max(date.fromisoformat(night.date) for night in nights)
+    except ValueError:  # no night, or a date that was written by hand
+        return ""
+    days = (today - last).days
+    return f"NO NIGHT SINCE {last}: {days} days" if days > 1 else ""
+
+
+def lines(nights: Sequence[Night], newest: int, today: date) -> Iterator[str]:
     """The newest nights as a table; `*` marks one whose manifest changed, `!` a worse score."""
     shown, changed = nights[-newest:], changes(nights)[-newest:]
     if not shown:
@@ -29,6 +40,8 @@ def lines(nights: Sequence[Night], newest: int) -> Iterator[str]:
         yield f"{'*' if mark else ' '} {night.date:<10}  {night.verdict:<{width}}  {cells}"
     if any(changed):
         yield MARK
+    if quiet := silence(nights, today):
+        yield quiet
 
 
 def _names(nights: Sequence[Night]) -> list[str]:
@@ -41,17 +54,19 @@ def _score(task: NightTask | None) -> str:
     return f"{number(task.score, 2)}{'!' if task.verdict in ('regression', 'suspect') else ''}"
 
 
-def html(nights: Sequence[Night], newest: int) -> str:
+def html(nights: Sequence[Night], newest: int, today: date) -> str:
     """A page with the table and a line through each task's nights, broken where a manifest changed."""
     shown, changed = nights[-newest:], changes(nights)[-newest:]
     names = _names(shown)
     head = "".join(f"<th>{escape(name)}</th>" for name in ("date", "verdict", *names))
     rows = "\n".join(_row(night, names, mark=mark) for night, mark in zip(shown, changed, strict=True))
     charts = "\n".join(_chart(name, shown, changed) for name in names)
+    quiet = f"<p class=quiet>{text}</p>\n" if (text := silence(nights, today)) else ""
     style = "td,th{padding:2px 8px;text-align:right}polyline{fill:none;stroke:currentColor}"
+    style += ".quiet{color:#b00020;font-weight:bold}"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>nights</title>'
-        f"<style>{style}</style>\n<table><tr>{head}</tr>\n{rows}\n</table>\n<p>{MARK}</p>\n{charts}\n</html>\n"
+        f"<style>{style}</style>\n<table><tr>{head}</tr>\n{rows}\n</table>\n<p>{MARK}</p>\n{quiet}{charts}\n</html>\n"
     )
 
 

@@ -6,11 +6,9 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.report.columns import Columns
+from harness.report.columns import Key, keys_of
 from harness.types import Row, Table
 from harness.types.average import column_of, units_of, values_of
-
-Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +46,6 @@ class Pairs:
             elif after > before:
                 rose.append(key)
         return fell, rose
-
-
-def keys_of(rows: Sequence[Row]) -> list[Key]:
-    """The (sample, repeat) of every row."""
-    if isinstance(rows, Columns):
-        return list(zip(rows.samples, rows.repeats, strict=True))
-    return [(row.sample, row.repeat) for row in rows]
 
 
 def pair(first: Sequence[Row], second: Sequence[Row]) -> Pairs:

@@ -13,7 +13,7 @@ from harness.report.load import RESULTS, find_store
 from harness.storage.manifest import differing
 from harness.storage.reader import Cost, Reader
 
-FORBIDDING = ("profile", "decoding", "roles", "judge")
+FORBIDDING = ("profile", "decoding", "sampling", "roles", "judge")
 """Settings of a whole run under which other numbers are measured."""
 SOMETIMES = ("reasoning",)
 """The same, recorded only where it is not the default."""

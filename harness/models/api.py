@@ -34,6 +34,7 @@ class Call:
         role: set when an auxiliary role asks, with `part` the key of its question.
         prompt: `messages` as `Model.render` gave them, when the caller has that already.
         decoding: what to send instead of what `ask` says (`--decoding released`); None removes a key.
+        extra: further parameters, under the server's own names.
     """
 
     key: CallKey
@@ -45,6 +46,7 @@ class Call:
     suite: str = ""
     prompt: str = ""
     decoding: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     role: str = ""
     part: str = ""
 

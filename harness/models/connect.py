@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from harness.catalog import models as catalog
+from harness.catalog.models import Entry
 from harness.errors import UsageError
 from harness.models.api import LiveEpisodes, Model, Options
 from harness.types import Profile
@@ -13,7 +14,7 @@ from harness.types import Profile
 
 @asynccontextmanager
 async def open_model(
-    selector: str,
+    selector: str | Entry,
     *,
     endpoints: Sequence[str] = (),
     live: LiveEpisodes | None = None,
@@ -25,7 +26,7 @@ async def open_model(
 
     Args:
         selector: what stands after `--model`: `agentlm-70b`, `NAME@openai`, `NAME@chat`, `oracle`,
-            `replay:FILE`, `hf:PATH_OR_ID` (harness/catalog/models.py).
+            `replay:FILE`, `hf:PATH_OR_ID` (harness/catalog/models.py), or what it was resolved to.
         endpoints: base URLs; empty for those of models.toml.
         live: needed by `oracle`.
         concurrency: most requests in flight over all endpoints.
@@ -36,9 +37,9 @@ async def open_model(
         UsageError: unknown name, or endpoints that serve different models.
         MissingPart: no endpoint answers, a file or a package is missing.
     """
-    entry = catalog.find(selector)
+    entry = selector if isinstance(selector, Entry) else catalog.find(selector)
     if endpoints and entry.local:
-        raise UsageError(f"{selector} runs inside the harness: leave out --endpoint")
+        raise UsageError(f"{entry.name} runs inside the harness: leave out --endpoint")
     async with AsyncExitStack() as stack:
         if entry.kind in ("oracle", "replay"):
             from harness.models.local.loopback import serve

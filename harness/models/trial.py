@@ -6,23 +6,22 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from harness.catalog.models import Entry
+from harness.catalog.models import Entry, Kind
 from harness.errors import HarnessError, RequestRejected, TokenBoundaryError, UsageError
 from harness.models.api import Call, Model
-from harness.models.clients.answer import read_generate
 from harness.models.clients.base import BaseModel
+from harness.models.clients.identity import most_tokens
 from harness.models.clients.openai import CompletionsModel
-from harness.models.clients.openai_wire import read_completion, translate
-from harness.models.clients.request import call_headers, parameters
+from harness.models.clients.recognise import HELLO, KEY, key_fix, no_room_at, one_token
 from harness.models.clients.transport import Transport
 from harness.models.pool.faults import Fault, Refused
 from harness.models.untrusted import decode, record, rows, short
-from harness.types import Ask, CallKey, Message
+from harness.types import Ask, Message
 
-KEY = CallKey("doctor", "probe", 0, 0)
-TALK = (Message("user", "Say hello."),)
+TALK = (Message("user", HELLO),)
+_QUESTION = (Message("user", "Which letter is the first of the alphabet: A, B, C or D? One letter."),)
+"""Asked where letters are ranked: one of them is among the likeliest tokens of any model."""
+
 LETTERS = ("A", "B", "C", "D")
 _TRIES, _PAUSE_S, _RANKING_S = 3, 0.3, 60.0
 
@@ -50,6 +49,14 @@ async def trial(model: Model) -> list[Trouble]:
     return [found for found in await asyncio.gather(*(_try(model, url) for url in up)) if found]
 
 
+def no_room(model: Model, max_new_tokens: int | None) -> list[str]:
+    """Lines for endpoints that cannot generate as many tokens as the command asks for; nothing is sent."""
+    if max_new_tokens is None or not isinstance(model, BaseModel):
+        return []
+    told = {e.url: most_tokens(model.entry, e.capabilities) for e in model.pool.endpoints if e.capabilities}
+    return [line for url, most in told.items() if (line := no_room_at(url, max_new_tokens, most))]
+
+
 async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
     """Have the model rank four letters; lines for the tasks that need it when it cannot.
 
@@ -60,8 +67,10 @@ async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
     local = isinstance(model, BaseModel) and model.entry.local
     if not fixes or local:
         return []
+    chat = isinstance(model, BaseModel) and model.entry.kind == "chat"
+    ask = Ask(1, choices=LETTERS, prefix="" if chat else " Answer:")
     try:
-        await model.complete(Call(KEY, TALK, None, Ask(1, choices=LETTERS), deadline_s=_RANKING_S))
+        await model.complete(Call(KEY, _QUESTION, None, ask, deadline_s=_RANKING_S))
     except (RequestRejected, TokenBoundaryError, UsageError) as error:
         return [f"{task}: {model.name} cannot rank choices ({error}): {fix}" for task, fix in fixes.items()]
     except HarnessError as error:
@@ -92,50 +101,29 @@ async def _try(model: BaseModel, url: str) -> Trouble | None:
     return Trouble(url, f"fails ({_without(error, url)})", "see its log, or leave it out")
 
 
-async def _request(model: BaseModel, kind: str, url: str) -> None:
+async def _request(model: BaseModel, kind: Kind, url: str) -> None:
     """Ask for one token in a protocol's own way."""
-    sent = parameters(Ask(1), seed=None)
     if kind == "tgi":
-        body = {"inputs": model.prompt(Call(KEY, TALK, None, Ask(1))).text, "parameters": sent}
-        data, headers = await _post(model.transport, f"{url}/generate", body)
-        read_generate(data, headers, where=f"{url}/generate")
+        await one_token(model.transport, kind, url, "", model.prompt(Call(KEY, TALK, None, Ask(1))).text)
         return
     name = model.served_name if isinstance(model, CompletionsModel) else model.entry.hf or model.name
-    body = {"model": name} | translate(sent)
-    if kind == "chat":
-        path, body = (
-            "/v1/chat/completions",
-            body | {"messages": [{"role": "user", "content": TALK[0].content}]},
-        )
-    else:
-        path, body = "/v1/completions", body | {"prompt": TALK[0].content}
-    data, _ = await _post(model.transport, url + path, body)
-    read_completion(data, where=url + path)
-
-
-async def _post(transport: Transport, url: str, body: object):
-    return await transport.post(url, msgspec.json.encode(body), call_headers(KEY), max_new_tokens=1)
+    await one_token(model.transport, kind, url, name)
 
 
 async def _refused(model: BaseModel, url: str, refused: Refused) -> Trouble:
     entry, status = model.entry, refused.status
     if status in (401, 403):
         named = entry.api_key_env
-        fix = (
-            f"export {named}=... with the right key"
-            if named
-            else "name its key's variable: " + _key_entry(entry)
-        )
-        return Trouble(
-            url, f"refuses the API key ({status})" if named else f"wants an API key ({status})", fix
-        )
+        fix = key_fix(named) + ("" if named else f", or {_key_entry(entry)}")
+        what = "refuses the API key" if named else "wants an API key"
+        return Trouble(url, f"{what} ({_without(refused, url)})", fix)
     if status in (404, 405, 501):
         served = await _served(model.transport, url)
         if entry.kind != "tgi" and served and entry.wire_name not in served:
             return Trouble(
                 url, f"does not serve {entry.wire_name}, but {', '.join(served[:5])}", _use(entry, served)
             )
-        return await _wrong_kind(model, url, f"has no {_path(entry)} ({status})")
+        return await _wrong_kind(model, url, f"has no {_path(entry)} ({_without(refused, url)})")
     return Trouble(url, f"refuses a short request ({_without(refused, url)})", "see its log")
 
 
@@ -154,7 +142,7 @@ async def _wrong_kind(model: BaseModel, url: str, what: str) -> Trouble:
     """Find the protocol that it does speak."""
     entry = model.entry
     base = entry.name.partition("@")[0]
-    kinds = {
+    kinds: dict[Kind, str] = {
         "tgi": f"--model {base}" + ("@tgi" if "@" in entry.name else ""),
         "openai": f"--model {base}@openai",
     }

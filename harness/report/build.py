@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 from harness.report.columns import OUTCOMES, outcomes
-from harness.report.headline import printed_headline
+from harness.report.cost import told, total
+from harness.report.headline import UNUSABLE, printed_headline, value_of
 from harness.report.intervals import Interval, printed
 from harness.report.relate import relate
+from harness.report.repeats import repeats
 from harness.report.result import Report, TaskResult
 from harness.report.rules import Rules
 from harness.report.run_data import Aggregate, RunData, TaskData
@@ -30,7 +32,11 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
     complete = all(result.complete for result in results.values())
     notes = list(run.notes)
     notes += [f"missing: {text}" for texts in run.missing.values() for text in texts]
-    return Report(run.run, run.model, complete, rules.normalize, totals, results, notes, run.head)
+    report = Report(run.run, run.model, complete, rules.normalize, totals, results, notes)
+    report.price, cost = rules.price, total(task.cost for task in run.tasks.values() if task.cost)
+    took = told(cost, rules.price)
+    report.head = {**run.head, **({"cost": took} if took else {})}
+    return report
 
 
 def _result(task: TaskData, rules: Rules, table: str) -> TaskResult:
@@ -91,19 +97,21 @@ def _value(result: TaskResult, task: TaskData) -> None:
     ci, why = _interval(task, task.aggregate, value)
     result.ci = (ci[0] * scale, ci[1] * scale) if ci else None
     result.notes += [why] if why else []
+    result.repeats = repeats(task)
+    result.notes += [result.repeats.told()] if result.repeats else []
 
 
 def _score(result: TaskResult, task: TaskData) -> float | None:
     """Set the score and the other metrics; gives the headline in the scale of the values, if there is one."""
     if not result.complete:
-        result.interim = _interim(task)
+        result.interim = value_of(task, task.rows)
         result.notes.append("incomplete: no headline")
         return None
     if task.pending or task.aggregate is None or not task.rows:
         return None
     try:
         numbers = dict(task.aggregate(task.rows))
-    except (ValueError, ArithmeticError, LookupError, TypeError) as error:
+    except UNUSABLE as error:
         result.complete = False
         result.notes.append(f"no headline: the task cannot aggregate its rows ({error!r})")
         return None
@@ -117,17 +125,6 @@ def _score(result: TaskResult, task: TaskData) -> float | None:
         return None
     result.score = value * (100.0 if task.unit == "percent" else 1.0)
     return value
-
-
-def _interim(task: TaskData) -> float | None:
-    """The score of what has been played; None when the task's aggregate needs more than that."""
-    if task.aggregate is None or not task.rows:
-        return None
-    try:
-        value = task.aggregate(task.rows).get(task.metric)
-    except (ValueError, ArithmeticError, LookupError, TypeError):
-        return None
-    return None if value is None else value * (100.0 if task.unit == "percent" else 1.0)
 
 
 def _interval(task: TaskData, aggregate: Aggregate, value: float) -> tuple[Interval | None, str]:

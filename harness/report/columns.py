@@ -16,6 +16,8 @@ CODES: Mapping[str, int] = {name: code for code, name in enumerate(OUTCOMES)}
 PAGE = 1000
 """Rows whose texts are read at a time."""
 
+Key = tuple[str, int]
+"""Sample and repeat."""
 FetchTexts = Callable[[Sequence[int]], Mapping[int, Texts]]
 NO_TEXTS = Texts("", "")
 
@@ -183,6 +185,13 @@ class Columns(Table):
 def outcomes(rows: Sequence[Row]) -> Mapping[str, int]:
     """How often each outcome occurs."""
     return rows.outcomes() if isinstance(rows, Columns) else Counter(row.outcome for row in rows)
+
+
+def keys_of(rows: Sequence[Row]) -> list[Key]:
+    """The (sample, repeat) of every row."""
+    if isinstance(rows, Columns):
+        return list(zip(rows.samples, rows.repeats, strict=True))
+    return [(row.sample, row.repeat) for row in rows]
 
 
 def with_texts(rows: Sequence[Row]) -> Iterator[tuple[Row, Texts]]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.report.columns import with_texts
 from harness.report.footnotes import Footnotes
-from harness.report.result import RULES, Report, SuiteResult, TaskResult
+from harness.report.result import RULES, Group, Report, SuiteResult, TaskResult
 
 NONE = "—"
 REFERENCE = {"gpt4": "GPT-4", "agenttuning": "mean of 5", "model": "other run"}
@@ -33,6 +33,7 @@ class Table:
 
     Attributes:
         head: names and texts above the table.
+        episodes: lines below it: asked sections, and a line for each episode.
     """
 
     title: str
@@ -53,8 +54,12 @@ def layout(reports: Sequence[Report], *, episodes: bool = False) -> Table:
         table.head += [(f"{whose}{name}", plain(text)) for name, text in report.head.items()]
         table.notes += [whose + plain(note) for note in _unnumbered(report)]
     table.notes += [plain(line) for line in marks.lines()]
+    for report in reports:
+        for section in report.sections:
+            heading = f"{section.name} of {report.run}{'' if section.lines else ': none'}"
+            table.episodes += ["", plain(heading), *map(plain, section.lines)]
     if episodes:
-        table.episodes = [plain(line) for report in reports for line in _episodes(report)]
+        table.episodes += [plain(line) for report in reports for line in _episodes(report)]
     return table
 
 
@@ -82,12 +87,12 @@ def _single(report: Report, title: str, marks: Footnotes) -> Table:
         table.lines.append(
             Line("head", (_heading(suite.name, suite.tasks, above, marks.mark(report.run, suite.name)),))
         )
-        table.lines += [
-            _task(name, report, marks, related=related) for name in suite.tasks if name not in above
-        ]
+        own = [name for name in suite.tasks if name not in above]
+        table.lines += [line for name in own for line in _task(name, report, marks, related=related)]
         table.lines += _totals(suite, related=related)
         above.update(suite.tasks)
-    table.lines += [_task(name, report, marks, related=related) for name in _outside(report)]
+    outside = _outside(report)
+    table.lines += [line for name in outside for line in _task(name, report, marks, related=related)]
     return table
 
 
@@ -103,7 +108,16 @@ def _outside(report: Report) -> list[str]:
     return [name for name in report.tasks if name not in members]
 
 
-def _task(name: str, report: Report, marks: Footnotes, *, related: bool) -> Line:
+def _task(name: str, report: Report, marks: Footnotes, *, related: bool) -> Iterator[Line]:
+    """A task's line, and one for each of its groups."""
+    yield _line(name, report, marks, related=related)
+    result = report.tasks.get(name)
+    for group in result.groups if result else ():
+        shown = f"    {plain(group.name)}", f"{group.count}", ""
+        yield Line("task", (*shown, number(group.score, 2), _interval(group.ci, 2) or NONE))
+
+
+def _line(name: str, report: Report, marks: Footnotes, *, related: bool) -> Line:
     result = report.tasks.get(name)
     if result is None:
         return Line("task", (f"  {name}", NONE, "", NONE, "", *(["", NONE] if related else [])))
@@ -177,12 +191,13 @@ def _columns(reports: Sequence[Report], title: str, marks: Footnotes) -> Table:
     for name in dict.fromkeys(name for report in reports for name in report.suites):
         members = dict.fromkeys(t for r in reports if name in r.suites for t in r.suites[name].tasks)
         table.lines.append(Line("head", (_heading(name, members, above, ""),)))
-        table.lines += [_compared(task, reports, marks) for task in members if task not in above]
+        own = [task for task in members if task not in above]
+        table.lines += [line for task in own for line in _compared(task, reports, marks)]
         above.update(members)
         totals = [_compared_overall(name, report, marks) for report in reports]
         table.lines.append(Line("total", ("  Overall", *totals)))
     rest = dict.fromkeys(task for report in reports for task in _outside(report) if task not in above)
-    table.lines += [_compared(task, reports, marks) for task in rest]
+    table.lines += [line for task in rest for line in _compared(task, reports, marks)]
     return table
 
 
@@ -194,9 +209,18 @@ def _compared_overall(name: str, report: Report, marks: Footnotes) -> str:
     return f"{_overall(suite)}{partial} {marks.mark(report.run, name)}".rstrip()
 
 
-def _compared(task: str, reports: Sequence[Report], marks: Footnotes) -> Line:
+def _compared(task: str, reports: Sequence[Report], marks: Footnotes) -> Iterator[Line]:
     cells = (f"{_brief(r.tasks.get(task))} {marks.mark(r.run, task)}".rstrip() for r in reports)
-    return Line("task", (f"  {task}", *cells))
+    yield Line("task", (f"  {task}", *cells))
+    own = [result.groups if (result := report.tasks.get(task)) else [] for report in reports]
+    groups = [{group.name: group for group in found} for found in own]
+    for name in dict.fromkeys(name for found in groups for name in found):
+        cells = (_group(found.get(name)) for found in groups)
+        yield Line("task", (f"    {plain(name)}", *cells))
+
+
+def _group(group: Group | None) -> str:
+    return f"{number(group.score, 2)} {_interval(group.ci, 2)}".rstrip() if group else NONE
 
 
 def _brief(result: TaskResult | None) -> str:

@@ -11,7 +11,7 @@ from harness.episode import BaseTask, Task
 from harness.errors import StoreError, UsageError
 from harness.report import reference
 from harness.report.collect import Collector
-from harness.report.conditions import Conditions
+from harness.report.conditions import Conditions, overridden
 from harness.report.head import head
 from harness.report.run_data import Aggregate, RunData, TaskData
 from harness.report.task_record import TaskRecord, WorldRecord, coverage, notes, technical
@@ -78,11 +78,12 @@ def _read(reader: Reader, run: str) -> RunData:
         raise StoreError(f"{reader.path} holds no run: give the directory of one")
     installed = {name: _task(name, facts.get("file")) for name, facts in specs.items()}
     collected = _collect(reader, installed)
-    planned = reader.counts()
+    planned, costs = reader.counts(), reader.cost()
     tasks: dict[str, TaskData] = {}
     for name, facts in specs.items():
         record = _task_record(reader, name, config, facts)
         data = TaskData(name, str(facts["metric"]), cast(Unit, facts["unit"]), planned.get(name, 0))
+        data.cost = costs.get(name)
         _fill(data, collected[name], record, installed[name])
         tasks[name] = data
     suites = cast("dict[str, list[str]]", config["suites"])
@@ -198,6 +199,8 @@ def _not_comparable(task: Task | None, record: TaskRecord) -> list[str]:
         reasons.append(f"{chosen['count']} samples, published on {task.spec.paper_n}")
     if profile != "paper":
         reasons.append(f"profile {profile}")
+    if told := overridden(record.config):
+        reasons.append(f"asked with {told}")
     if task is not None:
         paper = {option.name: option.paper for option in declared(task.Options)}
         changed = [key for key, value in chosen["options"].items() if paper.get(key, value) != value]

@@ -92,10 +92,14 @@ def _numbers(result: TaskResult) -> Iterator[tuple[str, Any]]:
     """A task's numbers by name: its headline as `score`, its other metrics as `metric:NAME`."""
     facts = result.facts()
     low, high = result.ci or (None, None)
-    del facts["ci"], facts["metrics"], facts["notes"]
+    for nested in ("ci", "metrics", "notes", "repeats", "by"):
+        facts.pop(nested, None)
     source = result.data.source if result.data.published is None else "published"
     yield from {**facts, "low": low, "high": high, "source": source}.items()
     yield from ((f"metric:{key}", value) for key, value in result.metrics.items())
+    yield from ((f"by:{group.label}={group.value}", group.score) for group in result.groups)
+    for one in result.repeats.passes if result.repeats else ():
+        yield from ((f"pass@{one.k}", one.any), (f"pass^{one.k}", one.all))
 
 
 def episode_frame(reports: Sequence[Report]) -> DataFrame:

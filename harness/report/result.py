@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.catalog.suites import Rule
+from harness.report import cost
+from harness.report.cost import Price
+from harness.report.intervals import Interval
+from harness.report.repeats import Repeats
 from harness.report.run_data import TaskData
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The episodes of a task whose samples have one value of a label.
+
+    Attributes:
+        count: of episodes.
+        score, ci: the task's headline over them and its 95 % interval, in the task's unit; None where they
+            have none.
+    """
+
+    label: str
+    value: str
+    count: int
+    score: float | None
+    ci: Interval | None
+
+    @property
+    def name(self) -> str:
+        """Label and value in words."""
+        return f"{self.label} {self.value}"
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"n": self.count, "score": self.score, "ci": list(self.ci) if self.ci else None}
 
 
 @dataclass(slots=True)
@@ -26,6 +56,8 @@ class TaskResult:
         rough: `relative` is a ratio of scores that are not comparable, shown because of --force.
         interim: of an incomplete task, the score of what it has played; no headline.
         ceiling: what the oracle reaches here, where that is less than everything; in the task's unit.
+        repeats: what its repeats say; None without any.
+        groups: its headline by values of labels, where that was asked for.
         in_means: whether suite means include it.
         metrics: its other metrics.
     """
@@ -45,6 +77,8 @@ class TaskResult:
     rough: bool = False
     interim: float | None = None
     ceiling: float | None = None
+    repeats: Repeats | None = None
+    groups: list[Group] = field(default_factory=list[Group])
     in_means: bool = True
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     notes: list[str] = field(default_factory=list[str])
@@ -65,7 +99,16 @@ class TaskResult:
             "relative": self.relative,
             "metrics": _finite(self.metrics),
             "notes": [*self.notes, *self.data.technical],
+            **({"by": self._groups()} if self.groups else {}),
+            **({"repeats": self.repeats.facts()} if self.repeats else {}),
         }
+
+    def _groups(self) -> dict[str, dict[str, Any]]:
+        """Groups as JSON values, by label and value."""
+        found: dict[str, dict[str, Any]] = {}
+        for group in self.groups:
+            found.setdefault(group.label, {})[group.value] = group.facts()
+        return found
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
@@ -113,6 +156,15 @@ class SuiteResult:
         return f"{total - len(self.missing)}/{total}" if self.missing else None
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Something below the table: its name in the JSON, its lines of text, and its JSON values."""
+
+    name: str
+    lines: Sequence[str]
+    facts: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class Report:
     """One run's report."""
@@ -125,6 +177,8 @@ class Report:
     tasks: dict[str, TaskResult]
     notes: list[str] = field(default_factory=list[str])
     head: Mapping[str, str] = field(default_factory=dict[str, str])
+    price: Price | None = None
+    sections: list[Section] = field(default_factory=list[Section])
 
     def facts(self) -> dict[str, Any]:
         """The JSON report (a published contract) without its tasks."""
@@ -144,4 +198,12 @@ class Report:
                 }
                 for name, suite in self.suites.items()
             },
+            **self._costs(),
+            **{section.name: section.facts for section in self.sections},
         }
+
+    def _costs(self) -> dict[str, Any]:
+        """What the run took, by task; nothing for a published model."""
+        found = {name: task.data.cost for name, task in self.tasks.items()}
+        known = {name: cost.facts(one, self.price) for name, one in found.items() if one}
+        return {"cost": known} if known else {}

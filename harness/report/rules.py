@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.report.cost import Price
 from harness.report.result import TaskResult
 
 Normalize = Literal["none", "gpt4", "agenttuning", "model"]
@@ -18,6 +19,7 @@ class Rules:
     Attributes:
         against: with `model`, that run's results by task.
         force: print ratios between scores that are not comparable, marked as approximate.
+        price: of tokens, shown with what a run took.
         allow_partial: take an Overall over the members that have a score.
     """
 
@@ -25,3 +27,4 @@ class Rules:
     against: Mapping[str, TaskResult] | None = None
     force: bool = False
     allow_partial: bool = False
+    price: Price | None = None

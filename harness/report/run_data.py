@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.report.conditions import Conditions
+from harness.storage.reader import Cost
 from harness.types import Row, Source, Statistic, Unit
 
 Aggregate = Callable[[Sequence[Row]], Mapping[str, float]]
@@ -30,6 +31,7 @@ class TaskData:
         judge: who judged; part of the metric's name, as other judges give other numbers.
         source: where the data came from; a fixture marks every table.
         conditions: under which its answers were got.
+        cost: what its attempts took; None for a published model.
         ceiling: what the oracle reaches with this data and profile, in `unit`; None when it is not known.
     """
 
@@ -51,6 +53,7 @@ class TaskData:
     source: Source = "mirror"
     conditions: Conditions = field(default_factory=Conditions)
     ceiling: float | None = None
+    cost: Cost | None = None
 
 
 @dataclass(slots=True)

@@ -66,6 +66,8 @@ def notes(record: TaskRecord, rows: Sequence[Row]) -> list[str]:
     samples, repeats = int(record.chosen["count"]), int(record.config.get("repeats", 1))
     if text := selection(record.selected, samples, repeats, _groups(rows) if spread else ""):
         found.append(text)
+    if repeats > 1 and record.conditions.decodings == ["greedy"]:
+        found.append("greedy decoding: its repeats are the same draw, but for what the environment varies")
     if record.codes > 1:
         found.append(f"its code changed {record.codes - 1} times during the run, its version did not")
     return [*found, *record.world.notes, *record.conditions.notes()]

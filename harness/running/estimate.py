@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.catalog.models import find
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.running.plan import Plan
 from harness.storage.store import EpisodeKey
@@ -50,7 +49,7 @@ class Estimate:
 def estimate(plan: Plan, remaining: set[EpisodeKey]) -> Estimate:
     """Estimate what is left to play."""
     models, turns = plan.request.models, {task.spec.name: task.spec.expected_turns for task in plan.tasks}
-    entry = find(models.model)
+    entry = models.entry()
     ends = len(models.endpoints) or len(entry.endpoints) or 1
     flights = models.concurrency or PER_ENDPOINT * ends
     return Estimate(sum(turns[item.task] for item in remaining), flights, entry.kind not in _INSIDE)

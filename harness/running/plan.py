@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.catalog import models as catalog
 from harness.catalog import registry, suites
 from harness.episode import BaseTask, Task
 from harness.errors import DataError, MissingPart, UsageError
@@ -16,7 +15,7 @@ from harness.running import readiness, samples, selection
 from harness.running.judging import judge_role
 from harness.running.members import is_installed, members_of
 from harness.running.readiness import Readiness, TaskChoices
-from harness.running.request import RunRequest, Workload
+from harness.running.request import ModelChoice, RunRequest, Workload
 from harness.running.samples import Limit
 from harness.storage.manifest import config_hash, directory_name
 from harness.storage.store import EpisodeKey
@@ -112,6 +111,9 @@ class Plan:
             "shard": list(work.shard) if work.shard else None,
             "roles": sorted(models.roles),
             "judge": models.judge,
+            **({"choices": models.choices} if models.choices else {}),
+            **({"template": models.given.template} if models.given.template else {}),
+            **({"sampling": told} if (told := models.sampling.told()) else {}),
             "suites": {name: list(members) for name, members in sorted(self.suites.items())},
             "tasks": {plan.spec.name: plan.config() for plan in self.tasks},
             **self.extra,
@@ -120,6 +122,11 @@ class Plan:
     def ranked(self) -> dict[str, str]:
         """The tasks that have the model rank choices, with the options under which they do not."""
         return {plan.spec.name: fix for plan in self.tasks if (fix := readiness.ranking(plan.task, plan.cfg))}
+
+    def drawn(self) -> dict[str, str]:
+        """For each task the options under which it does without drawn replies; empty where it is greedy."""
+        how = self.request.models.decoding
+        return {one.spec.name: readiness.drawing(one.task, one.cfg, how) for one in self.tasks}
 
     def directory(self) -> Path:
         """Where the run lives."""
@@ -142,10 +149,10 @@ def _tasks_slug(names: list[str]) -> str:
     return "+".join(names) if len(names) <= 3 else f"{names[0]}+{len(names) - 1}"
 
 
-def _is_chat(selector: str) -> bool:
+def _is_chat(models: ModelChoice) -> bool:
     """Whether a model is behind a chat endpoint; one that nobody knows is refused when it is opened."""
     try:
-        return catalog.find(selector).kind == "chat"
+        return models.entry().kind == "chat"
     except UsageError:
         return False
 
@@ -157,6 +164,7 @@ def make(request: RunRequest) -> Plan:
         UsageError: an unknown name or a wrong value: nothing could be meant by it.
     """
     work, models = request.workload, request.models
+    models.sampling.check(models.model, models.decoding)
     asked = [suites.find(name) for name in work.suites]
     named = [registry.named(word) for word in work.tasks]
     members = members_of(asked, named)
@@ -169,7 +177,7 @@ def make(request: RunRequest) -> Plan:
         mirror=work.mirror,
         fixture=any(suite.fixture for suite in asked),
         roles=frozenset(roles),
-        chat_only=_is_chat(models.model),
+        chat_only=_is_chat(models),
     )
     subsets = {task: subset for suite in asked for task, subset in suite.samples.items()}
     plan = Plan(request, [], {suite.name: list(suite.tasks) for suite in asked})
@@ -276,21 +284,3 @@ def _shard(whole: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
         return whole
     index, count = shard
     return whole[index - 1 :: count]
-
-
-def describe(plan: Plan) -> list[str]:
-    """The plan as lines for the person who started it."""
-    work = plan.request.workload
-    lines: list[str] = []
-    total = requests = 0
-    for task in plan.tasks:
-        episodes, turns = len(task.samples) * work.repeats, task.spec.expected_turns
-        total, requests = total + episodes, requests + episodes * turns
-        source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
-        split = f" of split {task.split}" if task.split else ""
-        played = f"{episodes} episode{'' if episodes == 1 else 's'}{split}"
-        lines.append(f"  {task.spec.name}: {played}, ~{turns} turns each{source}")
-    counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
-    tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
-    what = f"{tasks}, {all_episodes}, about {sent}"
-    return [f"plan: {what}, profile {work.profile}", *lines]

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from harness.catalog.models import Entry
+from harness.models import own
 from harness.models.api import Reasoning
+from harness.models.own import Given
 from harness.running.results import Decoding
 from harness.running.samples import Limit
+from harness.running.sampling import Sampling
 from harness.types import Profile
 
 
@@ -50,9 +54,12 @@ class ModelChoice:
     Attributes:
         model: the model under test, as after `--model`.
         endpoints: base URLs of its replicas; none takes those of models.toml.
+        given: what else the command says of the model under test.
+        sampling: what it is asked for instead of what the tasks ask.
         roles: `ROLE=NAME@URL` strings of the auxiliary models.
         judge: judges at the end of the run, as after `--judge`; None leaves judged episodes waiting.
         decoding: `protocol` as the benchmark says, `greedy`, or `released` as the released code does.
+        choices: how choices are ranked, a method of docs/protocols.md; None takes the best there is.
         reasoning: `strip` takes thoughts out of replies before anything reads them, `keep` leaves them in.
         concurrency: most requests in flight; None goes by the endpoints.
         deadline_s: how long one request may be retried.
@@ -63,9 +70,20 @@ class ModelChoice:
     roles: tuple[str, ...] = ()
     judge: str | None = None
     decoding: Decoding = "protocol"
+    choices: str | None = None
     reasoning: Reasoning = "strip"
     concurrency: int | None = None
     deadline_s: float = 900.0
+    given: Given = field(default_factory=Given)
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def entry(self) -> Entry:
+        """The model under test, resolved.
+
+        Raises:
+            UsageError: there is no such model, or the command contradicts its entry.
+        """
+        return own.find(self.model, self.given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

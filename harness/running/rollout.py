@@ -18,6 +18,7 @@ from harness.running.conversation import Conversation
 from harness.running.environment import Environment
 from harness.running.results import as_sent, bounded, enter_score, facts
 from harness.running.role_chats import EpisodeRoles
+from harness.running.sampling import SYSTEM_LEFT_OUT
 from harness.running.task_run import TaskRun
 from harness.storage.private import OVERFLOW
 from harness.storage.records import Attempt, CallRecord, Turn
@@ -74,6 +75,8 @@ class _Rollout:
             if observation.done:
                 return None
             self.activity.turn = turn
+            if observation.fresh or reply is None:
+                observation = self.run.sampling.begins(observation)
             self.conversation.observe(observation, reply)
             try:
                 reply = await self._ask(turn, observation)
@@ -102,14 +105,17 @@ class _Rollout:
             messages=messages,
             raw=observation.raw,
             prompt=prompt,
-            ask=as_sent(observation.ask, run.decoding, run.profile),
+            ask=run.sampling.over(as_sent(observation.ask, run.decoding, run.profile)),
             seed=self._seed("call", turn),
             deadline_s=run.deadline_s,
             suite=spec.suite,
             decoding=spec.released if run.decoding == "released" else {},
+            extra=run.sampling.extra,
         )
         self.activity.enter("model")
         reply = bounded(await run.model.complete(call))
+        if run.sampling.system is not None and observation.raw is not None:
+            reply = replace(reply, notes=(*reply.notes, SYSTEM_LEFT_OUT))
         attempt.prompt_tokens += reply.prompt_tokens
         attempt.output_tokens += reply.output_tokens
         shown = self.conversation.turn(observation, call.ask)

@@ -11,7 +11,8 @@ from harness.models.api import LiveEpisodes, Model, Options
 from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
-from harness.models.trial import ranking, trial
+from harness.models.sampling import Ignored, over_openai, unfit
+from harness.models.trial import no_room, ranking, trial
 from harness.running.judging import judge_role
 from harness.running.request import RunRequest
 
@@ -20,21 +21,31 @@ PREFETCH = 1.25
 
 
 async def check_model(
-    request: RunRequest, ranked: Mapping[str, str], opened: Callable[[Model], None] = lambda model: None
+    request: RunRequest,
+    ranked: Mapping[str, str],
+    opened: Callable[[Model], None] = lambda model: None,
+    *,
+    drawn: Mapping[str, str] | None = None,
+    found: list[Ignored] | None = None,
 ) -> list[str]:
     """Lines for what the models of a run lack; each endpoint is sent one short request.
 
     Args:
         request: names the model under test, its roles and its judge.
         ranked: for each task that has it rank choices, the options under which it does not.
+        drawn: for each task, the options under which it does without drawn replies; empty for a greedy one.
+        found: is filled with what the server ignores of a request.
         opened: looks at the model under test before anything is sent to it; what it raises ends the check.
     """
     lines: list[str] = []
     try:
         async with open_tested(request, LiveEpisodes()) as tested:
             opened(tested)
-            lines += map(str, await trial(tested))
+            lines += no_room(tested, request.models.sampling.max_new_tokens)
+            lines += [] if lines else map(str, await trial(tested))
             lines += [] if lines else await ranking(tested, ranked)
+            if not lines and over_openai(tested):
+                lines += await unfit(tested, drawn or {}, [] if found is None else found)
     except MissingPart as error:
         lines += str(error).splitlines()
     judge = [judge_role(request.models.judge)] if request.models.judge else []
@@ -69,12 +80,16 @@ def open_tested(
 ) -> AbstractAsyncContextManager[Model]:
     """Open the model under test."""
     return open_model(
-        request.models.model,
+        request.models.entry(),
         endpoints=request.models.endpoints,
         live=live,
         concurrency=request.models.concurrency,
         profile=request.workload.profile,
-        options=replace(options or Options(), reasoning=request.models.reasoning),
+        options=replace(
+            options or Options(),
+            choice_method=request.models.choices or "",
+            reasoning=request.models.reasoning,
+        ),
     )
 
 

@@ -205,10 +205,11 @@ class Runner:
         if changed := changed_model(attempt) or self._systems.other(attempt):
             self._end(f"the model changed: {changed}")
             return False
+        whole = attempt
         if attempt.task in self._private:
             attempt = without_texts(attempt)  # also for the logs
         self.store.add(attempt)
-        self._traits.note(attempt)
+        self._traits.note(whole)
         self.progress.finished(attempt)
         self.summary.played += 1
         planned.tries += 1

@@ -85,6 +85,7 @@ class TaskPlayer:
             vocabulary=self._vocabulary,
             profile=self._request.workload.profile,
             decoding=models.decoding,
+            sampling=models.sampling,
             seed=self._request.workload.seed,
             deadline_s=models.deadline_s,
         )

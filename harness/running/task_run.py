@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.episode import Oracle, World
 from harness.models.api import LiveEpisodes, Model
 from harness.running.results import Decoding
+from harness.running.sampling import Sampling
 from harness.types import Notice, Profile, Sample, TaskSpec
 
 
@@ -23,6 +24,7 @@ class TaskRun:
         history: name of the history policy.
         notice: what the policy says of the messages it leaves out.
         vocabulary: of the policy's token counter; None where it counts without one.
+        sampling: what is asked instead of what the task asks.
         seed: of the run; every episode and every call derives its own.
         deadline_s: how long one request may be retried.
     """
@@ -38,5 +40,6 @@ class TaskRun:
     vocabulary: Path | None = None
     profile: Profile = "paper"
     decoding: Decoding = "protocol"
+    sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
     deadline_s: float = 900.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.errors import StoreError
@@ -85,8 +85,7 @@ class Codec:
         found: dict[int, CallRecord] = {}
         for _, role, n, key, parent, prefix, body in rows:
             data = self._unpack(body)
-            tail, reply = _LENGTHS.unpack_from(data)
-            start, middle, end = _LENGTHS.size, _LENGTHS.size + tail, _LENGTHS.size + tail + reply
+            start, middle, end = _parts(data)
             before = found[parent] if parent is not None else None
             prompt = (before.prompt[:prefix] if before else "") + _str(data[start:middle])
             rest = plain.decode(data[end:])
@@ -103,6 +102,11 @@ class Codec:
                 rest.get("thought", ""),
             )
         return list(found.values())
+
+    def facts(self, body: bytes) -> Mapping[str, Any]:
+        """Of a row's body what was logged of the reply, without putting the prompt together."""
+        data = self._unpack(body)
+        return plain.decode(data[_parts(data)[2] :]).get("facts", {})
 
     def records_of_version_1(self, rows: Iterable[tuple[Any, ...]]) -> list[CallRecord]:
         """Calls of one role from rows of version 1's table `call`."""
@@ -123,6 +127,12 @@ class Codec:
     def unpack_last(self, blob: bytes, before: CallRecord | None) -> Turn:
         """Undo `pack_last`, given the last call of the model under test."""
         return turns.unpacked(self.unpack_json(blob), "", before)
+
+
+def _parts(data: bytes) -> tuple[int, int, int]:
+    """Where a body's tail, reply and rest begin."""
+    tail, reply = _LENGTHS.unpack_from(data)
+    return _LENGTHS.size, _LENGTHS.size + tail, _LENGTHS.size + tail + reply
 
 
 def _rest(call: CallRecord, before: CallRecord | None, prefix: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import StoreError
+from harness.storage.codec import Codec
 from harness.storage.run_record import RunRecord
 
 PAGE = 2000
@@ -16,6 +17,8 @@ IDS = 500
 
 _PLAIN = "id, task, version, sample, repeat, final, outcome, value, metrics, pending IS NOT NULL"
 _OLD = "NULL, '', 0"
+_ITEM = ("task", "version", "sample", "repeat")
+_SAME_ITEM = " AND ".join(f"done.{column} = episode.{column}" for column in _ITEM)
 
 
 class StoredRow(NamedTuple):
@@ -62,6 +65,16 @@ class Cost(NamedTuple):
     seconds: float
 
 
+class Failures(NamedTuple):
+    """Equal episodes that did not run to their end."""
+
+    task: str
+    outcome: str
+    note: str
+    error: str
+    episodes: int
+
+
 class Reader(RunRecord):
     """A run's file, opened for reading; it may be written by a run at the same time.
 
@@ -106,14 +119,37 @@ class Reader(RunRecord):
         )
         return {task: Cost(*(number or 0 for number in numbers)) for task, *numbers in self._rows(query)}
 
+    def failures(self) -> Iterator[Failures]:
+        """Episodes that did not run to their end, equal ones together; of failed items the newest attempt."""
+        columns = "task, outcome, note, error, count(*)"
+        ended = "final = 1 AND outcome <> 'scored'"
+        newest = (
+            "SELECT max(id) FROM episode WHERE final = 0 AND NOT EXISTS (SELECT 1 FROM episode AS done"
+            f" WHERE {_SAME_ITEM} AND done.final = 1) GROUP BY task, version, sample, repeat"
+        )
+        for which in (ended, f"id IN ({newest})"):
+            query = f"SELECT {columns} FROM episode WHERE {which} GROUP BY task, outcome, note, error"
+            yield from (Failures(*row) for row in self._rows(query))
+
+    def call_facts(self) -> Iterator[Mapping[str, Any]]:
+        """What was logged of each reply of the model under test, all attempts (see `CallRecord.facts`).
+
+        Calls of store version 1 are left out.
+        """
+        if "turn" not in self.tables:
+            return
+        codec, last = Codec(), -(1 << 63)
+        query = f"SELECT rowid, body FROM turn WHERE rowid > ? AND role = '' ORDER BY rowid LIMIT {PAGE}"
+        while page := list(self._rows(query, (last,))):
+            last = page[-1][0]
+            yield from (codec.facts(body) for _, body in page)
+
     def unrecorded(self, task: str) -> int:
         """How many episodes of a task only ever failed for an answer that the replayed recording lacks."""
-        named = ("task", "version", "sample", "repeat")
-        same = " AND ".join(f"done.{column} = episode.{column}" for column in named)
         found = self._first(
             "SELECT count(*) FROM (SELECT DISTINCT version, sample, repeat FROM episode WHERE task = ?"
             " AND final = 0 AND error LIKE 'MissingRecord:%'"
-            f" AND NOT EXISTS (SELECT 1 FROM episode AS done WHERE {same} AND done.final = 1))",
+            f" AND NOT EXISTS (SELECT 1 FROM episode AS done WHERE {_SAME_ITEM} AND done.final = 1))",
             (task,),
         )
         return int(found[0]) if found else 0

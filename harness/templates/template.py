@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.templates.checkpoint import Checkpoint
-from harness.templates.roles import ConversationError, check_alternation, has_function
+from harness.templates.roles import ConversationError, check_alternation, control_tokens, has_function
 from harness.templates.sandbox import render
 from harness.types import Message
 
@@ -78,6 +78,10 @@ class Template:
         dated = "writes the day of the request into the prompt"
         said = ((moved, self.moves_system), (dated, "strftime_now" in self.source))
         return tuple(text for text, holds in said if holds)
+
+    def special_tokens(self, prompt: str) -> list[str]:
+        """The special tokens in a prompt that this template wrote, each once and in order."""
+        return control_tokens(prompt, [text for _, text in self.variables])
 
     def try_out(self) -> None:
         """Compile the template, and render what every task may send.

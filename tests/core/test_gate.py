@@ -2,15 +2,19 @@
 
 import json
 import random
+from datetime import date
 from xml.etree import ElementTree as ET
 
 import pytest
+from junit_schema import check
 from stored_runs import stored_run
 
 from harness.cli.gate_command import command as gate_command
 from harness.cli.gate_rerun import arguments
 from harness.cli.report_command import command as report_command
-from harness.decisions import baseline_file, ledger, ledger_text
+from harness.decisions import baseline_file, junit, ledger, ledger_text
+from harness.decisions.gate import GateVerdict
+from harness.decisions.levels import Levels
 from harness.errors import UsageError
 
 GOOD = [1.0] * 60 + [0.0] * 40
@@ -220,12 +224,21 @@ def nights(count, changed):
 
 
 def test_the_ledger_marks_the_night_of_a_change_and_breaks_its_line_there():
-    table = list(ledger_text.lines(nights(12, 8), 12))
+    table = list(ledger_text.lines(nights(12, 8), 12, date(2026, 1, 12)))
     assert [line for line in table if line.startswith("* 2026")] == [table[9]]
     assert "2026-01-09" in table[9]
-    page = ledger_text.html(nights(12, 8), 12)
+    page = ledger_text.html(nights(12, 8), 12, date(2026, 1, 12))
     drawn = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
     assert [len(line.get("points").split()) for line in drawn.iter("polyline")] == [8, 4]
+
+
+@pytest.mark.parametrize(("today", "told"), [(12, ""), (13, ""), (15, "NO NIGHT SINCE 2026-01-12: 3 days")])
+def test_a_schedule_that_stopped_is_told(today, told):
+    shown = nights(12, 8), 12, date(2026, 1, today)
+    assert ledger_text.silence(shown[0], shown[2]) == told
+    assert ("NO NIGHT" in list(ledger_text.lines(*shown))[-1]) == bool(told)
+    assert ("<p class=quiet>NO NIGHT" in ledger_text.html(*shown)) == bool(told)
+    assert ledger_text.silence([], shown[2]) == ""
 
 
 def test_report_shows_the_nights_of_a_ledger(tmp_path, capsys):
@@ -254,7 +267,7 @@ def test_junit_and_github_get_the_verdict_and_nothing_can_leave_its_line(
         tmp_path / "night", {"sums": WORSE, "words": GOOD}, served={"model_sha": "x\n::error::<b>|\x00"}
     )
     assert gate(tmp_path / "night", "--baseline", baseline, "--junit", report) == 4
-    root = ET.fromstring(report.read_bytes())
+    root = check(report.read_bytes())
     suite = root.find("testsuite")
     assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("nightly", "2", "1")
     assert suite.find("testcase/failure").text.split() == [f"s{n}" for n in range(40, 60)]
@@ -263,6 +276,14 @@ def test_junit_and_github_get_the_verdict_and_nothing_can_leave_its_line(
     assert commands[0].startswith("::error title=harness gate sums::regression")
     assert "| sums | REGRESSION | 60.00 | 40.00 |" in summary.read_text()
     assert "<b>" not in summary.read_text()
+
+
+@pytest.mark.parametrize(("change", "code"), [({"model": "other"}, 2), ({"version": 2}, 2), ({}, 3)])
+def test_junit_of_every_verdict_keeps_to_the_schema(tmp_path, baseline, change, code):
+    stored_run(tmp_path / "night", {"sums": [None, None, *GOOD[2:]], "words": GOOD, "more": GOOD}, **change)
+    assert gate(tmp_path / "night", "--baseline", baseline, "--junit", tmp_path / "j.xml") == code
+    assert check((tmp_path / "j.xml").read_bytes()).find(".//testcase/error") is not None
+    assert check(junit.document(GateVerdict("r", "m", Levels(), ()), {})).get("name") == "harness gate"
 
 
 def test_the_repetition_of_suspects_is_the_runs_own_command():

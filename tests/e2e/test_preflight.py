@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -14,9 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from loopback_server import serving
-
-from harness.cli import group
-from harness.cli.failing import exit_code
+from typed import typed
 
 TGI, CHAT, COMPLETIONS = "/generate", "/v1/chat/completions", "/v1/completions"
 INFO = {"model_id": "THUDM/agentlm-7b", "model_sha": "abc", "version": "3.3.5", "max_concurrent_requests": 8}
@@ -153,19 +152,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     )
     monkeypatch.setenv("HARNESS_MODELS", str(tmp_path / "models.toml"))
 
-    def once(words: list[str]) -> int:
-        try:
-            status = group.main(words, standalone_mode=False)
-        except (Exception, SystemExit) as error:
-            return exit_code(error)
-        return status if isinstance(status, int) else 0
-
-    def said(*words: str) -> tuple[int, str]:
-        status = once(list(words))
-        out, err = capsys.readouterr()
-        return status, out + err
-
-    return said
+    return partial(typed, capsys)
 
 
 Said = Callable[..., tuple[int, str]]
@@ -248,5 +235,5 @@ def test_a_template_that_cannot_render_is_refused(call: Said, name: str, tmp_pat
         for words in (("doctor",), ("run", "--task", "gsm8k")):
             status, said = call(*words, *model)
             assert (status, message in said) == (2, True), said
-            assert "tokenizer_config.json that it belongs to" in said and "Traceback" not in said
+            assert "whose files define its tokens" in said and "Traceback" not in said
     assert not servers[0].asked

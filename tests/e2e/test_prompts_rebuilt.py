@@ -16,6 +16,7 @@ from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.bench import ScriptedModel
 from harness.running.rollout import run_episode
+from harness.running.sampling import Sampling
 from harness.running.task_run import TaskRun
 from harness.storage import transcript
 from harness.storage.records import Attempt
@@ -23,6 +24,9 @@ from harness.storage.store import Store
 from harness.types import Message
 
 CHATTER = "I look around me and think about what to do next in this place. " * 12
+
+SYSTEM = "Answer in as few words as you can."
+"""A system text of the command's."""
 
 
 def render(messages: Sequence[Message]) -> str:
@@ -35,7 +39,9 @@ def says(words: str) -> Callable[[Call], str]:
     return lambda call: words.format(n=call.key.call, chatter=CHATTER)
 
 
-async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[Attempt, ScriptedModel]:
+async def played(
+    name: str, answer: Callable[[Call], str], work: Path, sampling: Sampling
+) -> tuple[Attempt, ScriptedModel]:
     """One episode of a task's fixture, with a model that fails but talks."""
     task = registry.load(name)
     roles = {
@@ -53,6 +59,7 @@ async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[
             roles=roles,
             history=policy,
             notice=window_notice(policy, ctx),
+            sampling=sampling,
         )
         attempt = await run_episode(task_run, samples_of(task, ctx)[0], 0, Activity())
     assert attempt.outcome != "infra_error", attempt.error
@@ -60,20 +67,24 @@ async def played(name: str, answer: Callable[[Call], str], work: Path) -> tuple[
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "feature"),
+    ("name", "words", "feature", "system"),
     [
-        ("gsm8k", "{chatter}{n}\nThe answer is 5.", "one call"),
-        ("alfworld", "{chatter}{n}\nACTION: look", "cut"),
-        ("dbbench", "{chatter}{n}\nAction: Operation\n```sql\nSELECT 1;\n```", "calls"),
-        ("sciworld", "Think: {n} {chatter}", "cut"),
-        ("hotpotqa", "{chatter}{n}\nSearch[house]", "raw"),
-        ("miniwob", '{chatter}{n}\nclickxpath //*[@id="nothing"]', "fresh"),
-        ("rewoo", "{chatter}{n}\nPlan: Look it up.\n#E1 = LLM[Who is it?]", "calls"),
+        ("gsm8k", "{chatter}{n}\nThe answer is 5.", "one call", None),
+        ("alfworld", "{chatter}{n}\nACTION: look", "cut", None),
+        ("dbbench", "{chatter}{n}\nAction: Operation\n```sql\nSELECT 1;\n```", "calls", None),
+        ("sciworld", "Think: {n} {chatter}", "cut", None),
+        ("hotpotqa", "{chatter}{n}\nSearch[house]", "raw", None),
+        ("miniwob", '{chatter}{n}\nclickxpath //*[@id="nothing"]', "fresh", None),
+        ("rewoo", "{chatter}{n}\nPlan: Look it up.\n#E1 = LLM[Who is it?]", "calls", None),
+        ("gsm8k", "{chatter}{n}\nThe answer is 5.", "one call", SYSTEM),
+        ("alfworld", "{chatter}{n}\nACTION: look", "cut", SYSTEM),
+        ("hotpotqa", "{chatter}{n}\nSearch[house]", "raw", SYSTEM),
     ],
 )
-def test_every_prompt_comes_back(tmp_path: Path, name: str, words: str, feature: str):
+def test_every_prompt_comes_back(tmp_path: Path, name: str, words: str, feature: str, system: str | None):
     (tmp_path / "work").mkdir()
-    attempt, model = asyncio.run(played(name, says(words), tmp_path / "work"))
+    sampling = Sampling(system=system)
+    attempt, model = asyncio.run(played(name, says(words), tmp_path / "work", sampling))
     store = Store(tmp_path / "run.sqlite")
     store.add(attempt)
     store.close()
@@ -84,6 +95,10 @@ def test_every_prompt_comes_back(tmp_path: Path, name: str, words: str, feature:
     sent = [call.prompt + call.ask.prefix for call in model.calls]
     assert sent
     assert list(transcript.prompts(calls, render)) == sent
+    if system:  # in every conversation once and first, in place of the task's own
+        begins = [prompt.startswith(f"system: {system}") for prompt in sent]
+        assert all(begins) if feature != "raw" else not any(begins)
+        assert all(prompt.count(system) <= 1 for prompt in sent)
     turns = [call.turn for call in calls if not call.role and call.turn is not None]
     seen = {
         "one call": len(turns) == 1,

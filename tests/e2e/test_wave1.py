@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import shutil
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command import harness
 from older_reports import numbers
+from rating_judge import rating_judge
 
 from harness.catalog import registry
 
@@ -21,34 +20,10 @@ TASKS = ("--task", "gsm8k", "--task", "mmlu", "--task", "mt_bench", "--limit", "
 RUN = ("run", "--model", "oracle", "--mirror", "fixture", *TASKS, "--no-report")
 
 
-class Judge(http.server.BaseHTTPRequestHandler):
-    """Rates everything 7."""
-
-    def do_GET(self):
-        self.send_error(404)
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        message = {"role": "assistant", "content": "Fine. Rating: [[7]]"}
-        body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object):
-        pass
-
-
 @pytest.fixture
 def judge() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Judge) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join(10)
+    with rating_judge() as url:
+        yield url
 
 
 def as_if_no_task_had_moved(source: Path, run: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from harness.report.load import FILE
 from harness.storage.store import Attempt, EpisodeKey, Store
 from harness.types import Ask, JudgeAsk, Outcome, Pending
 
-Values = Sequence[float | str | None]
-"""A value for each sample; None for an infrastructure error, "pending" for one that waits for its judge,
-"" for one that was not played."""
+Value = float | str | None
+Values = Sequence[Value | tuple[Value, ...]]
+"""A value for each sample, or one for each of its repeats; None for an infrastructure error, "pending" for
+one that waits for its judge, "" for one that was not played."""
 
 
 def stored_run(directory: Path, tasks: Mapping[str, Values], **config: Any) -> Path:
@@ -21,10 +22,12 @@ def stored_run(directory: Path, tasks: Mapping[str, Values], **config: Any) -> P
     Args:
         directory: of the run.
         tasks: values by task; sample n is named `s<n>`.
-        config: settings that differ from the usual; `version` holds of every task.
+        config: settings that differ from the usual; `version` holds of every task, `labels` gives those of
+            sample n.
     """
     version = config.pop("version", 1)
     clusters = config.pop("clusters", {})
+    labels: Callable[[int], Mapping[str, str]] = config.pop("labels", lambda n: {})
     served = config.pop("served", {"model_sha": "a"})
     store = Store(directory / FILE)
     chosen = {
@@ -44,17 +47,25 @@ def stored_run(directory: Path, tasks: Mapping[str, Values], **config: Any) -> P
     store.set_meta("model", {"kind": "tgi", "templates": {"default": {"sha256": "t"}}, "endpoints": [served]})
     store.add_command({"argv": ["harness", "run", "--model", "m"], "environment": {"commit": "c"}})
     for name, values in tasks.items():
-        store.plan([EpisodeKey(name, version, f"s{n}", 0) for n in range(len(values))])
-        for n, value in enumerate(values):
+        each = [
+            (EpisodeKey(name, version, f"s{n}", repeat), value, n)
+            for n, found in enumerate(values)
+            for repeat, value in enumerate(found if isinstance(found, tuple) else (found,))
+        ]
+        store.plan([key for key, _, _ in each])
+        for key, value, n in each:
             if value != "":
-                store.add(_attempt(name, version, n, value, clusters.get(name, "")))
+                cluster = clusters.get(name, "")
+                store.add(_attempt(key, value, labels(n), cluster and f"{cluster}{n // 2}"))
     store.close()
     return directory
 
 
-def _attempt(task: str, version: int, n: int, value: float | str | None, cluster: str) -> Attempt:
+def _attempt(key: EpisodeKey, value: Value, labels: Mapping[str, str], cluster: str) -> Attempt:
     outcome: Outcome = "infra_error" if value is None else "scored"
+    attempt = Attempt(key.task, key.version, key.sample, key.repeat, outcome, labels=labels, cluster=cluster)
     if value == "pending":
-        pending = Pending((JudgeAsk("turn-1", (), Ask(8)),))
-        return Attempt(task, version, f"s{n}", 0, outcome, None, pending=pending)
-    return Attempt(task, version, f"s{n}", 0, outcome, value, cluster=cluster and f"{cluster}{n // 2}")
+        attempt.pending = Pending((JudgeAsk("turn-1", (), Ask(8)),))
+    elif not isinstance(value, str):
+        attempt.value = value
+    return attempt

@@ -44,23 +44,18 @@ async def connect(
 ) -> Model:
     """Open the session, ask the endpoints what they serve, and build the model."""
     options = _with_oracle_timeout(entry, options or Options())
-    if not endpoints and options.offline:
-        endpoints = [_NOWHERE]
+    endpoints = endpoints or ([_NOWHERE] if options.offline else [])
     if not endpoints:
         raise UsageError(f"{entry.name} has no endpoint; give --endpoint http://host:port")
     urls = list(dict.fromkeys(base_url(entry, url) for url in endpoints))
     concurrency = open_files(concurrency, len(urls))
     chosen = templates(entry, profile, options)
-    for used in chosen.values():
-        used.try_out()
     transport = Transport(limit=concurrency or 0, token=token or api_key(entry), read_s=options.read_s)
     confirmation = Confirmation(transport, entry)
     try:
-        if options.offline:
-            found = [Endpoint(url, Limit(1, 1)) for url in urls]
-        else:
-            found = await survey(transport, entry, urls, concurrency=concurrency)
-            check_served(entry, found)
+        unasked = [Endpoint(url, Limit(1, 1)) for url in urls] if options.offline else None
+        found = unasked or await survey(transport, entry, urls, concurrency=concurrency)
+        check_served(entry, found)
         pool = Pool(
             found,
             alive=lambda endpoint: confirmation.alive(endpoint, found),
@@ -168,11 +163,17 @@ def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
 
 
 def templates(entry: Entry, profile: Profile, options: Options) -> Mapping[str, Template]:
-    """Choose the template of each suite; `paper` takes the variant with FastChat's quirk, if any."""
+    """Choose the template of each suite; `paper` takes the variant with FastChat's quirk, if any.
+
+    Raises:
+        UsageError: there is no such template, or it cannot render a conversation.
+    """
 
     def variant(name: str) -> Template:
         upstream = f"{name}-upstream"
-        return template(upstream if profile == "paper" and upstream in names() else name)
+        used = template(upstream if profile == "paper" and upstream in names() else name)
+        used.try_out()
+        return used
 
     if entry.kind == "chat":
         return {}

@@ -8,7 +8,7 @@ from typing import Any
 from harness.catalog.models import Entry
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.endpoint import Endpoint
-from harness.models.untrusted import record, rows, short
+from harness.models.untrusted import count, record, rows, short
 from harness.templates import Template
 
 
@@ -48,11 +48,22 @@ def software(able: Capabilities) -> str:
 
 def root(entry: Entry, able: Capabilities) -> str:
     """Where vLLM and its like say that they have the weights from."""
+    return short(_listed(entry, able).get("root"))
+
+
+def most_tokens(entry: Entry, able: Capabilities) -> int:
+    """The tokens that a server takes in all, prompt and reply; 0 when it does not say."""
+    row = _listed(entry, able)
+    return able.max_total or count(row.get("max_model_len")) or count(row.get("context_length")) or 0
+
+
+def _listed(entry: Entry, able: Capabilities) -> dict[str, Any]:
+    """What an OpenAI server's list says of this entry's model; empty when it is not there."""
     wanted = served_id(entry, able)
-    for row in rows(able.info.get("data")):
-        if short(record(row).get("id")) == wanted:
-            return short(record(row).get("root"))
-    return ""
+    for row in map(record, rows(able.info.get("data"))):
+        if short(row.get("id")) == wanted:
+            return row
+    return {}
 
 
 def _first(values: Iterable[str]) -> str:

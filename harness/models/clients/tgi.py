@@ -30,9 +30,8 @@ class TgiModel(BaseModel):
         self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
     ) -> Answer:
         """Send one prompt with the call's parameters, and `extra` ones over them (None removes one)."""
-        sent = parameters(
-            prompt.asked(call.ask), seed=call.seed, stop=self.entry.stop, decoding=call.decoding
-        )
+        decoding = {**call.decoding, **call.extra}
+        sent = parameters(prompt.asked(call.ask), seed=call.seed, stop=self.entry.stop, decoding=decoding)
         sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
         body = msgspec.json.encode({"inputs": prompt.text, "parameters": sent})
         headers = call_headers(call.key, call.role, call.part)

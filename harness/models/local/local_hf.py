@@ -64,15 +64,17 @@ async def serve_local(entry: Entry) -> AsyncGenerator[tuple[Entry, str], None]:
 
 
 def _template(entry: Entry, model: LocalModel, work: Path) -> str:
-    """Name the model's template: the one models.toml has for these weights, else the tokenizer's own."""
+    """Name the model's template: the command's, the one models.toml has for these weights, or its own."""
+    if entry.template:
+        return entry.template
     for known in catalog.load().values():
         if entry.path in (known.hf, *known.aliases) and known.template:
             return known.template
     config = model.template_config()
-    if not isinstance(config.get("chat_template"), str):
+    if not isinstance(config.get("chat_template"), str | dict):
         raise UsageError(
-            f"{entry.path} has no chat template; name one in a models file (HARNESS_MODELS), "
-            f'with hf = "{entry.path}"'
+            f"{entry.path} has no chat template; give --template, or name one in a models file "
+            f'(HARNESS_MODELS), with hf = "{entry.path}"'
         )
     path = work / "tokenizer_config.json"
     path.write_text(json.dumps(config), encoding="utf-8")

@@ -47,7 +47,8 @@ class LocalModel:
         """What harness.templates reads from a tokenizer_config.json."""
         names = ("bos_token", "eos_token", "unk_token", "pad_token")
         tokens = {name: getattr(self._tokenizer, name, None) or "" for name in names}
-        return {"chat_template": getattr(self._tokenizer, "chat_template", None)} | tokens
+        told = {name: getattr(self._tokenizer, name, None) for name in ("chat_template", "add_bos_token")}
+        return told | tokens
 
     def tokenize(self, text: str) -> list[dict[str, Any]]:
         """List the prompt's tokens with the special ones the server adds."""

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tiny_model import write_tiny
 
 from harness.errors import ContextOverflow, MissingPart
 from harness.models.api import Call, Options
@@ -10,40 +11,11 @@ from harness.models.connect import open_model
 from harness.types import Ask, CallKey, Message
 
 KEY = CallKey("gsm8k", "test/0", 0, 0)
-TEMPLATE = "{{ bos_token }}{% for m in messages %}[INST] {{ m['content'] }} [/INST]{% endfor %}"
-TEXTS = ["[INST] \n The answer is A B C D 1 2 3.", "Question: how many? Answer: two apples and one pear"] * 20
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-
-    folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False
-    )
-    tokenizer.train_from_iterator(TEXTS, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        chat_template=TEMPLATE,
-    )
-    fast.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        vocab_size=len(fast), max_position_embeddings=128, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return write_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 def call(**more):

@@ -10,7 +10,7 @@ from loopback_server import serving
 from reference_templates import FOLDER
 
 from harness.checks.models import doctor_model
-from harness.templates import control_tokens
+from harness.templates import template
 
 BOS, NAMED = 1, {"</s>": 2, "<|im_start|>": 7, "<|im_end|>": 8}
 
@@ -110,9 +110,10 @@ async def test_servers_of_completions_are_asked_in_their_words(own, field):
 async def test_a_server_that_does_not_tokenize_shows_no_ids(own):
     async with completions() as url:
         named, findings = await doctor(own("chatml", "openai"), url)
-    assert list(named) == ["template chatml"] and all(finding.good for finding in findings)
+    assert "special tokens" not in named and all(finding.good for finding in findings)
 
 
-def test_control_tokens_are_found_once_and_in_order():
-    text = "a <x> [INST] b [/INST] </s><x>"
-    assert control_tokens(text, ["<x>", "<none>"]) == ["<x>", "[INST]", "[/INST]", "</s>"]
+def test_special_tokens_are_found_once_and_in_order():
+    used = template(str(FOLDER / "yi"))
+    text = "a <unk> [INST] b [/INST] <|im_end|><unk>"
+    assert used.special_tokens(text) == ["<unk>", "[INST]", "[/INST]", "<|im_end|>"]

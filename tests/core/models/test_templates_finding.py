@@ -138,7 +138,7 @@ def test_a_moved_system_text_is_part_of_the_hash_and_said_in_the_runs_record(tmp
 
 def test_paths_in_a_models_file_are_relative_to_it(tmp_path, monkeypatch):
     shutil.copytree(FOLDER / "yi", tmp_path / "models" / "yi")
-    jinja(tmp_path / "models", "J{{ messages[0].content }}")
+    jinja(tmp_path / "models", "J{{ messages[-1].content }}")
     shutil.copytree(FOLDER / "yi", tmp_path / "models" / "org" / "other")
     (tmp_path / "models" / "mine.toml").write_text(
         '[one]\ntemplate = "t.jinja"\n'
