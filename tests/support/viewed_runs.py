@@ -117,6 +117,7 @@ def hostile_run(directory: Path) -> Path:
     long = attempt(1, 1.0, HOSTILE, "x" * 60_000 + HOSTILE, text=HOSTILE)
     role = CallRecord(0, HOSTILE, HOSTILE, {}, {}, f"role{SCRIPT}", HOSTILE)
     long.calls.insert(1, role)
+    long.started = 1e300  # no date
     long.error, long.cluster, long.labels = HOSTILE, HOSTILE, {HOSTILE: HOSTILE}
     long.pending = Pending((JudgeAsk(HOSTILE, (Message("user", HOSTILE),), Ask(8)),))
     long.last = Turn((Message("user", HOSTILE),), said=HOSTILE, info={HOSTILE: HOSTILE})

@@ -7,7 +7,8 @@ import { ask, bundled } from "./source.js";
 const POLL_MS = 1500;
 const main = document.getElementById("main");
 const top_ = document.getElementById("top");
-const HELP = [["j k ↓ ↑", "next, previous"], ["Enter", "open"], ["Esc u", "back"], ["n N", "next, previous episode of the list"], ["/", "search"], ["p", "prompt of the turn"], ["c", "side by side"], ["?", "these keys"]];
+const HELP = [["j k ↓ ↑", "next, previous"], ["Enter", "open"], ["Esc u", "back"], ["n N", "next, previous episode of the list"],
+  ["/", "search"], ["p", "prompt of the turn"], ["c", "side by side"], ["?", "these keys"]];
 
 const FACTS_EVERY = 8;
 
@@ -28,10 +29,13 @@ async function route() {
     else {
       facts = await ask("runs");
       if (mine !== turning) return;
-      put({ keys: { Enter: () => { location.hash = listHash(0, {}); } }, reload: true }, overview(facts), facts.runs.map((found) => found.run).join(", "));
+      put({ keys: { Enter: () => { location.hash = listHash(0, {}); } }, reload: true }, overview(facts),
+        facts.runs.map((found) => found.run).join(", "));
     }
   } catch (error) {
-    if (mine === turning) put({ keys: { Escape: () => { location.hash = "#/"; } } }, h("div", { class: "page" }, h("h1", {}, "Not found"), h("p", { class: "failed", role: "alert" }, error.message), link("#/", { class: "button" }, "To the tasks")), "Not found");
+    if (mine === turning) put({ keys: { Escape: () => { location.hash = "#/"; } } },
+      h("div", { class: "page" }, h("h1", {}, "Not found"), h("p", { class: "failed", role: "alert" }, error.message),
+      link("#/", { class: "button" }, "To the tasks")), "Not found");
   }
 }
 
@@ -80,7 +84,8 @@ function put(now, element, title, ...path) {
   main.replaceChildren(element);
   if (typed) takeOver(typed);
   else scrollTo(0, 0);
-  const crumbs = path.map((part) => [h("span", { class: "slash", "aria-hidden": "true" }, "/"), typeof part === "string" ? h("span", { class: "here" }, shown(part)) : part]);
+  const crumbs = path.map((part) => [h("span", { class: "slash", "aria-hidden": "true" }, "/"),
+    typeof part === "string" ? h("span", { class: "here" }, shown(part)) : part]);
   top_.replaceChildren(h("nav", { "aria-label": "Place" }, link("#/", { class: "home" }, "Runs"), crumbs),
     h("span", { id: "state" }, facts ? state(facts.runs[0]) : null), h("button", { onclick: help, title: "Keys (?)", "aria-label": "Keys" }, "?"));
 }
@@ -94,7 +99,9 @@ function takeOver(typed) {
 }
 
 function help() {
-  const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"), h("dl", {}, HELP.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])), h("form", { method: "dialog" }, h("button", {}, "Close")));
+  const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"),
+    h("dl", {}, HELP.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
+    h("form", { method: "dialog" }, h("button", {}, "Close")));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

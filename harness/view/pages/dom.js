@@ -48,6 +48,11 @@ export function seconds(number) {
   return number < 90 ? `${Math.round(number)} s` : `${Math.round(number / 60)} min`;
 }
 
+export function moment(unix) {
+  const time = new Date(unix * 1000);
+  return Number.isNaN(time.getTime()) ? "" : `${time.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+}
+
 export function outcome(name, waits = false) {
   const told = waits ? "waiting" : name.replace("_", " ");
   return h("span", { class: `outcome ${waits ? "waiting" : name}`, title: waits ? "waits for its judge" : undefined }, told);

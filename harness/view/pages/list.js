@@ -8,7 +8,8 @@ const FIELDS = ["task", "outcome", "group", "low", "high", "sample", "note", "wo
 
 export function overview(facts) {
   const [first, second] = facts.runs;
-  const head = ["Task", "Mean value", second && "Second run", second && "Differ", "Ended", "Planned", "At a limit", "Model error", "Not played (infra)", "Waiting"];
+  const head = ["Task", "Mean value", second && "Second run", second && "Differ", "Ended", "Planned", "At a limit",
+    "Model error", "Not played (infra)", "Waiting"];
   const beside = new Map(second ? second.tasks.map((task) => [task.task, task]) : []);
   const lines = first.tasks.map((task) => {
     const other = beside.get(task.task);
@@ -17,7 +18,8 @@ export function overview(facts) {
       h("th", { scope: "row" }, link(listHash(0, { task: task.task }), {}, task.task)),
       h("td", { class: "number strong" }, bar(task), h("span", { class: "figure" }, score(task.mean, task.unit))),
       second && h("td", { class: "number" }, other ? score(other.mean, other.unit) : "–"),
-      second && h("td", { class: "number" }, task.flips ? link(listHash(0, { task: task.task, sort: "change", down: "1" }), {}, count(task.flips)) : "0"),
+      second && h("td", { class: "number" },
+        task.flips ? link(listHash(0, { task: task.task, sort: "change", down: "1" }), {}, count(task.flips)) : "0"),
       cells.map((cell) => h("td", { class: cell ? "number" : "number none" }, String(cell))));
   });
   const table = h("table", { class: "tasks" },
@@ -75,7 +77,8 @@ export class EpisodeList {
 
   element() {
     const columns = [["sample", "Sample"], ["outcome", "Outcome"], ["value", "Value"],
-      this.paired ? ["change", "Second run"] : null, ["", "Answer", "roomy"], ["", "Wanted", "roomy"], ["turns", "Turns", "roomy"], ["tokens", "Tokens", "roomy"], ["seconds", "Time", "roomy"]];
+      this.paired ? ["change", "Second run"] : null, ["", "Answer", "roomy"], ["", "Wanted", "roomy"],
+        ["turns", "Turns", "roomy"], ["tokens", "Tokens", "roomy"], ["seconds", "Time", "roomy"]];
     const numbers = new Set(["value", "change", "turns", "tokens", "seconds"]);
     const head = columns.filter(Boolean).map(([sort, name, room = ""]) => {
       const active = sort && this.given.sort === sort;
@@ -99,12 +102,14 @@ export class EpisodeList {
     };
     const choice = (name, label, options) => {
       const chosen = options.map(([key, told]) => h("option", { value: key, selected: (given[name] || "") === key }, told));
-      return field(name, label, h("select", { onchange: (event) => { given[name] = event.target.value; if (name === "task") given.group = ""; apply(); } }, chosen));
+      return field(name, label,
+        h("select", { onchange: (event) => { given[name] = event.target.value; if (name === "task") given.group = ""; apply(); } }, chosen));
     };
     const typed = (name, label, type = "search", more = {}) => field(name, label,
       h("input", { type, name, value: given[name] || "", onchange: (event) => { given[name] = event.target.value; apply(); }, ...more }));
     const tasks = [["", "all tasks"], ...this.facts.runs[this.run].tasks.map((task) => [task.task, task.task])];
-    const outcomes = [["", "any"], ["scored", "scored"], ["limit", "limit"], ["model_error", "model error"], ["infra_error", "infra error"], ["waiting", "waits for judge"]];
+    const outcomes = [["", "any"], ["scored", "scored"], ["limit", "limit"], ["model_error", "model error"],
+      ["infra_error", "infra error"], ["waiting", "waits for judge"]];
     const groups = h("select", { onchange: (event) => { given.group = event.target.value; apply(); } }, h("option", { value: "" }, "all"));
     const group = field("group", "Group", groups);
     group.hidden = true;
@@ -112,7 +117,8 @@ export class EpisodeList {
       groups.append(...found.groups.map((name) => h("option", { value: name, selected: given.group === name }, name)));
       group.hidden = found.groups.length === 0;
     }).catch(() => {});
-    const sorts = [["stored", "as stored"], ["sample", "sample"], ["outcome", "outcome"], ["value", "value"], ["turns", "turns"], ["tokens", "tokens"], ["seconds", "time"], ...(this.paired ? [["change", "difference"]] : [])];
+    const sorts = [["stored", "as stored"], ["sample", "sample"], ["outcome", "outcome"], ["value", "value"], ["turns", "turns"],
+      ["tokens", "tokens"], ["seconds", "time"], ...(this.paired ? [["change", "difference"]] : [])];
     const submit = (form) => {
       for (const input of form.querySelectorAll("input[name]")) if (input.type !== "checkbox") given[input.name] = input.value;
       document.activeElement?.blur?.();
@@ -133,7 +139,8 @@ export class EpisodeList {
   async load() {
     const asked = ++this.asked;
     this.more.disabled = true;
-    const found = await ask("episodes", { ...this.given, run: this.run, limit: PAGE, after: this.next === null ? "" : bundled ? this.next : JSON.stringify(this.next) });
+    const found = await ask("episodes",
+      { ...this.given, run: this.run, limit: PAGE, after: this.next === null ? "" : bundled ? this.next : JSON.stringify(this.next) });
     if (asked !== this.asked) return;
     this.rows.push(...found.rows);
     this.body.append(...found.rows.map((row) => this.line(row)));
@@ -145,7 +152,8 @@ export class EpisodeList {
 
   tell(index) {
     const building = index && index.done < index.of;
-    const told = this.rows.length ? `${count(this.rows.length)}${this.next === null ? "" : "+"} episodes` : building ? "" : this.facts.runs[this.run].ended || bundled ? "No episode is like that." : "No episode has ended yet.";
+    const told = this.rows.length ? `${count(this.rows.length)}${this.next === null ? "" : "+"} episodes` : building ? ""
+      : this.facts.runs[this.run].ended || bundled ? "No episode is like that." : "No episode has ended yet.";
     this.status.textContent = building ? `Reading the texts for the search: ${count(index.done)} of ${count(index.of)} attempts. ${told}` : told;
     clearTimeout(this.timer);
     if (building) this.timer = setTimeout(() => this.refresh().catch(() => {}), 500);
@@ -172,14 +180,16 @@ export class EpisodeList {
     const told = [this.given.task ? "" : row.task, row.note || row.error].filter(Boolean).join(" · ");
     const other = row.other;
     const unlike = other && other.value !== row.value;
-    return h("tr", { "data-id": row.id, class: unlike ? "unlike" : "", onclick: (event) => { if (!event.target.closest("a") && !String(getSelection())) this.open(row); } },
+    return h("tr", { "data-id": row.id, class: unlike ? "unlike" : "",
+      onclick: (event) => { if (!event.target.closest("a") && !String(getSelection())) this.open(row); } },
       h("th", { scope: "row" }, link(this.hash(row), {}, shown(row.sample), row.repeat ? ` #${row.repeat}` : ""),
         told ? h("span", { class: "note", title: told }, shown(told)) : null),
       h("td", {}, outcome(row.outcome, waits), row.final || row.outcome === "infra_error" ? null : h("span", { class: "quiet" }, " late")),
       h("td", { class: "number strong" }, value(row.value)),
       this.paired ? h("td", { class: "number" }, other ? [value(other.value), arrow(row, other)] : "–") : null,
       h("td", { class: "excerpt roomy" }, shown(row.answer)), h("td", { class: "excerpt roomy" }, shown(row.target)),
-      h("td", { class: "number roomy" }, count(row.turns)), h("td", { class: "number roomy" }, count(row.output_tokens)), h("td", { class: "number roomy" }, seconds(row.seconds)));
+      h("td", { class: "number roomy" }, count(row.turns)), h("td", { class: "number roomy" }, count(row.output_tokens)),
+        h("td", { class: "number roomy" }, seconds(row.seconds)));
   }
 
   hash(row) {
