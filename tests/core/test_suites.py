@@ -16,7 +16,7 @@ from harness.report import reference
 from harness.report.build import build
 from harness.report.render import render
 from harness.report.run_data import RunData, TaskData
-from harness.running import judging, plan
+from harness.running import judging, plan, plan_text
 from harness.running.request import ModelChoice, RunRequest, Workload
 from harness.types import Mean, Row
 
