@@ -125,8 +125,11 @@ class Plan:
 
     def drawn(self) -> dict[str, str]:
         """For each task the options under which it does without drawn replies; empty where it is greedy."""
-        how = self.request.models.decoding
-        return {one.spec.name: readiness.drawing(one.task, one.cfg, how) for one in self.tasks}
+        models = self.request.models
+        if models.sampling.draws is not None:
+            how = "leave out --temperature and --top-p" if models.sampling.draws else ""
+            return {one.spec.name: how for one in self.tasks}
+        return {one.spec.name: readiness.drawing(one.task, one.cfg, models.decoding) for one in self.tasks}
 
     def directory(self) -> Path:
         """Where the run lives."""
