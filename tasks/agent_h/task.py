@@ -54,6 +54,9 @@ class AgentH(SingleTurn):
             for row in rows(cfg.data)
         ]
 
+    def asked(self, sample: Sample) -> str:
+        return "\n".join(one.content for one in sample.data["row"].messages if one.role == "user")
+
     def shared(self, ctx: Context) -> AgentHShared:
         return AgentHShared(keywords(ignore_case=ctx.options.case == "ignored"), ctx.profile)
 
