@@ -198,6 +198,10 @@ class Task(Protocol):
         """Labels of a row that was stored before labels were: read from its sample id and metrics."""
         ...
 
+    def leaked(self, row: Row) -> bool:
+        """Whether the prompt of this episode already held its question or its answer."""
+        ...
+
     def asked(self, sample: Sample) -> str:
         """The words of a sample's question, which `harness contamination` looks for in training files.
 
@@ -241,6 +245,10 @@ class BaseTask:
         """No labels."""
         del sample, metrics
         return {}
+
+    def leaked(self, row: Row) -> bool:
+        """Read it from the metric `exemplar_leak`."""
+        return bool(row.metrics.get("exemplar_leak"))
 
     def asked(self, sample: Sample) -> str:
         """The text under `question` in the sample's data, or every text of it where there is none."""

@@ -14,6 +14,7 @@ COMMANDS = {
     "prompt": "Show what a model is sent first for a sample, without sending it.",
     "report": "Show the numbers of one or more runs.",
     "compare": "Say how one run differs from another, task by task.",
+    "contamination": "Say which questions of benchmarks stand in training files.",
     "gate": "Fail when a run is worse than its baseline.",
     "export": "Write a run to a file, also while it goes on.",
     "list": "List tasks, suites, models or runs.",

@@ -86,6 +86,9 @@ class WebShopTask(BaseTask):
     def asked(self, sample: Sample) -> str:
         return sample.data["goal"].wish
 
+    def leaked(self, row: Row) -> bool:
+        return row.sample == score.EXEMPLAR
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.webshop.world import open_world
 
