@@ -95,9 +95,9 @@ class _Array:
     closed: bool = False
 
     def read(self, chunk: bytes, file: IO[bytes]) -> Iterator[JsonText]:
-        while chunk:
+        yield from self._chunk(chunk)
+        while chunk := file.read(CHUNK):
             yield from self._chunk(chunk)
-            chunk = file.read(CHUNK)
         if not self.closed:
             raise Truncated("the array is not closed: the file ends in the middle")
 
@@ -117,7 +117,9 @@ class _Array:
                 yield from self._ended()
                 begin, self.closed = place, mark == b"]"
         if self.closed:
-            if chunk[begin:].strip():
+            rest = chunk[begin:].lstrip()
+            self.line += chunk.count(b"\n", begin, len(chunk) - len(rest))
+            if rest:
                 raise Truncated(f"line {self.line}: something follows the array")
         else:
             self._keep(chunk[begin:])

@@ -17,6 +17,9 @@ from harness.errors import DataError, MissingPart
 LONGEST = 16 << 20
 """Most bytes of a row that are searched."""
 
+PACKED = 1 << 10
+"""Compressed bytes taken at a time; what they can unpack to, 43 MB, is what has to be in memory."""
+
 TURNS = ("conversations", "conversation", "messages", "turns")
 """Fields that hold the turns of ShareGPT, AgentInstruct, Agent-FLAN and chat files."""
 
@@ -124,17 +127,40 @@ def _opened(path: Path) -> Generator[IO[bytes]]:
             with gzip.open(file) as unpacked:
                 yield cast("IO[bytes]", unpacked)
         elif head.startswith(b"\x28\xb5\x2f\xfd"):
-            import zstandard
-
-            with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-                file, read_across_frames=True
-            ) as unpacked:
-                try:
-                    yield cast("IO[bytes]", unpacked)
-                except zstandard.ZstdError as error:
-                    raise EOFError(str(error)) from error
+            yield cast("IO[bytes]", _Zstandard(file))
         else:
             yield file
+
+
+class _Zstandard:
+    """Decompresses frame after frame; the package's own reader takes a file that was cut off for whole.
+
+    Args:
+        file: of compressed frames.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import zstandard
+
+        self._file = file
+        self._begin, self._error = zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError
+        self._frame: Any = None
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, about as many as asked for; none at the end."""
+        found = bytearray()
+        while len(found) < size and (chunk := self._rest or self._file.read(PACKED)):
+            self._frame, self._rest = self._frame or self._begin(), b""
+            try:
+                found += self._frame.decompress(chunk)
+            except self._error as error:
+                raise EOFError(str(error)) from error
+            if self._frame.eof:
+                self._rest, self._frame = self._frame.unused_data, None
+        if not found and self._frame is not None:
+            raise EOFError("it ends in the middle of a frame")
+        return bytes(found)
 
 
 def _row(one: JsonText, place: str) -> TrainingRow:
@@ -190,13 +216,14 @@ def texts(found: Any, place: str) -> tuple[str, ...]:
         return (found,)
     if isinstance(found, list):
         return tuple(_turns(cast("Sequence[Any]", found), place))
-    row: Mapping[str, Any] = found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    kind = type(found).__name__
+    row: Mapping[str, Any] = cast("Any", found) if isinstance(found, dict) else {}
     told = [row[name] for name in TEXTS if isinstance(row.get(name), str)]
     for name in TURNS:
         if isinstance(row.get(name), list):
             return (*told, *_turns(row[name], place))
     if not told:
-        fields = ", ".join([*row][:8]) or type(found).__name__
+        fields = ", ".join([*row][:8]) or kind
         raise DataError(
             f"{place}: neither turns ({', '.join(TURNS)}) nor a text ({', '.join(TEXTS)}), "
             f"only {fields[:200]}; rename the field that holds it"
