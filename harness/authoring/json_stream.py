@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
@@ -43,7 +44,7 @@ def values(file: IO[bytes], longest: int) -> Iterator[JsonText]:
         Truncated: an array is not closed, or something follows it.
     """
     start, skipped = b"", 0
-    while not start and (chunk := file.read(CHUNK)):
+    while not start and (chunk := file.read(CHUNK).removeprefix(BOM_UTF8)):
         start = chunk.lstrip()
         skipped += chunk.count(b"\n") - start.count(b"\n")
     if start.startswith(b"["):

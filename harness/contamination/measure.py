@@ -17,6 +17,9 @@ from harness.contamination.tokens import Tokens
 
 log = logging.getLogger("harness.contamination")
 
+TELL = 100_000
+"""Rows after which the log says how far the search is."""
+
 
 @dataclass(frozen=True, slots=True)
 class SampleFinding:
@@ -110,7 +113,9 @@ def measure(questions: Questions, files: Sequence[Path], rule: Rule, tokens: Tok
         for row in training.rows(path):
             index.add([tokens.cut(text) for text in row.texts])
             found.cut += [row.place] * row.cut
-        log.info("%s: %d rows so far", path, index.rows)
+            if index.rows % TELL == 0:
+                log.info("%s: %d rows so far", path, index.rows)
+        log.info("%s is read, %d rows so far", path, index.rows)
     covered = index.covered()
     by_task: dict[str, list[SampleFinding]] = {task.task: [] for task in questions.tasks}
     for (task, name, text), own in zip(texts, covered, strict=True):

@@ -12,6 +12,9 @@ import pytest
 from command import harness
 from planted import QUESTIONS, changed, talk
 
+from harness.contamination import tokens
+from harness.errors import UsageError
+
 PLANTED = [
     talk(f"Please answer.\n{QUESTIONS[0]}", "no"),
     talk(changed(QUESTIONS[1], (8, 17, 26, 35)), "no"),  # no run of ten words is left
@@ -110,6 +113,20 @@ def test_cl100k_finds_what_is_written_the_same_way(folder: Path, mirror: Path):
     dirty = found["tasks"]["quiz"]["dirty_samples"]
     assert {"test/0", "test/2", "test/4"} <= set(dirty)
     assert "test/3" not in dirty, "another casing has other tokens"
+
+
+@pytest.mark.timeout(60)
+def test_a_word_of_megabytes_takes_no_minutes(mirror: Path):
+    cl100k = tokens.find("cl100k", str(mirror))
+    assert len(cl100k.cut("a" * 1_000_000)) > 10_000
+    text = f"{QUESTIONS[0]} " * 400  # longer than what is encoded at a time
+    assert cl100k.excerpt(text, 0, 10**6) == text
+
+
+def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(UsageError, match=str(tmp_path)):  # its package may be missing as well
+        tokens.find(str(tmp_path))
 
 
 def test_scores_of_a_run_by_what_was_found(folder: Path):

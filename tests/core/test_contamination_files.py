@@ -49,6 +49,9 @@ def test_forms_of_rows(tmp_path: Path, row: object, texts: tuple[str, ...]):
     array = tmp_path / "array.json"
     array.write_text(json.dumps([row, row], indent=2))
     assert [sorted(one) for one in texts_of(array)] == [sorted(texts)] * 2
+    for path in (lines, array):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(texts_of(lines)) == len(texts_of(array)) == 2, "a byte order mark is no text"
 
 
 def test_compressed_files_and_parquet_are_read_as_they_are(tmp_path: Path):

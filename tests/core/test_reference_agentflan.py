@@ -13,6 +13,8 @@ from harness.report.build import build
 from harness.report.load import load
 from harness.report.render import render
 from harness.report.rules import Rules
+from harness.report.run_data import RunData, TaskData
+from harness.types import Row, mean
 
 TABLE = "agentflan"
 PRINTED = {
@@ -112,3 +114,24 @@ def test_every_cell_says_how_it_was_read():
     assert {(row["source"], row["confirmed"]) for row in rows} == {
         ("arXiv:2403.12881 Table 1", "read by eye")
     }
+
+
+def own_run():
+    """A run of two tasks of the suite, one of which no published score stands beside."""
+    rows = [Row(str(n), 0, "scored", float(n % 2)) for n in range(20)]
+    tasks = {
+        name: TaskData(name, "m", "percent", planned=20, rows=rows, aggregate=lambda r: {"m": mean(r)})
+        for name in ("teval", "agent_h")
+    }
+    tasks["agent_h"].not_comparable = ("own items",)
+    return RunData("r", "m", tasks, {"agentflan-heldout": list(tasks)})
+
+
+def test_a_runs_own_scores_beside_the_published_ones():
+    found = build(own_run(), Rules("gpt4")).tasks
+    assert found["teval"].relative == pytest.approx(100 * 50 / 86.4)
+    assert any("@v1" in note for note in found["teval"].notes), "never without the footnote"
+    assert found["agent_h"].relative is None
+    forced = build(own_run(), Rules("gpt4", force=True))
+    assert forced.tasks["agent_h"].relative == pytest.approx(100 * 50 / 94.2)
+    assert "≈53.1" in render([forced], "table")
