@@ -12,7 +12,9 @@ CHUNK = 1 << 20
 """Bytes that are read at a time."""
 
 _OUTSIDE = re.compile(rb'["\[\]{},]')
-_INSIDE = re.compile(rb'["\\]')
+_STRING = re.compile(rb'(?s:[^"\\]++|\\.)*+')
+"""A string up to its end, or up to a backslash whose escaped byte is not there yet."""
+
 _OPENING, _CLOSING = b"[{", b"]}"
 
 
@@ -130,8 +132,9 @@ class _Array:
         if self.escaped and place < len(chunk):
             self.escaped = False
             place += 1
-        found = (_INSIDE if self.quoted else _OUTSIDE).search(chunk, place)
-        return found.start() if found else None
+        found = (_STRING.match if self.quoted else _OUTSIDE.search)(chunk, place)
+        place = len(chunk) if found is None else found.end() if self.quoted else found.start()
+        return place if place < len(chunk) else None
 
     def _in_string(self, chunk: bytes, end: int) -> int:
         """Take in a quotation mark, or the backslash of a string; gives where to go on."""

@@ -96,6 +96,7 @@ def test_compressed_files_and_parquet_are_read_as_they_are(tmp_path: Path):
         (zstandard.compress(b'{"text": "a"}\n')[:-3], "ends in the middle of a frame"),
         (b"PAR1rest", "cannot be read after row 0"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, says: str):
     path = tmp_path / "train.jsonl"
@@ -157,7 +158,7 @@ def test_a_private_tasks_texts_are_not_shown(tmp_path: Path):
     assert [one.text for task in found.tasks for one in task.worst(9)] == ["", QUESTIONS[0]]
 
 
-@pytest.mark.parametrize("array", [False, True])
+@pytest.mark.parametrize("array", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_line_of_100_mb_is_cut_with_a_word(tmp_path: Path, array: bool):
     quiz = planted.quiz(tmp_path)
     path = tmp_path / "train.json"
