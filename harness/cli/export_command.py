@@ -22,7 +22,6 @@ ENDINGS = {"store": "sqlite", "inspect": "json", "parquet": "parquet"}
 FORMATS = """agentinstruct, sharegpt, openai: conversations for training as JSON lines, with a mask.
 parquet: the same conversations, with test samples. replay: for --model replay:FILE.
 inspect: one task as a log of Inspect AI. store: a copy of the run."""
-TRAINING_ONLY = "Formats for training"
 
 
 @click.command("export")
@@ -101,4 +100,4 @@ def _tell(run: Run, form: str, tally: Tally, out: Path) -> None:
     if form == "replay":
         from harness.export.replay import command as again
 
-        echo(f"play it again: {shlex.join(again(run.config, str(out)))}", err=True)
+        echo(f"play it again: {shlex.join(again(run.config, run.chosen, str(out)))}", err=True)

@@ -96,7 +96,7 @@ class _Contexts:
         self._seen, self._reply = shown, call.reply
 
     def _continues(self, turn: Turn, shown: tuple[Message, ...]) -> bool:
-        """Whether a prompt is the last one, its reply and something new; notes how the reply was rewritten."""
+        """Whether a prompt is the last one, its reply and something new; notes what the reply became."""
         if turn.fresh or self._reply is None:
             return False
         said = self._reply if turn.said is None else turn.said

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -103,6 +102,11 @@ class Run:
     def tasks(self) -> tuple[str, ...]:
         """Names of the run's tasks."""
         return tuple(self.config["tasks"])
+
+    @property
+    def chosen(self) -> Mapping[str, Mapping[str, Any]]:
+        """Which of its samples each task was to play; empty when that is not known."""
+        return self.store.meta("chosen") or {}
 
     @property
     def repeats(self) -> int:

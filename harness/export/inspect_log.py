@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from harness.errors import UsageError
 from harness.export.conversations import Part, told
@@ -35,7 +35,7 @@ def pieces(run: Run, choice: Choice) -> Iterator[str]:
 
 
 def _eval(run: Run, task: str) -> dict[str, Any]:
-    facts, config = run.specs.get(task, {}), cast("Mapping[str, Any]", run.config)
+    facts, config = run.specs.get(task, {}), run.config
     commands = run.store.commands()
     began = float(commands[0].get("when") or 0.0) if commands else 0.0
     return {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from harness.errors import MissingPart
 from harness.export.conversations import Part
@@ -30,21 +31,20 @@ def write(rows: Iterable[Row], out: Path) -> None:
         MissingPart: pyarrow is not installed.
     """
     try:
-        import pyarrow as arrow
-        from pyarrow import parquet
+        pa: Any = import_module("pyarrow")
+        parquet: Any = import_module("pyarrow.parquet")
     except ImportError as error:
         raise MissingPart(
             "Parquet needs pyarrow: pip install 'agenttuning-harness[hf]', or give another --format"
         ) from error
 
-    pa = cast(Any, arrow)
     part = pa.struct([(n, pa.string()) for n in _PART_TEXTS] + [(n, pa.bool_()) for n in _PART_FLAGS])
     schema = pa.schema(
         [(n, pa.string()) for n in _TEXTS]
         + [(n, pa.int64()) for n in _NUMBERS]
         + [("reward", pa.float64()), ("raw", pa.bool_()), ("messages", pa.list_(part))]
     )
-    with cast(Any, parquet).ParquetWriter(out, schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
         for group in _groups(rows):
             writer.write_table(_table(pa, schema, group))
 
@@ -69,13 +69,11 @@ def _table(pa: Any, schema: Any, group: Sequence[Row]) -> Any:
     for row in group:
         parts += row.conversation.parts
         starts.append(len(parts))
-    element = schema.field("messages").type.value_type
+    kind = schema.field("messages").type
     texts = [pa.array([paired(getattr(part, n)) for part in parts], pa.string()) for n in _PART_TEXTS]
     flags = [pa.array([getattr(part, n) for part in parts], pa.bool_()) for n in _PART_FLAGS]
-    messages = pa.StructArray.from_arrays([*texts, *flags], fields=list(element))
-    lists = pa.ListArray.from_arrays(
-        pa.array(starts, pa.int32()), messages, type=schema.field("messages").type
-    )
+    messages = pa.StructArray.from_arrays([*texts, *flags], fields=list(kind.value_type))
+    lists = pa.ListArray.from_arrays(pa.array(starts, pa.int32()), messages, type=kind)
     plain = [
         pa.array([row.source[field.name] for row in group], field.type)
         for field in schema

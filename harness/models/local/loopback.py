@@ -162,7 +162,7 @@ def _key(request: web.Request, prompt: str) -> Asked:
 
 def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     finish = "length" if isinstance(text, CutThought) else "eos_token"
-    text = paired(text)
+    text = paired(str(text))
     top: list[dict[str, Any]] = []
     if choices := _choices(record(sent.get("grammar"))):
         top = [_token(f" {c}", -0.1 if c == text.strip() else -9.0 - i) for i, c in enumerate(choices)]
