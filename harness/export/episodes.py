@@ -150,7 +150,7 @@ class Run:
                 self.tally.left_out[why] += 1
                 continue
             calls = self.store.calls(attempt.id)
-            private = bool(calls) and is_digest(calls[0].prompt)
+            private = any(map(is_digest, (*(call.prompt for call in calls[:1]), attempt.target)))
             self.tally.episodes += 1
             if any(call.turn is None for call in calls):
                 self.tally.notes["are of store version 1: prompts as sent, whose roles are not known"] += 1
@@ -167,8 +167,8 @@ def _left_out(attempt: StoredAttempt, reward: float | None, choice: Choice) -> s
     """Why an episode is not exported; empty when it is."""
     if choice.outcomes and attempt.outcome not in choice.outcomes:
         return "have another outcome"
-    if choice.profile is not None and reward is None and attempt.value is not None:
-        return f"are not graded by the profile {choice.profile}"
+    if choice.profile is not None and reward is None:
+        return WAITING if attempt.value is None else f"are not graded by the profile {choice.profile}"
     if choice.least is None and choice.most is None:
         return ""
     if reward is None:
