@@ -15,6 +15,8 @@ COMMANDS = {
     "report": "Show the numbers of one or more runs.",
     "compare": "Say how one run differs from another, task by task.",
     "gate": "Fail when a run is worse than its baseline.",
+    "view": "Look at a run's episodes in the browser, or write them to a folder.",
+    "watch": "Follow a run from another terminal.",
     "export": "Write a run to a file for other programs, also while it goes on.",
     "play": "Play a sample yourself, in the place of the model.",
     "list": "List tasks, suites, models or runs.",

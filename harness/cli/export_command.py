@@ -98,6 +98,6 @@ def _tell(run: Run, form: str, tally: Tally, out: Path) -> None:
     for what, number in tally.notes.most_common():
         echo(f"note: {number:,} {what}", err=True)
     if form == "replay":
-        from harness.export.replay import command as again
+        from harness.cli.replay_again import command as again
 
         echo(f"play it again: {shlex.join(again(run.config, run.chosen, str(out)))}", err=True)

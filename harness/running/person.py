@@ -47,12 +47,13 @@ class Person:
         oracle: renders prompts, and answers when the person asks for the oracle's reply.
         live: where the loop leaves the observation that is to be answered.
         screen: where the person is.
+        view: keys of what the environment logs that are shown first.
     """
 
     name = "person"
 
-    def __init__(self, oracle: Model, live: LiveEpisodes, screen: Screen) -> None:
-        self._oracle, self._live, self._screen = oracle, live, screen
+    def __init__(self, oracle: Model, live: LiveEpisodes, screen: Screen, view: Sequence[str] = ()) -> None:
+        self._oracle, self._live, self._screen, self._view = oracle, live, screen, view
         self._raw = ""
 
     @property
@@ -128,7 +129,9 @@ class Person:
         if command == "/prompt":
             return (call.prompt or call.raw or self.render(call.messages, call.suite)) + call.ask.prefix
         if command == "/info":
-            return json.dumps(dict(observation.info), indent=2, ensure_ascii=False, default=repr)
+            info = observation.info
+            ordered = {key: info[key] for key in self._view if key in info} | dict(info)
+            return json.dumps(ordered, indent=2, ensure_ascii=False, default=repr)
         if command == "/oracle":
             try:
                 return (await self._oracle.complete(call)).text

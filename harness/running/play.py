@@ -32,7 +32,7 @@ async def play(plan: Plan, screen: Screen) -> Attempt:
         async with AsyncExitStack() as stack:
             live = LiveEpisodes()
             oracle = await stack.enter_async_context(open_tested(plan.request, live))
-            person = cast(Model, Person(oracle, live, screen))
+            person = cast(Model, Person(oracle, live, screen, task.spec.view))
             roles = await open_roles(plan.request, person, live, stack)
             player = TaskPlayer(task, plan.request, OpenModels(person, live, roles), store, folder / "work")
             async with player.world():
