@@ -17,7 +17,8 @@ from harness.storage.store import Store
 from harness.types import Profile
 
 WAITING = "wait for their judge (harness judge RUN --judge NAME)"
-PRIVATE = "keep no texts (their task is private, and the run had no --trace-private)"
+PRIVATE = "are of a private task, whose texts are not to be spread"
+UNKNOWN = "keep no replies (their task is private, and the run had no --trace-private)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +49,15 @@ class Episode:
     Attributes:
         calls: of the model under test.
         reward: the value, in the scale of `Score`; None while it waits for its judge.
-        private: no texts are kept of it.
+        private: its texts are not to be spread.
+        kept: its texts are stored.
     """
 
     attempt: StoredAttempt
     calls: list[CallRecord]
     reward: float | None
     private: bool
+    kept: bool
 
 
 @dataclass(slots=True)
@@ -87,6 +90,7 @@ class Run:
                 raise StoreError(f"{path} holds no run: give the directory of one")
             self.config = cast("Mapping[str, Any]", found)
             self.specs = cast("Mapping[str, Mapping[str, Any]]", self.store.meta("specs") or {})
+            self._installed = frozenset(registry.names())
             self._provenance = _Provenance(self)
         except BaseException:
             self.store.close()
@@ -122,10 +126,13 @@ class Run:
         judge = str(self.provenance(attempt)["judge"]) if attempt.pending is not None else ""
         return self.store.verdicts(attempt.id, judge) if judge else {}
 
+    def _private(self, task: str) -> bool:
+        return task in self._installed and registry.load(task).spec.private
+
     def split(self, task: str) -> str:
         """The split that a task was played in; empty when it is not known."""
         chosen = self.config["tasks"][task].get("split") or self.config.get("split")
-        if not chosen and task in registry.names():
+        if not chosen and task in self._installed:
             chosen = registry.load(task).spec.splits[0]
         return str(chosen or "")
 
@@ -150,11 +157,12 @@ class Run:
                 self.tally.left_out[why] += 1
                 continue
             calls = self.store.calls(attempt.id)
-            private = any(map(is_digest, (*(call.prompt for call in calls[:1]), attempt.target)))
+            kept = not any(map(is_digest, (*(call.prompt for call in calls[:1]), attempt.target)))
             self.tally.episodes += 1
             if any(call.turn is None for call in calls):
                 self.tally.notes["are of store version 1: prompts as sent, whose roles are not known"] += 1
-            yield Episode(attempt, calls, reward, private)
+            private = not kept or self._private(attempt.item.task)
+            yield Episode(attempt, calls, reward, private, kept)
 
 
 def _reward(attempt: StoredAttempt, played: str, wanted: Profile | None) -> float | None:

@@ -65,7 +65,7 @@ def _sample(run: Run, episode: Episode) -> dict[str, Any]:
         scores[name] = {
             "value": episode.reward,
             "answer": source["answer"],
-            "explanation": attempt.note,
+            "explanation": source["note"],
             "metadata": dict(attempt.metrics),
         }
     return {

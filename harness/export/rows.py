@@ -11,6 +11,7 @@ from harness.export.conversations import Conversation, Part, conversations
 from harness.export.episodes import PRIVATE, Choice, Episode, Run
 from harness.models.outside import paired
 from harness.storage import plain
+from harness.storage.private import OVERFLOW
 
 NOTHING = "have nothing that the model generated"
 AGAIN = "conversations were written before"
@@ -59,12 +60,12 @@ def rows(run: Run, choice: Choice, *, training: bool) -> Iterator[Row]:
 def source_of(run: Run, episode: Episode) -> dict[str, Any]:
     """Where an episode comes from and what it is worth; of a private one its id, and what its note tells."""
     attempt = episode.attempt
-    kept = not episode.private
+    kept = not episode.private  # of a private note only what a server said is left out
     return {
         **run.provenance(attempt),
         "reward": episode.reward,
         "metrics": plain.column(attempt.metrics),
-        "note": attempt.note,
+        "note": attempt.note if kept or not attempt.note.startswith(OVERFLOW) else OVERFLOW,
         "answer": attempt.answer if kept else "",
         "target": attempt.target if kept else "",
     }

@@ -11,7 +11,7 @@ import msgspec
 
 from harness.errors import UsageError
 from harness.export import inspect_log, parquet, replay
-from harness.export.episodes import PRIVATE, Choice, Run, Tally, check_holdout
+from harness.export.episodes import UNKNOWN, Choice, Run, Tally, check_holdout
 from harness.export.rows import TRAINING, line, rows
 from harness.storage.store_copy import new_file
 
@@ -68,9 +68,9 @@ def _replay(run: Run, choice: Choice) -> Iterator[dict[str, Any]]:
     numbered = run.repeats > 1
     for episode in run.episodes(choice):
         attempt = episode.attempt
-        if episode.private:
+        if not episode.kept:
             run.tally.episodes -= 1
-            run.tally.left_out[PRIVATE] += 1
+            run.tally.left_out[UNKNOWN] += 1
             continue
         run.tally.rows += 1
         calls = [*episode.calls, *run.role_calls(attempt.id)]

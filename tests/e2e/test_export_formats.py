@@ -153,15 +153,16 @@ def test_a_store_of_version_1_gives_prompts_as_sent(root: Path, tmp_path: Path):
     assert exported(tmp_path / "run.sqlite", "replay")[0][0]["replies"]
 
 
-def test_a_private_task_gives_ids_and_letters_alone(tmp_path: Path):
-    words = ("--task", "mind2web", "--mirror", "fixture", "--no-report", "--out", "mine")
+@pytest.mark.parametrize("more", [(), ("--trace-private",)])
+def test_a_private_task_gives_ids_and_letters_alone(tmp_path: Path, more: tuple[str, ...]):
+    words = ("--task", "mind2web", "--mirror", "fixture", "--no-report", "--out", "mine", *more)
     assert harness(tmp_path, "run", "--model", "oracle", *words).returncode == 0
     done = harness(tmp_path, "export", "mine", "--format", "openai", "--allow-test")
-    assert (done.returncode, "keep no texts" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "not to be spread" in done.stderr) == (2, True), done.stderr
     done = harness(tmp_path, "export", "mine", "replay", "--format", "replay")
-    assert "keep no texts" in done.stderr
+    assert ("keep no replies" in done.stderr) == (not more)
     lines = (tmp_path / "replay").read_text().splitlines()
-    assert not any(json.loads(line)["replies"] for line in lines), "only what ends without any reply"
+    assert any(json.loads(line)["replies"] for line in lines) == bool(more), "for rescoring, of a traced run"
     pq: Any = pytest.importorskip("pyarrow.parquet")
     rows = pq.read_table(written(tmp_path / "mine/run.sqlite", "parquet", tmp_path / "p")).to_pylist()
     assert all(row["messages"] == [] and row["answer"] == row["target"] == "" for row in rows)
