@@ -42,9 +42,8 @@ def attempt(seeded: random.Random, n: int) -> Attempt:
         facts = {"finish_reason": "eos_token", "latency_s": 0.5, "prompt_tokens": 100, "output_tokens": 50}
         calls.append(CallRecord(turn, prompt, reply, facts, turn=Turn((message,), ask=ask)))
         prompt += reply
-    return Attempt(
-        "gsm8k", 2, f"test/{n}", 0, "scored", float(n % 2), {"paper": 1.0}, calls=calls, answer="1", target="1"
-    )
+    value, metrics = float(n % 2), {"paper": 1.0}
+    return Attempt("gsm8k", 2, f"test/{n}", 0, "scored", value, metrics, calls=calls, answer="1", target="1")
 
 
 def build(path: Path) -> None:

@@ -59,7 +59,7 @@ def group(*, verbose: bool, quiet: bool) -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(plain_formatter())
     logging.captureWarnings(True)  # a library's warning may quote a server
-    for noisy in ("asyncio", "aiohttp", "urllib3", "py4j", "textworld", "pooch"):
+    for noisy in ("asyncio", "aiohttp", "urllib3", "py4j", "textworld", "pooch", "numexpr"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
 
 

@@ -117,10 +117,6 @@ class Run:
         """Episodes per sample."""
         return int(self.config.get("repeats") or 1)
 
-    def role_calls(self, episode: int) -> list[CallRecord]:
-        """Calls of an attempt's auxiliary roles."""
-        return [call for role in self.store.roles(episode) for call in self.store.calls(episode, role)]
-
     def verdicts(self, attempt: StoredAttempt) -> Mapping[tuple[str, int], str]:
         """What the judge whose verdicts count said of an episode, by key and number."""
         judge = str(self.provenance(attempt)["judge"]) if attempt.pending is not None else ""

@@ -73,6 +73,6 @@ def _replay(run: Run, choice: Choice) -> Iterator[dict[str, Any]]:
             run.tally.left_out[UNKNOWN] += 1
             continue
         run.tally.rows += 1
-        calls = [*episode.calls, *run.role_calls(attempt.id)]
+        calls = run.store.all_calls(attempt.id)
         verdicts = run.verdicts(attempt)
         yield replay.line(attempt.item, calls, attempt.note, verdicts=verdicts, numbered=numbered)

@@ -148,14 +148,17 @@ class Store(RunRecord):
         query = "SELECT * FROM call WHERE episode = ? AND role = ? ORDER BY n"
         return self._codec.records_of_version_1(self._rows(query, values))
 
-    def roles(self, episode: int) -> list[str]:
-        """The auxiliary roles that an attempt asked."""
-        found: set[str] = set()
-        for table in ("turn", "call"):
-            if table in self.tables:
-                query = f"SELECT DISTINCT role FROM {table} WHERE episode = ? AND role <> ''"
-                found.update(role for (role,) in self._rows(query, (episode,)))
-        return sorted(found)
+    def all_calls(self, episode: int) -> list[CallRecord]:
+        """All calls in the order they were made; in version 1, which kept no order, roles come last."""
+        places: list[tuple[str, int]] = []
+        if "turn" in self.tables:
+            places = list(self._rows("SELECT role, n FROM turn WHERE episode = ? ORDER BY rowid", (episode,)))
+        if not places and "call" in self.tables:
+            query = "SELECT role, n FROM call WHERE episode = ? ORDER BY role, n"
+            places = list(self._rows(query, (episode,)))
+        roles = {role for role, _ in places}
+        found = {role: {call.n: call for call in self.calls(episode, role)} for role in roles}
+        return [found[role][n] for role, n in places]
 
     def last(self, episode: int) -> Turn | None:
         """What an attempt's environment showed after the last reply; None when that is not known."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -185,3 +187,31 @@ def test_datasets_loads_them(run: Path, tmp_path: Path, monkeypatch: pytest.Monk
         first = loaded[0]
         texts = first.get("messages") or first["conversations"]
         assert any("It is a." in one.values() for one in texts)
+
+
+def test_pages_give_every_episode_once(run: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("harness.storage.store.PAGE", 2)
+    assert samples(run) == list("abcdef")
+
+
+def test_repeats_are_told_apart_in_a_replay(tmp_path: Path):
+    attempts = [attempt("a", 1.0, text) for text in ("one", "two")]
+    attempts[1].repeat = 1
+    lines, _ = exported(stored(tmp_path / "run.sqlite", attempts, repeats=2), "replay")
+    assert [(line["repeat"], line["replies"]) for line in lines] == [(0, ["It is one."]), (1, ["It is two."])]
+
+
+@pytest.mark.parametrize("form", ["openai", "parquet"])
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path, form: str):
+    """A limit on the size of files stands in for a full disk: the write really fails."""
+    many = [attempt(f"s{n}", 1.0, os.urandom(20_000).hex()) for n in range(30)]
+    stored(tmp_path / "mine/run.sqlite", many)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+    try:
+        done = harness(tmp_path, "export", "mine", "out", "--format", form, "--allow-test")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (done.returncode, done.stdout) == (3, ""), done.stderr
+    assert "make room there" in done.stderr and done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["mine"]

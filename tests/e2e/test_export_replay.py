@@ -44,9 +44,7 @@ def stored(run: Path, spec: Any) -> list[Any]:
     found: list[Any] = []
     with closing(Store(run / "run.sqlite", readonly=True)) as store:
         for attempt in store.attempts(final_only=True):
-            calls = [
-                call for role in ("", *store.roles(attempt.id)) for call in store.calls(attempt.id, role)
-            ]
+            calls = store.all_calls(attempt.id)
             facts = (attempt.item, attempt.outcome, attempt.value, attempt.metrics, attempt.answer)
             told = (attempt.target, re.sub("judged by .*", "", attempt.note), attempt.pending)
             found.append((facts, told, [_same(call, spec) for call in calls]))

@@ -87,11 +87,18 @@ def test_commands_many_lines_and_choices(tmp_path: Path):
         assert terminal.ended() == 0
 
 
-@pytest.mark.parametrize(("key", "code"), [("\x04", 3), ("ctrl-c", 130)])
-def test_leaving_closes_the_environment_and_keeps_the_replies(tmp_path: Path, key: str, code: int):
+@pytest.mark.parametrize(
+    ("task", "key", "code"),
+    [
+        ("card_game", "\x04", 3),
+        ("card_game", "ctrl-c", 130),
+        pytest.param("sciworld", "ctrl-c", 130, marks=SLOW),
+    ],
+)
+def test_leaving_closes_the_environment_and_keeps_the_replies(tmp_path: Path, task: str, key: str, code: int):
     work = tmp_path / "tmp"
     work.mkdir()
-    with playing(tmp_path, "card_game", "--out", "mine.jsonl", TMPDIR=str(work)) as terminal:
+    with playing(tmp_path, task, "--out", "mine.jsonl", TMPDIR=str(work)) as terminal:
         terminal.shows("--- turn 1")
         types(terminal, "hello")
         terminal.shows("--- turn 2")
