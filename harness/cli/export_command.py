@@ -42,7 +42,12 @@ inspect: one task as a log of Inspect AI. store: a copy of the run."""
     multiple=True,
     help="Only episodes that ended so (repeatable).",
 )
-@click.option("--min-value", "least", type=float, help="Only episodes worth at least this, in [0, 1].")
+@click.option(
+    "--min-value",
+    "least",
+    type=float,
+    help="Only episodes worth at least this, from 0 to 1 (MT-Bench: 1 to 10).",
+)
 @click.option("--max-value", "most", type=float, help="Only episodes worth at most this.")
 @click.option(
     "--profile",
@@ -100,4 +105,4 @@ def _tell(run: Run, form: str, tally: Tally, out: Path) -> None:
     if form == "replay":
         from harness.cli.replay_again import command as again
 
-        echo(f"play it again: {shlex.join(again(run.config, run.chosen, str(out)))}", err=True)
+        echo(f"play it again: {shlex.join(again(run, str(out)))}", err=True)
