@@ -157,6 +157,8 @@ class Run:
             self.tally.episodes += 1
             if any(call.turn is None for call in calls):
                 self.tally.notes["are of store version 1: prompts as sent, whose roles are not known"] += 1
+            if attempt.pending is not None and attempt.value is None:
+                self.tally.notes[f"have no value yet and {WAITING}"] += 1
             private = not kept or self._private(attempt.item.task)
             yield Episode(attempt, calls, reward, private, kept)
 

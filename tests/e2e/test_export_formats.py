@@ -60,6 +60,10 @@ def test_filters_and_dedup(run: Path):
     assert samples(run, dedup=True) == list("abcef")
     assert samples(run, tasks=("gsm8k",), least=0.1, most=0.9) == ["c"]
     assert samples(run, profile="paper", least=0.1) == list("acdf")
+    _, tally = exported(run, "sharegpt")
+    assert dict(tally.notes) == {
+        "have no value yet and wait for their judge (harness judge RUN --judge NAME)": 1
+    }
     _, tally = exported(run, "sharegpt", Choice(allow_test=True, least=1.0))
     assert dict(tally.left_out) == {
         "have another value": 2,

@@ -12,6 +12,7 @@ import pytest
 from command import harness
 from screen import Terminal
 
+from harness.cli.play_screen import PlayScreen
 from harness.models.local.answers import read_replay
 from harness.storage.store import Store
 
@@ -134,3 +135,29 @@ def test_what_cannot_be_played_is_one_line(tmp_path: Path):
             terminal.shows(says)
             assert terminal.ended() == 2
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("cache", "there")] == []
+
+
+def test_a_person_also_plays_a_role(tmp_path: Path):
+    with playing(tmp_path, "rewoo", "--role", "tool_llm=self", "--out", "mine.jsonl") as terminal:
+        terminal.shows("--- turn 1")
+        types(terminal, "Plan: Ask.\n#E1 = LLM[Who was the architect of Pell Lighthouse?]")
+        terminal.shows("--- the role tool_llm (")
+        terminal.shows("Who was the architect of Pell Lighthouse?")
+        types(terminal, "Nobody knows.")
+        terminal.shows("--- turn 2")
+        types(terminal, "Dorrin")
+        terminal.shows("--- scored, value 1 ")
+        assert terminal.ended() == 0
+    line = json.loads((tmp_path / "mine.jsonl").read_text())
+    assert list(line["roles"].values()) == ["Nobody knows."]
+    words = ("--task", "rewoo", "--limit", "first:1", "--mirror", "fixture", "--no-report", "--out", "again")
+    role = "--role=tool_llm=replay:mine.jsonl"
+    assert harness(tmp_path, "run", "--model", "replay:mine.jsonl", *words, role).returncode == 0
+    assert [value for _, value, _ in scores(tmp_path, "again")] == [1.0]
+
+
+def test_what_an_environment_shows_steers_no_terminal(capsys: pytest.CaptureFixture[str]):
+    PlayScreen().show("a page\nwith \x1b[31mred\x07 and \u202eleft")
+    shown = capsys.readouterr().out
+    assert shown.startswith("a page\nwith ") and "red" in shown
+    assert not any(sign in shown for sign in "\x1b\x07\u202e")
