@@ -15,9 +15,6 @@ from harness.export.episodes import UNKNOWN, Choice, Run, Tally, check_holdout
 from harness.export.rows import TRAINING, line, rows
 from harness.storage.store_copy import new_file
 
-ENDINGS = {"inspect": "json", "parquet": "parquet"}
-"""How a file's name ends, by format; of the others jsonl."""
-
 
 def export(run: Run, form: str, choice: Choice, out: Path) -> Tally:
     """Write a run's chosen episodes in a format.

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "core" / "models"))
 from fault_server import Behaviour, FaultServer, Seen
 
 from harness.catalog import registry
+from harness.data.resolve import cache_folder
 from harness.storage.records import CallRecord
 from harness.storage.store import Store
 
@@ -32,8 +33,9 @@ TASKS = [
 ]
 
 
-def played(folder: Path, *words: str, **variables: str) -> None:
-    done = harness(folder, "run", *words, "--no-report", **variables)
+def played(folder: Path, *words: str) -> None:
+    built = {"HARNESS_CACHE": str(cache_folder())} if "os" in words else {}  # its root file system
+    done = harness(folder, "run", *words, "--no-report", **built)
     if done.returncode == 2 and "harness setup" in done.stderr and not os.environ.get("CI"):
         pytest.skip(done.stderr.splitlines()[-1])
     assert done.returncode == 0, done.stdout + done.stderr
