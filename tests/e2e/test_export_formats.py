@@ -155,7 +155,7 @@ def test_a_store_of_version_1_gives_prompts_as_sent(root: Path, tmp_path: Path):
     shutil.copy(root / "tests/core/wave1/run.sqlite", tmp_path / "run.sqlite")
     lines, tally = exported(tmp_path / "run.sqlite", "sharegpt")
     assert lines and all(line["harness"]["raw"] for line in lines)
-    assert list(tally.notes) == ["are of store version 1: prompts as sent, whose roles are not known"]
+    assert tally.notes["are of store version 1: prompts as sent, whose roles are not known"] >= len(lines)
     assert exported(tmp_path / "run.sqlite", "replay")[0][0]["replies"]
 
 
