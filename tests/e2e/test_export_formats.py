@@ -219,3 +219,12 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, form: str):
     assert (done.returncode, done.stdout) == (3, ""), done.stderr
     assert "make room there" in done.stderr and done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["mine"]
+
+
+def test_parquet_without_its_package_names_the_fix(run: Path, tmp_path: Path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/pyarrow.py").write_text("raise ImportError('not here')")
+    done = harness(tmp_path, "export", "mine", "out", "--format", "parquet", site=tmp_path / "site")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'agenttuning-harness[hf]'" in done.stderr
+    assert not (tmp_path / "out").exists()
