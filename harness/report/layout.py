@@ -138,7 +138,7 @@ def _mark(result: TaskResult) -> str:
 
 
 def counted_text(result: TaskResult) -> str:
-    """Counted of planned episodes, `!` behind them where they are too few for a mean; a dash for a published score."""
+    """Counted of planned episodes, with `!` where they are too few for a mean; a dash if published."""
     if not result.data.planned:
         return NONE
     counted = result.scored + result.limit + result.model_error + result.data.pending
@@ -204,7 +204,7 @@ def _columns(reports: Sequence[Report], title: str, marks: Footnotes) -> Table:
 
 
 def members_of(reports: Sequence[Report]) -> Iterator[tuple[str, list[str]]]:
-    """The suites of reports with the tasks to show under each, every task once; those of no suite under "" at last."""
+    """Suites with the tasks to show under each, every task once; those of no suite come last, under ""."""
     above: set[str] = set()
     for name in dict.fromkeys(name for report in reports for name in report.suites):
         members = _members(name, reports)

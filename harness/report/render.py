@@ -17,16 +17,21 @@ from harness.report.widths import width as _width
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs]
 
+    from harness.report.html.figure import Figure
+
 Format = Literal["table", "md", "csv", "json", "html", "latex"]
 
 
-def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -> str:
+def render(
+    reports: Sequence[Report], form: Format, *, episodes: bool = False, more: Sequence[Figure] = ()
+) -> str:
     """Write one or more reports; several become columns side by side.
 
     Args:
         reports: all built with the same rules.
         form: `json` is a list when there are several reports (`document.pieces` gives it in pieces).
         episodes: add a line per episode (always there in JSON; `csv` becomes a row per episode).
+        more: further figures of an HTML page.
     """
     if form == "json":
         return "".join(pieces(reports))
@@ -41,7 +46,7 @@ def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -
     if form == "html":
         from harness.report.html.page import page
 
-        return page(reports, table)
+        return page(reports, table, more)
     return "\n".join(_text(table)).rstrip()
 
 
@@ -155,4 +160,3 @@ def _markdown(table: Table) -> list[str]:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {escaped(note)}" for note in table.notes)]
     return lines + (["", "```", *table.episodes, "```"] if table.episodes else [])
-

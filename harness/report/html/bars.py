@@ -25,7 +25,7 @@ class Bar:
         mark: behind the number, where a reader has to know more.
         instead: said where there is no value.
         hollow: whether it does not stand for what the row is about: a stand-in, or a published value.
-        digits: of its number.
+        told: its number as text, where that is not the value with two digits.
     """
 
     run: Run
@@ -34,7 +34,7 @@ class Bar:
     mark: str = ""
     instead: str = ""
     hollow: bool = False
-    digits: int = 2
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,13 @@ def _row(panel: Panel, row: Row) -> None:
     title(panel, row.name, row.remark, y + thick / 2 + 4, lettered=any(bar.run.letter for bar in row.bars))
     for n, bar in enumerate(row.bars):
         _bar(panel, row, bar, y + n * (thick + 3), thick)
-    share = lambda value: panel.axis.share(value / row.scale)  # noqa: E731
     if (best := row.published.get(GPT4)) is not None:
-        panel.add(stroke((share(best), y - 3), (share(best), lane), "gpt4"))
+        x = panel.axis.share(best / row.scale)
+        panel.add(stroke((x, y - 3), (x, lane), "gpt4"))
     for model, value in row.published.items():
-        panel.add(published.mark(model, share(value), lane, f"{model}, published: {number(value, 2)}"))
-    panel.height = lane + (LANE - 6 if row.published else 0)
+        hint = f"{model}, published: {number(value, 2)}"
+        panel.add(published.mark(model, panel.axis.share(value / row.scale), lane, hint))
+    panel.height = lane + (LANE - 4 if row.published else 0)
 
 
 def _bar(panel: Panel, row: Row, bar: Bar, y: float, thick: int) -> None:
@@ -103,13 +104,14 @@ def _bar(panel: Panel, row: Row, bar: Bar, y: float, thick: int) -> None:
         panel.add(words(bar.instead, 0, middle + 4, "instead", by=6))
         return
     end = panel.axis.share(bar.value / row.scale)
-    told = number(bar.value, bar.digits) + bar.mark
-    range_ = interval_text(bar.interval, bar.digits)
+    told = (bar.told or number(bar.value, 2)) + bar.mark
+    range_ = interval_text(bar.interval, 2)
     hint = " ".join(part for part in (bar.run.named, row.name, told, range_) if part)
     panel.add(box(0, end, y, thick, f"bar {bar.run.look}{' hollow' * bar.hollow}", hint))
     panel.add(stroke((end, y), (end, y + thick), f"end {bar.run.look}"))
     if bar.interval:
-        panel.add(_whisker(*(panel.axis.share(value / row.scale) for value in bar.interval), middle, thick))
+        low, high = (panel.axis.share(edge / row.scale) for edge in bar.interval)
+        panel.add(_whisker(low, high, middle, thick))
     more = [element("tspan", f" {range_}", class_="range")] if range_ else []
     panel.add(words_of(joined([told, *more]), middle + 4))
 

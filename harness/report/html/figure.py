@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.report.html.markup import Markup, element, joined
+from harness.report.html.markup import EMPTY, Markup, element, joined
 from harness.report.result import Report
 
 COLOURS = 6
@@ -39,7 +39,7 @@ def _letter(n: int) -> str:
 
 def key(run: Run) -> Markup:
     """A run's swatch and letter; empty for one alone."""
-    return element("b", run.letter, class_=f"key {run.look}") if run.letter else Markup("")
+    return element("b", run.letter, class_=f"key {run.look}") if run.letter else EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class Figure:
     header: Sequence[str]
     rows: Iterable[Sequence[str]]
     names: int = 1
-    legend: Markup = Markup("")
+    legend: Markup = EMPTY
 
     def html(self, place: str) -> Markup:
         """The figure, its id being `place`."""
         numbers = element("details", element("summary", "Numbers"), self._table())
-        legend = element("p", self.legend, class_="legend") if self.legend else Markup("")
+        legend = element("p", self.legend, class_="legend") if self.legend else EMPTY
         head = [element("h2", self.title, id=f"{place}-title"), element("p", self.lead, class_="lead")]
         return element(
             "section", *head, legend, self.drawing, numbers, id=place, aria_labelledby=f"{place}-title"

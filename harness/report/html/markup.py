@@ -17,6 +17,9 @@ class Markup(str):
     __slots__ = ()
 
 
+EMPTY = Markup("")
+
+
 def element(name: str, *inside: str, **attributes: str | float | None) -> Markup:
     """Write an element.
 

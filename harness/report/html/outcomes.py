@@ -38,7 +38,9 @@ def outcomes(runs: Sequence[Run]) -> Figure | None:
             if not found:
                 continue
             _row(panel, task, found)
-            rows += [(task, run.report.run, *map(str, got.values()), str(sum(got.values()))) for run, got in found]
+            rows += [
+                (task, run.report.run, *map(str, got.values()), str(sum(got.values()))) for run, got in found
+            ]
             seen |= {name for _, got in found for name, count in got.items() if count}
     if not rows:
         return None

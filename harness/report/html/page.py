@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from harness.report.html.costs import costs
 from harness.report.html.figure import Figure, Run, key, runs_of, scrolled
-from harness.report.html.markup import Markup, element, joined
+from harness.report.html.markup import EMPTY, Markup, element, joined
 from harness.report.html.outcomes import outcomes
 from harness.report.html.radar import radar
 from harness.report.html.scores import overalls, scores
@@ -62,10 +62,9 @@ def document(title: str, parts: Iterable[Markup]) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{joined(head)}</head>\n<body>{body}</body></html>'
 
 
-def figures_page(title: str, lead: Markup, figures: Sequence[Figure]) -> str:
+def figures_page(title: str, figures: Sequence[Figure]) -> str:
     """A page of figures without a report."""
-    head = element("header", element("h1", title), lead)
-    return document(title, [head, *_placed(figures)])
+    return document(title, _placed(figures))
 
 
 @cache
@@ -84,13 +83,27 @@ def _header(runs: Sequence[Run], figures: Sequence[Figure]) -> Markup:
         named = [element("h1", report.run), element("p", report.model, class_="model"), _state(report)]
     else:
         lines = [
-            element("li", key(run), " ", element("b", run.report.run), " ", run.report.model, " ", _state(run.report))
+            element(
+                "li",
+                key(run),
+                " ",
+                element("b", run.report.run),
+                " ",
+                run.report.model,
+                " ",
+                _state(run.report),
+            )
             for run in runs
         ]
-        named = [element("h1", f"{len(runs)} runs side by side"), element("ul", *lines, class_="runs")]
+        named = [
+            element("h1", f"{len(runs)} runs side by side"),
+            element("ul", *lines, class_="runs", id="runs"),
+        ]
     links = [("results", "Results"), ("notes", "Notes")]
     links += [(f"plot-{n}", figure.title) for n, figure in enumerate(figures, start=1)]
-    nav = element("nav", *(element("a", name, href=f"#{place}") for place, name in links), aria_label="on this page")
+    nav = element(
+        "nav", *(element("a", name, href=f"#{place}") for place, name in links), aria_label="on this page"
+    )
     return element("header", *named, nav)
 
 
@@ -99,7 +112,11 @@ def _state(report: Report) -> Markup:
     results = report.tasks.values()
     if results and all(result.data.published is not None for result in results):
         return element("span", "published scores", class_="chip")
-    found = element("span", "complete" if report.complete else "incomplete", class_=f"chip{' bad' * (not report.complete)}")
+    found = element(
+        "span",
+        "complete" if report.complete else "incomplete",
+        class_=f"chip{' bad' * (not report.complete)}",
+    )
     if any(result.data.source == "fixture" for result in results):
         found = joined([found, " ", element("span", "fixture: not the benchmark", class_="chip warn")])
     return found
@@ -108,14 +125,16 @@ def _state(report: Report) -> Markup:
 def _heads(runs: Sequence[Run]) -> Markup:
     """How each run was made; what all of them share stands once."""
     heads = [dict(run.report.head) for run in runs]
-    shared = dict(set.intersection(*(set(head.items()) for head in heads))) if len(runs) > 1 else {}
+    shared = {name for name, text in heads[0].items() if all(head.get(name) == text for head in heads[1:])}
+    if len(runs) == 1:
+        shared.clear()
     blocks = [_facts("all runs", [(n, t) for n, t in heads[0].items() if n in shared])] if shared else []
     for run, head in zip(runs, heads, strict=True):
         own = [(name, text) for name, text in head.items() if name not in shared]
         if own:
             blocks.append(_facts(run.named if run.letter else "", own))
     if not blocks:
-        return Markup("")
+        return EMPTY
     many = "" if len(runs) > 1 else " one"
     inside = [element("summary", "How it was run"), element("div", *blocks, class_=f"heads{many}")]
     return element("details", *inside, id="head", open="open" if len(runs) <= OPEN else None)
@@ -130,11 +149,18 @@ def _facts(name: str, facts: Iterable[tuple[str, str]]) -> Markup:
 def _results(table: Table, runs: Sequence[Run]) -> Markup:
     lettered = bool(runs[0].letter)
     cells = [
-        element("th", *([key(runs[n - 1]), " "] if lettered and n else []), cell, class_=_look(table, n), scope="col")
+        element(
+            "th",
+            *([key(runs[n - 1]), " "] if lettered and n else []),
+            cell,
+            class_=_look(table, n),
+            scope="col",
+        )
         for n, cell in enumerate(table.header)
     ]
     lines = [_line(line, table, split=lettered) for line in table.lines]
-    made = element("table", element("thead", element("tr", *cells)), element("tbody", joined(lines, "\n")))
+    rows = element("thead", element("tr", *cells)), element("tbody", joined(lines, "\n"))
+    made = element("table", *rows, class_="several" if lettered else "alone")
     inside = [element("h2", "Results", id="results-title"), scrolled(made, "Results")]
     return element("section", *inside, id="results", aria_labelledby="results-title")
 
@@ -170,7 +196,9 @@ def _split(cell: str) -> Sequence[str]:
 def _notes(notes: Sequence[str]) -> Markup:
     lines = [element("li", note, class_="warn" if "FIXTURE" in note else "") for note in notes]
     inside = element("ul", *lines) if lines else element("p", "None.")
-    return element("section", element("h2", "Notes", id="notes-title"), inside, id="notes", aria_labelledby="notes-title")
+    return element(
+        "section", element("h2", "Notes", id="notes-title"), inside, id="notes", aria_labelledby="notes-title"
+    )
 
 
 def _listing(lines: Sequence[str]) -> Markup:

@@ -12,6 +12,9 @@ HEAD, FOOT = 22, 6
 """Pixels above the first row, where the axis is labelled, and below the last."""
 
 
+_LETTERS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """From 0 to `top`, labelled at `ticks`."""
@@ -26,7 +29,7 @@ class Axis:
 
     def told(self, value: float) -> str:
         """A tick's label; the last one has the unit."""
-        text = f"{value:,.0f}" if value >= 1000 else decimal(value, 4)
+        text = compact(value)
         return f"{text}{self.unit}" if value == self.ticks[-1] else text
 
 
@@ -34,7 +37,7 @@ PERCENT = Axis(100.0, (0, 25, 50, 75, 100), " %")
 
 
 def upto(largest: float, unit: str = "") -> Axis:
-    """An axis from 0 with four or five round steps that holds a value."""
+    """An axis from 0 with at most five round steps that holds a value."""
     if not (math.isfinite(largest) and largest > 0):
         return Axis(1.0, (0, 1), unit)
     raw = largest / 4
@@ -42,6 +45,13 @@ def upto(largest: float, unit: str = "") -> Axis:
     step = next((size * times for times in (1, 2, 2.5, 5, 10) if size * times >= raw), size * 10)
     count = math.ceil(largest / step - 1e-9)
     return Axis(step * count, [step * n for n in range(count + 1)], unit)
+
+
+def compact(value: float) -> str:
+    """A number of at most three digits and a letter: 2.51M."""
+    size, letter = next(((size, letter) for size, letter in _LETTERS if value >= size), (1.0, ""))
+    scaled = value / size
+    return decimal(scaled, max(0, 2 - math.floor(math.log10(scaled))) if scaled > 0 else 0) + letter
 
 
 def place(share: float) -> str:
@@ -91,7 +101,8 @@ class Panel:
             look: its class.
         """
         tall = self.height + FOOT
-        axis, grid = self.axis, []
+        axis = self.axis
+        grid: list[Markup] = []
         for tick in axis.ticks:
             x = axis.share(tick)
             grid += [stroke((x, HEAD - 4), (x, tall - 2), "zero" if tick == 0 else "grid")]

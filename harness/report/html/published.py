@@ -1,4 +1,4 @@
-"""Published scores as marks of a plot: the shape says the family of the model, the size its number of weights."""
+"""Published scores as marks of a plot: the shape tells the family, the size how many weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from harness.report.suite import installed
 Scores = Mapping[str, float]
 """A number for each published model."""
 
-_FAMILIES = (("gpt-4", "diamond"), ("gpt-", "open diamond"), ("agentlm", "triangle"), ("llama", "open circle"))
+_FAMILIES = (
+    ("gpt-4", "diamond"),
+    ("gpt-", "open diamond"),
+    ("agentlm", "triangle"),
+    ("llama", "open circle"),
+)
 _SIZES = ((7, 3.2), (13, 4.2), (70, 5.6))
 _PATHS = {
     "diamond": "M0 {b}L{a} 0L0 {a}L{b} 0Z",
@@ -44,7 +49,9 @@ def by_task(reports: Sequence[Report]) -> Mapping[str, Beside]:
     found: dict[str, Beside] = {}
     for task in dict.fromkeys(task for report in reports for task in report.tasks):
         table = tables.get(task, "agenttuning")
-        rows = {model: scores[task].value for model, scores in reference.scores(table).items() if task in scores}
+        rows = {
+            model: scores[task].value for model, scores in reference.scores(table).items() if task in scores
+        }
         if rows:
             found[task] = Beside(rows, reference.source(table))
     return found
@@ -72,7 +79,9 @@ def legend(models: Iterable[str]) -> list[Markup]:
     shown: list[Markup] = []
     for model in models:
         drawn = element("path", class_=f"pub {_look(model)}", d=_path(model))
-        icon = element("svg", drawn, class_="icon", viewBox="-7 -7 14 14", width=14, height=14, aria_hidden="true")
+        icon = element(
+            "svg", drawn, class_="icon", viewBox="-7 -7 14 14", width=14, height=14, aria_hidden="true"
+        )
         shown.append(element("span", icon, model))
     return shown
 

@@ -16,6 +16,8 @@ from harness.report.result import TaskResult
 RADIUS, WIDE, TALL = 118.0, 420, 310
 TOGETHER = 4
 """Runs in one drawing; where there are more, each has its own."""
+RINGS = (25, 50, 75, 100)
+"""Percent at which circles stand."""
 LEAST = 3
 """Axes that make an area."""
 
@@ -39,8 +41,8 @@ def radar(runs: Sequence[Run]) -> Figure | None:
     groups = [runs] if len(runs) <= TOGETHER else [[run] for run in runs]
     drawings = [_drawing(tasks, group, theirs) for group in groups]
     lead = (
-        "Each axis goes from 0 in the centre to 100 % (points of 10: to 10) at the rim. The order of the axes is that "
-        "of the table, and an area means nothing. A line is broken where a task has no score."
+        "Each axis goes from 0 in the centre to 100 % (points of 10: to 10) at the rim. The order of the "
+        "axes is that of the table, and an area means nothing. A line is broken where a task has no score."
     )
     if any(share is not None for share in theirs):
         lead += " Grey and dashed: GPT-4 as published."
@@ -72,6 +74,7 @@ def _drawing(tasks: Sequence[str], runs: Sequence[Run], theirs: Shares) -> Marku
     for run in runs:
         shares = [_share(run.report.tasks.get(task)) for task in tasks]
         parts += _outline(shares, f"outline {run.look}")
+    parts += _labels()
     size = f"{-WIDE / 2:g} {-TALL / 2:g} {WIDE} {TALL}"
     drawn = element("svg", joined(parts), class_="radar", viewBox=size, role="img")
     told = joined([key(runs[0]), runs[0].report.run]) if len(runs) == 1 and runs[0].letter else ""
@@ -79,16 +82,21 @@ def _drawing(tasks: Sequence[str], runs: Sequence[Run], theirs: Shares) -> Marku
 
 
 def _grid(tasks: Sequence[str]) -> Iterator[Markup]:
-    for percent in (25, 50, 75, 100):
+    for percent in RINGS:
         look = "rim" if percent == 100 else "ring"
         yield element("circle", class_=look, cx=0, cy=0, r=RADIUS * percent / 100)
-        yield element("text", str(percent), class_="tick", x=3, y=-RADIUS * percent / 100 + 9)
     for n, task in enumerate(tasks):
         x, y = _point(n, len(tasks), 1.0)
         yield element("line", class_="ring", x1=0, y1=0, x2=x, y2=y)
         x, y = _point(n, len(tasks), 1.0 + 10 / RADIUS)
         side = "" if abs(x) < 12 else " right" if x > 0 else " left"
         yield element("text", short(task), class_=f"axis{side}", x=x, y=y + 4)
+
+
+def _labels() -> Iterator[Markup]:
+    """What the rings stand for; above the outlines, so that it can be read."""
+    for percent in RINGS:
+        yield element("text", str(percent), class_="tick", x=3, y=-RADIUS * percent / 100 + 9)
 
 
 def _outline(shares: Shares, look: str) -> Iterator[Markup]:

@@ -1,4 +1,4 @@
-"""Plots of scores: every task beside the published values, the suites' Overalls, and the shape of both as a radar."""
+"""Plots of scores beside the published ones: every task, and the Overalls of suites."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from harness.report.result import RULES, SuiteResult, TaskResult
 
 HEADER = ("task", "whose", "metric", "remark", "score", "low", "high", "n/N")
 UNLIKE = "†"
+NAMED = 6
+"""Runs that every legend names; more of them stand once, at the head of the page."""
 
 
 def legend(runs: Sequence[Run], models: Sequence[str] = ()) -> Markup:
     """The runs with their letters, and the published models with their marks."""
     named = [element("span", key(run), run.report.run) for run in runs if run.letter]
+    if len(named) > NAMED:
+        named = [element("span", key(runs[0]), "to ", key(runs[-1]), element("a", "the runs", href="#runs"))]
     return joined([*named, *published.legend(models)], " ")
 
 
@@ -56,7 +60,9 @@ def _lead(runs: Sequence[Run], beside: Mapping[str, Beside]) -> str:
     if any(result.data.unit == "points" for result in results):
         told.append("Scores in points of 10 use the whole width as well.")
     if any(map(hollow, results)):
-        told.append("Hollow bars are no measurements of the benchmark: published values, or self-made samples.")
+        told.append(
+            "Hollow bars are no measurements of the benchmark: published values, or self-made samples."
+        )
     if any(_unlike(result) for result in results):
         told.append(f"{UNLIKE} does not compare with the published scores; the table says why.")
     return " ".join(told)
@@ -79,7 +85,7 @@ def _row(task: str, runs: Sequence[Run], beside: Mapping[str, Beside]) -> Row:
     if any(result.data.source == "fixture" for result in found.values()):
         remark = f"fixture, {remark}"
     points = first.data.unit == "points"
-    shown = beside[task].scores if task in beside else {}
+    shown = beside[task].scores if task in beside else dict[str, float]()
     return Row(task, f"{remark}, of 10" if points else remark, bars, 0.1 if points else 1.0, shown)
 
 
@@ -112,32 +118,37 @@ def _number(run: Run, result: TaskResult) -> Sequence[str]:
 
 def overalls(runs: Sequence[Run]) -> Figure | None:
     """The Overalls of suites beside those of the published models; None when there is none."""
-    parts: list[Markup] = []
+    rows: dict[str, list[Row]] = {}
     numbers: list[Sequence[str]] = []
-    shown: dict[str, float] = {}
     for name in dict.fromkeys(name for run in runs for name in run.report.suites):
         suites = [(run, suite) for run in runs if (suite := run.report.suites.get(name))]
         if all(suite.overall is None for _, suite in suites):
             continue
-        theirs = published.of_suite(suites[0][1])
-        shown |= theirs
-        tops = [edge for _, suite in suites for edge in (suite.overall, *(suite.overall_ci or ()))]
-        largest = max([*theirs.values(), *(top for top in tops if top is not None)])
+        theirs, rule = published.of_suite(suites[0][1]), RULES[suites[0][1].rule]
         bars = [_overall(run, suite) for run, suite in suites]
-        row = Row(name, RULES[suites[0][1].rule], bars, published=theirs)
-        parts.append(draw(upto(largest), [row], f"Overall of {name}"))
+        rows.setdefault(rule, []).append(Row(name, rule, bars, published=theirs))
         numbers += [_overall_number(run, suite) for run, suite in suites]
-        numbers += [(name, model, "published", number(value, 2), "", "", "") for model, value in theirs.items()]
-    if not parts:
+        numbers += [
+            (name, model, "published", number(value, 2), "", "", "") for model, value in theirs.items()
+        ]
+    if not rows:
         return None
     lead = (
         "One number for a suite. By AgentTuning's rule it is the mean of score over the five baselines' mean "
         "score, so the baselines have 1 on average; by the other rule the mean score in percent."
     )
-    header = ("suite", "whose", "rule", "Overall", "low", "high", "tasks")
-    return Figure(
-        "Overall by suite", lead, joined(parts), header, numbers, names=3, legend=legend(runs, list(shown))
+    drawn = joined(
+        draw(upto(max(map(_largest, some))), some, f"Overalls, {rule}") for rule, some in rows.items()
     )
+    header = ("suite", "whose", "rule", "Overall", "low", "high", "tasks")
+    models = list(dict.fromkeys(model for some in rows.values() for row in some for model in row.published))
+    return Figure("Overall by suite", lead, drawn, header, numbers, names=3, legend=legend(runs, models))
+
+
+def _largest(row: Row) -> float:
+    """How far to the right a row reaches."""
+    edges = [edge for bar in row.bars for edge in (bar.value, *(bar.interval or ()))]
+    return max([*row.published.values(), *(edge for edge in edges if edge is not None)])
 
 
 def _overall(run: Run, suite: SuiteResult) -> Bar:

@@ -28,7 +28,8 @@ def spread(runs: Sequence[Run]) -> Figure | None:
         for task, result in run.report.tasks.items()
         if len(result.data.rows)
     }
-    drawings, rows = [], list[Sequence[str]]()
+    drawings: list[Markup] = []
+    rows: list[Sequence[str]] = []
     for _, tasks in members_of([run.report for run in runs]):
         for task in tasks:
             found = [(run, counted[task, run.letter]) for run in runs if (task, run.letter) in counted]
@@ -38,9 +39,9 @@ def spread(runs: Sequence[Run]) -> Figure | None:
     if not drawings:
         return None
     lead = (
-        "How many of a task's episodes have which value. The first column counts exactly 0, the last exactly the full "
-        "value, those between a tenth each. Columns start at 0 and have one scale within a task, whose "
-        "highest column is labelled."
+        "How many of a task's episodes have which value. The first column counts exactly 0, the last exactly "
+        "the full value, those between a tenth each. Columns start at 0 and have one scale within a task, "
+        "whose highest column is labelled."
     )
     edges = [f"{decimal(n / BINS)} to {decimal((n + 1) / BINS)}" for n in range(BINS)]
     header = ("task", "run", "episodes", "0", *edges, "full")
@@ -78,7 +79,7 @@ def _drawing(task: str, found: Sequence[tuple[Run, Counts]]) -> Markup:
     parts += [words(text, place, foot, "tick") for text, place in _labels()]
     drawn = element("svg", joined(parts), class_="spread", width="100%", height=foot + 4, role="img")
     episodes = sum(found[0][1]) if len(found) == 1 else 0
-    told = f"{episodes:,} episodes, " * bool(episodes) + f"highest {number(100 * highest, 0)} %"
+    told = f"n = {episodes:,}, " * bool(episodes) + f"highest {number(100 * highest, 0)} %"
     head = element("figcaption", element("b", task), " ", element("span", told))
     return element("figure", head, drawn)
 
