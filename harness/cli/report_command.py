@@ -151,7 +151,7 @@ def _show_nights(path: Path, newest: int, form: Format) -> int:
     if form not in ("table", "html"):
         raise UsageError(f"a ledger is shown as table or html, not as {form}: its file is JSON lines")
     if form == "html":
-        click.echo(figures_page("Nights", [_nights(path, newest)]))
+        click.echo(figures_page("Ledger", [_nights(path, newest)]))
         return 0
     for line in ledger_text.lines(_read_ledger(path), newest, datetime.now(UTC).date()):
         click.echo(line)

@@ -23,8 +23,8 @@ def figure(nights: Sequence[Night], newest: int, today: date) -> Figure:
     parts.append(element("div", *charts, class_="drawing several"))
     lead = (
         "A line for each model, from 0; the wide bar behind a point is its 95 % interval. A circle is a "
-        "night that was worse than its baseline. Lines break, at a dotted line, where something else than the "
-        "weights may have changed."
+        "night that was worse than its baseline. Lines break, at a dotted line, where something else than "
+        "the weights may have changed."
     )
     header = ("night", "task", "model", "verdict", "score", "low", "high")
     rows = [row for night in shown for row in _numbers(night)]

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from drawn_reports import drawn
+from hostile_report import hostile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shown_reports import data
@@ -24,60 +25,11 @@ from harness.report.html.scores import overalls, scores
 from harness.report.html.spread import BINS, counts, spread
 from harness.report.load import load
 from harness.report.render import render
-from harness.report.result import Section
-from harness.report.rules import Rules
-from harness.types import Row
 
-HOSTILE = (
-    "<script src=https://evil/x.js>canary()</script>\"'><img src=x onerror=canary()>|*\x1b[31m\n\u202e\ud800"
-)
-TAGS = [
-    "html",
-    "head",
-    "meta",
-    "title",
-    "style",
-    "body",
-    "main",
-    "header",
-    "nav",
-    "section",
-    "h1",
-    "h2",
-    "h3",
-    "p",
-    "b",
-    "i",
-    "small",
-    "span",
-    "a",
-    "ul",
-    "li",
-    "details",
-    "summary",
-    "div",
-    "dl",
-    "dt",
-    "dd",
-    "table",
-    "thead",
-    "tbody",
-    "tr",
-    "th",
-    "td",
-    "figure",
-    "figcaption",
-    "svg",
-    "g",
-    "rect",
-    "line",
-    "circle",
-    "path",
-    "polygon",
-    "text",
-    "tspan",
-    "pre",
-]
+TAGS = """
+html head meta title style body main header nav section h1 h2 h3 p b i small span a ul li details summary div
+dl dt dd table thead tbody tr th td figure figcaption svg g rect line circle path polygon text tspan pre
+"""
 
 
 class Tags(html.parser.HTMLParser):
@@ -115,17 +67,6 @@ def share(one: ET.Element, name: str) -> float:
     return float(text[:-1])
 
 
-def hostile():
-    run = data(name=HOSTILE, notes=(HOSTILE,))
-    run.model, run.head = HOSTILE, {HOSTILE: HOSTILE, "model": HOSTILE}
-    task = run.tasks["gsm8k"]
-    task.rows[0] = Row(HOSTILE, 0, "scored", 1.0, {HOSTILE: 1.0})
-    run.tasks[HOSTILE] = replace(task, name=HOSTILE, metric=HOSTILE, not_comparable=(HOSTILE,))
-    report = build(run, Rules("gpt4"))
-    report.sections.append(Section(HOSTILE, [HOSTILE], {}))
-    return report
-
-
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_nothing_becomes_markup_and_nothing_is_fetched(count):
     page = render([hostile() for _ in range(count)], "html", episodes=True)
@@ -133,7 +74,7 @@ def test_nothing_becomes_markup_and_nothing_is_fetched(count):
     assert "canary()" in page and "\x1b" not in page and "\u202e" not in page
     tags = Tags()
     tags.feed(page)
-    assert set(tags.names) <= set(TAGS)
+    assert set(tags.names) <= set(TAGS.split())
     names = {name for name, _ in tags.attributes}
     assert not {name for name in names if name.startswith("on") or name in ("src", "style", "srcset")}
     assert all(value and value.startswith("#") for name, value in tags.attributes if name == "href")
@@ -188,7 +129,7 @@ def test_published_rows_stand_below_every_bar_and_in_the_table():
     section = figure(scores(runs_of([drawn()])))
     marks = of(section, "at")
     assert len(marks) == 16 * 8
-    known = {(row[0], row[1]): float(row[4]) for row in table(section)[1:] if row[3].startswith("published")}
+    known = {(row[0], row[1]): float(row[4]) for row in table(section)[1:] if row[3] == "published"}
     assert len(known) == 16 * 8
     assert known["gsm8k", "gpt-4"] == reference.of("gpt-4", "gsm8k") == 87.1
     assert len(of(section, "gpt4")) == 16
@@ -224,7 +165,7 @@ def test_overalls_have_one_axis_for_a_rule_and_the_published_ones_beside_them():
     told = [report.suites[name].overall for name in reports[0].suites for report in reports]
     assert [share(bar, "width") * top / 100 for bar in bars] == pytest.approx(told, abs=0.001)
     rows = {(row[0], row[1]): row[3] for row in table(section)}
-    assert rows["held-in", "agentlm-70b"] == "2.47" and rows["general", "gpt-4"] == "1.53"
+    assert rows["held-in", "agentlm-70b"] == "2.55" and rows["general", "gpt-4"] == "1.53"
 
 
 def test_the_profile_breaks_where_a_task_has_no_score():
@@ -328,7 +269,7 @@ LAB = (
     (1.9779984951, -2.4285922050, 0.4505937099),
     (0.0259040371, 0.7827717662, -0.8086757660),
 )
-"""From linear RGB to cones, and from their cube roots to Oklab, in which distance is difference to the eye."""
+"""From linear RGB to cones, and from their cube roots to Oklab, where distance is what the eye sees."""
 
 
 def times(matrix, vector):

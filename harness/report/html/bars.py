@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.report.html import published
 from harness.report.html.figure import Run
-from harness.report.html.markup import Markup, element, joined, short
+from harness.report.html.markup import LONGEST, Markup, element, joined, short
 from harness.report.html.panel import Axis, Panel, box, stroke, words
 from harness.report.layout import interval_text, number
 from harness.report.reference import GPT4
@@ -71,7 +71,7 @@ def title(panel: Panel, name: str, remark: str, y: float, *, lettered: bool) -> 
     by = -28.0 if lettered else -10.0
     panel.add(words(short(name), 0, y, "name", by=by, hint=name if short(name) != name else ""))
     if remark:
-        panel.add(words(short(remark), 0, y + 14, "remark", by=by, hint=remark))
+        panel.add(words(short(remark, LONGEST + 3), 0, y + 14, "remark", by=by, hint=remark))
 
 
 def letter(panel: Panel, run: Run, y: float) -> None:

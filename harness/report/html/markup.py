@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from html import escape
 
 from harness.report.layout import plain
+from harness.report.widths import width
 
-LONGEST = 20
-"""Characters of a name in a plot; the tables have all of it."""
+LONGEST = 15
+"""Columns of a name beside a plot; the tables have all of it."""
 
 
 class Markup(str):
@@ -42,9 +43,15 @@ def joined(pieces: Iterable[str], between: str = "") -> Markup:
     return Markup(between.join(one if isinstance(one, Markup) else escape(plain(one)) for one in pieces))
 
 
-def short(name: str) -> str:
+def short(name: str, most: int = LONGEST) -> str:
     """A name that fits beside a plot."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    name = plain(name)
+    if width(name) <= most:
+        return name
+    name = name[: most - 1]
+    while width(name) >= most:
+        name = name[:-1]
+    return f"{name}…"
 
 
 def decimal(value: float, digits: int = 2) -> str:

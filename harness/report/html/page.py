@@ -64,7 +64,7 @@ def document(title: str, parts: Iterable[Markup]) -> str:
 
 def figures_page(title: str, figures: Sequence[Figure]) -> str:
     """A page of figures without a report."""
-    return document(title, _placed(figures))
+    return document(title, [element("h1", title), *_placed(figures)])
 
 
 @cache

@@ -105,7 +105,7 @@ def _numbers(runs: Sequence[Run], beside: Mapping[str, Beside]) -> Iterator[Sequ
                 yield _number(run, result)
         if known := beside.get(task):
             for model, value in known.scores.items():
-                yield task, model, "", f"published, {known.source}", number(value, 2), "", "", ""
+                yield task, model, "", "published", number(value, 2), "", "", ""
 
 
 def _number(run: Run, result: TaskResult) -> Sequence[str]:
