@@ -58,7 +58,7 @@ def _table(nights: Sequence[Night], changed: Sequence[bool]) -> Markup:
         for night, mark in zip(nights, changed, strict=True)
     ]
     made = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
-    return scrolled(made, "Nights")
+    return scrolled(made, "Nights: table")
 
 
 def _looks(nights: Sequence[Night]) -> Mapping[str, str]:

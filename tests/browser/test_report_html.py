@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from axe_script import axe_script
 from drawn_reports import drawn
 from hostile_report import HOSTILE, hostile
 from playwright.async_api import Browser, Page, async_playwright
 
+from harness.decisions import ledger_page
+from harness.decisions.ledger import Night, NightTask
 from harness.report.cost import Price
+from harness.report.html.page import figures_page
 from harness.report.render import render
 from harness.report.rules import Rules
 from tasks._shared.browser import find_browser
@@ -64,14 +71,14 @@ async def browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def opened(
-    browser: Browser, path: Path, scheme: str = "light", width: int = 1280, *, scripts: bool = True
+    browser: Browser, path: Path, scheme: str = "light", width: int = 1280, **more: Any
 ) -> AsyncIterator[tuple[Page, Seen]]:
     """A page of a file, without a network."""
     context = await browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme="dark" if scheme == "dark" else "light",
-        java_script_enabled=scripts,
         offline=True,
+        **more,
     )
     async with context:
         page = await context.new_page()
@@ -86,7 +93,7 @@ async def opened(
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pages of one run, of three, of twenty, and of hostile names."""
+    """Pages of one run, of three, of twenty, of hostile names, and of a ledger's nights."""
     folder = tmp_path_factory.mktemp("pages")
     rules = Rules("gpt4", price=Price(0.2, 0.6))
     one = drawn(
@@ -101,11 +108,29 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pages = {"one": [one], "three": three, "twenty": twenty, "hostile": [hostile(), hostile()]}
     for name, reports in pages.items():
         (folder / f"{name}.html").write_text(render(reports, "html", episodes=name == "hostile"), "utf-8")
-    return {name: folder / f"{name}.html" for name in pages}
+    nights = figures_page("Ledger", [ledger_page.figure(_nights(), 14, date(2026, 1, 20))])
+    (folder / "nights.html").write_text(nights, "utf-8")
+    return {name: folder / f"{name}.html" for name in (*pages, "nights")}
+
+
+def _nights() -> list[Night]:
+    """Two weeks, of which the last days are worse and one follows another server."""
+    scores = [80.0 - 7 * (n > 10) + n % 3 for n in range(14)]
+    return [
+        Night(
+            f"2026-01-{n + 1:02}",
+            f"r{n}",
+            HOSTILE if n % 2 else "agentlm-7b",
+            "regression" if n > 10 else "pass",
+            {"alfworld": NightTask("regression" if n > 10 else "pass", score, (score - 4, score + 4))},
+            "old" if n < 6 else "new",
+        )
+        for n, score in enumerate(scores)
+    ]
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-@pytest.mark.parametrize("name", ["one", "three", "twenty", "hostile"])
+@pytest.mark.parametrize("name", ["one", "three", "twenty", "hostile", "nights"])
 async def test_everything_has_its_place(browser, written, name, scheme, width):
     async with opened(browser, written[name], scheme, width) as (page, _):
         assert await page.evaluate("document.documentElement.scrollWidth") == width
@@ -113,14 +138,14 @@ async def test_everything_has_its_place(browser, written, name, scheme, width):
         assert await page.evaluate(COVERED) == []
         ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (ground == "rgb(21, 23, 26)") == (scheme == "dark")
-        kept = os.environ.get("HARNESS_SCREENSHOTS")
+        kept = os.environ.get("HARNESS_SHOTS")
         if kept:
             shot = Path(kept) / f"report-{name}-{scheme}-{width}.png"
             await page.screenshot(path=shot, full_page=name != "twenty")
 
 
 async def test_numbers_unfold_by_keyboard_without_a_script(browser, written):
-    async with opened(browser, written["one"], scripts=False) as (page, _):
+    async with opened(browser, written["one"], java_script_enabled=False) as (page, _):
         (first, *_) = await page.locator("section[id^=plot] summary").all()
         table = page.locator("#plot-1 table")
         assert not await table.is_visible()
@@ -155,3 +180,18 @@ async def test_no_name_runs(browser, written):
         assert await page.evaluate("called") == 0
         assert await page.locator("script, img, iframe, object, embed").count() == 0
         assert HOSTILE[:46] in await page.locator("main").inner_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None and not os.environ.get("CI"), reason="no npm to get axe-core")
+@pytest.mark.parametrize(("scheme", "width"), [LOOKS[0], LOOKS[-1]])
+async def test_axe_finds_no_fault(browser, written, tmp_path, scheme, width):
+    script = axe_script(tmp_path)
+    for name in ("one", "three", "hostile", "nights"):
+        async with opened(browser, written[name], scheme, width, bypass_csp=True) as (page, _):
+            for summary in await page.locator("section summary").all():
+                await summary.click()
+            await page.evaluate(script)
+            found = await page.evaluate("axe.run()")
+            faults = [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
+            assert faults == [], name

@@ -161,7 +161,7 @@ def _results(table: Table, runs: Sequence[Run]) -> Markup:
     lines = [_line(line, table, split=lettered) for line in table.lines]
     rows = element("thead", element("tr", *cells)), element("tbody", joined(lines, "\n"))
     made = element("table", *rows, class_="several" if lettered else "alone")
-    inside = [element("h2", "Results", id="results-title"), scrolled(made, "Results")]
+    inside = [element("h2", "Results", id="results-title"), scrolled(made, "Results: table")]
     return element("section", *inside, id="results", aria_labelledby="results-title")
 
 
