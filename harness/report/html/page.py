@@ -142,7 +142,7 @@ def _heads(runs: Sequence[Run]) -> Markup:
 
 def _facts(name: str, facts: Iterable[tuple[str, str]]) -> Markup:
     pairs = [element("div", element("dt", name), element("dd", text)) for name, text in facts]
-    heading = [element("h3", name)] if name else []
+    heading = [element("h2", name)] if name else []
     return element("div", *heading, element("dl", *pairs))
 
 
