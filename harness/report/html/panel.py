@@ -107,5 +107,5 @@ class Panel:
             x = axis.share(tick)
             grid += [stroke((x, HEAD - 4), (x, tall - 2), "zero" if tick == 0 else "grid")]
             grid += [words(axis.told(tick), x, 11, "tick")]
-        drawn = joined([element("title", name), *grid, *self._marks])
+        drawn = joined([element("title", name), *grid, *self._marks], "\n")
         return element("svg", drawn, class_=look, width="100%", height=tall, role="img")

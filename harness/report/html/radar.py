@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.report.html import published
 from harness.report.html.figure import Figure, Run, key
 from harness.report.html.markup import Markup, element, joined, short
-from harness.report.html.scores import legend
+from harness.report.html.scores import hollow, legend
 from harness.report.layout import members_of, number
 from harness.report.reference import GPT4
 from harness.report.result import TaskResult
@@ -44,6 +44,11 @@ def radar(runs: Sequence[Run]) -> Figure | None:
         "Each axis goes from 0 in the centre to 100 % (points of 10: to 10) at the rim. The order of the "
         "axes is that of the table, and an area means nothing. A line is broken where a task has no score."
     )
+    stand_ins = [
+        task for task in tasks if any(hollow(found[task]) for found in results.values() if task in found)
+    ]
+    if stand_ins:
+        lead += f" No measurements of the benchmark: {', '.join(stand_ins)}."
     if any(share is not None for share in theirs):
         lead += " Grey and dashed: GPT-4 as published."
     rows = list(_numbers(tasks, results, theirs))
@@ -76,7 +81,7 @@ def _drawing(tasks: Sequence[str], runs: Sequence[Run], theirs: Shares) -> Marku
         parts += _outline(shares, f"outline {run.look}")
     parts += _labels()
     size = f"{-WIDE / 2:g} {-TALL / 2:g} {WIDE} {TALL}"
-    drawn = element("svg", joined(parts), class_="radar", viewBox=size, role="img")
+    drawn = element("svg", joined(parts, "\n"), class_="radar", viewBox=size, role="img")
     told = joined([key(runs[0]), runs[0].report.run]) if len(runs) == 1 and runs[0].letter else ""
     return element("figure", drawn, element("figcaption", told)) if told else drawn
 

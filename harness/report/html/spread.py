@@ -77,7 +77,7 @@ def _drawing(task: str, found: Sequence[tuple[Run, Counts]]) -> Markup:
             parts.append(words(run.letter, 0, bottom - 4, f"letter {run.look}", by=-6))
     foot = len(found) * row + 18.0
     parts += [words(text, place, foot, "tick") for text, place in _labels()]
-    drawn = element("svg", joined(parts), class_="spread", width="100%", height=foot + 4, role="img")
+    drawn = element("svg", joined(parts, "\n"), class_="spread", width="100%", height=foot + 4, role="img")
     episodes = sum(found[0][1]) if len(found) == 1 else 0
     told = f"n = {episodes:,}, " * bool(episodes) + f"highest {number(100 * highest, 0)} %"
     head = element("figcaption", element("b", task), " ", element("span", told))

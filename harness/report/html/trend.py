@@ -57,7 +57,7 @@ def trend(name: str, nights: Sequence[str], lines: Sequence[Line]) -> Markup:
         parts += _line(line, axis, nights)
     ends = {nights[0]: 0, nights[-1]: len(nights) - 1}
     parts += [words(night, _x(n, len(nights)), BOTTOM + 16, "tick") for night, n in ends.items()]
-    drawn = element("svg", joined(parts), class_="trends", width="100%", height=BOTTOM + 22, role="img")
+    drawn = element("svg", joined(parts, "\n"), class_="trends", width="100%", height=BOTTOM + 22, role="img")
     ended = [line for line in lines if line.points]
     last = [f"{line.name * (len(ended) > 1)} {number(line.points[-1].value, 2)}".strip() for line in ended]
     head = element("figcaption", element("b", name), element("span", f"last {', '.join(last)}"))
