@@ -31,7 +31,11 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
 ]
-LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+LOOKS = [("light", 1280), ("dark", 390)]
+MORE_LOOKS = [
+    pytest.param("dark", 1280, marks=pytest.mark.slow),
+    pytest.param("light", 390, marks=pytest.mark.slow),
+]
 CANARY = "globalThis.called = 0; globalThis.canary = () => { globalThis.called += 1; }"
 OUTSIDE = """(edge) => [
         ...document.querySelectorAll('h1, h2, h3, p, li, dd, svg text, svg rect, figcaption, .wide')
@@ -129,7 +133,7 @@ def _nights() -> list[Night]:
     ]
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+@pytest.mark.parametrize(("scheme", "width"), [*LOOKS, *MORE_LOOKS])
 @pytest.mark.parametrize("name", ["one", "three", "twenty", "hostile", "nights"])
 async def test_everything_has_its_place(browser, written, name, scheme, width):
     async with opened(browser, written[name], scheme, width) as (page, _):
@@ -184,7 +188,7 @@ async def test_no_name_runs(browser, written):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("npm") is None and not os.environ.get("CI"), reason="no npm to get axe-core")
-@pytest.mark.parametrize(("scheme", "width"), [LOOKS[0], LOOKS[-1]])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 async def test_axe_finds_no_fault(browser, written, tmp_path, scheme, width):
     script = axe_script(tmp_path)
     for name in ("one", "three", "hostile", "nights"):

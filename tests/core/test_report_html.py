@@ -15,8 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shown_reports import data
 
+from harness.catalog.suites import Suite
 from harness.report import reference
 from harness.report.build import build
+from harness.report.disagreements import only_disagreeing
+from harness.report.html import published
 from harness.report.html.figure import runs_of
 from harness.report.html.outcomes import outcomes
 from harness.report.html.panel import compact, upto
@@ -25,6 +28,7 @@ from harness.report.html.scores import overalls, scores
 from harness.report.html.spread import BINS, counts, spread
 from harness.report.load import load
 from harness.report.render import render
+from harness.report.rules import Rules
 
 TAGS = """
 html head meta title style body main header nav section h1 h2 h3 p b i small span a ul li details summary div
@@ -151,8 +155,8 @@ def test_what_is_no_measurement_is_hollow_and_what_is_missing_has_no_bar():
     assert "incomplete" in sorted(one.text for one in of(section, "instead"))[1]
     text = "".join(section.itertext())
     assert "fixture, step_SR" in text and f"{report.tasks['mind2web'].score:.2f}†" in text
-    published = figure(scores(runs_of([build(load("reference:gpt-4"))])))
-    assert len(of(published, "hollow")) == len(of(published, "bar")) == 16 and not of(published, "whisker")
+    paper = figure(scores(runs_of([build(load("reference:gpt-4"))])))
+    assert len(of(paper, "hollow")) == len(of(paper, "bar")) == 16 and not of(paper, "whisker")
 
 
 def test_overalls_have_one_axis_for_a_rule_and_the_published_ones_beside_them():
@@ -242,6 +246,20 @@ def test_twenty_runs_stay_small_and_every_run_has_its_own_letter():
     sections = [one for one in body(page).iter("section") if (one.get("id") or "").startswith("plot-")]
     assert len(sections) == 6
     assert all(len(list(one.iter("table"))) == 1 and len(table(one)) > 3 for one in sections)
+
+
+def test_a_suite_whose_table_is_not_here_has_nothing_beside_it(monkeypatch):
+    monkeypatch.setattr(published, "installed", lambda name: Suite(name, (), reference="no such table"))
+    section = figure(scores(runs_of([drawn(rules=Rules())])))
+    assert len(of(section, "bar")) == 16 and not of(section, "at")
+    assert not of(figure(overalls(runs_of([drawn(rules=Rules())]))), "at")
+
+
+def test_values_of_listed_episodes_alone_are_told():
+    report = build(data())
+    assert "Only the listed episodes" not in "".join(figure(spread(runs_of([report]))).itertext())
+    section = figure(spread(runs_of([only_disagreeing(report)])))
+    assert table(section)[1][2] == "2" and "Only the listed episodes" in "".join(section.itertext())
 
 
 # -- colours

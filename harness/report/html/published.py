@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.errors import UsageError
 from harness.report import reference
 from harness.report.html.markup import Markup, element
 from harness.report.html.panel import place
+from harness.report.reference import Published
 from harness.report.result import Report, SuiteResult
 from harness.report.suite import installed
 
@@ -49,18 +51,24 @@ def by_task(reports: Sequence[Report]) -> Mapping[str, Beside]:
     found: dict[str, Beside] = {}
     for task in dict.fromkeys(task for report in reports for task in report.tasks):
         table = tables.get(task, "agenttuning")
-        rows = {
-            model: scores[task].value for model, scores in reference.scores(table).items() if task in scores
-        }
+        rows = {model: scores[task].value for model, scores in _table(table).items() if task in scores}
         if rows:
             found[task] = Beside(rows, reference.source(table))
     return found
 
 
+def _table(name: str) -> Mapping[str, Mapping[str, Published]]:
+    """Published scores by model and task; none where a suite names a table that is not here."""
+    try:
+        return reference.scores(name)
+    except UsageError:
+        return {}
+
+
 def of_suite(suite: SuiteResult) -> Scores:
     """The published models' Overalls, of those with a score on every member of the suite."""
     found: dict[str, float] = {}
-    for model, scores in reference.scores(installed(suite.name).reference).items():
+    for model, scores in _table(installed(suite.name).reference).items():
         values = {task: scores[task].value for task in suite.tasks if task in scores}
         overall = reference.overall(values, suite.rule) if len(values) == len(suite.tasks) else None
         if overall is not None:

@@ -10,6 +10,7 @@ from harness.report.html.markup import Markup, decimal, element, joined
 from harness.report.html.panel import box, stroke, words
 from harness.report.html.scores import legend
 from harness.report.layout import members_of, number
+from harness.report.result import TaskResult
 from harness.types.average import values_of
 
 BINS = 10
@@ -43,11 +44,18 @@ def spread(runs: Sequence[Run]) -> Figure | None:
         "the full value, those between a tenth each. Columns start at 0 and have one scale within a task, "
         "whose highest column is labelled."
     )
+    if any(_left_out(result) for run in runs for result in run.report.tasks.values()):
+        lead += " Only the listed episodes are counted."
     edges = [f"{decimal(n / BINS)} to {decimal((n + 1) / BINS)}" for n in range(BINS)]
     header = ("task", "run", "episodes", "0", *edges, "full")
     look = f"drawing small{' lettered' * (len(runs) > 1)}"
     whole = element("div", joined(drawings), class_=look)
     return Figure("Values of episodes", lead, whole, header, rows, names=2, legend=legend(runs))
+
+
+def _left_out(result: TaskResult) -> bool:
+    """Whether some of a task's counted episodes are not listed (--only)."""
+    return len(result.data.rows) < result.scored + result.limit + result.model_error
 
 
 def _top(unit: str) -> float:
