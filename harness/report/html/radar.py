@@ -82,7 +82,7 @@ def _drawing(tasks: Sequence[str], runs: Sequence[Run], theirs: Shares) -> Marku
     parts += _labels()
     size = f"{-WIDE / 2:g} {-TALL / 2:g} {WIDE} {TALL}"
     drawn = element("svg", joined(parts, "\n"), class_="radar", viewBox=size, role="img")
-    told = joined([key(runs[0]), runs[0].report.run]) if len(runs) == 1 and runs[0].letter else ""
+    told = joined([key(runs[0]), " ", runs[0].report.run]) if len(runs) == 1 and runs[0].letter else ""
     return element("figure", drawn, element("figcaption", told)) if told else drawn
 
 
