@@ -34,10 +34,11 @@ _PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What was published for a task or a suite, and where."""
+    """What was published for a task, where, and what a reader must know of a model's score."""
 
     scores: Scores
     source: str
+    notes: Mapping[str, str]
 
 
 def by_task(reports: Sequence[Report]) -> Mapping[str, Beside]:
@@ -51,9 +52,11 @@ def by_task(reports: Sequence[Report]) -> Mapping[str, Beside]:
     found: dict[str, Beside] = {}
     for task in dict.fromkeys(task for report in reports for task in report.tasks):
         table = tables.get(task, "agenttuning")
-        rows = {model: scores[task].value for model, scores in _table(table).items() if task in scores}
-        if rows:
-            found[task] = Beside(rows, reference.source(table))
+        cells = {model: scores[task] for model, scores in _table(table).items() if task in scores}
+        if cells:
+            values = {model: cell.value for model, cell in cells.items()}
+            notes = {model: cell.note for model, cell in cells.items() if cell.note}
+            found[task] = Beside(values, reference.source(table), notes)
     return found
 
 
@@ -66,9 +69,12 @@ def _table(name: str) -> Mapping[str, Mapping[str, Published]]:
 
 
 def of_suite(suite: SuiteResult) -> Scores:
-    """The published models' Overalls, of those with a score on every member of the suite."""
+    """The published models' Overalls: as printed, else of those with a score on every member of the suite."""
     found: dict[str, float] = {}
     for model, scores in _table(installed(suite.name).reference).items():
+        if printed := scores.get(suite.name):
+            found[model] = printed.value
+            continue
         values = {task: scores[task].value for task in suite.tasks if task in scores}
         overall = reference.overall(values, suite.rule) if len(values) == len(suite.tasks) else None
         if overall is not None:

@@ -105,7 +105,8 @@ def _numbers(runs: Sequence[Run], beside: Mapping[str, Beside]) -> Iterator[Sequ
                 yield _number(run, result)
         if known := beside.get(task):
             for model, value in known.scores.items():
-                yield task, model, "", "published", number(value, 2), "", "", ""
+                remark = "; ".join(["published", *filter(None, [known.notes.get(model)])])
+                yield task, model, "", remark, number(value, 2), "", "", ""
 
 
 def _number(run: Run, result: TaskResult) -> Sequence[str]:
@@ -125,8 +126,9 @@ def overalls(runs: Sequence[Run]) -> Figure | None:
         if all(suite.overall is None for _, suite in suites):
             continue
         theirs, rule = published.of_suite(suites[0][1]), RULES[suites[0][1].rule]
+        called = suites[0][1].overall_name
         bars = [_overall(run, suite) for run, suite in suites]
-        rows.setdefault(rule, []).append(Row(name, rule, bars, published=theirs))
+        rows.setdefault(rule, []).append(Row(name, called, bars, published=theirs))
         numbers += [_overall_number(run, suite) for run, suite in suites]
         numbers += [
             (name, model, "published", number(value, 2), "", "", "") for model, value in theirs.items()
@@ -162,4 +164,4 @@ def _overall_number(run: Run, suite: SuiteResult) -> Sequence[str]:
     low, high = suite.overall_ci or (None, None)
     used = f"{suite.overall_of}/{len(suite.tasks)}"
     numbers = (number(value, 2) for value in (suite.overall, low, high))
-    return suite.name, run.named, RULES[suite.rule], *numbers, used
+    return suite.name, run.named, suite.overall_name, *numbers, used
