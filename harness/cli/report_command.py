@@ -18,7 +18,9 @@ from harness.cli.run_options import names
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from harness.decisions.ledger import Night
     from harness.report.cost import Price
+    from harness.report.html.figure import Figure
     from harness.report.render import Format
     from harness.report.result import Report
     from harness.report.rules import Normalize, Rules
@@ -95,7 +97,11 @@ def _price(_: click.Context, __: click.Parameter, value: str | None) -> Price | 
 @click.option("--force", is_flag=True, help="Show ratios between unlike scores, marked as approximate.")
 @click.option("--allow-partial", is_flag=True, help="Take an Overall over the tasks that are there.")
 @click.option("--strict", is_flag=True, help="Exit 3 when a suite is partial.")
-@click.option("--ledger", type=click.Path(path_type=Path), help="Show the newest nights of this ledger.")
+@click.option(
+    "--ledger",
+    type=click.Path(path_type=Path),
+    help="Show the newest nights of this ledger.",
+)
 @click.option("--nights", type=click.IntRange(1), default=14, show_default=True, help="How many of them.")
 @RESULTS
 @grouped(ratios=Ratios, listing=Listing, nights=Nights)
@@ -112,7 +118,7 @@ def command(
 
     Exit code: 0 complete, 3 when a run is incomplete.
     """
-    if nights.ledger is not None:
+    if nights.ledger is not None and not (runs and form == "html"):
         return _show_nights(nights.ledger, nights.nights, form)
     rules = replace(_rules(ratios, results), price=listing.price)
     reports = [_build(name, results, rules) for name in runs or (None,)]
@@ -122,7 +128,8 @@ def command(
         from harness.report.disagreements import only_disagreeing
 
         reports = [only_disagreeing(report) for report in reports]
-    _print(reports, form, episodes=listing.episodes or bool(listing.only))
+    more = [_nights(nights.ledger, nights.nights)] if nights.ledger is not None else []
+    _print(reports, form, episodes=listing.episodes or bool(listing.only), more=more)
     return 3 if not all(report.complete for report in reports) or (ratios.strict and partial) else 0
 
 
@@ -140,19 +147,34 @@ def _tell(reports: Sequence[Report], runs: Sequence[str], results: Path, listing
 
 def _show_nights(path: Path, newest: int, form: Format) -> int:
     """Print a ledger's newest nights as text or HTML."""
-    from harness.decisions import ledger, ledger_text
+    from harness.decisions import ledger_text
+    from harness.report.html.page import figures_page
 
     if form not in ("table", "html"):
         raise UsageError(f"a ledger is shown as table or html, not as {form}: its file is JSON lines")
+    if form == "html":
+        click.echo(figures_page("Ledger", [_nights(path, newest)]))
+        return 0
+    for line in ledger_text.lines(_read_ledger(path), newest, datetime.now(UTC).date()):
+        click.echo(line)
+    return 0
+
+
+def _nights(path: Path, newest: int) -> Figure:
+    """A ledger's newest nights as a figure of a page."""
+    from harness.decisions import ledger_page
+
+    return ledger_page.figure(_read_ledger(path), newest, datetime.now(UTC).date())
+
+
+def _read_ledger(path: Path) -> Sequence[Night]:
+    from harness.decisions import ledger
+
     if not path.is_file():
         raise UsageError(
             f"there is no ledger {path}: harness gate RUN --baseline FILE --ledger {path} begins it"
         )
-    found = ledger.read(path)
-    shown = found, newest, datetime.now(UTC).date()
-    for line in [ledger_text.html(*shown)] if form == "html" else ledger_text.lines(*shown):
-        click.echo(line)
-    return 0
+    return ledger.read(path)
 
 
 def show_run(directory: Path) -> None:
@@ -163,7 +185,7 @@ def show_run(directory: Path) -> None:
     _print([build(load(str(directory)))], "table", episodes=False)
 
 
-def _print(reports: Sequence[Report], form: Format, *, episodes: bool) -> None:
+def _print(reports: Sequence[Report], form: Format, *, episodes: bool, more: Sequence[Figure] = ()) -> None:
     from harness.report.document import pieces
     from harness.report.render import render, show
 
@@ -174,7 +196,7 @@ def _print(reports: Sequence[Report], form: Format, *, episodes: bool) -> None:
             click.echo(piece, nl=False)
         click.echo()
     else:
-        click.echo(render(reports, form, episodes=episodes))
+        click.echo(render(reports, form, episodes=episodes, more=more))
 
 
 def _build(name: str | None, results: Path, rules: Rules) -> Report:

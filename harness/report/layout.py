@@ -114,7 +114,7 @@ def _task(name: str, report: Report, marks: Footnotes, *, related: bool) -> Iter
     result = report.tasks.get(name)
     for group in result.groups if result else ():
         shown = f"    {plain(group.name)}", f"{group.count}", ""
-        yield Line("task", (*shown, number(group.score, 2), _interval(group.ci, 2) or NONE))
+        yield Line("task", (*shown, number(group.score, 2), interval_text(group.ci, 2) or NONE))
 
 
 def _line(name: str, report: Report, marks: Footnotes, *, related: bool) -> Line:
@@ -122,13 +122,13 @@ def _line(name: str, report: Report, marks: Footnotes, *, related: bool) -> Line
     if result is None:
         return Line("task", (f"  {name}", NONE, "", NONE, "", *(["", NONE] if related else [])))
     shown = f"  {name}{_mark(result)} {marks.mark(report.run, name)}".rstrip()
-    cells = [shown, _counted(result), plain(result.metric), _score(result, report.run)]
+    cells = [shown, counted_text(result), plain(result.metric), score_text(result, report.run)]
     if result.score is None:
         return Line("task", tuple(cells))
-    cells.append(_interval(result.ci, 2) or NONE)
+    cells.append(interval_text(result.ci, 2) or NONE)
     if related:
         rough = "≈" if result.rough and result.relative is not None else ""
-        ratio = f"{rough}{number(result.relative, 1)} {_interval(result.relative_ci, 1)}".rstrip()
+        ratio = f"{rough}{number(result.relative, 1)} {interval_text(result.relative_ci, 1)}".rstrip()
         cells += [number(result.reference, 2), ratio]
     return Line("task", tuple(cells))
 
@@ -137,14 +137,16 @@ def _mark(result: TaskResult) -> str:
     return " (fixture)" if result.data.source == "fixture" else ""
 
 
-def _counted(result: TaskResult) -> str:
+def counted_text(result: TaskResult) -> str:
+    """Counted of planned episodes, with `!` where they are too few for a mean; a dash if published."""
     if not result.data.planned:
         return NONE
     counted = result.scored + result.limit + result.model_error + result.data.pending
     return f"{counted}/{result.data.planned}{'' if result.in_means else ' !'}"
 
 
-def _score(result: TaskResult, run: str = "") -> str:
+def score_text(result: TaskResult, run: str = "") -> str:
+    """A score, or why there is none; with the command that judges a run, where its name is given."""
     if not result.complete:
         return f"{NONE} (incomplete{so_far(result)})"
     if result.data.pending:
@@ -158,7 +160,8 @@ def so_far(result: TaskResult) -> str:
     return "" if result.interim is None else f", {number(result.interim, 2)} so far"
 
 
-def _interval(ci: tuple[float, float] | None, digits: int) -> str:
+def interval_text(ci: tuple[float, float] | None, digits: int) -> str:
+    """An interval in brackets; empty where there is none."""
     return f"[{ci[0]:.{digits}f}, {ci[1]:.{digits}f}]" if ci else ""
 
 
@@ -172,7 +175,7 @@ def _totals(suite: SuiteResult, *, related: bool) -> list[Line]:
     partial = f" partial ({suite.partial})" if suite.partial else ""
     used = f"{suite.overall_of or len(suite.tasks) - len(suite.missing)}/{len(suite.tasks)}"
     cells = [f"  Overall{partial}", used, suite.overall_name, _overall(suite)]
-    cells.append(_interval(suite.overall_ci, 2))
+    cells.append(interval_text(suite.overall_ci, 2))
     if not related:
         return [Line("total", tuple(cells))]
     overall = Line("total", (*cells, "", number(suite.overall_relative, 1)))
@@ -188,17 +191,32 @@ def _totals(suite: SuiteResult, *, related: bool) -> list[Line]:
 def _columns(reports: Sequence[Report], title: str, marks: Footnotes) -> Table:
     table = Table(plain(title), ("task", *(plain(report.run) for report in reports)))
     above: set[str] = set()
-    for name in dict.fromkeys(name for report in reports for name in report.suites):
-        members = dict.fromkeys(t for r in reports if name in r.suites for t in r.suites[name].tasks)
-        table.lines.append(Line("head", (_heading(name, members, above, ""),)))
-        own = [task for task in members if task not in above]
+    for name, own in members_of(reports):
+        if name:
+            members = _members(name, reports)
+            table.lines.append(Line("head", (_heading(name, members, above, ""),)))
+            above.update(members)
         table.lines += [line for task in own for line in _compared(task, reports, marks)]
-        above.update(members)
-        totals = [_compared_overall(name, report, marks) for report in reports]
-        table.lines.append(Line("total", ("  Overall", *totals)))
-    rest = dict.fromkeys(task for report in reports for task in _outside(report) if task not in above)
-    table.lines += [line for task in rest for line in _compared(task, reports, marks)]
+        if name:
+            totals = [_compared_overall(name, report, marks) for report in reports]
+            table.lines.append(Line("total", ("  Overall", *totals)))
     return table
+
+
+def members_of(reports: Sequence[Report]) -> Iterator[tuple[str, list[str]]]:
+    """Suites with the tasks to show under each, every task once; those of no suite come last, under ""."""
+    above: set[str] = set()
+    for name in dict.fromkeys(name for report in reports for name in report.suites):
+        members = _members(name, reports)
+        yield name, [task for task in members if task not in above]
+        above.update(members)
+    rest = dict.fromkeys(task for report in reports for task in _outside(report) if task not in above)
+    if rest:
+        yield "", list(rest)
+
+
+def _members(suite: str, reports: Sequence[Report]) -> list[str]:
+    return list(dict.fromkeys(t for r in reports if suite in r.suites for t in r.suites[suite].tasks))
 
 
 def _compared_overall(name: str, report: Report, marks: Footnotes) -> str:
@@ -220,13 +238,13 @@ def _compared(task: str, reports: Sequence[Report], marks: Footnotes) -> Iterato
 
 
 def _group(group: Group | None) -> str:
-    return f"{number(group.score, 2)} {_interval(group.ci, 2)}".rstrip() if group else NONE
+    return f"{number(group.score, 2)} {interval_text(group.ci, 2)}".rstrip() if group else NONE
 
 
 def _brief(result: TaskResult | None) -> str:
     if result is None:
         return NONE
-    parts = [_score(result), _interval(result.ci, 2)]
+    parts = [score_text(result), interval_text(result.ci, 2)]
     if result.relative is not None:
         parts.append(f"({'≈' if result.rough else ''}{number(result.relative, 1)} %)")
     return " ".join(part for part in [*parts, _mark(result).strip()] if part)

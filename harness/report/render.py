@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.report import latex
@@ -17,16 +17,21 @@ from harness.report.widths import width as _width
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs]
 
+    from harness.report.html.figure import Figure
+
 Format = Literal["table", "md", "csv", "json", "html", "latex"]
 
 
-def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -> str:
+def render(
+    reports: Sequence[Report], form: Format, *, episodes: bool = False, more: Sequence[Figure] = ()
+) -> str:
     """Write one or more reports; several become columns side by side.
 
     Args:
         reports: all built with the same rules.
         form: `json` is a list when there are several reports (`document.pieces` gives it in pieces).
         episodes: add a line per episode (always there in JSON; `csv` becomes a row per episode).
+        more: further figures of an HTML page.
     """
     if form == "json":
         return "".join(pieces(reports))
@@ -38,7 +43,11 @@ def render(reports: Sequence[Report], form: Format, *, episodes: bool = False) -
         return "\n".join(_markdown(table))
     if form == "latex":
         return "\n".join(latex.lines(table))
-    return _page(table) if form == "html" else "\n".join(_text(table)).rstrip()
+    if form == "html":
+        from harness.report.html.page import page
+
+        return page(reports, table, more)
+    return "\n".join(_text(table)).rstrip()
 
 
 def show(reports: Sequence[Report], *, episodes: bool = False) -> None:
@@ -151,40 +160,3 @@ def _markdown(table: Table) -> list[str]:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {escaped(note)}" for note in table.notes)]
     return lines + (["", "```", *table.episodes, "```"] if table.episodes else [])
-
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; }}
-table {{ border-collapse: collapse; }} th, td {{ padding: .2rem .9rem .2rem 0; text-align: left; }}
-th {{ border-bottom: 1px solid; }} tr.head td {{ font-weight: 600; padding-top: .8rem; }}
-tr.total td {{ font-weight: 600; }} td {{ font-variant-numeric: tabular-nums; }}
-</style>
-<h1>{title}</h1>
-<ul>{head}</ul>
-<table>{rows}</table>
-<ul>{notes}</ul>
-<pre>{episodes}</pre>
-</html>"""
-
-
-def _page(table: Table) -> str:
-    width = len(table.header)
-    lines = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header) + "</tr>"]
-    for line in table.lines:
-        *first, last = line.cells
-        cells = "".join(f"<td>{html.escape(cell.strip())}</td>" for cell in first)
-        span = f' colspan="{width - len(first)}"' if len(first) + 1 < width else ""
-        lines.append(f'<tr class="{line.kind}">{cells}<td{span}>{html.escape(last.strip())}</td></tr>')
-    return PAGE.format(
-        title=html.escape(table.title),
-        head=_items(f"{name}: {text}" for name, text in table.head),
-        rows="\n".join(lines),
-        notes=_items(table.notes),
-        episodes=html.escape("\n".join(table.episodes)),
-    )
-
-
-def _items(texts: Iterable[str]) -> str:
-    return "".join(f"<li>{html.escape(text)}</li>" for text in texts)

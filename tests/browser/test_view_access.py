@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
-import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
+from axe_script import axe_script
 from playwright.async_api import async_playwright, expect
 from viewed_runs import viewed_run
 
 from harness.view.server import Place, serving
 from tasks._shared.browser import find_browser
-
-AXE = "axe-core@4.10.3"
-SHA256 = "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"
-"""Of the package as the npm registry gives it."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,15 +28,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The script of axe-core, from the npm registry."""
-    folder = tmp_path_factory.mktemp("axe")
-    command = ["npm", "pack", "--silent", AXE]
-    subprocess.run(command, cwd=folder, check=True, timeout=120, capture_output=True)
-    (packed,) = folder.glob("*.tgz")
-    assert hashlib.sha256(packed.read_bytes()).hexdigest() == SHA256
-    with tarfile.open(packed) as archive:
-        script = archive.extractfile("package/axe.min.js")
-        assert script is not None
-        return script.read().decode("utf-8")
+    return axe_script(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -3,6 +3,7 @@
 import json
 import random
 from datetime import date
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,7 +13,7 @@ from stored_runs import stored_run
 from harness.cli.gate_command import command as gate_command
 from harness.cli.gate_rerun import arguments
 from harness.cli.report_command import command as report_command
-from harness.decisions import baseline_file, junit, ledger, ledger_text
+from harness.decisions import baseline_file, junit, ledger, ledger_page, ledger_text
 from harness.decisions.gate import GateVerdict
 from harness.decisions.levels import Levels
 from harness.errors import UsageError
@@ -227,9 +228,11 @@ def test_the_ledger_marks_the_night_of_a_change_and_breaks_its_line_there():
     table = list(ledger_text.lines(nights(12, 8), 12, date(2026, 1, 12)))
     assert [line for line in table if line.startswith("* 2026")] == [table[9]]
     assert "2026-01-09" in table[9]
-    page = ledger_text.html(nights(12, 8), 12, date(2026, 1, 12))
-    drawn = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
-    assert [len(line.get("points").split()) for line in drawn.iter("polyline")] == [8, 4]
+    drawn = ET.fromstring(ledger_page.figure(nights(12, 8), 12, date(2026, 1, 12)).html("nights"))
+    ends = [(line.get("x1"), line.get("x2")) for line in drawn.iter("line") if "trend" in line.get("class")]
+    assert len(ends) == 10
+    assert [first[1] for first, second in pairwise(ends) if first[1] != second[0]] == ["62.5%"]
+    assert len([line for line in drawn.iter("line") if line.get("class") == "changed"]) == 1
 
 
 @pytest.mark.parametrize(("today", "told"), [(12, ""), (13, ""), (15, "NO NIGHT SINCE 2026-01-12: 3 days")])
@@ -237,7 +240,7 @@ def test_a_schedule_that_stopped_is_told(today, told):
     shown = nights(12, 8), 12, date(2026, 1, today)
     assert ledger_text.silence(shown[0], shown[2]) == told
     assert ("NO NIGHT" in list(ledger_text.lines(*shown))[-1]) == bool(told)
-    assert ("<p class=quiet>NO NIGHT" in ledger_text.html(*shown)) == bool(told)
+    assert ('<p class="quiet">NO NIGHT' in ledger_page.figure(*shown).html("nights")) == bool(told)
     assert ledger_text.silence([], shown[2]) == ""
 
 
@@ -251,6 +254,9 @@ def test_report_shows_the_nights_of_a_ledger(tmp_path, capsys):
     assert dates == ["2026-01-04", "2026-01-05"]
     assert show("--format", "html") == 0
     assert capsys.readouterr().out.startswith("<!doctype html>")
+    assert show("--format", "html", "reference:gpt-4") == 0
+    page = capsys.readouterr().out
+    assert "<h1>reference:gpt-4</h1>" in page and page.count("2026-01-05") >= 2
     with pytest.raises(UsageError, match="as table or html"):
         show("--format", "csv")
     with pytest.raises(UsageError, match="begins it"):

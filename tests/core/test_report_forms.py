@@ -1,7 +1,6 @@
 """A report in HTML, LaTeX, on terminals and under other locales: nothing in it breaks its form."""
 
 import dataclasses
-import html.parser
 import locale
 import os
 import re
@@ -14,40 +13,8 @@ from shown_reports import data, table
 from harness.report.build import build
 from harness.report.render import render, show
 from harness.report.rules import Rules
-from harness.types import Row
 
 HOSTILE = "<script src=https://evil/x.js>alert(1)</script>|*\x1b[31m\n"
-
-
-class Tags(html.parser.HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.names: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.names.append(tag)
-        self.attributes += attrs
-
-
-def test_html_is_one_page_that_escapes_everything_and_fetches_nothing():
-    run = data(name=HOSTILE, notes=(HOSTILE,))
-    run.model = HOSTILE
-    run.tasks["gsm8k"].rows[0] = Row(HOSTILE, 0, "scored", 1.0)
-    page = render([build(run)], "html", episodes=True)
-    assert "<script" not in page
-    assert "&lt;script" in page
-    tags = Tags()
-    tags.feed(page)
-    assert set(tags.names) <= set("html meta title style h1 table tr th td ul li pre".split())  # noqa: SIM905
-    assert {name for name, _ in tags.attributes} <= {"lang", "charset", "class", "colspan"}
-    assert not re.search(r"@import|url\(", page.split("</style>")[0])
-    assert page.count("<table>") == page.count("</table>") == 1
-    rows = re.findall(r"<tr.*?</tr>", page, re.DOTALL)
-    width = rows[0].count("<th>")
-    for row in rows[1:]:
-        spans = [int(n) for n in re.findall(r'colspan="(\d+)"', row)]
-        assert row.count("<td") - len(spans) + sum(spans) == width
 
 
 def test_latex_prints_every_name_as_it_is():
