@@ -53,7 +53,7 @@ def asked_role(request: JudgeRequest) -> RoleSpec:
 def judge_name(role: RoleSpec, info: Mapping[str, Any]) -> tuple[str, str]:
     """The judge by the id its server gives, which may be another than was typed; and the same in words."""
     if role.selector.startswith("st:"):
-        folder = Path(role.selector.removeprefix("st:")).expanduser().resolve().name
+        folder = Path(role.selector.removeprefix("st:")).expanduser().absolute().name
         return folder, folder
     identity = cast("Mapping[str, str]", info.get("identity") or {})
     served, typed = identity.get("served", ""), role.selector

@@ -14,6 +14,8 @@ from tasks.teval import action, embedding, plan
 from tasks.teval.rows import DIMENSIONS, CaseRow
 
 METRIC = "t-eval@v2"
+SUBSTITUTE = "substitute_embedder"
+"""Marks numbers by another embedder than the published ones are made with; with any there is no Overall."""
 PROFILES: tuple[Profile, ...] = ("paper", "fixed")
 Numbers = Mapping[str, float]
 Both = Mapping[Profile, Numbers]
@@ -62,9 +64,9 @@ def resolved(item: JudgeAsk, verdict: str) -> Score:
     """Value a case by the cosines of its texts."""
     found = embedding.read(verdict, len(item.messages))
     if found is None:
-        return Score(0.0, {"substitute": 1.0}, "the embedder's verdict cannot be read")
+        return Score(0.0, {SUBSTITUTE: 1.0}, "the embedder's verdict cannot be read")
     score = _from_vectors(item.info, found)
-    return Score(score.value, {**score.metrics, **({"substitute": 1.0} if found.substitute else {})})
+    return Score(score.value, {**score.metrics, **({SUBSTITUTE: 1.0} if found.substitute else {})})
 
 
 def _score(part: str, profile: Profile, numbers: Both) -> Score:
@@ -196,13 +198,11 @@ def aggregate(rows: Sequence[Row]) -> dict[str, float]:
     for name in PROFILES:
         found[name] = _overall({part: numbers.get(name, math.nan) for part, numbers in parts.items()})
     if _substituted(rows):
-        found |= {METRIC: math.nan, "paper": math.nan, "fixed": math.nan}
+        found = {SUBSTITUTE: 1.0}
     found |= {name: _dimension(name, means, parts) for name in DIMENSIONS}
-    if _substituted(rows):
-        found["substitute"] = 1.0
     for part, numbers in sorted(parts.items()):
         found[f"part/{part}"] = means[part]
-        found |= {f"{part}/{name}": value for name, value in numbers.items() if name != "substitute"}
+        found |= {f"{part}/{name}": value for name, value in numbers.items() if name != SUBSTITUTE}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
@@ -239,5 +239,5 @@ def _numbers_by_part(rows: Sequence[Row]) -> Mapping[str, Numbers]:
 
 def _substituted(rows: Sequence[Row]) -> bool:
     if isinstance(rows, Table):
-        return "substitute" in rows.metrics()
-    return any("substitute" in row.metrics for row in rows)
+        return SUBSTITUTE in rows.metrics()
+    return any(SUBSTITUTE in row.metrics for row in rows)
