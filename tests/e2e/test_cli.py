@@ -126,7 +126,7 @@ def test_ready_only_leaves_out_what_is_missing(harness):
     assert done.returncode == 2, "nothing at all is ready without data"
     words = ("--ready-only", "--mirror", "fixture", "--limit", "1", "--out", "part")
     ready = harness("run", "--model", "oracle", "--suite", "general", "--suite", "agentflan-heldout", *words)
-    assert "left out: teval" in ready.stderr
+    assert "left out: agent_h" in ready.stderr
     data = json.loads(harness("report", "part", "--format", "json").stdout)
     assert data["suites"]["agentflan-heldout"]["partial"] is not None
     assert harness("report", "part", "--strict").returncode == 3
