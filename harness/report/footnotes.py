@@ -52,7 +52,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         if result.score is not None and result.ceiling is not None:
             yield name, f"{result.score:.2f} of {result.ceiling:.2f} reachable: the oracle's own score"
         if result.metrics:
-            yield name, further(result)
+            yield name, ("without what waits: " if result.data.pending else "") + further(result)
     for suite in report.suites.values():
         yield from ((suite.name, note) for note in suite.notes)
 
