@@ -97,20 +97,16 @@ def file_of(cfg: TaskConfig, run: str) -> Path:
     return cfg.data / f"{FILES[run]}{ENDINGS['full' if cfg.source == 'fixture' else cfg.split]}"
 
 
-def lacking(path: Path) -> str | None:
-    """What is wrong when a file is not there: it may be there of another split or of the first version."""
+def mistaken(path: Path) -> str | None:
+    """What is there in place of a file that is missing: that of the other split, or of the first version."""
     if path.is_file():
         return None
-    other = path.with_name(
-        path.name.replace("_subset", "") if "_subset" in path.name else f"{path.stem}_subset.json"
-    )
-    if other.is_file():
-        return f"missing; {other.name} is there: --split {'full' if '_subset' in path.name else 'subset'}"
-    stem = path.name.partition("_v2")[0]
-    old = [path.with_name(name) for name in (f"{stem}_v1.json", f"{stem}.json", f"{stem}_v1_subset.json")]
-    if there := [one.name for one in old if one.is_file()]:
-        return f"missing; {there[0]} is of version 1, whose cases are others"
-    return "missing"
+    stem, _, ending = path.name.partition("_v2")
+    split, other = ("full", ".json") if ending == ENDINGS["subset"] else ("subset", ENDINGS["subset"])
+    if path.with_name(f"{stem}_v2{other}").is_file():
+        return f"missing; {stem}_v2{other} is there: --split {split}"
+    there = [name for name in (f"{stem}_v1.json", f"{stem}.json") if path.with_name(name).is_file()]
+    return f"missing; {there[0]} is of version 1, whose cases are others" if there else None
 
 
 def cases(path: Path, run: str) -> Iterator[CaseRow]:

@@ -24,7 +24,7 @@ from harness.types import (
 )
 from tasks.teval import embedding, score
 from tasks.teval.oracle import TEvalOracle
-from tasks.teval.rows import ENDINGS, CaseRow, cases, chosen_runs, file_of, lacking
+from tasks.teval.rows import ENDINGS, CaseRow, cases, chosen_runs, file_of, mistaken
 from tasks.teval.world import open_world
 
 
@@ -60,12 +60,10 @@ class TEval(BaseTask):
     Options = TEvalOptions
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
-        """The chosen runs' files."""
+        """That no file of another split or version stands in place of a chosen run's."""
         files = [file_of(cfg, run) for run in chosen_runs(cfg.options.runs)]
-        fix = (
-            "harness data prepare teval --from DIR of T-Eval's v2 data, or --set teval.runs of what is there"
-        )
-        return [Need(path.name, partial(lacking, path), fix) for path in files]
+        fix = "take the split that is whole, or harness data prepare teval --from DIR of T-Eval's v2 data"
+        return [Need(path.name, partial(mistaken, path), fix) for path in files]
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         rows = (row for run in chosen_runs(cfg.options.runs) for row in cases(file_of(cfg, run), run))
