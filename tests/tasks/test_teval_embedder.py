@@ -121,6 +121,21 @@ def test_a_run_with_an_embedder_values_all_at_its_end(call, server):
     assert reported(call)["score"] == pytest.approx(100, abs=0.01)
 
 
+def test_a_models_run_without_an_embedder_is_complete_and_says_how_to_go_on(call, tmp_path: Path):
+    path = FIXTURE / f"{rows.FILES['reason_str']}.json"
+    lines = [
+        json.dumps({"task": "teval", "sample": f"reason_str/{case.id}", "replies": ["I look in the pantry."]})
+        for case in rows.cases(path, "reason_str")
+    ]
+    (tmp_path / "replies.jsonl").write_text("\n".join(lines))
+    words = ("--task", "teval", "--mirror", "fixture", "--set", "teval.runs=reason_str", "--out", "one")
+    done = call("run", "--model", "replay:replies.jsonl", *words)
+    assert done.returncode == 0, done.stderr
+    assert "teval wait for an embedder: harness judge" in done.stderr
+    dead = ("--role", f"embedder={PUBLISHED}@http://127.0.0.1:9")
+    assert call("run", "--model", "replay:replies.jsonl", *words[:-1], "two", *dead).returncode == 2
+
+
 def test_a_part_of_the_runs_has_its_dimensions_and_says_why_there_is_no_overall(call):
     assert call(*RUN, "--set", "teval.runs=instruct,review").returncode == 0
     task = reported(call)
