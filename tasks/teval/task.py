@@ -69,6 +69,11 @@ class TEval(BaseTask):
         rows = (row for run in chosen_runs(cfg.options.runs) for row in cases(file_of(cfg, run), run))
         return [Sample(f"{r.run}/{r.id}", {"row": r}, {"part": r.part}, r.cluster) for r in rows]
 
+    def asked(self, sample: Sample) -> str:
+        """The user's words; the tools in front of them stand in many cases."""
+        messages = cast(CaseRow, sample.data["row"]).messages
+        return "\n".join(one.content for one in messages if one.role == "user")
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         return open_world(ctx)
 
