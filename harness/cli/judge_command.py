@@ -16,8 +16,9 @@ from harness.running.verdicts import JudgeRequest
 
 @click.command("judge")
 @click.argument("run", required=False)
+@click.option("--judge", help="NAME@URL of an OpenAI-compatible server, or a models.toml entry.")
 @click.option(
-    "--judge", required=True, help="NAME@URL of an OpenAI-compatible server, or a models.toml entry."
+    "--role", help="embedder=NAME@URL or embedder=st:FOLDER, in place of --judge: for what waits for one."
 )
 @click.option("--k", type=click.IntRange(1), default=1, show_default=True, help="Judgings of each answer.")
 @click.option("--retry", is_flag=True, help="Ask again for verdicts that could not be read.")

@@ -160,4 +160,7 @@ def _close(summary: Summary, retry: str | None) -> int:
     if summary.unjudged and not summary.interrupted:
         how = f"harness judge {summary.directory} --judge NAME@URL"
         log.error("answers of %s wait for a judge: %s", ", ".join(summary.unjudged), how)
+    if summary.unembedded and not summary.interrupted:
+        how = f"harness judge {summary.directory} --role embedder=NAME@URL"
+        log.info("some numbers of %s wait for an embedder: %s", ", ".join(summary.unembedded), how)
     return summary.exit_code

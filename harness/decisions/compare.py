@@ -108,7 +108,9 @@ def _not_ready(run: RunData, name: str) -> str:
     """Why a task has no score in a run; empty when it has one."""
     task: TaskData = run.tasks[name]
     if task.pending:
-        return f"{task.pending} episodes of {run.run} wait for a judge: harness judge {run.run} --judge NAME"
+        return (
+            f"{task.pending} episodes of {run.run} wait for a judge: harness judge {run.run} {task.valued_by}"
+        )
     if not is_complete(task) or not task.rows:
         return f"incomplete in {run.run}: the command that began it resumes it"
     return ""

@@ -112,15 +112,21 @@ def _score(result: TaskResult, task: TaskData) -> float | None:
         result.interim = value_of(task, task.rows)
         result.notes.append("incomplete: no headline")
         return None
-    if task.pending or task.aggregate is None or not task.rows:
+    rows = [*task.rows, *task.waiting] if task.pending else task.rows
+    if task.aggregate is None or not rows:
         return None
     try:
-        numbers = dict(task.aggregate(task.rows))
+        numbers = dict(task.aggregate(rows))
     except UNUSABLE as error:
+        if task.pending:
+            return None
         result.complete = False
         result.notes.append(f"no headline: the task cannot aggregate its rows ({error!r})")
         return None
     result.metrics = numbers
+    if task.pending:
+        numbers.pop(task.metric, None)
+        return None
     if task.metric not in numbers:
         result.notes.append("the task withholds its headline: its metrics say what is missing")
         return None

@@ -29,6 +29,7 @@ class Collector:
     Attributes:
         columns: counted rows.
         pending: complete episodes that wait for a judge.
+        waiting: those of them that have numbers already, with NaN for the value.
     """
 
     def __init__(self, file: str, old_labels: OldLabels) -> None:
@@ -36,6 +37,7 @@ class Collector:
 
         self.columns = Columns()
         self.pending = 0
+        self.waiting: list[Row] = []
         self._file, self._old_labels = file, old_labels
         self._decode: Callable[[str], Any] = Decoder().decode
         self._labels: dict[object, Mapping[str, str]] = {}
@@ -78,16 +80,18 @@ class Collector:
             raise Damaged(f"unknown outcome {attempt.outcome!r}")
         if attempt.value is None and attempt.pending:
             self.pending += 1
+            if metrics := self._metrics(attempt):
+                self.waiting.append(self._row(attempt, math.nan, metrics))
             return
         if type(attempt.value) is not float or not math.isfinite(attempt.value):
             raise Damaged(f"its value is {attempt.value!r}")
-        metrics = self._metrics(attempt)
-        labels = self._labelled(attempt, metrics)
-        row = Row(
-            attempt.sample, attempt.repeat, cast(Outcome, attempt.outcome), attempt.value, metrics, labels,
-            str(attempt.cluster or ""),
-        )  # fmt: skip
+        row = self._row(attempt, attempt.value, self._metrics(attempt))
         self.columns.add(row, id=attempt.id, has_texts=bool(attempt.texts))
+
+    def _row(self, attempt: StoredRow, value: float, metrics: Mapping[str, float]) -> Row:
+        labels = self._labelled(attempt, metrics)
+        outcome, cluster = cast(Outcome, attempt.outcome), str(attempt.cluster or "")
+        return Row(attempt.sample, attempt.repeat, outcome, value, metrics, labels, cluster)
 
     def _metrics(self, attempt: StoredRow) -> dict[str, float]:
         found = self._json(attempt.metrics, "metrics")

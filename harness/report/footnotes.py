@@ -51,8 +51,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield from ((name, note) for note in result.notes)
         if result.score is not None and result.ceiling is not None:
             yield name, f"{result.score:.2f} of {result.ceiling:.2f} reachable: the oracle's own score"
-        if result.score is not None and result.metrics:
-            yield name, further(result)
+        if result.metrics:
+            yield name, ("without what waits: " if result.data.pending else "") + further(result)
     for suite in report.suites.values():
         yield from ((suite.name, note) for note in suite.notes)
 

@@ -150,7 +150,7 @@ def score_text(result: TaskResult, run: str = "") -> str:
     if not result.complete:
         return f"{NONE} (incomplete{so_far(result)})"
     if result.data.pending:
-        how = f": harness judge {plain(run)} --judge NAME" if run else ""
+        how = f": harness judge {plain(run)} {result.data.valued_by}" if run else ""
         return f"{NONE} ({result.data.pending} to judge{how})"
     return number(result.score, 2)
 

@@ -143,7 +143,7 @@ def _task_record(
 
 def _fill(data: TaskData, collected: Collector, record: TaskRecord, task: Task | None) -> None:
     data.source = cast(Source, record.chosen["source"])
-    data.rows, data.pending = collected.columns, collected.pending
+    data.rows, data.pending, data.waiting = collected.columns, collected.pending, collected.waiting
     data.infra_error = collected.infra_errors()
     data.judge, data.conditions = record.judge, record.conditions
     _installed(data, task, int(record.chosen["version"]))
@@ -187,6 +187,8 @@ def _installed(data: TaskData, task: Task | None, version: int) -> None:
         data.notes = (f"run with version {version} of the task, aggregated by version {task.spec.version}",)
     data.aggregate, data.headline = task.aggregate, task.spec.headline
     data.own_aggregate = type(task).aggregate is not BaseTask.aggregate
+    if "embedder" in task.spec.roles and "judge" not in task.spec.roles:
+        data.valued_by = "--role embedder=NAME@URL"
 
 
 def _not_comparable(task: Task | None, record: TaskRecord) -> list[str]:

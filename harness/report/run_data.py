@@ -21,6 +21,8 @@ class TaskData:
         rows: counted episodes with their values, one each.
         infra_error: planned episodes that only ever failed in the infrastructure.
         pending: complete episodes that wait for a judge.
+        waiting: those of them that have numbers already; their value is NaN.
+        valued_by: how `harness judge` is told who values them.
         aggregate: the task's own; None when the value is a published one.
         headline: the statistic that the task declares for its metric.
         own_aggregate: whether the task computes its numbers itself (see `stats.interval`).
@@ -43,6 +45,8 @@ class TaskData:
     rows: Sequence[Row] = ()
     infra_error: int = 0
     pending: int = 0
+    waiting: Sequence[Row] = ()
+    valued_by: str = "--judge NAME"
     aggregate: Aggregate | None = None
     headline: Statistic | None = None
     own_aggregate: bool = False

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+from zlib import crc32
 
 from harness import data
 from harness.catalog import registry
@@ -15,14 +16,17 @@ from harness.episode import BaseTask, Episode, Oracle, Task, World
 from harness.errors import MissingPart
 from harness.history import policy, vocabulary, window_notice
 from harness.models.api import Call, LiveEpisodes, Model
+from harness.models.roles import EMBEDDER
 from harness.running import selection
 from harness.running.activity import Activity
 from harness.running.rollout import run_episode
 from harness.running.task_run import TaskRun
+from harness.running.verdicts import cosines
 from harness.storage.records import Attempt
 from harness.types import (
     Ask,
     Context,
+    JudgeAsk,
     Message,
     Profile,
     Reply,
@@ -160,13 +164,17 @@ class Bench:
         return self.score(attempt).value
 
     def score(self, attempt: Attempt, verdict: str = "Rating: [[10]]") -> Score:
-        """The attempt's value with what was measured.
+        """The attempt's value with what was measured; `verdict` is what a judge says.
 
         Raises:
             ValueError: the attempt failed.
         """
         if attempt.pending is not None:
-            verdicts = [Verdict(item.key, 0, verdict) for item in attempt.pending.items]
+            embedder = self.task.spec.paper_judge
+            verdicts = [
+                Verdict(item.key, 0, _likeness(embedder, item) if item.role == EMBEDDER else verdict)
+                for item in attempt.pending.items
+            ]
             return self.task.resolve(self.ctx, attempt.pending, verdicts)
         if attempt.outcome == "infra_error" or attempt.value is None:
             raise ValueError(f"{attempt.sample} failed: {attempt.error}")
@@ -180,6 +188,16 @@ class Bench:
         ]
         number = self.task.aggregate(rows)[self.task.spec.metric]
         return number * 100 if self.task.spec.unit == "percent" else number
+
+
+def _likeness(name: str, item: JudgeAsk) -> str:
+    """A verdict in the published embedder's name, by which texts are alike that share runs of letters."""
+    vectors = [[0.0] * 768 for _ in item.messages]
+    for vector, message in zip(vectors, item.messages, strict=True):
+        text = f" {message.content} "
+        for at in range(len(text) - 2):
+            vector[crc32(text[at : at + 3].encode("utf-8", "replace")) % 768] += 1.0
+    return cosines(name, vectors)
 
 
 def _role_model(name: str, oracle: Oracle) -> Model:

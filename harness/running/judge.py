@@ -24,7 +24,7 @@ class Judged:
 
 
 async def judge_run(
-    store: Store, tasks: Mapping[str, tuple[Task, Context]], judge: Judge, told: str = ""
+    store: Store, tasks: Mapping[str, tuple[Task, Context]], judge: Judge, told: str = "", role: str = "judge"
 ) -> Judged:
     """Judge what waits in a run and give each fully judged episode its value.
 
@@ -36,8 +36,9 @@ async def judge_run(
         tasks: the judged tasks of the run with their contexts, by name; others are left alone.
         judge: who judges, and how often.
         told: the judge in words, for reports.
+        role: what the judge is; episodes that wait for another one are left alone.
     """
-    attempts = [a for a in store.attempts(final_only=True) if a.pending is not None and a.item.task in tasks]
+    attempts = [a for a in store.attempts(final_only=True) if waits_for(a, role) and a.item.task in tasks]
     tally, resolved = Tally(), 0
     for name, (task, ctx) in tasks.items():
         own = [attempt for attempt in attempts if attempt.item.task == name]
@@ -49,6 +50,11 @@ async def judge_run(
         if tally.stopped:
             break
     return Judged(tally, resolved, len(attempts) - resolved)
+
+
+def waits_for(attempt: StoredAttempt, role: str) -> bool:
+    """Whether an episode's value comes, or came, from such a judge."""
+    return attempt.pending is not None and all(item.role == role for item in attempt.pending.items)
 
 
 def _waiting(attempt: StoredAttempt) -> Waiting:

@@ -12,9 +12,9 @@ from harness import data
 from harness.catalog import registry
 from harness.episode import Task
 from harness.errors import MissingPart, UsageError
-from harness.models.roles import RoleSession, RoleSpec, open_role, parse_role
+from harness.models.roles import EMBEDDER, RoleSession, RoleSpec, open_role, parse_role
 from harness.running import readiness, selection
-from harness.running.judge import Judged, judge_run
+from harness.running.judge import Judged, judge_run, waits_for
 from harness.running.verdicts import Judge, JudgeRequest
 from harness.storage.store import Store
 from harness.types import Context, TaskConfig
@@ -34,8 +34,27 @@ def judge_role(text: str) -> RoleSpec:
     return role
 
 
+def asked_role(request: JudgeRequest) -> RoleSpec:
+    """Who is to value what waits.
+
+    Raises:
+        UsageError: nobody or two are named, or one that cannot.
+    """
+    if request.role is None and request.judge is not None:
+        return judge_role(request.judge)
+    if request.role is None or request.judge is not None:
+        raise UsageError("give --judge NAME@URL, or --role embedder=NAME@URL for what waits for an embedder")
+    role = parse_role(request.role)
+    if role.role != EMBEDDER or role.selector in ("self", "oracle"):
+        raise UsageError(f"--role {request.role}: write embedder=NAME@URL or embedder=st:FOLDER")
+    return role
+
+
 def judge_name(role: RoleSpec, info: Mapping[str, Any]) -> tuple[str, str]:
     """The judge by the id its server gives, which may be another than was typed; and the same in words."""
+    if role.selector.startswith("st:"):
+        folder = Path(role.selector.removeprefix("st:")).expanduser().absolute().name
+        return folder, folder
     identity = cast("Mapping[str, str]", info.get("identity") or {})
     served, typed = identity.get("served", ""), role.selector
     if not served or "," in served:
@@ -55,18 +74,18 @@ async def judge_stage(store: Store, request: JudgeRequest, work: Path) -> Judged
     Raises:
         UsageError: nothing waits, or a part of a judged task is missing.
     """
-    role = judge_role(request.judge)
-    tasks = judged_tasks(store, request.mirror, work)
+    role = asked_role(request)
+    tasks = judged_tasks(store, request.mirror, work, role.role)
     async with open_role(role, concurrency=request.concurrency) as model:
         name, told = judge_name(role, model.info)
         judge = Judge(
             name,
-            lambda key: RoleSession("judge", model, key),
+            lambda key: RoleSession(role.role, model, key),
             request.k,
             request.concurrency,
             retry=request.retry,
         )
-        done = await judge_run(store, tasks, judge, told)
+        done = await judge_run(store, tasks, judge, told, role.role)
     log.info("%d calls to %s, %d verdicts were there", done.tally.asked, told, done.tally.stored)
     if done.tally.unread:
         log.error("%d verdicts cannot be read: judge RUN --retry asks for them again", done.tally.unread)
@@ -75,15 +94,17 @@ async def judge_stage(store: Store, request: JudgeRequest, work: Path) -> Judged
     return done
 
 
-def judged_tasks(store: Store, mirror: str | None, work: Path) -> dict[str, tuple[Task, Context]]:
-    """The run's tasks whose answers wait for or have a judge, with their contexts.
+def judged_tasks(
+    store: Store, mirror: str | None, work: Path, role: str = "judge"
+) -> dict[str, tuple[Task, Context]]:
+    """The run's tasks whose answers wait for or have a judge (or who else has `role`), with their contexts.
 
     Raises:
         UsageError: there is none, or its data is missing.
     """
-    names = {a.item.task for a in store.attempts(final_only=True) if a.pending is not None}
+    names = {a.item.task for a in store.attempts(final_only=True) if waits_for(a, role)}
     if not names:
-        raise UsageError("nothing in this run waits for a judge")
+        raise UsageError(f"nothing in this run waits for {'an' if role == EMBEDDER else 'a'} {role}")
     chosen: Mapping[str, Any] = store.meta("config")
     missing: list[str] = []
     tasks: dict[str, tuple[Task, Context]] = {}

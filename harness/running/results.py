@@ -80,7 +80,7 @@ def enter_score(
         _check_range(known, spec)
         attempt.answer, attempt.target = _excerpt(known.answer), _excerpt(known.target)
     if isinstance(score, Pending):
-        attempt.pending = score
+        attempt.pending, attempt.metrics = score, dict(score.metrics)
         return
     attempt.value, attempt.metrics = score.value, dict(score.metrics)
 

@@ -17,11 +17,13 @@ from typing import Any, cast
 from harness.episode import World
 from harness.errors import MissingPart, StoreError, cause
 from harness.models.api import LiveEpisodes, Model
+from harness.models.roles import EMBEDDER, parse_role
 from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.code import note_code
 from harness.running.heartbeat import heartbeat
 from harness.running.identity import Systems, changed_model, keep
+from harness.running.judge import waits_for
 from harness.running.judging import judge_stage
 from harness.running.look import Look, look
 from harness.running.plan import Plan, TaskPlan
@@ -61,6 +63,8 @@ class Runner:
         self._queues: dict[str, TaskQueue] = {}
         self._private = () if plan.request.execution.trace_private else private_tasks(plan)
         self._ends: float | None = None
+        roles = plan.request.models.roles
+        self._embedder = next((text for text in roles if parse_role(text).role == EMBEDDER), None)
 
     async def run(self, remaining: set[EpisodeKey]) -> Summary:
         """Play what is left of the plan (`resume.remaining_items`)."""
@@ -76,11 +80,14 @@ class Runner:
             else:
                 await self._confirm()
             self.summary.incomplete = incomplete_tasks(self.store)
-            if request.models.judge and not self.summary.interrupted and not self.summary.incomplete:
-                await self._judge(request.models.judge, folder / "judge")
+            if not self.summary.interrupted and not self.summary.incomplete:
+                await self._judge(folder)
         if request.models.model != "oracle":  # its answers are no model's, and need no judge
-            waits = {a.item.task for a in self.store.attempts(final_only=True) if a.value is None}
-            self.summary.unjudged = sorted(waits)
+            waiting = [a for a in self.store.attempts(final_only=True) if a.value is None]
+            for_embedder = {a.item.task for a in waiting if waits_for(a, EMBEDDER)}
+            unasked = for_embedder if self._embedder is None else set[str]()
+            self.summary.unembedded = sorted(unasked)
+            self.summary.unjudged = sorted({a.item.task for a in waiting} - unasked)
         return self.summary
 
     async def _answer(self, remaining: set[EpisodeKey], work: Path) -> None:
@@ -113,15 +120,19 @@ class Runner:
             log.warning("%s", line)
         self.store.add_command({"argv": sys.argv, "environment": manifest.environment()})
 
-    async def _judge(self, judge: str, work: Path) -> None:
-        """Value what waits for the judge, if anything does."""
-        if not any(a.pending is not None for a in self.store.attempts(final_only=True)):
-            log.warning("nothing in this run waits for the judge")
-            return
-        request = self.plan.request
-        asked = JudgeRequest(judge, 1, request.models.concurrency or CONCURRENCY, request.workload.mirror)
-        done = await judge_stage(self.store, asked, work)
-        self.summary.unread = done.tally.unread
+    async def _judge(self, folder: Path) -> None:
+        """Value what waits for the judge and for the embedder, where they were named and anything does."""
+        models, mirror = self.plan.request.models, self.plan.request.workload.mirror
+        for judge, role in ((models.judge, None), (None, self._embedder)):
+            named = "judge" if role is None else EMBEDDER
+            if judge is None and role is None:
+                continue
+            if not any(waits_for(a, named) for a in self.store.attempts(final_only=True)):
+                log.warning("nothing in this run waits for the %s", named)
+                continue
+            asked = JudgeRequest(judge, 1, models.concurrency or CONCURRENCY, mirror, role=role)
+            done = await judge_stage(self.store, asked, folder / named)
+            self.summary.unread += done.tally.unread
 
     async def _play(self, models: OpenModels, remaining: set[EpisodeKey], work: Path) -> None:
         queues = [self._queue(plan, models, remaining, work) for plan in self.plan.tasks]

@@ -15,6 +15,7 @@ class Summary:
         stopped: why it ended early, empty when it did not.
         incomplete: tasks that have no headline yet.
         unjudged: tasks with answers that wait for a judge.
+        unembedded: tasks with answers that wait for an embedder, where none was named; the run is complete.
         unread: verdicts that cannot be read.
     """
 
@@ -26,6 +27,7 @@ class Summary:
     lost: dict[str, str] = field(default_factory=dict[str, str])
     incomplete: list[str] = field(default_factory=list[str])
     unjudged: list[str] = field(default_factory=list[str])
+    unembedded: list[str] = field(default_factory=list[str])
     unread: int = 0
 
     @property

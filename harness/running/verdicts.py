@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from harness.errors import InfraError, ModelError, StoreError
+from harness.models.roles import EMBEDDER
 from harness.types import CallKey, Chat, JudgeAsk, Pending
 
 log = logging.getLogger("harness.running.judge")
@@ -47,18 +48,20 @@ class JudgeRequest:
     """What the user asked to be judged, and by whom.
 
     Attributes:
-        judge: NAME@URL of an OpenAI-compatible server, or an entry of models.toml.
+        judge: NAME@URL of an OpenAI-compatible server, or an entry of models.toml; None beside `role`.
+        role: `embedder=NAME@URL` or `embedder=st:FOLDER`, which values what waits for an embedder.
         k: judgings of each answer.
         concurrency: most calls in flight.
         mirror: as for `harness run`.
         retry: ask again for verdicts that cannot be read.
     """
 
-    judge: str
+    judge: str | None
     k: int = 1
     concurrency: int = CONCURRENCY
     mirror: str | None = None
     retry: bool = False
+    role: str | None = None
 
 
 class VerdictStore(Protocol):
@@ -124,6 +127,22 @@ def prompt_hash(judge: str, item: JudgeAsk) -> str:
     told = [judge, [[m.role, m.content] for m in item.messages], asdict(item.ask)]
     text = json.dumps(told, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def cosines(name: str, vectors: Sequence[Sequence[float]]) -> str:
+    """An embedder's verdict (see `JudgeAsk.role`): of vectors only their cosines are kept, to six digits.
+
+    Args:
+        name: of the embedder.
+        vectors: one for each text, all of one length; a vector of zeros resembles none, not even itself.
+    """
+    import numpy as np
+
+    found = np.array(vectors, dtype=float)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    units = np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
+    table = np.round(units @ units.T, 6).tolist()
+    return json.dumps({"embedder": name, "length": found.shape[1], "cosines": table})
 
 
 async def collect(
@@ -214,6 +233,9 @@ class _Stage:
     async def _ask(self, episode: Waiting, item: JudgeAsk, number: int) -> str:
         chat = self._judge.chat(episode.key)
         self.tally.asked += 1
+        if item.role == EMBEDDER:
+            texts = tuple(message.content for message in item.messages)
+            return cosines(self._judge.name, await chat.embed(item.key, texts))
         reply = await chat.ask(f"{item.key}/{number}", item.messages, item.ask)
         if item.info.get("once") or self._accepts(item, reply.text):
             return reply.text

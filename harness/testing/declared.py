@@ -84,8 +84,8 @@ class Declared(Opened):
                 assert need.missing() is None or isinstance(need.missing(), str)
 
     @in_loop
-    async def test_roles_are_those_that_are_used(self, bench: Bench) -> None:
-        """By the task's needs under any options, by its world, or by a judge that reads its answers."""
+    async def test_roles_are_those_that_are_used(self, bench: Bench, alone: Mapping[str, Attempt]) -> None:
+        """By the task's needs under any options, by its world, or by who values its answers."""
         spec, asked = bench.task.spec, Asked()
         episode = await bench.world.episode(bench.samples[0], asked, 5)
         await episode.close()
@@ -93,7 +93,8 @@ class Declared(Opened):
             role for cfg in configurations(bench) for role in needed_roles(bench.task.needs(cfg))
         }
         if bench.judged:
-            used.add("judge")
+            pending = [attempt.pending for attempt in alone.values() if attempt.pending is not None]
+            used |= {item.role for one in pending for item in one.items} or {"judge"}
         assert sorted(spec.roles) == sorted(used)
 
     @in_loop

@@ -139,12 +139,18 @@ class JudgeAsk:
     """One question to a judge: `key` is unique in its episode and names the verdict.
 
     `info` is for the task; `once` in it keeps an unreadable verdict from being asked for again at once.
+
+    Attributes:
+        role: who is asked: `judge`, or `embedder`. An embedder is given the text of each message, and its
+            verdict is the JSON object `{"embedder": NAME, "length": N, "cosines": [[...], ...]}` with the
+            cosine of every two of these texts, in their order; N is the length of the vectors.
     """
 
     key: str
     messages: tuple[Message, ...]
     ask: Ask
     info: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    role: str = "judge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +160,15 @@ class Pending:
     Attributes:
         items: what the judge is asked.
         partial: what is known without the judge (a verdict on a live page that will be gone by then).
+        metrics: numbers that are final already; the task's `aggregate` gets them, with NaN for the value, as
+            long as the episode waits.
     """
 
     items: tuple[JudgeAsk, ...]
     note: str = ""
     outcome: Literal["scored", "limit", "model_error"] | None = None
     partial: Score | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,7 +373,7 @@ def test_what_the_mirror_has_is_what_is_pinned(task, mirror, tmp_path, monkeypat
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     wanted = data.pins(task)
     there = [pin for pin in wanted.files if (mirror / wanted.folder / pin.path).is_file()]
-    if wanted.files:
+    if any(pin.sha256 for pin in wanted.files):
         assert there, f"no pinned file of {task} is in the mirror"
     wrong = [problem for problem in data.check(wanted, mirror / wanted.folder) if problem.corrupt]
     assert wrong == []

@@ -121,12 +121,13 @@ def test_a_corrupt_file_is_named_with_both_hashes(harness, tmp_path: Path):
     assert "3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14" in done.stderr
 
 
-def test_ready_only_leaves_out_what_is_missing(harness):
+def test_ready_only_leaves_out_what_is_missing(harness, tmp_path: Path):
     done = harness("run", "--model", "oracle", "--suite", "general", "--ready-only")
     assert done.returncode == 2, "nothing at all is ready without data"
-    words = ("--ready-only", "--mirror", "fixture", "--limit", "1", "--out", "part")
-    ready = harness("run", "--model", "oracle", "--suite", "general", "--suite", "agentflan-heldout", *words)
-    assert "left out: teval" in ready.stderr
+    shutil.copytree(QUESTIONS.parents[4] / "teval" / "fixture", tmp_path / "mirror/teval")  # has no pins
+    words = ("--ready-only", "--mirror", "mirror", "--limit", "1", "--out", "part")
+    ready = harness("run", "--model", "oracle", "--suite", "agentflan-heldout", *words)
+    assert "left out: hotpotqa" in ready.stderr
     data = json.loads(harness("report", "part", "--format", "json").stdout)
     assert data["suites"]["agentflan-heldout"]["partial"] is not None
     assert harness("report", "part", "--strict").returncode == 3

@@ -107,6 +107,15 @@ WORST: dict[str, tuple[Worst, ...]] = {
         "\r",
     ),
     "sciworld": ("go ", "green house ", "Action:", "!", " a"),
+    "teval.cut": ("<eoa", "\nuse", "[INST", "```json", "\nUSER", "` "),
+    "teval.load": (
+        *("[", "{", "'", "-", "'a'", "1+1j,", "{1:", '{"t": ', "```json", '{"t": "", "a": "", "x": {}}'),
+        *(listed(COLLIDING_INT, "[]"), listed(COLLIDING_INT, "{}"), listed(COLLIDING, "{}")),
+        *(listed(lambda n: f'{{"id": {n}, "name": "a", "args": ""}}', "[]"), ("[", '{"id": ')),
+    ),
+    "teval.fields": ("T:", "T:a\nA:b\nX:", "\nA:", ("T:", "\nX:"), ("T:\nA:", "\nX:#"), "X:#", "#"),
+    "teval.steps": ("A.a", "A.ab. ", ". ", "A.", "A.a\n", "B.b A.a"),
+    "teval.name": ("a.a", "a.", ".a", "_", "FinishAction", "Finish", ":", "a.a.", "\u00e9.\u00e9"),
     "webarena.action": (
         *("type [1] [", "type [1] ", "click [", "http://", "http://reddit.com", "press [", "stop [a"),
         *(("type [1] [", "] [1"), ("type [1] [", "][1]"), ("goto [", "http://onestopmarket.co")),

@@ -46,6 +46,7 @@ from tasks.rewoo import prompts as rewoo_prompts
 from tasks.rewoo import score as rewoo
 from tasks.rewoo.tools import base, calculator, equations, speech
 from tasks.sciworld import action as sciworld
+from tasks.teval import action as teval
 from tasks.webarena import action as webarena
 from tasks.webarena import helpers as webarena_helpers
 from tasks.webarena import rows as webarena_rows
@@ -81,6 +82,11 @@ WEB_SITES = webarena_sites.SiteMap(
     {name: f"http://127.0.0.1:{9000 + n}" for n, name in enumerate(webarena_sites.SITES)}
 )
 WEB_ROW = webarena_rows.ArenaRow(0, (), (), (), "", 0, ("string_match",), include=("0",))
+T_EVAL_KEYS = {"thought": "t", "action": "a", "args": "x"}
+T_EVAL_MARKS = {
+    **{"thought_start": "T:", "thought_end": "\n", "action_start": "A:", "action_end": "\n"},
+    **{"args_start": "X:", "args_end": "#"},
+}
 SEAT = Seat(Battle(IDS, IDS), 0)
 
 
@@ -173,6 +179,11 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "rewoo.algebra": quiet(equations.solve, equations.CannotSolve),
     "rewoo.speech": SPEECH.best,
     "sciworld": lambda text: sciworld.match(text, COMMANDS),
+    "teval.cut": lambda text: [teval.cut(text, profile) for profile in ("paper", "fixed")],
+    "teval.load": lambda text: [teval.call(text, T_EVAL_KEYS), teval.steps(text)],
+    "teval.fields": lambda text: teval.marked_call(text, T_EVAL_MARKS, "paper"),
+    "teval.steps": lambda text: teval.said_steps(text, ("A.a", "A.ab", "B.b")),
+    "teval.name": lambda text: [teval.names(text), teval.letter(text)],
     "webarena.action": lambda text: webarena.parse(f"```{text}```", WEB_SITES.resolved),
     "webarena.reply": lambda text: webarena.parse(text, lenient=True),
     "webarena.verbs": lambda text: [

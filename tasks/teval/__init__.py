@@ -1,0 +1,1 @@
+"""T-Eval: six abilities of a model that uses tools, each measured by itself."""
