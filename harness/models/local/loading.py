@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def _load(path: str, settings: Settings) -> Loaded:
         vocabulary=vocabulary,
         context=_context(config),
         ends=_ends(model, tokenizer),
-        token_bytes=_token_bytes(config, dtype.itemsize),
+        token_bytes=token_bytes(config.to_dict() | _common(config), dtype.itemsize),
     )
 
 
@@ -149,11 +150,26 @@ def _ends(model: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(map(int, rows(told) or ([] if told is None else [told])))
 
 
-def _token_bytes(config: Any, item: int) -> int:
-    heads = int(config.num_attention_heads)
-    size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kept = getattr(config, "num_key_value_heads", None) or heads
-    return 2 * int(config.num_hidden_layers) * int(kept) * int(size) * item
+def _common(config: Any) -> dict[str, Any]:
+    """The sizes by the names that transformers maps every model's own names to."""
+    names = ("num_attention_heads", "hidden_size", "num_hidden_layers")
+    return {name: getattr(config, name) for name in names}
+
+
+def token_bytes(config: Mapping[str, Any], item: int) -> int:
+    """Bytes of the keys and values of one token.
+
+    Args:
+        config: the model's, as its config.json has it.
+        item: bytes of a number.
+
+    Raises:
+        KeyError: it does not name its sizes as Llama and most others do.
+    """
+    heads = int(config["num_attention_heads"])
+    size = config.get("head_dim") or int(config["hidden_size"]) // heads
+    kept = config.get("num_key_value_heads") or heads
+    return 2 * int(config["num_hidden_layers"]) * int(kept) * int(size) * item
 
 
 def _reason(path: str, error: Exception) -> str:

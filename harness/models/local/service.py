@@ -107,7 +107,7 @@ class Service:
         """Fail what runs and end the threads."""
         self.draining = True
         await asyncio.to_thread(self.engine.close)
-        self._tokenizing.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._tokenizing.shutdown, cancel_futures=True)
 
     async def tokens(self, text: str) -> list[dict[str, Any]]:
         """Tokens of a prompt as `/tokenize` lists them."""
