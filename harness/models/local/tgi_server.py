@@ -88,15 +88,11 @@ def application(service: Service) -> web.Application:
         del request
         return web.Response(text=wire.metrics(service))
 
-    app = web.Application(middlewares=[_refusals(service)], client_max_size=_BODY_LIMIT)
-    app.router.add_post("/", compat)
-    app.router.add_post("/generate", generate)
-    app.router.add_post("/generate_stream", stream)
-    app.router.add_post("/tokenize", tokenize)
-    app.router.add_get("/info", info)
-    app.router.add_get("/health", health)
-    app.router.add_get("/ping", health)
-    app.router.add_get("/metrics", metrics)
+    app = web.Application(client_max_size=_BODY_LIMIT)
+    posts = {"/": compat, "/generate": generate, "/generate_stream": stream, "/tokenize": tokenize}
+    gets = {"/info": info, "/health": health, "/ping": health, "/metrics": metrics}
+    app.add_routes([web.post(path, _refusing(service, handler)) for path, handler in posts.items()])
+    app.add_routes([web.get(path, _refusing(service, handler)) for path, handler in gets.items()])
     return app
 
 
@@ -151,9 +147,13 @@ async def _body(request: web.Request) -> dict[str, Any]:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def _refusals(service: Service) -> Any:
-    @web.middleware
-    async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _refusing(service: Service, handler: Handler) -> Handler:
+    """A handler whose refusals become answers.
+
+    No middleware of aiohttp: its cache would hold the handlers, and so the model, after the server is closed.
+    """
+
+    async def refusing(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except msgspec.ValidationError as error:
@@ -166,7 +166,7 @@ def _refusals(service: Service) -> Any:
             service.outcomes["cancelled"] += 1
             raise
 
-    return refusals
+    return refusing
 
 
 def _refused(service: Service, error: Exception) -> tuple[int, dict[str, str]]:

@@ -128,7 +128,7 @@ REFUSED = {
     "you must use sampling when `best_of` is > 1": {"best_of": 2},
     "`seed` must not be set when `best_of` > 1": {"best_of": 2, "do_sample": True, "seed": 1},
     "`best_of` != 1 is not allowed for this endpoint": {"best_of": 2, "do_sample": True},
-    "`inputs` tokens + `max_new_tokens` must be <= 128. Given: 2 `inputs` tokens and 500 `max_new_tokens`": {
+    "`inputs` tokens + `max_new_tokens` must be <= 128. Given: 3 `inputs` tokens and 500 `max_new_tokens`": {
         "max_new_tokens": 500
     },
     "grammar is not supported: a local model takes regular expressions, no json": {
@@ -191,7 +191,7 @@ async def test_too_many_requests_are_refused_at_once(tiny):
 
 
 async def test_truncate_keeps_the_last_tokens(tiny, direct):
-    tokenizer, logprobs = direct
+    tokenizer, _ = direct
     async with local(tiny) as server:
         body = await server.generate(PROMPT, max_new_tokens=1, truncate=4, decoder_input_details=True)
         kept = [token["id"] for token in body["details"]["prefill"]]
@@ -199,7 +199,7 @@ async def test_truncate_keeps_the_last_tokens(tiny, direct):
 
 
 async def test_numbers_are_those_of_transformers(tiny, direct):
-    tokenizer, logprobs = direct
+    _, logprobs = direct
     found, table = logprobs(PROMPT)
     async with local(tiny) as server:
         body = await server.generate(PROMPT, max_new_tokens=1, top_n_tokens=5, decoder_input_details=True)
@@ -260,10 +260,16 @@ async def test_an_answer_matches_its_regular_expression(tiny):
     async with local(tiny, batch=8) as server:
         patterns = ["(yes|never mind|two apples)", "[0-9]{3}-[a-f]+\\.", "\u4e2d?(a|b)*c"]
         asks = [
-            server.generate(PROMPT, max_new_tokens=60, grammar={"type": "regex", "value": pattern}, seed=i + 1,
-                            temperature=2.0)
-            for pattern in patterns for i in range(6)
-        ]  # fmt: skip
+            server.generate(
+                PROMPT,
+                max_new_tokens=60,
+                grammar={"type": "regex", "value": pattern},
+                seed=seed,
+                temperature=2.0,
+            )
+            for pattern in patterns
+            for seed in range(1, 7)
+        ]
         for number, body in enumerate(await asyncio.gather(*asks)):
             pattern = patterns[number // 6]
             if body["details"]["finish_reason"] == "eos_token":
