@@ -158,9 +158,7 @@ def broken(copy, what):
             path.unlink()
     else:
         config = json.loads((copy / "config.json").read_text())
-        config |= {
-            "code of its own": {"auto_map": {"AutoModelForCausalLM": "own.Model"}, "model_type": "own"}
-        }[what]
+        config |= {"code of its own": {"auto_map": {"AutoConfig": "own.Config"}, "model_type": "own"}}[what]
         (copy / "config.json").write_text(json.dumps(config))
 
 
