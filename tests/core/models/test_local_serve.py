@@ -92,7 +92,7 @@ def test_it_serves_until_the_first_interrupt_and_finishes_what_runs(tiny):
 def test_the_second_interrupt_ends_what_runs(tiny):
     with serve(f"hf:{tiny}", "--port", 0) as process:
         url = told(process)["url"]
-        answer = post(url, max_new_tokens=4000, repetition_penalty=1.5)
+        answer = post(url, max_new_tokens=4000)  # greedily it never ends
         process.send_signal(signal.SIGINT)
         assert "waiting for 1 request" in process.stderr.readline()
         started = time.monotonic()
