@@ -193,25 +193,34 @@ class Engine:
         torch = self._torch
         logits = torch.stack([row for _, row in ready]).float()
         sound = logits.max(-1).values.isfinite().tolist()  # NaN and infinity both show in the maximum
-        scores: list[Any] = []
+        scored: list[tuple[Sequence, Any]] = []
         for (sequence, _), row, good in zip(ready, logits, sound, strict=True):
-            scores.append(row if sequence.sampler.greedy or not good else self._scores(sequence, row))
-        logprobs = torch.stack(scores).log_softmax(-1)
-        best, values = logprobs.argmax(-1).tolist(), logprobs.max(-1).values.tolist()
-        for index, (sequence, _) in enumerate(ready):
-            if not sound[index]:
+            if not good:
                 self._batch.cache.wipe(self._rows.index(sequence))
                 self._fail(sequence, "the model gave no finite logits (NaN or infinity)")
-                continue
-            token, value = best[index], values[index]
+            elif (scores := self._scores(sequence, row)) is not None:
+                scored.append((sequence, scores))
+        if not scored:
+            return
+        logprobs = torch.stack([scores for _, scores in scored]).log_softmax(-1)
+        best = logprobs.max(-1)
+        pairs = zip(scored, best.indices.tolist(), best.values.tolist(), logprobs, strict=True)
+        for (sequence, _), token, value, row in pairs:
             if sequence.sent.sampling:
-                token = sequence.sampler.pick(logprobs[index])
-                value = float(logprobs[index, token])
-            self._take(sequence, token, value, logprobs[index])
+                token = sequence.sampler.pick(row)
+                value = float(row[token])
+            self._take(sequence, token, value, row)
 
     def _scores(self, sequence: Sequence, logits: Any) -> Any:
+        """Logits after everything that a request asks for; None when that fails it."""
+        if sequence.sampler.greedy:
+            return logits
         seen = [*sequence.prompt.ids, *sequence.written]
-        return sequence.sampler.scores(logits, seen, last=sequence.last)
+        try:
+            return sequence.sampler.scores(logits, seen, last=sequence.last)
+        except Invalid as error:  # the grammar cannot go on, or has too many states
+            self._fail(sequence, str(error))
+            return None
 
     def _take(self, sequence: Sequence, token: int, logprob: float, logprobs: Any) -> None:
         top: list[tuple[int, float]] = []

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.models.local.grammar import Grammar, Term, complete
+from harness.models.local.invalid import Invalid
 from harness.models.local.request import Parameters
+
+_COLDEST = 1e-5
+"""A smaller temperature draws the likeliest token all the same, and its quotients overflow."""
 
 
 class Sampler:
@@ -41,6 +45,9 @@ class Sampler:
             logits: of the next token.
             ids: the prompt's and the answer's tokens so far.
             last: no further token may follow this one.
+
+        Raises:
+            Invalid: the grammar cannot go on.
         """
         if self._penalized:
             logits = self._less_repetition(logits, ids)
@@ -48,7 +55,7 @@ class Sampler:
             logits = self._within_grammar(logits, self._grammar, last=last)
         if not self._sent.sampling:
             return logits
-        logits = logits / (self._sent.temperature or 1.0)
+        logits = logits / max(self._sent.temperature or 1.0, _COLDEST)
         if self._sent.top_k:
             kept = logits.topk(min(self._sent.top_k, logits.shape[-1])).values[-1]
             logits = self._without(logits, logits < kept)
@@ -65,6 +72,7 @@ class Sampler:
         # On the CPU, so that one seed gives one text on every device: argmax(p / Exp(1)) has distribution p.
         chances = logprobs.cpu().exp()
         waits = self._torch.empty_like(chances).exponential_(generator=self._generator)
+        waits.clamp_(min=self._torch.finfo(waits.dtype).tiny)
         return int((chances / waits).argmax())
 
     def took(self, token: int) -> None:
@@ -79,6 +87,8 @@ class Sampler:
             allowed = [token for token in allowed if complete(after[token])] or allowed
         if complete(self._state) or not allowed:
             allowed += self._ends
+        if not allowed:
+            raise Invalid("the grammar allows no further token, and the model has none that ends a text")
         masked = self._torch.full_like(logits, float("-inf"))
         masked[allowed] = logits[allowed]
         return masked

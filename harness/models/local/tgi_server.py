@@ -162,7 +162,7 @@ def _refusing(service: Service, handler: Handler) -> Handler:
         except (Invalid, Overloaded, GenerationFailed, Stopping) as error:
             status, body = _refused(service, error)
             return _json(body, status)
-        except asyncio.CancelledError:  # the client closed the connection
+        except (asyncio.CancelledError, ConnectionError):  # the client closed the connection
             service.outcomes["cancelled"] += 1
             raise
 

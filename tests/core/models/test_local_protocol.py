@@ -6,9 +6,11 @@ import asyncio
 import re
 
 import pytest
-from local_server import asked, ids, local
+from local_server import asked, ids, local, prompts
 from openapi import check
 from tiny_model import needed, write_tiny
+
+from harness.models.local import grammar
 
 PROMPT = "Question: how many apples? Answer:"
 CHOICES = (" A", " B", " C", " D")
@@ -215,6 +217,15 @@ async def test_numbers_are_those_of_transformers(tiny, direct):
         assert [token["logprob"] for token in top] == pytest.approx(best.values.tolist(), abs=1e-4)
 
 
+def named_by_random_weights(logprobs, letters):
+    """A prompt after which one of the letters is among the five likeliest tokens, with its numbers."""
+    for prompt in prompts(1000, 3, longest=10):
+        _, table = logprobs(prompt)
+        if set(letters) & set(table[-1].topk(5).indices.tolist()):
+            return prompt, table
+    raise AssertionError("no prompt has a letter among its likeliest tokens")
+
+
 @pytest.mark.parametrize("method", ["G", "P", "T"])
 async def test_choice_methods_are_a_direct_computation(tiny, direct, method):
     from harness.models.api import Call, Options
@@ -222,16 +233,18 @@ async def test_choice_methods_are_a_direct_computation(tiny, direct, method):
     from harness.types import Ask, CallKey
 
     tokenizer, logprobs = direct
-    _, table = logprobs(PROMPT)
     letters = [tokenizer.convert_tokens_to_ids("\u2581" + choice.strip()) for choice in CHOICES]
+    prompt, table = (
+        named_by_random_weights(logprobs, letters) if method == "T" else (PROMPT, logprobs(PROMPT)[1])
+    )
     exact = table[-1][letters]
     if method == "G":
         exact = exact.log_softmax(-1)
-    call = Call(CallKey("mmlu", "x", 0, 0), (), PROMPT, Ask(1, choices=CHOICES))
+    call = Call(CallKey("mmlu", "x", 0, 0), (), prompt, Ask(1, choices=CHOICES))
     async with open_model(f"hf:{tiny}", options=Options(choice_method=method)) as model:
         reply = await model.complete(call)
     known = [i for i, value in enumerate(reply.logprobs) if value > -100]
-    assert reply.method == method and (known == [0, 1, 2, 3] or method == "T")
+    assert reply.method == method and known and (method == "T" or known == [0, 1, 2, 3])
     assert [reply.logprobs[i] for i in known] == pytest.approx([float(exact[i]) for i in known], abs=1e-4)
     if method != "T":
         assert reply.choice == int(exact.argmax())
@@ -278,3 +291,17 @@ async def test_an_answer_matches_its_regular_expression(tiny):
                 assert re.fullmatch(pattern, body["generated_text"]), (pattern, body["generated_text"])
             else:
                 assert body["details"]["generated_tokens"] == 60 and number >= 6
+
+
+async def test_a_grammar_that_cannot_go_on_fails_its_own_request_only(tiny, monkeypatch):
+    monkeypatch.setattr(grammar, "_MOST_STATES", 2)
+    async with local(tiny, batch=4) as server:
+        alone = await server.generate(PROMPT, max_new_tokens=12)
+        bad, good = await asyncio.gather(
+            server.post(
+                "/generate", PROMPT, grammar={"type": "regex", "value": "abcdefgh"}, max_new_tokens=12
+            ),
+            server.generate(PROMPT, max_new_tokens=12),
+        )
+    assert bad[0] == 424 and "more than 2 states" in bad[1]["error"]
+    assert good == alone
