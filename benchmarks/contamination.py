@@ -17,9 +17,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.contamination import rules, tokens, training
-from harness.contamination.measure import measure
-from harness.contamination.questions import QuestionChoices, read
+from harness.checks.contamination import rules, tokens, training
+from harness.checks.contamination.measure import measure
+from harness.checks.contamination.questions import QuestionChoices, read
 
 TURNS = 100_000
 A_TALK = 10

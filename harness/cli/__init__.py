@@ -18,7 +18,8 @@ COMMANDS = {
     "gate": "Fail when a run is worse than its baseline.",
     "view": "Look at a run's episodes in the browser, or write them to a folder.",
     "watch": "Follow a run from another terminal.",
-    "export": "Write a run to a file, also while it goes on.",
+    "export": "Write a run to a file for other programs, also while it goes on.",
+    "play": "Play a sample yourself, in the place of the model.",
     "list": "List tasks, suites, models or runs.",
     "models": "Add a model of your own, or show one with every key.",
     "doctor": "Say what is missing for a task or a model, and how to fix it.",
@@ -60,7 +61,7 @@ def group(*, verbose: bool, quiet: bool) -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(plain_formatter())
     logging.captureWarnings(True)  # a library's warning may quote a server
-    for noisy in ("asyncio", "aiohttp", "urllib3", "py4j", "textworld", "pooch"):
+    for noisy in ("asyncio", "aiohttp", "urllib3", "py4j", "textworld", "pooch", "numexpr"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
 
 

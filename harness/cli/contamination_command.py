@@ -57,7 +57,7 @@ def command(train: tuple[Path, ...], results: Path, *, wanted: Wanted, search: S
 
     Exit code: 0, or 3 when a task was left out because its data is missing.
     """
-    from harness.contamination import measure, questions, rules, scores, shown, tokens, training
+    from harness.checks.contamination import measure, questions, rules, scores, shown, tokens, training
 
     rule, cut = rules.find(search.rule), tokens.find(search.tokens, wanted.mirror)
     files, run = training.files(train), None

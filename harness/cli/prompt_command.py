@@ -13,10 +13,10 @@ import click
 from harness.cli.common_options import MIRROR, PROFILE
 from harness.cli.grouping import grouped
 from harness.cli.model_options import ENDPOINTS, GIVEN, MODEL, SAMPLING, with_options
+from harness.cli.one_sample import plan_of
 from harness.cli.screen import echo
-from harness.errors import MissingPart, UsageError
 from harness.models.own import Given
-from harness.running.request import ModelChoice, RunRequest, Workload
+from harness.running.request import ModelChoice, Workload
 from harness.running.sampling import Sampling
 
 
@@ -56,23 +56,11 @@ def command(
 
     from harness.models.api import Options
     from harness.models.clients.recognise import recognise
-    from harness.running import plan as planning
     from harness.running.first_request import described, first_request
-    from harness.running.samples import Limit
 
-    only = replace(
-        workload,
-        tasks=(task,),
-        samples=None if sample is None else (sample,),
-        limit=Limit(1, "first") if sample is None else None,
-    )
     found = recognise(models.model, models.endpoints, models.given)
     models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
-    plan = planning.make(RunRequest(only, models))
-    if plan.missing or not plan.tasks:
-        raise MissingPart("\n".join(line for lines in plan.missing.values() for line in lines))
-    if not plan.tasks[0].samples:
-        raise UsageError(f"{task} has no samples here")
+    plan = plan_of(task, sample, workload, models)
     tested, request = asyncio.run(first_request(plan, Options()))
     told = described(plan, tested, request)
     if form == "text":

@@ -15,6 +15,7 @@ from harness.types import Ask, Message
 OVERFLOW = "context: "
 """How the note begins on a prompt that did not fit; the server's words follow."""
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64} length:\d+")
 _KIND = re.compile(r"(?:\w+\.)*([A-Z]\w*)(?::|$)")
 
 
@@ -42,6 +43,11 @@ def digest(text: str) -> str:
     if not text:
         return ""
     return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()} length:{len(text)}"
+
+
+def is_digest(text: str) -> bool:
+    """Whether a stored text is what `digest` left of a private one."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def _error(text: str) -> str:

@@ -110,7 +110,7 @@ class EpisodeKey:
 
 @dataclass(frozen=True, slots=True)
 class StoredAttempt:
-    """A stored attempt without its calls."""
+    """A stored attempt without its calls; `started` is in Unix seconds."""
 
     id: int
     item: EpisodeKey
@@ -129,6 +129,7 @@ class StoredAttempt:
     cluster: str = ""
     answer: str = ""
     target: str = ""
+    started: float = 0.0
 
     def row(self) -> Row:
         """View a counted, valued attempt as `aggregate` wants it."""

@@ -16,6 +16,8 @@ from harness.types import Pending
 
 __all__ = ["Attempt", "CallRecord", "EpisodeKey", "Store", "StoredAttempt", "Turn"]
 
+PAGE = 1_000
+"""Attempts read by one query."""
 ANSWER_CHARACTERS = 2_000
 """How much is kept of `Score.answer` and `Score.target`."""
 
@@ -95,20 +97,29 @@ class Store(RunRecord):
         )  # fmt: skip
 
     def attempts(self, *, final_only: bool = False) -> Iterator[StoredAttempt]:
-        """Stored attempts in the order they were committed."""
-        where = " WHERE final = 1" if final_only else ""
+        """Stored attempts in the order they were committed.
+
+        They are read by pages, so that a slow reader keeps no writer from folding in its log.
+        """
+        wanted = " AND final = 1" if final_only else ""
         added = "labels, cluster, answer, target" if self.version > 1 else "'{}', '', '', ''"
         query = (
             "SELECT id, task, version, sample, repeat, final, outcome, value, metrics, note, error, pending,"
-            f" calls, prompt_tokens, output_tokens, seconds, {added} FROM episode{where} ORDER BY id"
+            f" calls, prompt_tokens, output_tokens, seconds, {added}, started FROM episode"
+            f" WHERE id > ?{wanted} ORDER BY id LIMIT {PAGE}"
         )
-        for r in self._rows(query):
-            pending = _pending(self._codec.unpack_json(r[11])) if r[11] is not None else None
-            labels: dict[str, str] = {} if r[16] == "{}" else json.loads(r[16])
-            yield StoredAttempt(
-                r[0], EpisodeKey(*r[1:5]), bool(r[5]), r[6], r[7], json.loads(r[8]), r[9], r[10], pending,
-                r[12], r[13], r[14], r[15], labels, r[17], r[18], r[19],
-            )  # fmt: skip
+        last = -(1 << 63)
+        while page := list(self._rows(query, (last,))):
+            last = page[-1][0]
+            yield from map(self._stored, page)
+
+    def _stored(self, r: tuple[Any, ...]) -> StoredAttempt:
+        pending = _pending(self._codec.unpack_json(r[11])) if r[11] is not None else None
+        labels: dict[str, str] = {} if r[16] == "{}" else json.loads(r[16])
+        return StoredAttempt(
+            r[0], EpisodeKey(*r[1:5]), bool(r[5]), r[6], r[7], json.loads(r[8]), r[9], r[10], pending,
+            r[12], r[13], r[14], r[15], labels, r[17], r[18], r[19], r[20],
+        )  # fmt: skip
 
     def progress(self) -> dict[str, tuple[int, int, int]]:
         """How many items of each task are planned, have their final attempt, and have only failed."""
@@ -136,6 +147,18 @@ class Store(RunRecord):
             return []
         query = "SELECT * FROM call WHERE episode = ? AND role = ? ORDER BY n"
         return self._codec.records_of_version_1(self._rows(query, values))
+
+    def all_calls(self, episode: int) -> list[CallRecord]:
+        """All calls in the order they were made; in version 1, which kept no order, roles come last."""
+        places: list[tuple[str, int]] = []
+        if "turn" in self.tables:
+            places = list(self._rows("SELECT role, n FROM turn WHERE episode = ? ORDER BY rowid", (episode,)))
+        if not places and "call" in self.tables:
+            query = "SELECT role, n FROM call WHERE episode = ? ORDER BY role, n"
+            places = list(self._rows(query, (episode,)))
+        roles = {role for role, _ in places}
+        found = {role: {call.n: call for call in self.calls(episode, role)} for role in roles}
+        return [found[role][n] for role, n in places]
 
     def last(self, episode: int) -> Turn | None:
         """What an attempt's environment showed after the last reply; None when that is not known."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.errors import UsageError
-from harness.storage.records import CallRecord
 from harness.storage.store import Store
 from harness.types import JudgeAsk
 
@@ -47,17 +46,6 @@ class AttemptReader(Store):
         names = ("id", "final", "outcome", "value", "started", "seconds")
         values = tuple(item[name] for name in ("task", "version", "sample", "repeat"))
         return [dict(zip(names, row, strict=True)) for row in self._rows(_SAME, values)]
-
-    def all_calls(self, id: int) -> list[CallRecord]:
-        """All calls in the order they were made; in version 1, which kept no order, roles come last."""
-        places: Sequence[tuple[str, int]] = []
-        if "turn" in self.tables:
-            places = list(self._rows("SELECT role, n FROM turn WHERE episode = ? ORDER BY rowid", (id,)))
-        if not places and "call" in self.tables:
-            query = "SELECT role, n FROM call WHERE episode = ? ORDER BY role, n"
-            places = list(self._rows(query, (id,)))
-        calls = {role: {call.n: call for call in self.calls(id, role)} for role in {p[0] for p in places}}
-        return [calls[role][n] for role, n in places]
 
     def asked_of_judge(self, id: int) -> tuple[JudgeAsk, ...]:
         """What the judge of an attempt is asked; empty for tasks without one."""

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.errors import UsageError
+from harness.export.replay import line
 from harness.models import outside
 from harness.models.clients.request import parameters
 from harness.storage import transcript
 from harness.storage.codec import shared_prefix
-from harness.storage.records import CallRecord, Turn
+from harness.storage.records import CallRecord, EpisodeKey, Turn
 from harness.types import Ask, Message
 from harness.view.run_view import RunView
 from harness.view.texts import Room, remark
@@ -185,8 +186,8 @@ class EpisodeView:
             UsageError: the task's texts are private.
         """
         self._refuse_private()
-        replies = [call.reply for call in self.calls if not call.role]
-        return json.dumps({"task": self.facts["task"], "sample": self.facts["sample"], "replies": replies})
+        item = EpisodeKey(*(self.facts[name] for name in ("task", "version", "sample", "repeat")))
+        return json.dumps(line(item, self.calls, self.facts["note"]))
 
     def curl(self, n: int) -> str:
         """A shell command that sends a call once more to the endpoint that answered it.

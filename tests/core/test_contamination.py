@@ -12,7 +12,7 @@ import pytest
 from command import harness
 from planted import QUESTIONS, changed, talk
 
-from harness.contamination import tokens
+from harness.checks.contamination import tokens
 from harness.errors import UsageError
 
 PLANTED = [

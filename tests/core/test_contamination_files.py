@@ -15,9 +15,9 @@ import zstandard
 from command import ROOT, harness
 from planted import QUESTIONS, talk
 
-from harness.contamination import rules, shown, tokens, training
-from harness.contamination.measure import measure
-from harness.contamination.questions import Questions, TaskQuestions
+from harness.checks.contamination import rules, shown, tokens, training
+from harness.checks.contamination.measure import measure
+from harness.checks.contamination.questions import Questions, TaskQuestions
 from harness.errors import DataError
 
 Q = QUESTIONS[0]

@@ -152,6 +152,8 @@ LINES = {
     "objects": '{"a": ' * DEEP + "1" + "}" * DEEP,
     "roles": '{"task": "t", "sample": "s", "replies": [], "roles": {"a/b": ' + "[" * DEEP + "]" * DEEP + "}}",
     "digits": '{"task": "t", "sample": "s", "replies": [], "repeat": ' + "9" * 5000 + "}",
+    "ends": '{"task": "t", "sample": "s", "replies": ["x"], "ends": "soon"}',
+    "no thought": '{"task": "t", "sample": "s", "replies": [], "ends": "thought"}',
     "list": "[1]",
     "half": '{"task"',
 }

@@ -140,6 +140,12 @@ class Terminal:
         self.until(lambda _: self._ended, within_s=within_s)
         return self.process.wait(20)
 
+    def types(self, text: str) -> None:
+        """Press keys."""
+        data = text.encode()
+        while data:
+            data = data[os.write(self._master, data) :]
+
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from harness.catalog import registry
-from harness.contamination.questions import QuestionChoices, read
+from harness.checks.contamination.questions import QuestionChoices, read
 
 PLAYED = {"alfworld", "card_game", "miniwob", "sciworld"}
 """Tasks whose questions are known only when they are played."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -33,11 +33,19 @@ class Asked:
     prompt: str
 
 
+class CutThought(str):
+    """A reply that is a thought, within which the budget of tokens ran out."""
+
+
 Answerer = Callable[[Asked], Awaitable[str]]
 
 
 class NoReply(Exception):
     """There is no answer to a call; sent as 404, which is not retried."""
+
+
+class TooLong(Exception):
+    """The prompt of this call did not fit when the replies were recorded; sent as 413."""
 
 
 def oracle(live: LiveEpisodes) -> Answerer:
@@ -74,6 +82,11 @@ async def _oracle_reply(task_oracle: Oracle, observation: Observation, asked: As
         raise NoReply(f"the oracle of {asked.key.task} does not play the role {asked.role}") from error
 
 
+Ends = Literal["", "context", "thought", "stopped"]
+"""How a recording ends: its last reply is repeated; the next prompt did not fit; its last reply is a thought
+that was cut off; nobody answered any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What a line of a replay file holds.
@@ -82,11 +95,13 @@ class Recorded:
         replies: of the model under test, in order.
         roles: texts by `role/key`; vectors are kept as JSON text.
         line: where it stands in the file, from 1.
+        ends: what came after the replies.
     """
 
     replies: list[str]
     roles: dict[str, str]
     line: int
+    ends: Ends = ""
 
 
 Recording = Mapping[tuple[str, str, int | None], Recorded]
@@ -94,7 +109,7 @@ Recording = Mapping[tuple[str, str, int | None], Recorded]
 
 
 def replay(recorded: Recording) -> Answerer:
-    """Answer reply number `call`; past the end the last one repeats.
+    """Answer reply number `call`; past the end the last one repeats, unless the recording `ends` otherwise.
 
     A line with the call's repeat is taken before one that names none.
     """
@@ -103,23 +118,34 @@ def replay(recorded: Recording) -> Answerer:
         key = asked.key
         where = f"task {key.task} sample {key.sample}"
         found = recorded.get((key.task, key.sample, key.repeat)) or recorded.get((key.task, key.sample, None))
-        if found is None or not (found.replies or asked.role):
+        if found is None or not (found.replies or found.ends or asked.role):
             raise NoReply(f"the replay file has no replies for {where} repeat {key.repeat}")
         if asked.role:
             named = f"{asked.role}/{asked.part}"
             if named not in found.roles:
                 raise NoReply(f"the replay file has no {named} for {where} repeat {key.repeat}")
             return found.roles[named]
-        return found.replies[min(key.call, len(found.replies) - 1)]
+        return _reply(found, key.call, where)
 
     return answer
+
+
+def _reply(found: Recorded, call: int, where: str) -> str:
+    last = len(found.replies) - 1
+    if call > last and found.ends == "context":
+        raise TooLong(f"the prompt of call {call} of {where} did not fit when it was recorded")
+    if call > last and found.ends == "stopped":
+        raise NoReply(f"the recording of {where} stops after {last + 1} replies")
+    if call >= last and found.ends == "thought":
+        return CutThought(found.replies[last])
+    return found.replies[min(call, last)]
 
 
 def read_replay(path: Path) -> Recording:
     """Read lines of `{"task", "sample", "replies": [...]}`.
 
     Optional are `"repeat": N`, for which alone the line then stands, and
-    `"roles": {"ROLE/KEY": text or list of vectors}`.
+    `"roles": {"ROLE/KEY": text or list of vectors}`, and `"ends"` (`Ends`).
 
     Raises:
         MissingPart: no such file.
@@ -159,5 +185,8 @@ def _line(line: bytes, number: int) -> tuple[tuple[str, str, int | None], Record
     repeat = msgspec.convert(row.get("repeat"), int | None)
     if repeat is not None and repeat < 0:
         raise ValueError(f"repeat {repeat}: repeats count from 0")
-    recorded = Recorded(msgspec.convert(row["replies"], list[str]), texts, number)
+    ends = msgspec.convert(row.get("ends", ""), Ends)
+    recorded = Recorded(msgspec.convert(row["replies"], list[str]), texts, number, ends)
+    if ends == "thought" and not recorded.replies:
+        raise ValueError("it ends in a thought, and has no replies")
     return (str(row["task"]), str(row["sample"]), repeat), recorded

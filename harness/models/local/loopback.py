@@ -17,7 +17,16 @@ from aiohttp import web
 from harness.catalog.models import Entry
 from harness.models.api import LiveEpisodes, Vectors
 from harness.models.clients.embed_wire import Tei
-from harness.models.local.answers import Answerer, Asked, NoReply, oracle, read_replay, replay
+from harness.models.local.answers import (
+    Answerer,
+    Asked,
+    CutThought,
+    NoReply,
+    TooLong,
+    oracle,
+    read_replay,
+    replay,
+)
 from harness.models.outside import paired
 from harness.models.untrusted import decode, record, rows
 from harness.types import CallKey
@@ -121,6 +130,8 @@ async def _errors(
         raise
     except NoReply as error:
         return _json({"error": str(error), "error_type": "no_reply"}, 404)
+    except TooLong as error:
+        return _json({"error": str(error), "error_type": "validation"}, 413)
     except Exception as error:  # a failing oracle is an error of the harness: no retry
         log.exception("the loopback server failed")
         return _json({"error": f"{type(error).__name__}: {error}", "error_type": "loopback"}, 400)
@@ -150,8 +161,8 @@ def _key(request: web.Request, prompt: str) -> Asked:
 
 
 def _body(text: str, prompt: str, sent: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    text = paired(text)
-    finish = "eos_token"
+    finish = "length" if isinstance(text, CutThought) else "eos_token"
+    text = paired(str(text))
     top: list[dict[str, Any]] = []
     if choices := _choices(record(sent.get("grammar"))):
         top = [_token(f" {c}", -0.1 if c == text.strip() else -9.0 - i) for i, c in enumerate(choices)]

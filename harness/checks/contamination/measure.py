@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.contamination import training
-from harness.contamination.index import SpanIndex
-from harness.contamination.questions import Questions, TaskQuestions
-from harness.contamination.rules import VERDICTS, Rule, Verdict
-from harness.contamination.tokens import Tokens
+from harness.checks.contamination import training
+from harness.checks.contamination.index import SpanIndex
+from harness.checks.contamination.questions import Questions, TaskQuestions
+from harness.checks.contamination.rules import VERDICTS, Rule, Verdict
+from harness.checks.contamination.tokens import Tokens
 
-log = logging.getLogger("harness.contamination")
+log = logging.getLogger("harness.checks.contamination")
 
 TELL = 100_000
 """Rows after which the log says how far the search is."""

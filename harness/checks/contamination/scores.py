@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.contamination.measure import Findings
-from harness.contamination.rules import VERDICTS
+from harness.checks.contamination.measure import Findings
+from harness.checks.contamination.rules import VERDICTS
 from harness.report.breakdown import group
 from harness.report.result import Group
 from harness.report.run_data import RunData

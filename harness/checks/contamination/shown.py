@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.contamination.measure import Findings, SampleFinding, TaskFinding
-from harness.contamination.rules import VERDICTS
-from harness.contamination.scores import ScoreSplit
+from harness.checks.contamination.measure import Findings, SampleFinding, TaskFinding
+from harness.checks.contamination.rules import VERDICTS
+from harness.checks.contamination.scores import ScoreSplit
 from harness.report.layout import plain
 from harness.report.leaks import told
 
