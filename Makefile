@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full setup system servers lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full test-local setup system servers lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -46,6 +46,24 @@ test-slow: system setup
 test-full: system setup servers
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+# torch stands in no lock: the registry's own build brings gigabytes of CUDA. Only a CPU build matches this name.
+TORCH ?= torch==2.13.0+cpu
+LOCAL := $(VENV)/local
+
+$(LOCAL)/.installed: $(STAMP)
+	@echo "installing $(TORCH) and transformers into $(LOCAL), on top of $(VENV)"
+	$(BIN)/python -m venv $(LOCAL)
+	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' constraints.txt > $(LOCAL)/versions.txt
+	$(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOCAL)/versions.txt "$(TORCH)" "transformers>=4.57,<5"
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib')); print('$(CURDIR)')" \
+	  > "$$($(LOCAL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/zz_harness.pth"
+	@touch $@
+
+## test-local: local models (`hf:PATH`) with a tiny one, on torch for CPUs; fails where torch cannot be had
+test-local: $(LOCAL)/.installed
+	@started=$$(date +%s); OMP_NUM_THREADS=1 HARNESS_TEST_LOCAL=1 $(LOCAL)/bin/python -m pytest -m "not full" \
+	  tests/core/models/test_local_*.py && echo "test-local took $$(($$(date +%s) - started)) s"
 
 ## lint: style, types and import layers
 lint: setup

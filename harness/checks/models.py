@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness.catalog import models as catalog
+from harness.checks.local_model import local_findings
 from harness.checks.sampling import sampling
 from harness.checks.templates import template_findings
 from harness.errors import DataError, HarnessError, MissingPart, RequestRejected
@@ -61,6 +62,8 @@ def doctor_model(
         if endpoints:
             text = "runs inside the harness"
             return [Finding("fail", entry.name, text, "leave out --endpoint")]
+        if entry.kind == "hf":
+            return local_findings(entry)
         return [Finding("ok", entry.name, "runs inside the harness; there is no endpoint to check")]
     urls = [base_url(entry, url) for url in endpoints or entry.endpoints]
     if not urls:

@@ -23,6 +23,7 @@ COMMANDS = {
     "list": "List tasks, suites, models or runs.",
     "models": "Add a model of your own, or show one with every key.",
     "doctor": "Say what is missing for a task or a model, and how to fix it.",
+    "serve": "Serve a model of this machine by TGI's protocol.",
     "data": "List, pull, prepare and verify benchmark data.",
     "setup": "Build a task's system parts (root file system, images).",
     "judge": "Judge the answers of a run that wait for it.",

@@ -1,32 +1,44 @@
-"""A tiny seeded Llama with a tokenizer trained here; skips where torch or transformers are not installed."""
+"""A tiny seeded Llama with a tokenizer trained here.
+
+Without torch and transformers its tests skip; under HARNESS_TEST_LOCAL (`make test-local`) they fail.
+"""
 
 from __future__ import annotations
 
+import importlib
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 TEMPLATE = "{{ bos_token }}{% for m in messages %}[INST] {{ m['content'] }} [/INST]{% endfor %}"
 TEXTS = ["[INST] \n The answer is A B C D 1 2 3.", "Question: how many? Answer: two apples and one pear"] * 20
+SPECIAL = ["<unk>", "<s>", "</s>"]
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+"""Llama's tokens for the bytes of characters that the vocabulary does not have."""
 
 
-def write_tiny(folder: Path, positions: int = 128) -> Path:
-    """Save the model into a folder; `positions` is how many tokens it takes in all."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    parts = pytest.importorskip("tokenizers")
-    tokenizer = parts.Tokenizer(parts.models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = parts.pre_tokenizers.Metaspace(prepend_scheme="first")
-    tokenizer.decoder = parts.decoders.Metaspace(prepend_scheme="first")
-    trainer = parts.trainers.BpeTrainer(
-        vocab_size=600, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False
-    )
-    tokenizer.train_from_iterator(TEXTS, trainer)
-    tokenizer.post_processor = parts.processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", 1)]
-    )
+def needed(name: str) -> Any:
+    """A package that a test cannot do without."""
+    if os.environ.get("HARNESS_TEST_LOCAL"):
+        return importlib.import_module(name)
+    return pytest.importorskip(name)
+
+
+def write_tiny(folder: Path, positions: int = 128, *, hidden: int = 32, layers: int = 2) -> Path:
+    """Save the model into a folder.
+
+    Args:
+        folder: may be missing.
+        positions: tokens that it takes in all.
+        hidden: width; 128 with 4 layers is about a million parameters.
+        layers: how many.
+    """
+    torch, transformers = needed("torch"), needed("transformers")
     fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=_tokenizer(needed("tokenizers")),
         bos_token="<s>",
         eos_token="</s>",
         unk_token="<unk>",
@@ -35,8 +47,37 @@ def write_tiny(folder: Path, positions: int = 128) -> Path:
     fast.save_pretrained(folder)
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
-        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers, num_attention_heads=2,
         vocab_size=len(fast), max_position_embeddings=positions, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def _tokenizer(parts: Any) -> Any:
+    """Llama's kind: byte pairs with a token for each byte, and a blank for the start of a word."""
+    trained = parts.Tokenizer(parts.models.BPE(unk_token="<unk>"))
+    blank = parts.pre_tokenizers.Metaspace(prepend_scheme="first")
+    trained.pre_tokenizer = blank
+    trainer = parts.trainers.BpeTrainer(vocab_size=600, special_tokens=SPECIAL, show_progress=False)
+    trained.train_from_iterator(TEXTS, trainer)
+    model = json.loads(trained.to_str())["model"]
+    words = sorted(set(model["vocab"]) - set(SPECIAL), key=model["vocab"].__getitem__)
+    tokenizer = parts.Tokenizer(
+        parts.models.BPE(
+            {word: at for at, word in enumerate([*SPECIAL, *BYTES, *words])},
+            [tuple(pair) for pair in model["merges"]],
+            unk_token="<unk>",
+            byte_fallback=True,
+        )
+    )
+    tokenizer.pre_tokenizer = blank
+    decoders = parts.decoders
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    tokenizer.add_special_tokens(SPECIAL)
+    tokenizer.post_processor = parts.processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    return tokenizer

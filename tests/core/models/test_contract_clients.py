@@ -5,10 +5,10 @@ import json
 import os
 import warnings
 
-import jsonschema
 import pytest
 import requests
 from fault_server import TEXT, Behaviour, FaultServer, error
+from openapi import check
 
 from harness.catalog import models as catalog
 from harness.errors import ContextOverflow, RequestRejected
@@ -192,30 +192,6 @@ async def test_all_clients_agree_on_a_real_server():
     answers = {name: await client(url) for name, client in CLIENTS.items()}
     assert {kind for kind, _ in answers.values()} == {"text"}, answers
     assert len(set(answers.values())) == 1, answers
-
-
-@pytest.fixture(scope="session")
-def openapi(mirror):
-    return json.loads((mirror / "tgi" / "docs" / "openapi.json").read_text())
-
-
-def check(openapi, name, value):
-    """Validate against one schema of TGI's OpenAPI (3.0: `nullable`, and integers written as defaults)."""
-
-    def modern(node):
-        if isinstance(node, list):
-            return [modern(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        out = {
-            key: modern(item) for key, item in node.items() if key not in ("default", "nullable", "example")
-        }
-        if node.get("nullable"):
-            return {"anyOf": [out, {"type": "null"}]}
-        return out
-
-    schema = {"$ref": f"#/components/schemas/{name}", "components": modern(openapi["components"])}
-    jsonschema.Draft202012Validator(schema).validate(value)
 
 
 ASKS = {
