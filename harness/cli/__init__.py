@@ -15,6 +15,7 @@ COMMANDS = {
     "report": "Show the numbers of one or more runs.",
     "compare": "Say how one run differs from another, task by task.",
     "gate": "Fail when a run is worse than its baseline.",
+    "merge": "Put the shards of a run together.",
     "export": "Write a run to a file, also while it goes on.",
     "list": "List tasks, suites, models or runs.",
     "models": "Add a model of your own, or show one with every key.",

@@ -19,14 +19,14 @@ def copy(source: Path, out: Path) -> tuple[int, int]:
         UsageError: `out` exists, or has no folder to stand in.
         StoreError: the store cannot be read, or the copy not written; nothing is left behind then.
     """
-    with closing(Store(source, readonly=True)) as store, _new_file(out) as part:
+    with closing(Store(source, readonly=True)) as store, new_file(out) as part:
         store.copy_to(part)
         with closing(Store(part, readonly=True)) as copied:
             return copied.counts()
 
 
 @contextmanager
-def _new_file(out: Path) -> Generator[Path]:
+def new_file(out: Path) -> Generator[Path]:
     """Give a file beside `out` to write, which takes its place once it is whole."""
     if os.path.lexists(out):
         raise UsageError(f"{out} exists: give another OUT, or move it away")

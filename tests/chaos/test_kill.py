@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import subprocess
 import sys
@@ -11,23 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from harness.data import task_folder
-from harness.storage.store import Store
+from killed_runs import finals, kill
+from slow_endpoint import slow_server
 
 DELAY_S, IN_FLIGHT = 0.25, 4
-SERVER = Path(__file__).with_name("slow_server.py")
-QUESTIONS = task_folder("gsm8k") / "fixture/grade_school_math/data/test.jsonl"
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    command = [sys.executable, str(SERVER), str(DELAY_S), str(QUESTIONS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stdin is not None
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
-        server.wait(timeout=20)
+    with slow_server(str(DELAY_S)) as (_, address):
+        yield address
 
 
 def command(url: str, repeats: int, out: Path) -> list[str]:
@@ -37,32 +29,6 @@ def command(url: str, repeats: int, out: Path) -> list[str]:
         "--concurrency", str(IN_FLIGHT), "--out", str(out),
         "--no-report",
     ]  # fmt: skip
-
-
-def finals(out: Path) -> list[tuple[str, int, str, float | None]]:
-    if not (out / "run.sqlite").exists():
-        return []
-    store = Store(out / "run.sqlite")
-    try:
-        rows = [(a.item.sample, a.item.repeat, a.outcome, a.value) for a in store.attempts(final_only=True)]
-        assert len({row[:2] for row in rows}) == len(rows), "an item is final twice"
-        return sorted(rows)
-    finally:
-        store.close()
-
-
-def kill(argv: list[str], out: Path, after_s: float, *, playing: bool) -> None:
-    """Start a run and kill it so many seconds after its start, or after its first new row."""
-    before, limit = len(finals(out)), time.monotonic() + 60
-    with subprocess.Popen(argv) as running:
-        try:
-            while playing and len(finals(out)) == before:
-                assert time.monotonic() < limit, "the run plays nothing"
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    running.wait(timeout=0.05)
-            running.wait(timeout=after_s)
-        except subprocess.TimeoutExpired:
-            running.kill()
 
 
 @pytest.mark.timeout(400)
