@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +54,7 @@ class _Waiter:
 
 
 class Admission:
-    """Admits episodes in order of priority among those that fit; never more than the budget."""
+    """Admits episodes, the longest expected first among those that fit; never more than the budget."""
 
     def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
         self._budget = budget
@@ -64,14 +62,11 @@ class Admission:
         self._memory = self._cpu = 0.0
         self._locks = LockTable(sites or SiteLocks())
         self._per_task: dict[str, int] = {}
-        self._waiting: list[tuple[int, int, _Waiter]] = []
-        self._order = itertools.count()
+        self._waiting: list[_Waiter] = []
         self._stopped = False
 
-    async def acquire(
-        self, task: str, capacity: Capacity, priority: int, queue: EpisodeQueue
-    ) -> QueuedEpisode | None:
-        """Wait until an episode may start whose locks are free; a higher priority is served first.
+    async def acquire(self, task: str, capacity: Capacity, queue: EpisodeQueue) -> QueuedEpisode | None:
+        """Wait until an episode may start whose locks are free; the longest expected one is served first.
 
         The episode is chosen when it is admitted: what was queued, dropped or locked in between counts.
 
@@ -83,7 +78,7 @@ class Admission:
             return None
         granted: asyncio.Future[QueuedEpisode | None] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(task, capacity, queue, granted)
-        heapq.heappush(self._waiting, (-priority, next(self._order), waiter))
+        self._waiting.append(waiter)
         self.grant()
         try:
             return await granted
@@ -95,7 +90,7 @@ class Admission:
     def stop(self) -> None:
         """Admit nothing from now on; whoever waits gets None."""
         self._stopped = True
-        for *_, waiter in self._waiting:
+        for waiter in self._waiting:
             if not waiter.granted.done():
                 waiter.granted.set_result(None)
         self._waiting.clear()
@@ -111,9 +106,10 @@ class Admission:
 
     def grant(self) -> None:
         """Admit every waiting episode that fits."""
-        waiting, self._waiting = sorted(self._waiting), []
-        for key in waiting:
-            waiter = key[2]
+        # Equal ones in the order in which they began to wait: the sort is stable.
+        waiting = sorted(self._waiting, key=lambda waiter: waiter.queue.urgency, reverse=True)
+        self._waiting = []
+        for waiter in waiting:
             if waiter.granted.done():
                 continue
             if waiter.queue.over:
@@ -122,14 +118,13 @@ class Admission:
                 self._take(waiter.task, waiter.capacity)
                 waiter.granted.set_result(entry)
             else:
-                self._waiting.append(key)
-        heapq.heapify(self._waiting)
+                self._waiting.append(waiter)
 
-    def _next(self, waiter: _Waiter, waiting: list[tuple[int, int, _Waiter]]) -> QueuedEpisode | None:
+    def _next(self, waiter: _Waiter, waiting: list[_Waiter]) -> QueuedEpisode | None:
         def startable(task: str) -> bool:
             return any(
                 other.task == task and not other.granted.done() and self._fits(task, other.capacity)
-                for *_, other in waiting
+                for other in waiting
             )
 
         return waiter.queue.take(lambda entry: self._locks.take(entry, waiter.task, startable))

@@ -19,6 +19,7 @@ from harness.models.api import LiveEpisodes, Model
 from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.code import note_code
+from harness.running.expected import Expected
 from harness.running.heartbeat import heartbeat
 from harness.running.identity import Systems, changed_model, keep
 from harness.running.judging import judge_stage
@@ -183,8 +184,9 @@ class Runner:
             self.summary.lost[spec.name] = str(error) or repr(error)
             log.error("%s is not played: %s", spec.name, error)
 
-        queued = EpisodeQueue(ordered(episodes, spec.expected_turns))
-        return TaskQueue(spec.name, queued, spec.expected_turns, player.world, play, lost)
+        expected = Expected(spec.expected_turns)
+        queued = EpisodeQueue(ordered(episodes, expected), expected)
+        return TaskQueue(spec.name, queued, player.world, play, lost)
 
     def _finished(self, attempt: Attempt, planned: PlannedEpisode) -> bool:
         """Commit an attempt; returns whether the episode is to be tried again."""
@@ -200,6 +202,8 @@ class Runner:
         planned.tries += 1
         if attempt.outcome != "infra_error":
             self._retries.success(attempt.task)
+            turns = sum(not call.role for call in attempt.calls)
+            self._queues[attempt.task].episodes.expected.note(planned.sample, turns)
             return False
         decision = self._retries.failed(attempt, planned.tries)
         if decision == "end the run":

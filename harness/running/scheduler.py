@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from harness.episode import World
 from harness.errors import InfraError
@@ -27,7 +28,6 @@ class TaskQueue:
     """One task's episodes, how to open its world and how to play an episode in it.
 
     Attributes:
-        priority: tasks with a higher one are served first.
         play: plays one episode in the open world; returns whether it is to be queued once more.
         lost: called with why episodes cannot be played: the world does not open, or a site stays locked.
         live: what each live episode does at the moment, by name.
@@ -35,7 +35,6 @@ class TaskQueue:
 
     name: str
     episodes: EpisodeQueue
-    priority: int
     world: Callable[[], AbstractAsyncContextManager[World]]
     play: Callable[[World, PlannedEpisode, Activity], Awaitable[bool]]
     lost: Callable[[Exception], None]
@@ -83,7 +82,7 @@ class Scheduler:
             if until is not None:
                 stack.callback(asyncio.get_running_loop().call_at(until, self._expire).cancel)
             async with asyncio.TaskGroup() as group:
-                for task in sorted(tasks, key=lambda task: -task.priority):
+                for task in sorted(tasks, key=lambda task: task.episodes.urgency, reverse=True):
                     group.create_task(self._play_task(task), name=f"task {task.name}")
 
     def _expire(self) -> None:
@@ -113,14 +112,13 @@ class Scheduler:
                 task.lost(error)
                 return
             async with asyncio.TaskGroup() as group:
-                while entry := await self._admission.acquire(
-                    task.name, world.capacity, task.priority, task.episodes
-                ):
+                while entry := await self._admission.acquire(task.name, world.capacity, task.episodes):
                     group.create_task(self._play_one(task, world, entry))
 
     async def _play_one(self, task: TaskQueue, world: World, entry: QueuedEpisode) -> None:
         planned = entry.planned
-        name, activity, again = f"{planned.sample.id}#{planned.repeat}", Activity(), False
+        activity = Activity(left=partial(task.episodes.turns_left, planned))
+        name, again = f"{planned.sample.id}#{planned.repeat}", False
         task.live[name] = activity
         try:
             again = await task.play(world, planned, activity)

@@ -22,17 +22,17 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def episodes(count: int) -> EpisodeQueue:
-    return EpisodeQueue(PlannedEpisode(Sample(str(n)), 0) for n in range(count))
+def episodes(count: int, turns: int = 1) -> EpisodeQueue:
+    return EpisodeQueue(PlannedEpisode(Sample(str(n), turns=turns), 0) for n in range(count))
 
 
-def task(name: str, count: int, capacity: Capacity, play, priority: int = 1, lost=None) -> TaskQueue:
+def task(name: str, count: int, capacity: Capacity, play, turns: int = 1, lost=None) -> TaskQueue:
     @asynccontextmanager
     async def world():
         yield SimpleNamespace(capacity=capacity, fingerprint={})
 
     return TaskQueue(
-        name, episodes(count), priority, world, play, lost or (lambda error: pytest.fail(str(error)))
+        name, episodes(count, turns), world, play, lost or (lambda error: pytest.fail(str(error)))
     )
 
 
@@ -58,12 +58,12 @@ async def test_memory_and_live_episodes_stay_in_budget():
 
 async def test_long_episodes_are_served_first():
     admission = Admission(Budget(live=1, memory_mb=1e6, cpu=8))
-    held = await admission.acquire("x", Capacity(), 1, episodes(1))
+    held = await admission.acquire("x", Capacity(), episodes(1))
     assert held is not None
     order: list[str] = []
 
-    async def wait(name: str, priority: int) -> None:
-        entry = await admission.acquire(name, Capacity(), priority, episodes(1))
+    async def wait(name: str, turns: int) -> None:
+        entry = await admission.acquire(name, Capacity(), episodes(1, turns))
         assert entry is not None
         order.append(name)
         admission.release(name, Capacity(), entry)
@@ -90,7 +90,7 @@ async def test_a_task_given_up_while_it_waits_for_a_place_ends_alone():
         played.append(episode.sample.id)
         return False
 
-    tasks["bad"] = task("bad", 20, Capacity(), give_up, priority=2)
+    tasks["bad"] = task("bad", 20, Capacity(), give_up, turns=2)
     tasks["good"] = task("good", 20, Capacity(), play)
     async with asyncio.timeout(10):
         await Scheduler(Budget(2, 1e6, 8)).run(list(tasks.values()))
@@ -187,16 +187,16 @@ async def test_a_world_that_does_not_open_loses_its_task_only():
 
 async def test_cancelled_waiters_take_no_place():
     admission = Admission(Budget(1, 1e6, 8))
-    held = await admission.acquire("x", Capacity(), 1, episodes(1))
+    held = await admission.acquire("x", Capacity(), episodes(1))
     assert held is not None
-    waiting = asyncio.create_task(admission.acquire("y", Capacity(), 1, episodes(1)))
+    waiting = asyncio.create_task(admission.acquire("y", Capacity(), episodes(1)))
     await settle()
     admission.release("x", Capacity(), held)  # grants y, whose task is cancelled before it can run
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     async with asyncio.timeout(5):
-        await admission.acquire("z", Capacity(), 1, episodes(1))
+        await admission.acquire("z", Capacity(), episodes(1))
 
 
 async def test_the_watchdog_names_the_oldest():

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from harness.errors import ContextOverflow, EndpointError, RequestRejected
 from harness.models.pool.clock import Clock
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.health import Alive, Health
+from harness.models.pool.line import Gate, Places
 from harness.models.pool.slots import Slots
 from harness.models.pool.trace import Deadline, Trace
 
@@ -63,12 +64,19 @@ class Pool:
         self._clock = clock or Clock()
         self._slots = Slots(self.endpoints, self._clock)
         self._health = Health(self.endpoints, self._slots, self._clock, alive)
-        self._gate = asyncio.Semaphore(concurrency) if concurrency else None
+        self._gate = Gate(concurrency) if concurrency else None
+        self._at_once = concurrency or math.inf
+        self._places = Places()
         self._random = random.Random(seed)
         self._aborted: Exception | None = None
 
     async def run(
-        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], *, deadline_s: float
+        self,
+        key: str,
+        attempt: Callable[[Endpoint], Awaitable[R]],
+        *,
+        deadline_s: float,
+        turns_left: float = math.inf,
     ) -> tuple[R, Endpoint, int]:
         """Attempt until it succeeds; returns the result, where, and the number of attempts.
 
@@ -76,16 +84,17 @@ class Pool:
             key: the episode; its requests stay on one endpoint while that is healthy.
             attempt: one try at one endpoint; raises `Fault` when another may succeed.
             deadline_s: for the request with all its retries and waits.
+            turns_left: which the episode still expects to make; where requests wait, the most go first.
 
         Raises:
             EndpointError: the deadline passed.
         """
         if (outage_s := self._slots.outage_s) is not None:  # every request waits for the end of one outage
             deadline_s = min(deadline_s, max(_OUTAGE_S, deadline_s - outage_s))
-        trace: Trace | None = None
+        place, trace = self._places.next(turns_left), cast("Trace | None", None)
         try:
             async with self._clock.timeout(deadline_s) as timeout:
-                trace = Trace(Deadline(timeout), self._attempt_limit_s(deadline_s))
+                trace = Trace(Deadline(timeout), place, self._attempt_limit_s(deadline_s))
                 while True:
                     try:
                         result, endpoint = await self._once(key, attempt, trace)
@@ -131,8 +140,8 @@ class Pool:
     ) -> tuple[R, Endpoint]:
         if self._gate is None:
             return await self._attempt(key, attempt, trace)
-        with self._slots.queueing(trace.deadline) if self._gate.locked() else nullcontext():
-            await self._gate.acquire()
+        with self._slots.queueing(trace.deadline) if self._gate.locked else nullcontext():
+            await self._gate.acquire(key, trace.place)
         try:
             return await self._attempt(key, attempt, trace)
         finally:
@@ -144,6 +153,7 @@ class Pool:
         if self._aborted is not None:
             raise self._aborted
         endpoint = await self._slots.acquire(key, trace)
+        self._places.served(int(min(self._at_once, sum(e.limit.room for e in self.endpoints if e.healthy))))
         trace.tries += 1
         epoch, started = endpoint.limit.epoch, self._clock.now()
         try:
