@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,22 @@ from harness.types import Capacity
 MEMORY_SHARE = 0.7
 """Part of the free memory that live episodes may take; worlds, page cache and this process have the rest."""
 
+GROWTH, MOST_TIMES = 1.15, 8
+"""How fast the number of live episodes follows the model's need, and how far."""
+CROWDED = 0.5
+"""Share of the slots for which so many requests wait that fewer live episodes would do."""
+
 UNKNOWN_MB = 4096.0
 """Taken for the free memory where the system does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What all live episodes together may take."""
+    """What all live episodes together may take.
+
+    Attributes:
+        live: how many are live before the model's need is known.
+    """
 
     live: int
     memory_mb: float
@@ -58,6 +68,7 @@ class Admission:
 
     def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
         self._budget = budget
+        self._most_live = budget.live
         self._live = 0
         self._memory = self._cpu = 0.0
         self._locks = LockTable(sites or SiteLocks())
@@ -120,6 +131,21 @@ class Admission:
             else:
                 self._waiting.append(waiter)
 
+    def follow(self, pressure: float) -> None:
+        """Let more episodes be live where the model waits for them, and fewer where they wait for it.
+
+        Environments that take long between requests need more live episodes for the same number of
+        requests in flight. Memory and cores bound them as before.
+
+        Args:
+            pressure: as `Pool.pressure`.
+        """
+        if pressure <= 0.0 and self._waiting and self._live >= self._most_live:
+            self._most_live = min(math.ceil(self._most_live * GROWTH), self._budget.live * MOST_TIMES)
+            self.grant()
+        elif pressure > CROWDED:
+            self._most_live = max(int(self._most_live / GROWTH), self._budget.live)
+
     def _next(self, waiter: _Waiter, waiting: list[_Waiter]) -> QueuedEpisode | None:
         def startable(task: str) -> bool:
             return any(
@@ -133,10 +159,10 @@ class Admission:
         here = self._per_task.get(task, 0)
         if capacity.live is not None and here >= capacity.live:
             return False
-        if here == 0 and self._live < self._budget.live:
+        if here == 0 and self._live < self._most_live:
             return True  # one episode of every task always fits, or a small machine would never start
         return (
-            self._live < self._budget.live
+            self._live < self._most_live
             and self._memory + capacity.memory_mb <= self._budget.memory_mb
             and self._cpu + capacity.cpu <= self._budget.cpu
         )

@@ -19,6 +19,7 @@ from harness.running.site_locks import POLL_S, SiteLocks
 
 log = logging.getLogger(__name__)
 
+FOLLOW_S = 1.0
 WATCH_S = 30.0
 STUCK_S = 60.0
 
@@ -47,9 +48,13 @@ class Scheduler:
     Args:
         budget: what all live episodes together may take.
         sites: locks between processes; None makes those of the cache folder.
+        pressure: `Pool.pressure` of the model under test.
     """
 
-    def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
+    def __init__(
+        self, budget: Budget, sites: SiteLocks | None = None, pressure: Callable[[], float] = lambda: 0.25
+    ) -> None:
+        self._pressure = pressure
         self._sites = sites or SiteLocks()
         self._admission = Admission(budget, self._sites)
         self._stopping = False
@@ -77,7 +82,7 @@ class Scheduler:
         self._tasks = tasks
         with ExitStack() as stack:
             stack.callback(self._sites.close)
-            for helper in (self._watch(), self._retry_sites()):
+            for helper in (self._watch(), self._retry_sites(), self._follow()):
                 stack.callback(asyncio.create_task(helper).cancel)
             if until is not None:
                 stack.callback(asyncio.get_running_loop().call_at(until, self._expire).cancel)
@@ -126,6 +131,11 @@ class Scheduler:
             task.live.pop(name, None)
             task.episodes.done(planned, again=again)
             self._admission.release(task.name, world.capacity, entry)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            self._admission.follow(self._pressure())
 
     async def _watch(self) -> None:
         while True:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import itertools
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-AGEING = 0.5
-"""Turns that a waiting request gains on later ones in each round, a round being as many requests as may be in
-flight at once. One of an episode with R turns less to go than the longest is overtaken by requests that come
-within R / AGEING rounds, and by none after that."""
+EVERY = 16
+"""One of so many requests that are taken out of a line is the one that has stood in it longest: with n before
+it, a request is among the next `EVERY * (n + 1)` taken, however many come later with more turns to go."""
 
 Place = tuple[float, int]
-"""Where a request stands in a line: smaller is earlier. It keeps its place when it changes the line."""
+"""Where a request stands in a line: less the turns that its episode has left, then its number."""
 
 T = TypeVar("T")
 
@@ -28,52 +27,46 @@ class Waiter(Generic[T]):
     granted: asyncio.Future[T]
 
 
-@dataclass(slots=True)
-class Places:
-    """Gives requests their places, by what their episodes still have to do and by how long they wait."""
-
-    _rounds: float = 0.0
-    _arrived: itertools.count[int] = field(default_factory=itertools.count)
-
-    def next(self, turns_left: float) -> Place:
-        """The place of a request that comes now.
-
-        Args:
-            turns_left: which its episode still expects to make, this one included.
-        """
-        return self._rounds * AGEING - turns_left, next(self._arrived)
-
-    def served(self, at_once: int) -> None:
-        """Count a request that is sent, of so many that may be in flight at once."""
-        self._rounds += 1.0 / max(1, at_once)
-
-
 class Line(Generic[T]):
-    """Requests in the order of their places."""
+    """Requests in the order of their places, in which none is passed over for ever."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[Place, Waiter[T]]] = []
+        self._by_place: list[tuple[Place, Waiter[T]]] = []
+        self._by_age: OrderedDict[Place, Waiter[T]] = OrderedDict()
+        self._taken = 0
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._by_age)
 
     def add(self, waiter: Waiter[T]) -> None:
         """Let a request wait."""
-        heapq.heappush(self._heap, (waiter.place, waiter))
+        self._by_age[waiter.place] = waiter
+        heapq.heappush(self._by_place, (waiter.place, waiter))
 
     def take(self) -> Waiter[T] | None:
-        """Take out the first that still waits; None without one."""
-        while self._heap:
-            waiter = heapq.heappop(self._heap)[1]
+        """Take out the next that still waits; None without one."""
+        while self._by_age:
+            waiter = self._oldest() if self._taken % EVERY == EVERY - 1 else self._first()
             if not waiter.granted.done():
+                self._taken += 1
                 return waiter
         return None
 
     def drain(self) -> list[Waiter[T]]:
-        """Take out all that still wait."""
-        waiting = [waiter for _, waiter in sorted(self._heap) if not waiter.granted.done()]
-        self._heap.clear()
+        """Take out all that still wait, the oldest first."""
+        waiting = [waiter for waiter in self._by_age.values() if not waiter.granted.done()]
+        self._by_age.clear()
+        self._by_place.clear()
         return waiting
+
+    def _oldest(self) -> Waiter[T]:
+        return self._by_age.popitem(last=False)[1]
+
+    def _first(self) -> Waiter[T]:
+        while True:
+            place, waiter = heapq.heappop(self._by_place)
+            if self._by_age.pop(place, None) is not None:  # else it was taken as the oldest
+                return waiter
 
 
 class Gate:

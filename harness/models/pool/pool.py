@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import random
@@ -14,7 +15,7 @@ from harness.models.pool.clock import Clock
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.health import Alive, Health
-from harness.models.pool.line import Gate, Places
+from harness.models.pool.line import Gate
 from harness.models.pool.slots import Slots
 from harness.models.pool.trace import Deadline, Trace
 
@@ -66,7 +67,7 @@ class Pool:
         self._health = Health(self.endpoints, self._slots, self._clock, alive)
         self._gate = Gate(concurrency) if concurrency else None
         self._at_once = concurrency or math.inf
-        self._places = Places()
+        self._arrivals = itertools.count()
         self._random = random.Random(seed)
         self._aborted: Exception | None = None
 
@@ -91,7 +92,7 @@ class Pool:
         """
         if (outage_s := self._slots.outage_s) is not None:  # every request waits for the end of one outage
             deadline_s = min(deadline_s, max(_OUTAGE_S, deadline_s - outage_s))
-        place, trace = self._places.next(turns_left), cast("Trace | None", None)
+        place, trace = (-turns_left, next(self._arrivals)), cast("Trace | None", None)
         try:
             async with self._clock.timeout(deadline_s) as timeout:
                 trace = Trace(Deadline(timeout), place, self._attempt_limit_s(deadline_s))
@@ -121,6 +122,17 @@ class Pool:
     def waiting(self) -> int:
         """Requests that wait for a slot."""
         return self._slots.waiting
+
+    @property
+    def pressure(self) -> float:
+        """Requests that wait for a slot, less the slots that are free, as a share of all slots.
+
+        Below 0 more requests would be served at once; 0 while no endpoint is healthy.
+        """
+        healthy = [endpoint for endpoint in self.endpoints if endpoint.healthy]
+        slots = min(self._at_once, sum(endpoint.limit.room for endpoint in healthy))
+        flying = sum(endpoint.outstanding for endpoint in healthy)
+        return (self.waiting + flying) / slots - 1.0 if slots else 0.0
 
     def abort(self, error: Exception) -> None:
         """Let every request that waits for a slot, and every later one, fail with this error."""
@@ -153,7 +165,6 @@ class Pool:
         if self._aborted is not None:
             raise self._aborted
         endpoint = await self._slots.acquire(key, trace)
-        self._places.served(int(min(self._at_once, sum(e.limit.room for e in self.endpoints if e.healthy))))
         trace.tries += 1
         epoch, started = endpoint.limit.epoch, self._clock.now()
         try:
