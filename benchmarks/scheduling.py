@@ -83,7 +83,7 @@ SUITES = {
     ),
     "mixed": Suite(
         (
-            Kind("sites", 812, 30, 5.0, 1.0, lanes=4, nth=13),
+            Kind("sites", 812, 30, 5.0, 1.0, lanes=4, nth=16),
             Kind("text", 270, 60, 0.5, 0.05),
             Kind("pages", 300, 16, 1.0, 0.3),
             Kind("single", 15_000, 1),

@@ -18,8 +18,8 @@ MEMORY_SHARE = 0.7
 
 GROWTH, MOST_TIMES = 1.15, 8
 """How fast the number of live episodes follows the model's need, and how far."""
-CROWDED = 0.5
-"""Share of the slots for which so many requests wait that fewer live episodes would do."""
+WANTED, CROWDED = 0.1, 0.5
+"""Requests that are to wait, as a share of all slots, and so many that fewer live episodes would do."""
 
 UNKNOWN_MB = 4096.0
 """Taken for the free memory where the system does not tell it."""
@@ -140,7 +140,7 @@ class Admission:
         Args:
             pressure: as `Pool.pressure`.
         """
-        if pressure <= 0.0 and self._waiting and self._live >= self._most_live:
+        if pressure < WANTED and self._waiting and self._live >= self._most_live:
             self._most_live = min(math.ceil(self._most_live * GROWTH), self._budget.live * MOST_TIMES)
             self.grant()
         elif pressure > CROWDED:

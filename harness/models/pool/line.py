@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 EVERY = 16
 """One of so many requests that are taken out of a line is the one that has stood in it longest: with n before
 it, a request is among the next `EVERY * (n + 1)` taken, however many come later with more turns to go."""
+
+HOLD_S = 0.002
+"""For so long a slot is kept for the episode that had it, where its next request would be first in line: most
+environments answer at once, and an episode that loses its slot at every turn takes twice as long."""
 
 Place = tuple[float, int]
 """Where a request stands in a line: less the turns that its episode has left, then its number."""
@@ -28,9 +34,14 @@ class Waiter(Generic[T]):
 
 
 class Line(Generic[T]):
-    """Requests in the order of their places, in which none is passed over for ever."""
+    """Requests in the order of their places, in which none is passed over for ever.
+
+    Attributes:
+        held: free slots that are kept for episodes which are expected back at once.
+    """
 
     def __init__(self) -> None:
+        self.held = 0
         self._by_place: list[tuple[Place, Waiter[T]]] = []
         self._by_age: OrderedDict[Place, Waiter[T]] = OrderedDict()
         self._taken = 0
@@ -42,6 +53,28 @@ class Line(Generic[T]):
         """Let a request wait."""
         self._by_age[waiter.place] = waiter
         heapq.heappush(self._by_place, (waiter.place, waiter))
+
+    def before(self, place: Place) -> bool:
+        """Whether a request would be taken before those that wait."""
+        while self._by_place and self._by_place[0][0] not in self._by_age:
+            heapq.heappop(self._by_place)  # it was taken as the oldest
+        return not self._by_place or place < self._by_place[0][0]
+
+    def hold(self, place: Place, grant: Callable[[], None]) -> None:
+        """Keep a free slot, where the next request of the episode that had it would be taken first.
+
+        Args:
+            place: of the request that has ended.
+            grant: gives out free slots; called when the slot is kept no longer.
+        """
+        turns, number = place
+        if -math.inf < turns < -1.0 and self._by_age and self.before((turns + 1.0, number)):
+            self.held += 1
+            asyncio.get_running_loop().call_later(HOLD_S, self._let_go, grant)
+
+    def _let_go(self, grant: Callable[[], None]) -> None:
+        self.held -= 1
+        grant()
 
     def take(self) -> Waiter[T] | None:
         """Take out the next that still waits; None without one."""
@@ -65,7 +98,7 @@ class Line(Generic[T]):
     def _first(self) -> Waiter[T]:
         while True:
             place, waiter = heapq.heappop(self._by_place)
-            if self._by_age.pop(place, None) is not None:  # else it was taken as the oldest
+            if self._by_age.pop(place, None) is not None:
                 return waiter
 
 
@@ -82,8 +115,8 @@ class Gate:
         return self._free <= 0
 
     async def acquire(self, key: str, place: Place) -> None:
-        """Go through, after waiting in line where it is locked."""
-        if not self.locked:
+        """Go through, after waiting in line where it is locked or somebody goes first."""
+        if not self.locked and self._line.before(place):
             self._free -= 1
             return
         waiter = Waiter(key, place, asyncio.get_running_loop().create_future())
@@ -92,13 +125,16 @@ class Gate:
             await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.done() and not waiter.granted.cancelled():
-                self.release()  # let through and cancelled at once
+                self.release(place)  # let through and cancelled at once
             raise
 
-    def release(self) -> None:
+    def release(self, place: Place) -> None:
         """Come back; the first in line goes through."""
-        waiter = self._line.take()
-        if waiter is None:
-            self._free += 1
-        else:
+        self._free += 1
+        self._line.hold(place, self._grant)
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._free > self._line.held and (waiter := self._line.take()) is not None:
+            self._free -= 1
             waiter.granted.set_result(None)

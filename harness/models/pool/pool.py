@@ -157,7 +157,7 @@ class Pool:
         try:
             return await self._attempt(key, attempt, trace)
         finally:
-            self._gate.release()
+            self._gate.release(trace.place)
 
     async def _attempt(
         self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: Trace
@@ -192,7 +192,7 @@ class Pool:
             )
             return result, endpoint
         finally:
-            self._slots.release(endpoint)
+            self._slots.release(endpoint, trace.place)
 
     def _attempt_limit_s(self, deadline_s: float) -> float | None:
         """What one attempt may take: where there are others, one endpoint cannot use up all the time."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from harness.models.pool.balance import Balance
 from harness.models.pool.clock import Clock
 from harness.models.pool.endpoint import Endpoint
-from harness.models.pool.line import Line, Waiter
+from harness.models.pool.line import Line, Place, Waiter
 from harness.models.pool.trace import Deadline, Trace
 
 
@@ -44,7 +45,7 @@ class Slots:
     async def acquire(self, key: str, trace: Trace) -> Endpoint:
         """Take a slot, after queueing for one where none is free."""
         endpoint = self._balance.choose(key, trace.avoid(self._endpoints))
-        if endpoint is not None and endpoint.free:
+        if endpoint is not None and endpoint.free and endpoint.waiters.before(trace.place):
             endpoint.outstanding += 1
             return endpoint
         waiter = Waiter(key, trace.place, asyncio.get_running_loop().create_future())
@@ -55,12 +56,13 @@ class Slots:
         except asyncio.CancelledError:
             granted = waiter.granted  # may be granted and cancelled at once
             if granted.done() and not granted.cancelled() and granted.exception() is None:
-                self.release(granted.result())
+                self.release(granted.result(), trace.place)
             raise
 
-    def release(self, endpoint: Endpoint) -> None:
+    def release(self, endpoint: Endpoint, place: Place) -> None:
         """Give a slot back; the next request in the queue gets it."""
         endpoint.outstanding -= 1
+        endpoint.waiters.hold(place, partial(self._grant, endpoint))
         self._grant(endpoint)
 
     @contextmanager
@@ -108,7 +110,7 @@ class Slots:
 
     def _grant(self, endpoint: Endpoint) -> None:
         """Give an endpoint's free slots to waiting requests, first to those in its own queue."""
-        while endpoint.free:
+        while endpoint.free and endpoint.outstanding + endpoint.waiters.held < endpoint.limit.room:
             waiter = endpoint.waiters.take() or self._balance.take_over(endpoint)
             if waiter is None:
                 return
