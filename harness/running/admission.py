@@ -16,6 +16,9 @@ from harness.types import Capacity
 MEMORY_SHARE = 0.7
 """Part of the free memory that live episodes may take; worlds, page cache and this process have the rest."""
 
+SPARE_SHARE = 0.1
+"""Part of the memory that was free at the start which episodes leave free, measured, not declared."""
+
 GROWTH, MOST_TIMES = 1.15, 8
 """How fast the number of live episodes follows the model's need, and how far."""
 WANTED, CROWDED = 0.1, 0.5
@@ -31,19 +34,23 @@ class Budget:
 
     Attributes:
         live: how many are live before the model's need is known.
+        spare_mb: with less free memory than this no further episode starts, whatever the live ones declared.
     """
 
     live: int
     memory_mb: float
     cpu: float
+    spare_mb: float = 0.0
 
     @staticmethod
     def of_machine(live: int) -> Budget:
         """Measure this machine; `live` bounds the number of live episodes."""
-        return Budget(live, _free_mb() * MEMORY_SHARE, float(os.cpu_count() or 1))
+        free = free_mb()
+        return Budget(live, free * MEMORY_SHARE, float(os.cpu_count() or 1), free * SPARE_SHARE)
 
 
-def _free_mb() -> float:
+def free_mb() -> float:
+    """Memory that programs may still take without swapping."""
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -68,7 +75,7 @@ class Admission:
 
     def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
         self._budget = budget
-        self._most_live = budget.live
+        self._most_live, self._tight = budget.live, False
         self._live = 0
         self._memory = self._cpu = 0.0
         self._locks = LockTable(sites or SiteLocks())
@@ -131,15 +138,20 @@ class Admission:
             else:
                 self._waiting.append(waiter)
 
-    def follow(self, pressure: float) -> None:
+    def follow(self, pressure: float, free_mb: float) -> None:
         """Let more episodes be live where the model waits for them, and fewer where they wait for it.
 
         Environments that take long between requests need more live episodes for the same number of
-        requests in flight. Memory and cores bound them as before.
+        requests in flight. Memory and cores bound them as before; where the memory is used up in truth,
+        none starts beside the live ones of its task until some is free again.
 
         Args:
             pressure: as `Pool.pressure`.
+            free_mb: free memory as measured now.
         """
+        was_tight, self._tight = self._tight, free_mb < self._budget.spare_mb
+        if was_tight and not self._tight:
+            self.grant()
         if pressure < WANTED and self._waiting and self._live >= self._most_live:
             self._most_live = min(math.ceil(self._most_live * GROWTH), self._budget.live * MOST_TIMES)
             self.grant()
@@ -161,6 +173,8 @@ class Admission:
             return False
         if here == 0 and self._live < self._most_live:
             return True  # one episode of every task always fits, or a small machine would never start
+        if self._tight:
+            return False
         return (
             self._live < self._most_live
             and self._memory + capacity.memory_mb <= self._budget.memory_mb

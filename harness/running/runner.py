@@ -23,7 +23,7 @@ from harness.running.expected import Expected
 from harness.running.heartbeat import heartbeat
 from harness.running.identity import Systems, changed_model, keep
 from harness.running.judging import judge_stage
-from harness.running.look import look
+from harness.running.look import look, pressure
 from harness.running.plan import Plan, TaskPlan
 from harness.running.progress import Progress, ticking
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
@@ -129,7 +129,8 @@ class Runner:
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned}, turns)
         deadline_s = self.plan.request.models.deadline_s
         sites = SiteLocks(str(self.summary.directory.resolve()))
-        self.scheduler = Scheduler(Budget.of_machine(live_bound(self.plan.request)), sites)
+        budget = Budget.of_machine(live_bound(self.plan.request))
+        self.scheduler = Scheduler(budget, sites, partial(pressure, models.tested))
         self.store.commit_later(asyncio.get_running_loop())
         _collect_garbage_less_often()
         try:

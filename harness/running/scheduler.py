@@ -13,7 +13,7 @@ from functools import partial
 from harness.episode import World
 from harness.errors import InfraError
 from harness.running.activity import Activity
-from harness.running.admission import Admission, Budget
+from harness.running.admission import Admission, Budget, free_mb
 from harness.running.queue import EpisodeQueue, PlannedEpisode, QueuedEpisode
 from harness.running.site_locks import POLL_S, SiteLocks
 
@@ -135,7 +135,7 @@ class Scheduler:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW_S)
-            self._admission.follow(self._pressure())
+            self._admission.follow(self._pressure(), free_mb())
 
     async def _watch(self) -> None:
         while True:

@@ -10,6 +10,7 @@ import pytest
 
 from harness.running.activity import Activity
 from harness.running.admission import Admission, Budget
+from harness.running.expected import Expected
 from harness.running.queue import EpisodeQueue, PlannedEpisode
 from harness.running.scheduler import Scheduler, TaskQueue
 from harness.types import Capacity, Sample
@@ -218,3 +219,44 @@ async def test_the_watchdog_names_the_oldest():
     await running
     assert [line.split(":")[0] for line in lines] == ["a 2#0", "a 1#0"]
     assert "model for 300 s" in lines[0]
+
+
+async def test_more_episodes_are_live_while_the_model_waits_for_them():
+    admission = Admission(Budget(live=4, memory_mb=1000, cpu=8, spare_mb=100))
+    queue, admitted = episodes(1000), list[object]()
+
+    async def admit() -> None:
+        while entry := await admission.acquire("a", Capacity(), queue):
+            admitted.append(entry)
+
+    async def seconds(count: int, pressure: float, free_mb: float = 500) -> int:
+        for _ in range(count):
+            admission.follow(pressure, free_mb)
+            await settle()
+        return len(admitted)
+
+    running = asyncio.create_task(admit())
+    await settle()
+    assert await seconds(5, 0.25) == 4
+    assert await seconds(5, -0.5, free_mb=50) == 4, "no memory is free in truth"
+    assert await seconds(1, -0.5) > 4
+    assert await seconds(50, -0.5) == 32, "eight times as many at most"
+    assert await seconds(50, 2.0) == 32
+    for entry in admitted[:28]:
+        admission.release("a", Capacity(), entry)  # pyright: ignore[reportArgumentType]
+    await settle()
+    assert len(admitted) == 32, "fewer live ones do where so many requests wait"
+    admission.stop()
+    await running
+
+
+def test_expected_turns_are_learned_and_never_run_out():
+    expected = Expected(10)
+    short, long = Sample("a"), Sample("b", turns=40)
+    assert (expected.left(short, 0), expected.left(long, 10)) == (10, 30)
+    for _ in range(1000):
+        expected.note(short, 20)
+    assert expected.left(short, 0) == pytest.approx(20, rel=0.01)
+    assert expected.left(long, 0) == pytest.approx(80, rel=0.01)
+    assert expected.left(short, 40) == 10, "overtime"
+    assert Expected(0).left(Sample("c", turns=0), 0) == 1
