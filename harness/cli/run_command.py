@@ -96,6 +96,7 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
 
 
 def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary:
+    from harness.running import patience
     from harness.running import plan as planning
     from harness.running.estimate import estimate
     from harness.running.identity import refuse_other
@@ -122,7 +123,7 @@ def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary
             log.warning("%s", cost)
             if not yes and sys.stdin.isatty() and sys.stderr.isatty():
                 click.confirm("go on?", abort=True, err=True)
-        return asyncio.run(Runner(plan, store, directory, for_terminal()).run(remaining))
+        return patience.run(Runner(plan, store, directory, for_terminal()).run(remaining))
 
 
 def _ready_hint(plan: Plan) -> str:
