@@ -33,8 +33,9 @@ def test_a_process_and_its_port(place: Place):
 
 def test_an_orphan_in_a_session_of_its_own(place: Place):
     """Its parent has ended, so that no tree of processes leads to it."""
-    starts = "import subprocess; print(subprocess.Popen(['sleep', '60'], start_new_session=True).pid)"
-    pid = int(subprocess.run([sys.executable, "-c", starts], capture_output=True, check=True).stdout)
+    starts = "import subprocess as s; print(s.Popen(['sleep', '60'], stdout=2, start_new_session=True).pid)"
+    started = [sys.executable, "-c", starts]
+    pid = int(subprocess.run(started, stdout=subprocess.PIPE, check=True, timeout=60).stdout)
     try:
         assert [line.partition(":")[0] for line in place.left()] == [f"process {pid}"]
     finally:
@@ -80,3 +81,12 @@ def test_a_test_that_leaves_something_fails(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(AssertionError, match="left behind"), leftovers.nothing_left("planted") as inner:
         (inner.folder / "forgotten").touch()
     assert not inner.folder.exists()
+
+
+def test_what_another_live_process_made_is_not_counted(place: Place):
+    with subprocess.Popen(["/bin/sleep", "60"], env={}) as other:
+        assert place.anothers(f"mount /tmp/harness-box-{other.pid}-0")
+        other.kill()
+        other.wait()
+        assert not place.anothers(f"mount /tmp/harness-box-{other.pid}-0")
+    assert not place.anothers(f"mount /tmp/harness-box-{os.getpid()}-0")

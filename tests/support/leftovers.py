@@ -1,12 +1,15 @@
 """Finds what a test left on the machine: processes with their ports, mounts, control groups, files.
 
-Everything that a test starts inherits one variable of the environment, by which its processes are known however
-often their parents changed, and one temporary folder, in which browsers and servers keep their profiles.
+Everything that a test starts inherits one variable of the environment, by which its processes are known
+however often their parents changed, and one temporary folder, in which browsers keep their profiles. Mounts
+and control groups bear the number of the process that made them: those of live processes of other tests do
+not count.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -47,21 +50,33 @@ class Place:
         """What is there now that the test made, each as one line."""
         ports = listening()
         found = [f"process {pid}: {words}{ports_of(pid, ports)}" for pid, words in self.processes()]
-        found += sorted(machine() - self.before)
+        found += sorted(thing for thing in machine() - self.before if not self.anothers(thing))
         return found + [f"file {path}" for path in sorted(self.folder.iterdir())]
 
     def processes(self) -> Iterator[tuple[int, str]]:
         """Its processes but this one, zombies left out, each with its command line."""
-        wanted = f"{MARK}={self.mark}".encode()
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if int(folder.name) != os.getpid() and wanted in (folder / "environ").read_bytes().split(
-                    b"\0"
-                ):
+                if int(folder.name) != os.getpid() and self.owns(folder):
                     words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     yield int(folder.name), words[:200]
             except OSError:
                 continue  # it ended meanwhile, or is a zombie
+
+    def owns(self, process: Path) -> bool:
+        """Whether a process, by its folder in /proc, is the test's."""
+        return f"{MARK}={self.mark}".encode() in (process / "environ").read_bytes().split(b"\0")
+
+    def anothers(self, thing: str) -> bool:
+        """Whether a mount or a control group is of a live process that is not the test's."""
+        owner = re.search(OURS + r"[a-z]+-(\d+)-", thing)
+        if owner is None or int(owner[1]) == os.getpid():
+            return False
+        process = Path(f"/proc/{owner[1]}")
+        try:
+            return not self.owns(process)
+        except OSError:
+            return process.exists()
 
 
 def machine() -> set[str]:
@@ -71,7 +86,7 @@ def machine() -> set[str]:
     for root in (GROUPS, *GROUPS.glob("*/")):
         found |= {f"control group {path}" for path in root.glob(f"{OURS}*") if path.is_dir()}
         found |= {f"control group {path}" for path in root.glob(f"*/{OURS}*") if path.is_dir()}
-    return found | {f"shared memory {path}" for path in SHARED.glob("*")}
+    return found | {f"shared memory {path}" for path in SHARED.glob(f"{OURS}*")}
 
 
 def listening() -> Mapping[str, int]:
@@ -90,7 +105,7 @@ def ports_of(pid: int, ports: Mapping[str, int]) -> str:
     held: set[int] = set()
     try:
         for link in Path(f"/proc/{pid}/fd").iterdir():
-            inode = os.readlink(link).removeprefix("socket:[").removesuffix("]")
+            inode = str(link.readlink()).removeprefix("socket:[").removesuffix("]")
             held |= {ports[inode]} if inode in ports else set()
     except OSError:
         pass  # it ended meanwhile
