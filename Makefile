@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full setup system lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full chaos setup system lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -42,6 +42,11 @@ test-slow: system setup
 test-full: system setup
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+## chaos: everything of tests/chaos, the long cases with their seeds as well (200 kills, a run stopped for two minutes, ...)
+chaos: system setup
+	$(BIN)/harness setup --ready-only
+	$(BIN)/python -m pytest -v -n $(WORKERS) --dist loadscope tests/chaos
 
 ## lint: style, types and import layers
 lint: setup

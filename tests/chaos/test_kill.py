@@ -31,21 +31,29 @@ def command(url: str, repeats: int, out: Path) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize(("kills", "repeats"), [(5, 5), pytest.param(20, 20, marks=pytest.mark.slow)])
-def test_a_killed_run_resumes_to_the_same_rows(kills: int, repeats: int, url: str, tmp_path: Path):
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("kills", "repeats", "seed"),
+    [
+        (5, 5, 20231019),
+        pytest.param(20, 20, 20231019, marks=pytest.mark.slow),
+        pytest.param(200, 200, 20231020, marks=pytest.mark.full),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_killed_run_resumes_to_the_same_rows(kills: int, repeats: int, seed: int, url: str, tmp_path: Path):
     began = time.monotonic()
-    subprocess.run(command(url, repeats, tmp_path / "calm"), check=True, timeout=120)
+    subprocess.run(command(url, repeats, tmp_path / "calm"), check=True, timeout=900)
     assert time.monotonic() - began >= kills, "the run is too short to be killed in its middle"
     expected = finals(tmp_path / "calm")
     assert len({row[3] for row in expected}) > 1, "all scores are equal: nothing would be shown"
 
-    chance, middle, out = random.Random(20231019), 0, tmp_path / "killed"
+    chance, middle, out = random.Random(seed), 0, tmp_path / "killed"
     for n in range(kills):
         playing = n % 7 != 3  # most kills hit a run that plays, some one that still starts
         kill(command(url, repeats, out), out, chance.uniform(0.0, 0.8), playing=playing)
         middle += 0 < len(finals(out)) < len(expected)
     assert middle >= 0.75 * kills, "too few kills hit the run in its middle"
-    done = subprocess.run(command(url, repeats, out), timeout=120, check=False)
+    done = subprocess.run(command(url, repeats, out), timeout=900, check=False)
     assert done.returncode == 0
     assert finals(out) == expected

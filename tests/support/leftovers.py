@@ -23,6 +23,8 @@ WITHIN_S = 30.0
 """How long what is ending is given."""
 OURS = "harness-"
 """In the names of the mounts and control groups that the harness makes."""
+KEPT = re.compile(rf"\.harness-[a-z]+-{os.getuid()}\.lock")
+"""An empty file for each user, by which processes take turns in looking for folders of killed ones."""
 GROUPS = Path("/sys/fs/cgroup")
 SHARED = Path("/dev/shm")
 
@@ -51,7 +53,8 @@ class Place:
         ports = listening()
         found = [f"process {pid}: {words}{ports_of(pid, ports)}" for pid, words in self.processes()]
         found += sorted(thing for thing in machine() - self.before if not self.anothers(thing))
-        return found + [f"file {path}" for path in sorted(self.folder.iterdir())]
+        files = sorted(path for path in self.folder.iterdir() if not KEPT.fullmatch(path.name))
+        return found + [f"file {path}" for path in files]
 
     def processes(self) -> Iterator[tuple[int, str]]:
         """Its processes but this one, zombies left out, each with its command line."""
