@@ -104,6 +104,7 @@ def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary
     from harness.running.resume import open_store, plain_json, remaining_items
     from harness.running.run_model import check_model
     from harness.running.runner import Runner
+    from harness.storage.mounts import network_kind
 
     with closing(open_store(plan, directory)) as store:
         remaining = remaining_items(plan, store)
@@ -118,6 +119,13 @@ def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary
         for line in planning.describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
+        if kind := network_kind(directory):
+            log.warning(
+                "%s is on a network file system (%s): until this command has ended, read and copy the run "
+                "on this machine only, or give --out on a local disk",
+                directory,
+                kind,
+            )
         cost = estimate(plan, remaining)
         if cost.many:
             log.warning("%s", cost)
