@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,11 +36,13 @@ class Place:
     Attributes:
         mark: value of the variable that its processes carry.
         folder: its temporary folder; any user may enter it, as sandboxes must.
+        known: pattern of names of files that it may leave.
         before: mounts, groups and shared memory that were there already.
     """
 
     mark: str
     folder: Path
+    known: str = ""
     before: frozenset[str] = field(default_factory=lambda: frozenset(machine()))
 
     @property
@@ -53,8 +55,12 @@ class Place:
         ports = listening()
         found = [f"process {pid}: {words}{ports_of(pid, ports)}" for pid, words in self.processes()]
         found += sorted(thing for thing in machine() - self.before if not self.anothers(thing))
-        files = sorted(path for path in self.folder.iterdir() if not KEPT.fullmatch(path.name))
+        files = sorted(path for path in self.folder.iterdir() if not self.may_stay(path.name))
         return found + [f"file {path}" for path in files]
+
+    def may_stay(self, name: str) -> bool:
+        """Whether a file of the folder is none that was forgotten."""
+        return bool(KEPT.fullmatch(name) or (self.known and re.fullmatch(self.known, name)))
 
     def processes(self) -> Iterator[tuple[int, str]]:
         """Its processes but this one, zombies left out, each with its command line."""
@@ -87,8 +93,9 @@ def machine() -> set[str]:
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     found = {f"mount {line.split()[4]}" for line in mounts if OURS in line.split()[4]}
     for root in (GROUPS, *GROUPS.glob("*/")):
-        found |= {f"control group {path}" for path in root.glob(f"{OURS}*") if path.is_dir()}
-        found |= {f"control group {path}" for path in root.glob(f"*/{OURS}*") if path.is_dir()}
+        with suppress(FileNotFoundError):  # a group that is taken away while it is looked at
+            found |= {f"control group {path}" for path in root.glob(f"{OURS}*") if path.is_dir()}
+            found |= {f"control group {path}" for path in root.glob(f"*/{OURS}*") if path.is_dir()}
     return found | {f"shared memory {path}" for path in SHARED.glob(f"{OURS}*")}
 
 
@@ -116,11 +123,11 @@ def ports_of(pid: int, ports: Mapping[str, int]) -> str:
 
 
 @contextmanager
-def nothing_left(name: str) -> Iterator[Place]:
+def nothing_left(name: str, known: str = "") -> Iterator[Place]:
     """Give a test its place, and fail when anything of it is left at the end."""
     folder = Path(tempfile.mkdtemp(prefix="hc-", dir="/tmp"))  # short: sockets are named in it
     folder.chmod(0o755)
-    place = Place(f"{name}-{os.getpid()}-{time.monotonic_ns()}", folder)
+    place = Place(f"{name}-{os.getpid()}-{time.monotonic_ns()}", folder, known)
     try:
         yield place
         end = time.monotonic() + WITHIN_S
