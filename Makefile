@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full chaos setup system lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full chaos setup system servers lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -22,6 +22,10 @@ $(STAMP): constraints.txt pyproject.toml
 ## system: Java, Chromium, MariaDB, bubblewrap, libseccomp and debootstrap through apt, as root or with sudo; else says what is left out
 system:
 	@.ci/system
+
+## servers: the model servers that tests/servers starts, each in an environment of its own in .venv-servers
+servers:
+	@.ci/servers
 
 ## demo: install, play a few samples of every task with the oracle on the shipped fixtures, print the table
 demo: system setup
@@ -39,7 +43,7 @@ test-slow: system setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "slow and not full"
 
 ## test-full: every test, the longest as well (all 270 SciWorld pairs, all MiniWoB++ tasks, ...)
-test-full: system setup
+test-full: system setup servers
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 

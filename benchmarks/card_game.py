@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import resource
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from support.playing import cpu_s, played
 from support.running import fixed_latency_server
+
+from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 
 DELAY_S, REPEATS = 0.05, 32
 GAMES, GAMES_TARGET, WALL_TARGET, GRACE = 2000, 1000, 1.3, 1.5
@@ -32,11 +35,6 @@ EVERYTHING = "\n".join(
         ),
     ]
 )
-
-
-def cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def games_per_s() -> float:
@@ -70,35 +68,7 @@ def games_per_s() -> float:
     return GAMES / (time.process_time() - began)
 
 
-def harness(url: str, directory: Path) -> tuple[float, float, list[list[str]]]:
-    """CPU and wall of a whole run from its first episode on, and the prompts it sent, by game."""
-    from harness.running import plan as planning
-    from harness.running.progress import PlainProgress
-    from harness.running.request import Execution, ModelChoice, RunRequest, Workload
-    from harness.running.resume import open_store, remaining_items
-    from harness.running.runner import Runner
-
-    class Clock(PlainProgress):
-        def start(self, planned: dict[str, int], done: dict[str, int]) -> None:
-            self.cpu, self.wall = cpu_s(), time.perf_counter()
-            super().start(planned, done)
-
-        def stop(self) -> None:
-            self.cpu, self.wall = cpu_s() - self.cpu, time.perf_counter() - self.wall
-
-    models = ModelChoice(model="agentlm-7b", endpoints=(url,), concurrency=1024)
-    work = Workload(tasks=("card_game",), mirror="fixture", repeats=REPEATS)
-    plan = planning.make(RunRequest(work, models, Execution(out=directory)))
-    store = open_store(plan, directory)
-    clock = Clock()
-    summary = asyncio.run(Runner(plan, store, directory, clock).run(remaining_items(plan, store)))
-    assert summary.exit_code == 0, summary
-    prompts = [[call.prompt for call in store.calls(row.id)] for row in store.attempts()]
-    store.close()
-    return clock.cpu, clock.wall, prompts
-
-
-def bare(url: str, games: list[list[str]]) -> tuple[float, float]:
+def bare(url: str, games: Sequence[Sequence[str]]) -> tuple[float, float]:
     """CPU and wall of a loop that posts the same prompts in as many games side by side, nothing else."""
     import aiohttp
 
@@ -107,7 +77,7 @@ def bare(url: str, games: list[list[str]]) -> tuple[float, float]:
         connector = aiohttp.TCPConnector(limit=len(games))
         async with aiohttp.ClientSession(connector=connector) as session:
 
-            async def one(prompts: list[str]) -> None:
+            async def one(prompts: Sequence[str]) -> None:
                 for prompt in prompts:
                     body = {"inputs": prompt, "parameters": parameters}
                     async with session.post(f"{url}/generate", json=body) as response:
@@ -125,7 +95,10 @@ def main() -> int:
     rate = max(games_per_s() for _ in range(3))
     print(f"{rate:.0f} games/s of CPU time (target {GAMES_TARGET})")
     with fixed_latency_server(DELAY_S, EVERYTHING) as url, tempfile.TemporaryDirectory() as directory:
-        cpu, wall, games = harness(url, Path(directory) / "run")
+        models = ModelChoice(model="agentlm-7b", endpoints=(url,), concurrency=1024)
+        work = Workload(tasks=("card_game",), mirror="fixture", repeats=REPEATS)
+        run = played(RunRequest(work, models, Execution(out=Path(directory) / "run")))
+        cpu, wall, games = run.cpu, run.wall, run.prompts
         floor_cpu, floor_wall = bare(url, games)
     calls, longest = sum(map(len, games)), max(map(len, games))
     print(f"{len(games)} games, {calls} calls, the longest game {longest}")

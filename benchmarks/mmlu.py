@@ -8,6 +8,7 @@ aiohttp loop that posts the same prompts. Needs the data mirror (HARNESS_MIRROR)
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import resource
 import sys
@@ -15,7 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from support.playing import played
 from support.running import fixed_latency_server
+
+from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 
 IN_FLIGHT, DELAY_S = 128, 0.2
 TARGET, GRACE = 1.3, 1.5
@@ -45,32 +49,11 @@ def bare(url: str, bodies: list[bytes]) -> float:
 
 def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
     """Wall of the whole run from its first episode on, and the requests it amounts to."""
-    import json
-
-    from harness.running import plan as planning
-    from harness.running.progress import PlainProgress
-    from harness.running.request import Execution, ModelChoice, RunRequest, Workload
-    from harness.running.resume import open_store, remaining_items
-    from harness.running.runner import Runner
-
-    class Clock(PlainProgress):
-        def start(self, planned: dict[str, int], done: dict[str, int], turns: dict[str, int]) -> None:
-            self.wall = time.perf_counter()
-            super().start(planned, done, turns)
-
-        def stop(self) -> None:
-            self.wall = time.perf_counter() - self.wall
-
     models = ModelChoice(model="agentlm-7b", endpoints=(url,), concurrency=IN_FLIGHT)
-    plan = planning.make(RunRequest(Workload(tasks=("mmlu",)), models, Execution(out=directory)))
-    store = open_store(plan, directory)
-    clock = Clock()
-    summary = asyncio.run(Runner(plan, store, directory, clock).run(remaining_items(plan, store)))
-    assert summary.exit_code == 0, summary
+    run = played(RunRequest(Workload(tasks=("mmlu",)), models, Execution(out=directory)))
     constrained = {"grammar": {"type": "regex", "value": " [ABCD]"}, "top_n_tokens": 5, "max_new_tokens": 1}
-    prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]
-    store.close()
-    return clock.wall, [json.dumps({"inputs": p, "parameters": constrained}).encode() for p in prompts]
+    sent = [prompt for prompts in run.prompts for prompt in prompts]
+    return run.wall, [json.dumps({"inputs": p, "parameters": constrained}).encode() for p in sent]
 
 
 def main() -> int:

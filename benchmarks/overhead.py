@@ -12,24 +12,22 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
+from support.playing import cpu_s, played
 from support.running import fixed_latency_server
+
+from harness.running import plan as planning
+from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 
 IN_FLIGHT = 128
 BUSY_S, USUAL_S = 0.05, 0.2
 CPU_TARGET, WALL_TARGET, GRACE = 2.6, 1.3, 1.5
 PAIRS = 5
-
-
-def cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def bare(url: str, prompts: list[str]) -> tuple[float, float]:
@@ -59,34 +57,14 @@ def bare(url: str, prompts: list[str]) -> tuple[float, float]:
 
 def harness(url: str, directory: Path, requests: int) -> tuple[float, float, list[str]]:
     """CPU and wall of a whole run from its first episode on, and the prompts it sent."""
-    from harness.running import plan as planning
-    from harness.running.progress import PlainProgress
-    from harness.running.request import Execution, ModelChoice, RunRequest, Workload
-    from harness.running.resume import open_store, remaining_items
-    from harness.running.runner import Runner
-
-    class Clock(PlainProgress):
-        def start(self, planned: dict[str, int], done: dict[str, int], turns: dict[str, int]) -> None:
-            self.cpu, self.wall = cpu_s(), time.perf_counter()
-            super().start(planned, done, turns)
-
-        def stop(self) -> None:
-            self.cpu, self.wall = cpu_s() - self.cpu, time.perf_counter() - self.wall
-
     models = ModelChoice(model="agentlm-7b", endpoints=(url,), concurrency=IN_FLIGHT)
 
-    def planned(repeats: int) -> planning.Plan:
+    def request(repeats: int) -> RunRequest:
         work = Workload(tasks=("gsm8k",), mirror="fixture", repeats=repeats)
-        return planning.make(RunRequest(work, models, Execution(out=directory)))
+        return RunRequest(work, models, Execution(out=directory))
 
-    plan = planned(math.ceil(requests / len(planned(1).items())))
-    store = open_store(plan, directory)
-    clock = Clock()
-    summary = asyncio.run(Runner(plan, store, directory, clock).run(remaining_items(plan, store)))
-    assert summary.exit_code == 0, summary
-    prompts = [call.prompt for row in store.attempts() for call in store.calls(row.id)]
-    store.close()
-    return clock.cpu, clock.wall, prompts
+    run = played(request(math.ceil(requests / len(planning.make(request(1)).items()))))
+    return run.cpu, run.wall, [prompt for prompts in run.prompts for prompt in prompts]
 
 
 def compared(delay_s: float) -> tuple[int, tuple[float, ...], tuple[float, ...]]:

@@ -71,6 +71,12 @@ def ranked_choices(otherwise: str) -> Need:
     return Need("ranked choices", lambda: None, otherwise, "rank")
 
 
+def drawn_replies() -> Need:
+    """Need a model that draws its replies at a temperature. It is tried, not looked up."""
+    fix = "use a server that takes the temperature, or --decoding greedy, which is another measure"
+    return Need("drawn replies", lambda: None, fix, "draw")
+
+
 def variable(name: str, *, why: str, fix: str = "") -> Need:
     """Need an environment variable that is set and not empty."""
 

@@ -1,16 +1,19 @@
-"""Blocking checks of a model's endpoints for `harness doctor --model`."""
+"""Checks a model's endpoints for `harness doctor --model`, over the connections that a run would use."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import msgspec
+
 from harness.catalog import models as catalog
+from harness.checks.sampling import sampling
 from harness.checks.templates import template_findings
-from harness.errors import DataError, HarnessError, MissingPart
+from harness.errors import DataError, HarnessError, MissingPart, RequestRejected
 from harness.models import outside
 from harness.models.api import Options
 from harness.models.clients.alternatives import grammar, read_alternatives
@@ -19,16 +22,18 @@ from harness.models.clients.build import api_key, base_url, templates
 from harness.models.clients.probe import from_info
 from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.served import wrongly_served
+from harness.models.clients.transport import Transport
 from harness.models.connect import open_model
 from harness.models.pool.capabilities import Capabilities
-from harness.models.pool.faults import Fault, classify
+from harness.models.pool.faults import Fault
 from harness.models.trial import KEY, TALK, ranking, trial
-from harness.models.untrusted import decode, record, rows, short
+from harness.models.untrusted import Body, decode, record, rows, short, tokens
 from harness.running.readiness import Finding
 from harness.types import Ask, Profile
 
 Client = Literal["tgi", "text-generation"]
-_TIMEOUT_S = (5.0, 120.0)
+_PACKAGE_S = 120
+"""Seconds that the text-generation package waits for an answer."""
 
 
 def doctor_model(
@@ -60,16 +65,30 @@ def doctor_model(
     urls = [base_url(entry, url) for url in endpoints or entry.endpoints]
     if not urls:
         return [Finding("fail", entry.name, "no endpoint", "give --endpoint http://host:port")]
+    return asyncio.run(_doctor(entry, urls, client, _Wanted(profile, ranked or {})))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a run would be made of beside the model: the profile, the tasks that rank choices."""
+
+    profile: Profile
+    ranked: Mapping[str, str]
+
+
+async def _doctor(
+    entry: catalog.Entry, urls: Sequence[str], client: Client, wanted: _Wanted
+) -> list[Finding]:
     raised: list[Finding] = []
     refusing: list[Finding] = []
     try:
-        refusing = asyncio.run(_as_a_run(entry, urls, profile, ranked or {}))
+        refusing = await _as_a_run(entry, urls, wanted)
     except DataError as error:  # the template, without which there is nothing to send
         return [Finding("fail", entry.name, *_halves(str(error), ": "))]
     except HarnessError as error:
         raised = [Finding("fail", entry.name, *_halves(str(error), "; "))]
     wrong = {finding.name for finding in refusing}
-    findings = [f for url in urls if url not in wrong for f in _check(entry, url, client)]
+    findings = [f for url in urls if url not in wrong for f in await _check(entry, url, client)]
     served = {f.state.partition(" with ")[0][7:] for f in findings if f.state.startswith("serves ")}
     if len(served) > 1:
         text = f"the endpoints serve different models: {', '.join(sorted(served))}"
@@ -80,17 +99,15 @@ def doctor_model(
     return [replace(f, state=outside.shown(f.state)) for f in told]
 
 
-async def _as_a_run(
-    entry: catalog.Entry, urls: Sequence[str], profile: Profile, ranked: Mapping[str, str]
-) -> list[Finding]:
-    """What `harness run` would refuse before it sends anything; else what the templates write."""
-    async with open_model(entry, endpoints=urls, profile=profile) as model:
+async def _as_a_run(entry: catalog.Entry, urls: Sequence[str], wanted: _Wanted) -> list[Finding]:
+    """What `harness run` would refuse before it sends anything; else how it samples, and its templates."""
+    async with open_model(entry, endpoints=urls, profile=wanted.profile) as model:
         troubles = await trial(model)
         if troubles:
             return [Finding("fail", trouble.url, trouble.what, trouble.fix) for trouble in troubles]
-        unranked = await ranking(model, ranked)
+        unranked = await ranking(model, wanted.ranked)
         refused = [Finding("fail", model.name, *_halves(line, ": ")) for line in unranked]
-        return [*refused, *await template_findings(model)]
+        return [*refused, *await sampling(model), *await template_findings(model)]
 
 
 def _halves(line: str, mark: str) -> tuple[str, str]:
@@ -99,28 +116,44 @@ def _halves(line: str, mark: str) -> tuple[str, str]:
     return (what, fix) if what else (line, "see the message")
 
 
-def _check(entry: catalog.Entry, url: str, client: Client) -> Iterator[Finding]:
-    probe = _Probe(url, api_key(entry))
+async def _check(entry: catalog.Entry, url: str, client: Client) -> list[Finding]:
+    """One endpoint: all that was found, until the first thing that leaves nothing more to ask."""
+    found: list[Finding] = []
     try:
-        if entry.kind != "tgi":
-            yield from _check_openai(entry, probe)
-            return
-        yield probe.health()
-        able = probe.info()
-        yield from _compare_info(entry, url, able)
-        chosen = templates(entry, "fixed", Options())
-        prompt = chosen.get("general", chosen[""]).render(TALK)
-        text, finding = probe.generate(prompt)
-        yield finding
-        yield from probe.double_bos(prompt)
-        yield probe.choices(prompt)
-        if client == "text-generation":
-            yield _compare_client(url, prompt, text, api_key(entry))
-    except Fault as fault:
-        fix = "start it (docker/README.md) or give --endpoint http://host:port"
-        yield Finding("fail", url, str(fault).removeprefix(f"{url}: "), fix)
+        transport = Transport(limit=0, token=api_key(entry))
     except HarnessError as error:
-        yield Finding("fail", url, str(error), "see the message")
+        return [Finding("fail", url, str(error), "see the message")]
+    try:
+        probe = _Probe(url, transport)
+        findings = _check_openai(entry, probe) if entry.kind != "tgi" else _check_tgi(entry, probe, client)
+        async for finding in findings:
+            found.append(finding)
+    except Fault as fault:
+        fix = fault.fix or "start it (docker/README.md) or give --endpoint http://host:port"
+        what = str(fault).removesuffix(f": {fault.fix}").removeprefix(url).lstrip(": ")
+        found.append(Finding("fail", url, f"does not answer: {what}", fix))
+    except HarnessError as error:
+        found.append(Finding("fail", url, str(error), "see the message"))
+    finally:
+        await transport.close()
+    return found
+
+
+async def _check_tgi(entry: catalog.Entry, probe: _Probe, client: Client) -> AsyncIterator[Finding]:
+    yield await probe.health()
+    able = await probe.info()
+    for finding in _compare_info(entry, probe.url, able):
+        yield finding
+    chosen = templates(entry, "fixed", Options())
+    prompt = chosen.get("general", chosen[""]).render(TALK)
+    text, finding = await probe.generate(prompt)
+    yield finding
+    if await probe.double_bos(prompt):
+        what = "the prompt begins with two BOS tokens"
+        yield Finding("fail", probe.url, what, "take <s> out of the template")
+    yield await probe.choices(prompt)
+    if client == "text-generation":
+        yield await asyncio.to_thread(_compare_client, probe.url, prompt, text, api_key(entry))
 
 
 def _compare_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterator[Finding]:
@@ -146,8 +179,8 @@ def _compare_info(entry: catalog.Entry, url: str, able: Capabilities) -> Iterato
         )
 
 
-def _check_openai(entry: catalog.Entry, probe: _Probe) -> Iterator[Finding]:
-    status, body = probe.get("/v1/models")
+async def _check_openai(entry: catalog.Entry, probe: _Probe) -> AsyncIterator[Finding]:
+    status, body = await probe.get("/v1/models")
     served = [short(record(row).get("id")) for row in rows(record(_parsed(body)).get("data"))]
     if status != 200:
         yield Finding("warn", probe.url, f"/v1/models answered {status}", "its models are not known")
@@ -171,7 +204,7 @@ def _compare_client(url: str, prompt: str, ours: str, token: str) -> Finding:
     except ImportError as error:
         raise MissingPart("pip install 'agenttuning-harness[tgi-client]'") from error
     sent = call_headers(KEY) | ({"Authorization": f"Bearer {token}"} if token else {})
-    other = package.Client(url, headers=sent, timeout=int(_TIMEOUT_S[1]))
+    other = package.Client(url, headers=sent, timeout=_PACKAGE_S)
     try:
         theirs = str(other.generate(prompt, max_new_tokens=8).generated_text)
     except Exception as error:  # whatever the package raises is the finding
@@ -187,57 +220,39 @@ def _compare_client(url: str, prompt: str, ours: str, token: str) -> Finding:
 
 
 class _Probe:
-    """One endpoint, over blocking requests."""
+    """One endpoint."""
 
-    def __init__(self, url: str, token: str) -> None:
-        import requests
-
+    def __init__(self, url: str, transport: Transport) -> None:
         self.url = url
-        outside.register(token)
-        self._session = requests.Session()
-        self._session.trust_env = False  # as a run does: no proxy, and no other credentials than ours
-        self._session.headers.update(call_headers(KEY))
-        if token:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+        self._transport = transport
 
-    def get(self, path: str) -> tuple[int, bytes]:
-        return self._send("GET", path, None)
+    async def get(self, path: str) -> tuple[int, bytes]:
+        return await self._transport.get(self.url + path)
 
-    def post(self, path: str, data: Mapping[str, Any]) -> bytes:
-        status, body = self._send("POST", path, data)
-        if status != 200:
-            raise classify(status, body, where=self.url + path)
+    async def post(self, path: str, data: Mapping[str, Any]) -> Body:
+        body, _ = await self._transport.post(
+            self.url + path, msgspec.json.encode(data), call_headers(KEY), max_new_tokens=8
+        )
         return body
 
-    def _send(self, method: str, path: str, data: Mapping[str, Any] | None) -> tuple[int, bytes]:
-        import requests
-
-        try:
-            answer = self._session.request(
-                method, self.url + path, json=data, timeout=_TIMEOUT_S, allow_redirects=False
-            )
-        except (requests.RequestException, ValueError) as error:
-            raise Fault("connection", f"{self.url}: does not answer ({type(error).__name__})") from error
-        return answer.status_code, outside.received(answer.content)
-
-    def health(self) -> Finding:
-        status, _ = self.get("/health")
+    async def health(self) -> Finding:
+        status, _ = await self.get("/health")
         if status == 200:
             return Finding("ok", self.url, "healthy")
         return Finding(
             "fail" if status >= 500 else "warn", self.url, f"/health answered {status}", "see its log"
         )
 
-    def info(self) -> Capabilities:
-        status, body = self.get("/info")
+    async def info(self) -> Capabilities:
+        status, body = await self.get("/info")
         info = record(_parsed(body)) if status == 200 else {}
         known = short(info.get("version")) and short(info.get("model_id"))
         return from_info(info) if known else Capabilities()
 
-    def generate(self, prompt: str) -> tuple[str, Finding]:
+    async def generate(self, prompt: str) -> tuple[str, Finding]:
         sent = parameters(Ask(8), seed=None)
         started = time.monotonic()
-        body = self.post("/generate", {"inputs": prompt, "parameters": sent})
+        body = await self.post("/generate", {"inputs": prompt, "parameters": sent})
         answer = read_generate(body, {}, where=self.url)
         took = time.monotonic() - started
         if not answer.detailed:
@@ -247,22 +262,20 @@ class _Probe:
         text = f"8 greedy tokens in {took:.2f} s: {answer.text[:40]!r}"
         return answer.text, Finding("ok", self.url, text)
 
-    def double_bos(self, prompt: str) -> Iterator[Finding]:
-        """Find a second BOS token: the server adds one, so that the template must not."""
-        status, body = self._send(
-            "POST", "/tokenize", {"inputs": prompt, "parameters": {"max_new_tokens": 1}}
-        )
-        ids = [record(row).get("id") for row in rows(_parsed(body))] if status == 200 else []
-        if len(ids) > 1 and ids[0] == ids[1]:
-            yield Finding(
-                "fail", self.url, "the prompt begins with two BOS tokens", "take <s> out of the template"
-            )
+    async def double_bos(self, prompt: str) -> bool:
+        """Whether a prompt begins with two BOS tokens: the server adds one, so that the template must not."""
+        try:
+            body = await self.post("/tokenize", {"inputs": prompt, "parameters": {"max_new_tokens": 1}})
+        except (RequestRejected, Fault):
+            return False
+        ids = [token.id for token in tokens(body)]
+        return len(ids) > 1 and ids[0] == ids[1]
 
-    def choices(self, prompt: str) -> Finding:
+    async def choices(self, prompt: str) -> Finding:
         letters = ("A", "B", "C", "D")
         sent = parameters(Ask(1), seed=None) | {"grammar": grammar(letters), "top_n_tokens": 5}
         try:
-            body = self.post("/generate", {"inputs": prompt, "parameters": sent})
+            body = await self.post("/generate", {"inputs": prompt, "parameters": sent})
         except HarnessError as error:
             return Finding(
                 "warn", self.url, f"no grammars: {error}", "MMLU reads the log-probabilities instead"

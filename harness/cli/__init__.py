@@ -16,6 +16,8 @@ COMMANDS = {
     "compare": "Say how one run differs from another, task by task.",
     "gate": "Fail when a run is worse than its baseline.",
     "merge": "Put the shards of a run together.",
+    "view": "Look at a run's episodes in the browser, or write them to a folder.",
+    "watch": "Follow a run from another terminal.",
     "export": "Write a run to a file, also while it goes on.",
     "list": "List tasks, suites, models or runs.",
     "models": "Add a model of your own, or show one with every key.",

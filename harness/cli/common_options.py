@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+
+@contextmanager
+def _trusting(file: Path) -> Generator[None, None, None]:
+    """Name a file of certificates to every connection of this process, as `HARNESS_CA` does."""
+    from harness.models.network import CA_VARIABLE
+
+    before = os.environ.get(CA_VARIABLE)
+    os.environ[CA_VARIABLE] = str(file.resolve())
+    try:
+        yield
+    finally:
+        del os.environ[CA_VARIABLE]
+        if before is not None:
+            os.environ[CA_VARIABLE] = before
+
+
+def _trust(context: click.Context, _: click.Parameter, file: Path | None) -> None:
+    if file is not None:
+        context.with_resource(_trusting(file))
+
+
+CA = click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=_trust,
+    expose_value=False,
+    help="Trust the certificates in this PEM file as well (or name it in HARNESS_CA).",
+)
 MIRROR = click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data, or 'fixture'.")
 PROFILE = click.option("--profile", type=click.Choice(["paper", "fixed"]), default="paper", show_default=True)
 RESULTS = click.option(

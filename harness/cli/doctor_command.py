@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from harness.catalog import registry
-from harness.cli.common_options import MIRROR, PROFILE
+from harness.cli.common_options import CA, MIRROR, PROFILE
 from harness.cli.grouping import grouped
 from harness.cli.model_options import ENDPOINTS, GIVEN, MODEL, with_options
 from harness.cli.screen import echo
@@ -45,6 +45,7 @@ class DoctorOptions:
 @click.argument("tasks", nargs=-1)
 @with_options(MODEL, ENDPOINTS, *GIVEN)
 @click.option("--client", type=click.Choice(["tgi", "text-generation"]), default="tgi", show_default=True)
+@CA
 @MIRROR
 @click.option("--split", help="Only this split; all of them otherwise.")
 @PROFILE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common_options import MIRROR, RESULTS
+from harness.cli.common_options import CA, MIRROR, RESULTS
 from harness.cli.grouping import grouped
 from harness.running.verdicts import JudgeRequest
 
@@ -21,6 +21,7 @@ from harness.running.verdicts import JudgeRequest
 @click.option("--k", type=click.IntRange(1), default=1, show_default=True, help="Judgings of each answer.")
 @click.option("--retry", is_flag=True, help="Ask again for verdicts that could not be read.")
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)
+@CA
 @MIRROR
 @RESULTS
 @grouped(request=JudgeRequest)

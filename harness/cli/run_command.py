@@ -26,6 +26,7 @@ from harness.running.summary import Summary
 
 if TYPE_CHECKING:
     from harness.models.api import Model
+    from harness.models.sampling import Ignored
 
 log = logging.getLogger("harness.run")
 
@@ -75,13 +76,14 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
 
     plan = planning.make(request)
     missing = [line for lines in plan.missing.values() for line in lines]
+    ignored: list[Ignored] = []
     stopping = (missing and not request.execution.ready_only) or not plan.tasks
     fresh = not plan.begun()
     if fresh and request.execution.retry:
         raise UsageError(f"there is no run in {plan.directory()} to retry; leave out --retry to begin it")
     if stopping or fresh:
         # A run that is begun may be complete, and then needs no endpoint.
-        absent = asyncio.run(check_model(request, plan.ranked()))
+        absent = asyncio.run(check_model(request, plan.ranked(), drawn=plan.drawn(), found=ignored))
         if stopping or absent:
             lines = "\n  ".join([*missing, *absent])
             raise MissingPart(f"cannot run, nothing was sent:\n  {lines}{_ready_hint(plan)}")
@@ -90,16 +92,16 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
     directory = paths.new(plan.directory()) if request.execution.new else plan.directory()
     try:
         with paths.hold(directory):
-            return _played(plan, directory, checked=fresh, yes=yes)
+            return _played(plan, directory, ignored, checked=fresh, yes=yes)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
 
 
-def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary:
+def _played(plan: Plan, directory: Path, ignored: list[Ignored], *, checked: bool, yes: bool) -> Summary:
     from harness.running import patience
-    from harness.running import plan as planning
     from harness.running.estimate import estimate
     from harness.running.identity import refuse_other
+    from harness.running.plan_text import describe
     from harness.running.progress_live import for_terminal
     from harness.running.resume import open_store, plain_json, remaining_items
     from harness.running.run_model import check_model
@@ -113,10 +115,15 @@ def _played(plan: Plan, directory: Path, *, checked: bool, yes: bool) -> Summary
             def same(model: Model) -> None:
                 refuse_other(store, plain_json(dict(model.info)), directory)
 
-            absent = asyncio.run(check_model(plan.request, plan.ranked(), same))
+            absent = asyncio.run(
+                check_model(plan.request, plan.ranked(), same, drawn=plan.drawn(), found=ignored)
+            )
             if absent:
                 raise MissingPart("\n  ".join(["cannot go on, nothing was sent:", *absent]))
-        for line in planning.describe(plan):
+        if ignored:
+            log.warning("the server ignores %s", ", ".join(map(str, ignored)))
+            store.set_meta("ignored", [str(one) for one in ignored])
+        for line in describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
         if kind := network_kind(directory):

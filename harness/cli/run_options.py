@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.cli.common_options import MIRROR, PROFILE
+from harness.cli.common_options import CA, MIRROR, PROFILE
 from harness.cli.model_options import ENDPOINTS, GIVEN, MODEL, SAMPLING, with_options
 from harness.running.samples import Limit
 
@@ -74,6 +74,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     ENDPOINTS,
     *GIVEN,
+    CA,
     click.option("--role", "roles", multiple=True, help="Auxiliary model as ROLE=NAME@URL, or ROLE=self."),
     click.option("--judge", help="Judge inline with this model (NAME@URL)."),
     click.option("--out", type=click.Path(path_type=Path), help="Run directory."),
@@ -82,6 +83,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     PROFILE,
     click.option("--decoding", type=click.Choice(["protocol", "greedy", "released"]), default="protocol"),
     *SAMPLING,
+    click.option(
+        "--choices",
+        type=click.Choice(["G", "P", "T", "O", "F"]),
+        help="Rank choices by this method (docs/protocols.md), not by the best that the endpoint has.",
+    ),
     click.option(
         "--reasoning",
         type=click.Choice(["strip", "keep"]),

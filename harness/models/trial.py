@@ -19,6 +19,9 @@ from harness.models.untrusted import decode, record, rows, short
 from harness.types import Ask, Message
 
 TALK = (Message("user", HELLO),)
+_QUESTION = (Message("user", "Which letter is the first of the alphabet: A, B, C or D? One letter."),)
+"""Asked where letters are ranked: one of them is among the likeliest tokens of any model."""
+
 LETTERS = ("A", "B", "C", "D")
 _TRIES, _PAUSE_S, _RANKING_S = 3, 0.3, 60.0
 
@@ -64,8 +67,10 @@ async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
     local = isinstance(model, BaseModel) and model.entry.local
     if not fixes or local:
         return []
+    chat = isinstance(model, BaseModel) and model.entry.kind == "chat"
+    ask = Ask(1, choices=LETTERS, prefix="" if chat else " Answer:")
     try:
-        await model.complete(Call(KEY, TALK, None, Ask(1, choices=LETTERS), deadline_s=_RANKING_S))
+        await model.complete(Call(KEY, _QUESTION, None, ask, deadline_s=_RANKING_S))
     except (RequestRejected, TokenBoundaryError, UsageError) as error:
         return [f"{task}: {model.name} cannot rank choices ({error}): {fix}" for task, fix in fixes.items()]
     except HarnessError as error:

@@ -14,12 +14,17 @@ METHODS: Mapping[str, str] = {
     "F": "the first choice in generated text (method F)",
 }
 _METHOD, _DECODING, _IMPUTED, _CUT = "choices by method ", "decoding ", "imputed:", "reply cut"
+_EPISODES, _WITH_IMPUTED = "episodes", "episodes with imputed values"
+SPOILING = 0.01
+"""Share of samples with a value that the server did not give, above which a number is not comparable."""
+
 _SHOWN = 80
 """Characters shown of a value that was typed."""
 
 _TOLD: Mapping[str, str] = {
     "raw->user": "raw prompts were sent as one user message of a chat (raw->user)",
-    "truncate not sent": "the server does not cut long prompts as the paper's did (truncate not sent)",
+    "truncate not sent": "the server does not cut long prompts: long episodes end earlier than the paper's"
+    " (truncate not sent)",
 }
 _COUNTED: Mapping[str, str] = {
     "finish_reason length": "replies ended at max_new_tokens",
@@ -65,7 +70,7 @@ class Conditions:
         """What moves the number, by name; two numbers that differ in one of these do not compare."""
         told = {"choices": ", ".join(self._methods()), "decoding": " and ".join(self.decodings)}
         told |= {name: "yes" for name in _TOLD if name in self._traits}
-        if self._imputed():
+        if self._imputed() > SPOILING:
             told["imputed values"] = "yes"
         if any(t.startswith(_CUT) for t in self._traits):
             told["cut replies"] = "yes"
@@ -75,7 +80,7 @@ class Conditions:
         """Why the number does not stand beside a published one."""
         reasons = [f"choices by {METHODS['F']}"] if "F" in self._methods() else []
         reasons += [_TOLD[name] for name in _TOLD if name in self._traits]
-        return [*reasons, *self._spoiled()]
+        return [*reasons, *self._spoiled(least=SPOILING)]
 
     def notes(self) -> list[str]:
         """What a reader of the number must know, in words."""
@@ -87,12 +92,11 @@ class Conditions:
         others = [t for t in self._traits if t not in {*_TOLD, *_COUNTED} and not t.startswith(own)]
         return [*told, *self._spoiled(), *others]
 
-    def _spoiled(self) -> list[str]:
+    def _spoiled(self, *, least: float = 0.0) -> list[str]:
         found: list[str] = []
-        if self._imputed():
-            found.append(
-                f"log-probabilities that the server left out were set to a floor ({self._share(_IMPUTED)})"
-            )
+        if self._imputed() > least:
+            text = "log-probabilities that the server left out were set to a floor"
+            found.append(f"{text} ({self._samples()}{self._share(_IMPUTED)})")
         if any(t.startswith(_CUT) for t in self._traits):
             found.append(f"replies were cut at the harness's bound ({self._share(_CUT)})")
         return found
@@ -100,8 +104,17 @@ class Conditions:
     def _methods(self) -> list[str]:
         return [t.removeprefix(_METHOD) for t in self._traits if t.startswith(_METHOD)]
 
-    def _imputed(self) -> bool:
-        return any(t.startswith(_IMPUTED) for t in self._traits)
+    def _imputed(self) -> float:
+        """Share of samples with a value that the server did not give; all of them where nobody counted."""
+        if not any(t.startswith(_IMPUTED) for t in self._traits):
+            return 0.0
+        played, held = self._counts.get(_EPISODES, 0), self._counts.get(_WITH_IMPUTED, 0)
+        return held / played if played else 1.0
+
+    def _samples(self) -> str:
+        """In how many samples a value was imputed; empty in runs that did not count them."""
+        played, held = self._counts.get(_EPISODES, 0), self._counts.get(_WITH_IMPUTED, 0)
+        return f"in {held:,} of {played:,} samples, " if played else ""
 
     def _number(self, name: str) -> str:
         """In how many calls a trait was seen."""

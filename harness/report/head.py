@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -35,6 +36,8 @@ def head(reader: Reader, config: Mapping[str, Any], conditions: Mapping[str, Con
         "harness": _harness(reader.commands()),
         "profile": f"{config['profile']}, seed {config['seed']}",
         "decoding": _decoding(config, model, conditions),
+        "understood": _understood(model),
+        "ignored": ", ".join(map(str, reader.meta("ignored") or ())),
         "reasoning": "thoughts kept in the replies" if config.get("reasoning") == "keep" else "",
         "asked": f"{told}: not comparable with the paper" if (told := overridden(config)) else "",
         "samples": _samples(config, reader.meta("chosen")),
@@ -128,6 +131,17 @@ def _decoding(
     )
     parts = [str(config["decoding"]), used, _SENT.get(str(model.get("kind")), "") if "greedy" in used else ""]
     return ", ".join(part for part in parts if part)
+
+
+def _understood(model: Mapping[str, Any]) -> str:
+    """What the server makes of a request: values that take out its own, and what nothing takes out."""
+    told = cast("Mapping[str, Any]", model.get("understood") or {})
+    if not told:
+        return ""
+    sent = cast("Mapping[str, Any]", told.get("sent") or {})
+    values = ", ".join(f"{name} {json.dumps(value)}" for name, value in sent.items())
+    parts = [f"{told.get('server')}: {values}" if values else str(told.get("server"))]
+    return "; ".join([*parts, *map(str, told.get("unset") or ())])
 
 
 def _samples(config: Mapping[str, Any], chosen: Any) -> str:

@@ -111,6 +111,7 @@ class Plan:
             "shard": list(work.shard) if work.shard else None,
             "roles": sorted(models.roles),
             "judge": models.judge,
+            **({"choices": models.choices} if models.choices else {}),
             **({"template": models.given.template} if models.given.template else {}),
             **({"sampling": told} if (told := models.sampling.told()) else {}),
             "suites": {name: list(members) for name, members in sorted(self.suites.items())},
@@ -121,6 +122,14 @@ class Plan:
     def ranked(self) -> dict[str, str]:
         """The tasks that have the model rank choices, with the options under which they do not."""
         return {plan.spec.name: fix for plan in self.tasks if (fix := readiness.ranking(plan.task, plan.cfg))}
+
+    def drawn(self) -> dict[str, str]:
+        """For each task the options under which it does without drawn replies; empty where it is greedy."""
+        models = self.request.models
+        if models.sampling.draws is not None:
+            how = "leave out --temperature and --top-p" if models.sampling.draws else ""
+            return {one.spec.name: how for one in self.tasks}
+        return {one.spec.name: readiness.drawing(one.task, one.cfg, models.decoding) for one in self.tasks}
 
     def directory(self) -> Path:
         """Where the run lives."""
@@ -278,24 +287,3 @@ def _shard(whole: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
         return whole
     index, count = shard
     return whole[index - 1 :: count]
-
-
-def describe(plan: Plan) -> list[str]:
-    """The plan as lines for the person who started it."""
-    work = plan.request.workload
-    lines: list[str] = []
-    total = requests = 0
-    for task in plan.tasks:
-        episodes, turns = len(task.samples) * work.repeats, task.spec.expected_turns
-        total, requests = total + episodes, requests + episodes * turns
-        source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
-        split = f" of split {task.split}" if task.split else ""
-        played = f"{episodes} episode{'' if episodes == 1 else 's'}{split}"
-        lines.append(f"  {task.spec.name}: {played}, ~{turns} turns each{source}")
-    counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
-    tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
-    what = f"{tasks}, {all_episodes}, about {sent}"
-    if work.repeats > 1 and not plan.request.models.sampling.draws:
-        same = "where decoding is greedy each repeats the same draw, but for what the environment varies"
-        lines.append(f"  --repeats {work.repeats}: {same}; --temperature T draws anew")
-    return [f"plan: {what}, profile {work.profile}", *lines]

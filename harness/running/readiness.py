@@ -12,6 +12,7 @@ from harness.catalog import registry
 from harness.episode import Task
 from harness.errors import DataError, HarnessError, MissingPart, UsageError
 from harness.running import selection
+from harness.running.results import Decoding
 from harness.types import Profile, Sample, Stage, TaskConfig
 
 CORE = data.CORE
@@ -135,6 +136,15 @@ def examine(task: Task, cfg: TaskConfig, found: data.Resolved, stage: Stage = "p
 def ranking(task: Task, cfg: TaskConfig) -> str:
     """The options under which a task that has the model rank choices does without; empty for other tasks."""
     return next((need.fix for need in task.needs(cfg) if need.stage == "rank"), "")
+
+
+def drawing(task: Task, cfg: TaskConfig, decoding: Decoding) -> str:
+    """How a task that draws its replies at a temperature does without; empty for other tasks."""
+    if decoding == "released" and "temperature" in task.spec.released:
+        return "use --decoding protocol, or a server that takes the temperature"
+    if decoding == "greedy":
+        return ""
+    return next((need.fix for need in task.needs(cfg) if need.stage == "draw"), "")
 
 
 def check_core(mirror: str | None) -> list[Finding]:

@@ -59,6 +59,7 @@ class ModelChoice:
         roles: `ROLE=NAME@URL` strings of the auxiliary models.
         judge: judges at the end of the run, as after `--judge`; None leaves judged episodes waiting.
         decoding: `protocol` as the benchmark says, `greedy`, or `released` as the released code does.
+        choices: how choices are ranked, a method of docs/protocols.md; None takes the best there is.
         reasoning: `strip` takes thoughts out of replies before anything reads them, `keep` leaves them in.
         concurrency: most requests in flight; None goes by the endpoints.
         deadline_s: how long one request may be retried.
@@ -69,6 +70,7 @@ class ModelChoice:
     roles: tuple[str, ...] = ()
     judge: str | None = None
     decoding: Decoding = "protocol"
+    choices: str | None = None
     reasoning: Reasoning = "strip"
     concurrency: int | None = None
     deadline_s: float = 900.0

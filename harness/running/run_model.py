@@ -11,6 +11,7 @@ from harness.models.api import LiveEpisodes, Model, Options
 from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
+from harness.models.sampling import Ignored, over_openai, unfit
 from harness.models.trial import no_room, ranking, trial
 from harness.running.judging import judge_role
 from harness.running.request import RunRequest
@@ -20,13 +21,20 @@ PREFETCH = 1.25
 
 
 async def check_model(
-    request: RunRequest, ranked: Mapping[str, str], opened: Callable[[Model], None] = lambda model: None
+    request: RunRequest,
+    ranked: Mapping[str, str],
+    opened: Callable[[Model], None] = lambda model: None,
+    *,
+    drawn: Mapping[str, str] | None = None,
+    found: list[Ignored] | None = None,
 ) -> list[str]:
     """Lines for what the models of a run lack; each endpoint is sent one short request.
 
     Args:
         request: names the model under test, its roles and its judge.
         ranked: for each task that has it rank choices, the options under which it does not.
+        drawn: for each task, the options under which it does without drawn replies; empty for a greedy one.
+        found: is filled with what the server ignores of a request.
         opened: looks at the model under test before anything is sent to it; what it raises ends the check.
     """
     lines: list[str] = []
@@ -36,6 +44,8 @@ async def check_model(
             lines += no_room(tested, request.models.sampling.max_new_tokens)
             lines += [] if lines else map(str, await trial(tested))
             lines += [] if lines else await ranking(tested, ranked)
+            if not lines and over_openai(tested):
+                lines += await unfit(tested, drawn or {}, [] if found is None else found)
     except MissingPart as error:
         lines += str(error).splitlines()
     judge = [judge_role(request.models.judge)] if request.models.judge else []
@@ -75,7 +85,11 @@ def open_tested(
         live=live,
         concurrency=request.models.concurrency,
         profile=request.workload.profile,
-        options=replace(options or Options(), reasoning=request.models.reasoning),
+        options=replace(
+            options or Options(),
+            choice_method=request.models.choices or "",
+            reasoning=request.models.reasoning,
+        ),
     )
 
 

@@ -7,8 +7,9 @@ import gc
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,7 @@ from harness.running.expected import Expected
 from harness.running.heartbeat import heartbeat
 from harness.running.identity import Systems, changed_model, keep
 from harness.running.judging import judge_stage
-from harness.running.look import look, pressure
+from harness.running.look import Look, look, pressure
 from harness.running.plan import Plan, TaskPlan
 from harness.running.progress import Progress, ticking
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
@@ -44,6 +45,9 @@ from harness.storage.private import without_texts
 from harness.storage.store import Attempt, EpisodeKey, Store
 
 log = logging.getLogger(__name__)
+
+SHOWN = 20
+"""Endpoints and oldest episodes that a heartbeat names."""
 
 
 class Runner:
@@ -135,7 +139,7 @@ class Runner:
         _collect_garbage_less_often()
         try:
             see = partial(look, models.tested, self._queues.values(), deadline_s)
-            async with heartbeat(self.store, self._facts), ticking(self.progress, see):
+            async with heartbeat(self.store, partial(self._facts, see)), ticking(self.progress, see):
                 with Signals(self.interrupt):
                     await self.scheduler.run(list(self._queues.values()), until=self._ends)
             self._traits.close()
@@ -148,10 +152,20 @@ class Runner:
             limit = self.plan.request.execution.time_limit_s
             self.summary.stopped = f"the time limit of {limit:g} s is over; the same command resumes"
 
-    def _facts(self) -> Mapping[str, int]:
-        """How far this command is, for its heartbeat."""
-        waiting = sum(len(queue.episodes) for queue in self._queues.values())
-        return {"played": self.summary.played, "waiting": waiting}
+    def _facts(self, see: Callable[[], Look]) -> Mapping[str, Any]:
+        """How far this command is and what it waits for, for its heartbeat."""
+        seen = see()
+        waits = self.scheduler.waits(SHOWN) if self.scheduler is not None else []
+        return {
+            "played": self.summary.played,
+            "waiting": sum(len(queue.episodes) for queue in self._queues.values()),
+            "live": seen.live,
+            "flying": seen.flying,
+            "queued": seen.queued,
+            "outage_s": seen.outage_s,
+            "endpoints": [asdict(endpoint) for endpoint in seen.endpoints[:SHOWN]],
+            "oldest": [wait._asdict() for wait in waits],
+        }
 
     def interrupt(self) -> bool:
         """First Ctrl-C: start nothing new, let the live episodes end. Returns whether it was the first."""
@@ -194,10 +208,11 @@ class Runner:
         if changed := changed_model(attempt) or self._systems.other(attempt):
             self._end(f"the model changed: {changed}")
             return False
+        whole = attempt
         if attempt.task in self._private:
             attempt = without_texts(attempt)  # also for the logs
         self.store.add(attempt)
-        self._traits.note(attempt)
+        self._traits.note(whole)
         self.progress.finished(attempt)
         self.summary.played += 1
         planned.tries += 1

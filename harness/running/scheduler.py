@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from harness.episode import World
 from harness.errors import InfraError
@@ -32,6 +33,7 @@ class TaskQueue:
         play: plays one episode in the open world; returns whether it is to be queued once more.
         lost: called with why episodes cannot be played: the world does not open, or a site stays locked.
         live: what each live episode does at the moment, by name.
+        opening: since when the world is being opened, while it is.
     """
 
     name: str
@@ -40,6 +42,21 @@ class TaskQueue:
     play: Callable[[World, PlannedEpisode, Activity], Awaitable[bool]]
     lost: Callable[[Exception], None]
     live: dict[str, Activity] = field(default_factory=dict[str, Activity])
+    opening: Activity | None = None
+
+
+class Wait(NamedTuple):
+    """What a live episode waits for (`Activity.name`), and for how long.
+
+    Attributes:
+        episode: the sample's id and the repeat, `SAMPLE#REPEAT`; empty for a world that is being opened.
+    """
+
+    task: str
+    episode: str
+    doing: str
+    seconds: float
+    turn: int
 
 
 class Scheduler:
@@ -111,11 +128,14 @@ class Scheduler:
         if not task.episodes or self.stopping:
             return
         async with AsyncExitStack() as stack:
+            task.opening = Activity("open")
             try:
                 world = await stack.enter_async_context(task.world())
             except Exception as error:
                 task.lost(error)
                 return
+            finally:
+                task.opening = None
             async with asyncio.TaskGroup() as group:
                 while entry := await self._admission.acquire(task.name, world.capacity, task.episodes):
                     group.create_task(self._play_one(task, world, entry))
@@ -144,16 +164,19 @@ class Scheduler:
                 log.warning("waiting: %s", line)
 
     def oldest(self, count: int, over_s: float = STUCK_S) -> list[str]:
-        """The live episodes that have waited longest for one thing, and for what."""
+        """The live episodes that have waited longest for one thing, and for what, in words."""
+        return [
+            f"{wait.task} {wait.episode}: {wait.doing} for {wait.seconds:.0f} s, turn {wait.turn}"
+            for wait in self.waits(count, over_s)
+        ]
+
+    def waits(self, count: int, over_s: float = 0.0) -> list[Wait]:
+        """The live episodes, and the worlds that are being opened, that have waited longest for one thing."""
         now = time.monotonic()
         waits = [
-            (now - activity.since, f"{task.name} {name}", activity)
+            Wait(task.name, name, activity.name, now - activity.since, activity.turn)
             for task in self._tasks
-            for name, activity in task.live.items()
+            for name, activity in (*task.live.items(), *([("", task.opening)] if task.opening else ()))
             if now - activity.since >= over_s
         ]
-        waits.sort(key=lambda wait: wait[:2], reverse=True)
-        return [
-            f"{name}: {activity.name} for {waited:.0f} s, turn {activity.turn}"
-            for waited, name, activity in waits[:count]
-        ]
+        return sorted(waits, key=lambda wait: (wait.seconds, wait.task, wait.episode), reverse=True)[:count]

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.models.clients.answer import SYSTEM
+from harness.models.clients.answer import SYSTEM, UNCUT
+from harness.storage.private import OVERFLOW
 from harness.storage.records import CallRecord
 from harness.storage.store import Attempt, Store
 from harness.types import Ask
@@ -18,12 +19,18 @@ EVERY = 100
 """Attempts after which counts are written down again; a run that is killed loses fewer than these."""
 
 
+EPISODES, IMPUTED = "episodes", "episodes with imputed values"
+NO_TRAITS = frozenset(("calls", EPISODES, IMPUTED))
+"""Counts that stand beside those of the traits."""
+
+
 class Traits:
     """The traits of a run's tasks, and in how many calls each was seen.
 
     A trait is a note on a call (`raw->user`, `truncate not sent`, `imputed:2`), the method of choices, the
     decoding as it was sent, or that the reply was cut or empty. `traits/TASK` has their names,
-    `counts/TASK` the calls of each, with all `calls`.
+    `counts/TASK` the calls of each, with all `calls`, the episodes, and those in which a floor stands for a
+    log-probability.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,9 +45,9 @@ class Traits:
         if counts is None:
             counts = self._counts[task] = Counter(self._store.meta(f"counts/{task}") or {})
         before = len(counts)
-        for call in attempt.calls:
-            if not call.role:
-                counts.update(("calls", *_traits(call)))
+        told = [("calls", *_traits(call)) for call in attempt.calls if not call.role]
+        counts.update(name for names in told for name in names)
+        counts.update(_whole(attempt, {name for names in told for name in names}))
         self._noted[task] += 1
         if len(counts) > before or self._noted[task] % EVERY == 0:
             self._write(task)
@@ -53,8 +60,17 @@ class Traits:
     def _write(self, task: str) -> None:
         counts = self._counts[task]
         self._store.set_meta(f"counts/{task}", dict(sorted(counts.items())))
-        names = counts.keys() - {"calls"}
+        names = counts.keys() - NO_TRAITS
         self._store.set_meta(f"traits/{task}", sorted({*names, *(self._store.meta(f"traits/{task}") or ())}))
+
+
+def _whole(attempt: Attempt, traits: set[str]) -> Iterator[str]:
+    """What is counted of an episode as a whole; one that ended at a prompt too long has no call for it."""
+    yield EPISODES
+    if any(name.startswith("imputed:") for name in traits):
+        yield IMPUTED
+    if UNCUT in attempt.note and attempt.note.startswith(OVERFLOW):
+        yield UNCUT
 
 
 def _traits(call: CallRecord) -> Iterator[str]:

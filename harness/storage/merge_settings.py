@@ -52,7 +52,7 @@ def _united(key: str, values: Sequence[Any]) -> Any:
         for value in values:
             total.update(cast("Mapping[str, int]", value))
         return dict(sorted(total.items()))
-    if kind in ("traits", "systems", "unrecorded"):
+    if kind in ("traits", "systems", "unrecorded", "ignored"):
         return sorted({word for value in values for word in value})
     if kind == "code":
         return _by_key(values, lambda lists: _distinct(one for each in lists for one in each))

@@ -80,7 +80,7 @@ class Declared(Opened):
     async def test_needs_name_a_fix_and_their_check_returns(self, bench: Bench) -> None:
         for cfg in configurations(bench):
             for need in bench.task.needs(cfg):
-                assert need.name and need.fix and need.stage in ("play", "judge", "rank")
+                assert need.name and need.fix and need.stage in ("play", "judge", "rank", "draw")
                 assert need.missing() is None or isinstance(need.missing(), str)
 
     @in_loop

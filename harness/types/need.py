@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["play", "judge", "rank"]
+Stage = Literal["play", "judge", "rank", "draw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Need:
         missing: returns None when present, else what is wrong in a few words.
         fix: the command, or sentence, that brings it.
         stage: `play` for what episodes need, `judge` for what reading a judge's verdicts needs, `rank` for a
-            model that can rank choices: it is tried, and `fix` says how the task does without.
+            model that can rank choices, `draw` for one that draws at a temperature: it is tried, and `fix`
+            says how the task does without.
     """
 
     name: str

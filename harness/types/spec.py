@@ -62,6 +62,7 @@ class TaskSpec:
         paper_judge: the model that judged the published score, as its provider names it; for judged tasks.
         private: keep prompts, replies, answers, targets and the words of errors out of stores, reports,
             exports and logs (data that its authors ask not to spread), unless the run is asked to trace them.
+        view: entries of `Observation.info` that whoever reads an episode sees first; empty shows all alike.
     """
 
     name: str
@@ -82,6 +83,7 @@ class TaskSpec:
     paper_n: int = 0
     paper_judge: str = ""
     private: bool = False
+    view: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class AlfWorldTask(BaseTask):
         ceiling={(p, d): 100.0 for p in ("paper", "fixed") for d in ("mirror", "fixture")},
         released={"temperature": 0.7},
         paper_n=50,
+        view=("parsed", "executed", "won"),
     )
 
     Options = AlfWorldOptions

@@ -62,6 +62,7 @@ class CardGame(BaseTask):
         },
         released={"temperature": 0.7},
         paper_n=200,
+        view=("step", "round", "ended"),
     )
 
     Options = CardGameOptions

@@ -76,6 +76,7 @@ class HotpotQA(BaseTask):
         # Drawn at random, but so close to zero that the likeliest token always wins.
         released={"temperature": 1e-5, "top_p": 0.95, "typical_p": 0.95},
         paper_n=300,
+        view=("action", "result"),
     )
 
     Options = HotpotOptions

@@ -54,6 +54,7 @@ SPEC = TaskSpec(
         ("fixed", "fixture"): 100.0,
     },
     paper_n=460,
+    view=("stage", "step", "reward", "ended"),
 )
 
 

@@ -11,6 +11,7 @@ from typing import cast
 from harness.authoring import plain_world
 from harness.data import literals
 from harness.episode import BaseTask, World
+from harness.needs import Need, drawn_replies
 from harness.types import (
     Context,
     JudgeAsk,
@@ -71,6 +72,11 @@ class MtBench(BaseTask):
     )
 
     Options = MtBenchOptions
+
+    def needs(self, cfg: TaskConfig) -> Sequence[Need]:
+        """A model that draws: four categories have a temperature."""
+        del cfg
+        return (drawn_replies(),)
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         found = questions(cfg.data, cfg.options.references)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from harness.episode import BaseTask, Oracle
-from harness.needs import Need, core_data, package
+from harness.needs import Need, core_data, drawn_replies, package
 from harness.tokens import CL100K_FILE
 from harness.types import (
     Context,
@@ -46,6 +46,7 @@ SPEC = TaskSpec(
     ceiling={("paper", "fixture"): 100.0, ("fixed", "fixture"): 100.0},
     paper_n=812,
     paper_judge="gpt-3.5-turbo",
+    view=("action", "url", "ended"),
 )
 
 
@@ -57,7 +58,7 @@ class WebArena(BaseTask):
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
         """Playwright and a browser; for the real sites each of them, and the vocabulary that cuts pages."""
-        found = [package("playwright", extra="web"), browser_need()]
+        found = [package("playwright", extra="web"), browser_need(), drawn_replies()]
         if own_sites(cfg):
             return found
         from tasks.webarena.doctor import site_needs

@@ -67,6 +67,7 @@ class WebShopTask(BaseTask):
         ceiling={(p, d): 100.0 for p in ("paper", "fixed") for d in ("mirror", "fixture")},
         released={"temperature": 0.7},
         paper_n=200,
+        view=("action", "valid", "page"),
     )
     Options = WebShopOptions
 

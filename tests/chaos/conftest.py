@@ -1,4 +1,4 @@
-"""Every file of chaos tests leaves nothing behind: no process, port, mount, control group, profile or folder."""
+"""Every file of chaos tests leaves no process, port, mount, control group, profile or folder behind."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from leftovers import Place, nothing_left
 
 KNOWN = {"test_browser_killed": "playwright[-_].*"}
-"""What files of tests are known to leave, as a pattern of names: Playwright's driver, when it is killed, leaves
-the profiles and artifacts of its browsers in the temporary folder, and the pool of browsers does not know them."""
+"""Names that a file of tests is known to leave: Playwright's driver, when it is killed, leaves
+its browsers' profiles and artifacts in the temporary folder; the pool of browsers does not know of them."""
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -16,7 +16,7 @@ from harness.report import reference
 from harness.report.build import build
 from harness.report.render import render
 from harness.report.run_data import RunData, TaskData
-from harness.running import judging, plan
+from harness.running import judging, plan, plan_text
 from harness.running.request import ModelChoice, RunRequest, Workload
 from harness.types import Mean, Row
 
@@ -145,7 +145,7 @@ def test_a_suite_takes_another_split_of_a_task(other):
     shop, sums = found.tasks
     assert [sample.id for sample in shop.samples] == ["10", "11", "12", "13"]
     assert (shop.cfg.split, shop.split, sums.cfg.split, sums.split) == ("dev", "dev", "test", None)
-    assert any(line.startswith("  webshop: 4 episodes of split dev,") for line in plan.describe(found))
+    assert any(line.startswith("  webshop: 4 episodes of split dev,") for line in plan_text.describe(found))
     config = found.config()
     assert config["tasks"]["webshop"]["split"] == "dev" and "split" not in config["tasks"]["gsm8k"]
     stored = judging.stored_config(shop.task, config, data.resolve("webshop", data.FIXTURE), None)

@@ -27,6 +27,9 @@ from harness.models.untrusted import (
 SYSTEM = "system_fingerprint "
 """How a reply's note begins that names the system behind an OpenAI-compatible server."""
 
+UNCUT = "truncate not sent"
+"""A reply's note: its prompt was longer than the task lets the server keep, and the server did not cut it."""
+
 _SEEDS = 1 << 64
 
 
@@ -39,6 +42,7 @@ class Answer(Struct):
         prefill: the prompt's tokens.
         detailed: whether the server sent details.
         system: the `system_fingerprint` of an OpenAI-compatible server.
+        uncut: the prompt was longer than was asked to be kept of it.
         endpoint: URL of the endpoint that answered.
         attempts: attempts the request took.
         thought: what the server keeps apart from the text as the model's reasoning.
@@ -55,6 +59,7 @@ class Answer(Struct):
     prefill: Sequence[Token] = ()
     detailed: bool = True
     system: str = ""
+    uncut: bool = False
     endpoint: str = ""
     attempts: int = 1
     thought: str = ""

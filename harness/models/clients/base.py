@@ -33,6 +33,9 @@ class BaseModel:
     methods: tuple[str, ...] = ()
     """Ways to rank choices, best first (specs/general.md §1.4)."""
 
+    most: int = 0
+    """Alternatives to a token that can be had when the usual number lacks a choice; 0 when no more."""
+
     notes: tuple[str, ...] = ()
 
     def __init__(

@@ -2,7 +2,9 @@
 
 G masks the vocabulary to the choices, P reads each choice's own log-probability from the prefill,
 T looks for the choices among the likeliest tokens, O does so over the OpenAI protocol, F generates
-and reads the first choice in the text (never chosen by itself: it measures something else).
+and reads the first choice in the text (never chosen by itself: it measures something else). A choice that a
+server leaves out is asked for in another way before a floor stands for it, and an answer that names none of
+the choices is no answer: nothing is ever ranked by floors alone.
 """
 
 from __future__ import annotations
@@ -10,14 +12,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import RequestRejected, TokenBoundaryError, UsageError
+from harness.models import outside
 from harness.models.api import Call
-from harness.models.clients.alternatives import FLOOR, first_choice, grammar, logprob, read_alternatives
+from harness.models.clients.alternatives import (
+    FLOOR,
+    first_choice,
+    grammar,
+    halves,
+    has_values,
+    is_spaced,
+    join_halves,
+    logprob,
+    logsumexp,
+    mass,
+    read_alternatives,
+    unlisted,
+)
 from harness.models.clients.answer import Answer
-from harness.models.clients.exchange import Generator, Prompt
+from harness.models.clients.exchange import Check, Generator, Prompt
 from harness.models.pool.faults import Fault, Refused
 from harness.types import Reply
 
@@ -29,6 +45,15 @@ _NAMES: Mapping[str, str] = {
     "O": "OpenAI's log-probabilities",
     "F": "generated text",
 }
+
+_TOP_N = 5
+"""Alternatives to a token that TGI lists at most."""
+
+_EXACT, _CLOSE = 1e-5, 1e-2
+"""What of a log-probability may be missing where the rest is exact, and where it takes a far longer list."""
+
+_UNSEEN = 1e-4
+"""Probability that may be missing from the listed tokens before a server is asked for the rest."""
 
 _GREEDY: Mapping[str, Any] = {
     "do_sample": False,
@@ -70,6 +95,11 @@ class Ranker:
         return await self._first(call, prompt)  # those that waited go on concurrently
 
     async def _first(self, call: Call, prompt: Prompt) -> Reply:
+        if self._forced not in ("", "F", *self._model.methods):
+            able = ", ".join((*self._model.methods, "F"))
+            raise UsageError(
+                f"{self._model.name} cannot rank choices by {_NAMES[self._forced]}: --choices {able}"
+            )
         if self._methods is None:
             self._methods = [self._forced] if self._forced else self._able()
         while self._methods:
@@ -97,27 +127,68 @@ class Ranker:
             return await self._prefill(call, prompt)
         if method == "F":
             return await self._generated(call, prompt)
-        extra = {**_GREEDY, **({"top_logprobs": 20} if method == "O" else {"top_n_tokens": 5})}
+        choices = call.ask.choices
+        wanted = {"top_logprobs": 1} if method == "O" else {"top_n_tokens": _TOP_N}
+        extra: dict[str, Any] = {**_GREEDY, **wanted}
         if method == "G":
-            extra["grammar"] = grammar(call.ask.choices)
-        allowed = {"", *(choice.strip() for choice in call.ask.choices)}
+            extra["grammar"] = grammar(choices)
+        allowed = {"", *(choice.strip() for choice in choices)}
 
         def check(answer: Answer, url: str) -> None:
             if method == "G" and answer.text.strip() not in allowed:
                 raise self._unusable(f"{url} ignores grammars")
-            if read_alternatives(answer.top_tokens, call.ask.choices) is None:
+            if not has_values(answer.top_tokens):
                 raise self._unusable(f"{url} sent no alternatives to the first token")
 
         answer = await self._model.generate(call, prompt, extra, check)
-        scores = read_alternatives(answer.top_tokens, call.ask.choices)
-        assert scores is not None, "check() let an answer without alternatives pass"
-        return self._ranked(answer, call.ask.choices, scores, method)
+        if method == "G" and _is_cut(answer, choices):
+            answer = await self._split(call, prompt, extra, answer, check)
+        if method == "O":
+            scores = await self._completed(call, prompt, extra, answer)
+        else:
+            scores = read_alternatives(answer.top_tokens, choices) or [None for _ in choices]
+        if all(score is None for score in scores):
+            raise RequestRejected(_unnamed(answer, choices))
+        return self._ranked(answer, choices, scores, method)
+
+    async def _split(
+        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], answer: Answer, check: Check
+    ) -> Answer:
+        """Ask without and with the leading space: a grammar for both allows more tokens than TGI lists."""
+        asked = [
+            self._model.generate(call, prompt, {**extra, "grammar": half}, check)
+            for half in halves(call.ask.choices)
+        ]
+        parts = await _all(asked)
+        answer.top_tokens = join_halves(answer.top_tokens, [part.top_tokens for part in parts])
+        return answer
+
+    async def _completed(
+        self, call: Call, prompt: Prompt, extra: Mapping[str, Any], answer: Answer
+    ) -> Sequence[float | None]:
+        """Add what the likeliest tokens lack: by the prompt's own log-probabilities, or among more tokens."""
+        choices, exact = call.ask.choices, "P" in self._model.methods
+        scores = read_alternatives(answer.top_tokens, choices) or [None for _ in choices]
+        lacking = unlisted(answer.top_tokens, choices, _EXACT if exact else _CLOSE)
+        if exact and any(lacking):
+            texts = [text for group in lacking for text in group]
+            found = await self._appended(call, prompt, texts)
+            values = dict(zip(texts, found.scores, strict=True))
+            return [
+                _sum([score, *(values[text] for text in group)])
+                for score, group in zip(scores, lacking, strict=True)
+            ]
+        if self._model.most and any(lacking):
+            more = await self._model.generate(call, prompt, {**extra, "top_logprobs": self._model.most})
+            return read_alternatives(more.top_tokens, choices) or scores
+        return scores
 
     def _unusable(self, message: str) -> Exception:
         """The method does not work here; once it is known to work, the endpoint failed."""
         return Fault("useless", message) if self._settled else RequestRejected(message)
 
-    async def _prefill(self, call: Call, prompt: Prompt) -> Reply:
+    async def _appended(self, call: Call, prompt: Prompt, texts: Sequence[str]) -> _Appended:
+        """The log-probability of each text after the prompt; None for one that is not one more token."""
         extra = {**_GREEDY, "decoder_input_details": True}
 
         def check(answer: Answer, url: str) -> None:
@@ -128,24 +199,29 @@ class Ranker:
             if len(answer.prefill) > 1 and logprob(answer.prefill[-1]) is None:  # the first one never has any
                 raise self._unusable(f"{url} sends prefill without log-probabilities")
 
-        texts = [prompt.text, *(prompt.text + choice for choice in call.ask.choices)]
-        asked = [self._model.generate(call, replace(prompt, text=text), extra, check) for text in texts]
+        whole = [prompt.text, *(prompt.text + text for text in texts)]
+        asked = [self._model.generate(call, replace(prompt, text=text), extra, check) for text in whole]
         base, *answers = await _all(asked)
         before = [token.id for token in base.prefill]
-        scores: list[float] = []
-        for choice, answer in zip(call.ask.choices, answers, strict=True):
-            after = [token.id for token in answer.prefill]
-            score = logprob(answer.prefill[-1])
-            if after[:-1] != before or score is None:
+        scores = [
+            logprob(answer.prefill[-1]) if [token.id for token in answer.prefill[:-1]] == before else None
+            for answer in answers
+        ]
+        spent = sum(answer.prompt_tokens for answer in (base, *answers))
+        return _Appended(base, scores, [len(one.prefill) for one in answers], spent)
+
+    async def _prefill(self, call: Call, prompt: Prompt) -> Reply:
+        choices = call.ask.choices
+        found = await self._appended(call, prompt, choices)
+        for choice, score, length in zip(choices, found.scores, found.lengths, strict=True):
+            if score is None:
                 raise TokenBoundaryError(
-                    f"{choice!r} is not one more token after this prompt ({len(before)}, then {len(after)});"
-                    " one that ends in a space merges with it: use an endpoint with grammars"
+                    f"{choice!r} is not one more token after this prompt ({len(found.base.prefill)}, then"
+                    f" {length}); one that ends in a space merges with it: use an endpoint with grammars"
                     " (TGI >= 1.4.1) or --profile fixed"
                 )
-            scores.append(score)
-        spent = sum(answer.prompt_tokens for answer in (base, *answers))
-        reply = self._ranked(base, call.ask.choices, scores, "P")
-        return replace(reply, prompt_tokens=spent, output_tokens=len(texts))
+        reply = self._ranked(found.base, choices, found.scores, "P")
+        return replace(reply, prompt_tokens=found.spent, output_tokens=1 + len(choices))
 
     async def _generated(self, call: Call, prompt: Prompt) -> Reply:
         answer = await self._model.generate(call, prompt, {**_GREEDY, "max_new_tokens": 5})
@@ -154,13 +230,45 @@ class Ranker:
             return self._model.reply(answer, answer.text, method="F", notes=("no choice in text",))
         return self._model.reply(answer, call.ask.choices[found], choice=found, method="F")
 
-    def _ranked(self, answer: Answer, choices: Sequence[str], scores: Sequence[float], method: str) -> Reply:
+    def _ranked(
+        self, answer: Answer, choices: Sequence[str], found: Sequence[float | None], method: str
+    ) -> Reply:
+        scores = [FLOOR if score is None else score for score in found]
         best = max(range(len(scores)), key=scores.__getitem__)  # ties go to the first
-        missing = sum(score == FLOOR for score in scores)
+        missing = sum(score is None for score in found)
         notes = (f"imputed:{missing}",) if missing else ()
         return self._model.reply(
             answer, choices[best], choice=best, logprobs=tuple(scores), method=method, notes=notes
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Appended:
+    """What was found of texts after a prompt: its own answer, their values and lengths, tokens spent."""
+
+    base: Answer
+    scores: Sequence[float | None]
+    lengths: Sequence[int]
+    spent: int
+
+
+def _is_cut(answer: Answer, choices: Sequence[str]) -> bool:
+    """Whether a server listed fewer tokens than the grammar allows, so that a choice may be missing."""
+    if is_spaced(choices) or len(answer.top_tokens) < _TOP_N:
+        return False
+    scores = read_alternatives(answer.top_tokens, choices)
+    return scores is None or None in scores or mass(answer.top_tokens) < 1.0 - _UNSEEN
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return logsumexp(known) if known else None
+
+
+def _unnamed(answer: Answer, choices: Sequence[str]) -> str:
+    shown = ", ".join(repr(token.text) for token in answer.top_tokens[:5])
+    told = outside.line(f"{len(answer.top_tokens)} alternatives ({shown})", 200)
+    return f"{answer.endpoint} names none of {', '.join(map(repr, choices))} among its {told}"
 
 
 async def _all(asked: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:

@@ -47,6 +47,11 @@ class Generator(Protocol):
         """Ways to rank choices, best first."""
         ...
 
+    @property
+    def most(self) -> int:
+        """Alternatives to a token that can be had when the usual number lacks a choice; 0 when no more."""
+        ...
+
     async def generate(
         self, call: Call, prompt: Prompt, extra: Mapping[str, Any], check: Check | None = None
     ) -> Answer:

@@ -12,6 +12,7 @@ from harness.models.clients.answer import Answer
 from harness.models.clients.meaning import code, ending, failure, raise_error
 from harness.models.clients.openai_text import Choice, Said, is_filled, written
 from harness.models.clients.request import samples
+from harness.models.clients.token_ids import token_id
 from harness.models.pool.faults import Fault, describe
 from harness.models.untrusted import ABSENT, KEPT, Body, Token, count, field, part, read, short
 
@@ -46,6 +47,8 @@ class _Usage(Struct):
 class _Logprobs(Struct):
     content: Raw = ABSENT
     top_logprobs: Raw = ABSENT
+    tokens: Raw = ABSENT
+    token_logprobs: Raw = ABSENT
 
 
 class _Alternative(Struct):
@@ -57,8 +60,8 @@ class _Place(Struct):
     top_logprobs: list[_Alternative] = []
 
 
-def read_completion(body: Body, *, where: str = "") -> Answer:
-    """Read a completion or chat completion.
+def read_completion(body: Body, *, where: str = "", echo: bool = False) -> Answer:
+    """Read a completion or chat completion; with `echo` the prompt's tokens stand before the generated ones.
 
     Raises:
         Fault, ContextOverflow, RequestRejected: a 200 that is no answer (`harness.models.clients.meaning`).
@@ -75,7 +78,7 @@ def read_completion(body: Body, *, where: str = "") -> Answer:
     finish = short(field(choice.finish_reason), 40)
     if said is None and not finish:
         raise Fault("no-text", f"{where} answered 200 without text")
-    return build(said or Said(), finish, response, choice, where=where)
+    return build(said or Said(), finish, response, choice, where=where, echo=echo)
 
 
 def first_choice(response: Completion, where: str) -> Choice | None:
@@ -97,7 +100,9 @@ def first_choice(response: Completion, where: str) -> Choice | None:
     return choices[0]
 
 
-def build(said: Said, finish: str, response: Completion, choice: Choice, *, where: str = "") -> Answer:
+def build(
+    said: Said, finish: str, response: Completion, choice: Choice, *, where: str = "", echo: bool = False
+) -> Answer:
     """Build the answer from what was written, the reason to end, and the rest of the response.
 
     Raises:
@@ -105,12 +110,14 @@ def build(said: Said, finish: str, response: Completion, choice: Choice, *, wher
     """
     finish, notes = ending(finish, where=where)
     usage = part(response.usage, _Usage)
+    given, logprobs = count(field(usage.prompt_tokens)) or 0, part(choice.logprobs, _Logprobs)
     return Answer(
         outside.text(said.text or said.refusal),
         finish_reason=finish,
-        prompt_tokens=count(field(usage.prompt_tokens)) or 0,
+        prompt_tokens=given,
         output_tokens=count(field(usage.completion_tokens)) or 0,
-        top_tokens=_alternatives(part(choice.logprobs, _Logprobs)),
+        top_tokens=_alternatives(logprobs),
+        prefill=_echoed(logprobs)[:given] if echo else (),
         system=short(field(response.system_fingerprint), 80),
         thought=outside.text(said.thought),
         notes=tuple(dict.fromkeys((*notes, *said.notes))),
@@ -121,10 +128,23 @@ def _alternatives(logprobs: _Logprobs) -> list[Token]:
     try:
         if is_filled(logprobs.content) and (places := read(logprobs.content, list[_Place])):
             # chat, and llama.cpp everywhere
-            return [Token(text=one.token, logprob=one.logprob) for one in places[0].top_logprobs]
+            return [_token(one.token, one.logprob) for one in places[0].top_logprobs]
         if is_filled(logprobs.top_logprobs):
             tops = read(logprobs.top_logprobs, list[dict[str, float | None]])
-            return [Token(text=text, logprob=logprob) for text, logprob in (tops[0] if tops else {}).items()]
+            return [_token(text, logprob) for text, logprob in (tops[0] if tops else {}).items()]
     except ValueError:
         pass
     return []
+
+
+def _echoed(logprobs: _Logprobs) -> list[Token]:
+    try:
+        texts = read(logprobs.tokens, list[str]) if 0 < len(logprobs.tokens) <= KEPT else []
+        found = read(logprobs.token_logprobs, list[float | None]) if texts else []
+    except ValueError:
+        return []
+    return [_token(*one) for one in zip(texts, found, strict=False)]
+
+
+def _token(text: str, logprob: float | None) -> Token:
+    return Token(token_id(text), text, logprob)

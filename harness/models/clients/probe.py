@@ -12,6 +12,7 @@ from typing import Any
 from harness.catalog.models import Entry
 from harness.errors import MissingPart, UsageError
 from harness.models import outside
+from harness.models.clients.neutral import by_listing, by_pages
 from harness.models.clients.transport import Transport
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.endpoint import Endpoint
@@ -21,6 +22,7 @@ from harness.models.untrusted import count, decode, kept, record, rows, short
 
 log = logging.getLogger(__name__)
 _TRIES, _PAUSE_S = 3, 0.2
+_PAGES = ("/props", "/version", "/openapi.json")
 _MODELS = 1000
 """Models read from a server's list; the rest of a longer list is ignored."""
 
@@ -62,10 +64,13 @@ async def probe(transport: Transport, url: str, *, openai: bool = False) -> Capa
     native = from_info(info) if short(info.get("version")) and short(info.get("model_id")) else None
     if not openai:
         return native or Capabilities(info=kept(info))
-    listed = await _get_object(transport, url + "/v1/models")
+    listed, headers = await _get(transport, url + "/v1/models")
     ids = (short(record(row).get("id")) for row in rows(listed.get("data"))[:_MODELS])
     served = ",".join(sorted(filter(None, ids)))
-    able = Capabilities("openai", model_id=served, chat=True, tokenize=False, info=kept(listed))
+    software = "tgi" if native else by_listing(listed, headers)
+    able = Capabilities(
+        "openai", model_id=served, chat=True, tokenize=False, info=kept(listed), software=software
+    )
     if native is None:
         return able
     return dataclasses.replace(
@@ -83,14 +88,18 @@ async def _get_object(transport: Transport, url: str) -> dict[str, Any]:
     Raises:
         Fault: it does not answer, or says that it is not ready.
     """
-    status, body = await transport.get(url)
+    return (await _get(transport, url))[0]
+
+
+async def _get(transport: Transport, url: str) -> tuple[dict[str, Any], Mapping[str, str]]:
+    status, body, headers = await transport.page(url)
     if status >= 500 or status == 429:
         reason = outside.line(body[:1000].decode("utf-8", "replace"), 200)
         raise Fault(str(status), f"{url} answered {status}: {reason}")
     try:
-        return record(decode(body)) if status == 200 else {}
+        return (record(decode(body)) if status == 200 else {}), headers
     except ValueError:
-        return {}
+        return {}, headers
 
 
 async def survey(
@@ -111,7 +120,9 @@ async def survey(
         endpoints.append(endpoint)
     answered = [e for e in endpoints if e.capabilities is not None]
     if not answered:
-        first = next(str(fault) for fault in found if isinstance(fault, Fault))
+        first = next(fault for fault in found if isinstance(fault, Fault))
+        if first.fix:
+            raise MissingPart(f"{entry.name}: {first}")
         raise MissingPart(
             f"{entry.name}: no endpoint answers ({first}); start one (docker/README.md) "
             "or give --endpoint http://host:port"
@@ -127,14 +138,29 @@ async def survey(
 
 async def _probe_repeatedly(transport: Transport, url: str, entry: Entry) -> Capabilities | Fault:
     fault: Fault | None = None
+    openai = entry.kind in ("openai", "chat")
     for attempt in range(_TRIES):
         await asyncio.sleep(_PAUSE_S * attempt)
         try:
-            return await probe(transport, url, openai=entry.kind in ("openai", "chat"))
+            able = await probe(transport, url, openai=openai)
+            return (
+                dataclasses.replace(able, software=await _software(transport, url, able)) if openai else able
+            )
         except Fault as error:
             fault = error
     assert fault is not None
     return fault
+
+
+async def _software(transport: Transport, url: str, able: Capabilities) -> str:
+    """Ask the pages that tell a server's kind where its list of models does not."""
+    named = any(record(row).get("owned_by") for row in rows(able.info.get("data")))
+    if able.software or not named:  # a bare list of names: there are no further pages
+        return able.software
+    try:
+        return by_pages(*[await _get_object(transport, url + path) for path in _PAGES])
+    except Fault:
+        return ""
 
 
 def differs(one: Endpoint, other: Endpoint) -> str:
@@ -174,7 +200,9 @@ async def alive(
         if difference := differs(other, fresh):
             log.error("%s stays outside the pool: %s", endpoint.url, difference)
             return False
-    endpoint.capabilities = now
+    endpoint.capabilities = (
+        dataclasses.replace(now, software=now.software or known.software) if known else now
+    )
     return True
 
 

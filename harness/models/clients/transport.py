@@ -1,9 +1,8 @@
-"""Sends requests over one pooled aiohttp session; what fails on the way becomes a `Fault`."""
+"""Sends requests over kept connections; what fails on the way becomes a `Fault`."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +13,8 @@ import aiohttp
 from harness.errors import HarnessError, UsageError
 from harness.models import outside
 from harness.models.clients.answer import Answer
+from harness.models.clients.broken import broken, unknown_to_proxy
+from harness.models.clients.sessions import Sessions
 from harness.models.clients.stream import Follow
 from harness.models.pool.faults import Fault, classify
 from harness.models.untrusted import Body
@@ -33,25 +34,20 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class Transport:
-    """Carries every request of a pool over one session.
+    """Carries every request of a pool, and of everything else that asks a server for something.
 
     Leaving a request early, by cancellation or a stop string, closes its connection; TGI then
     drops the request.
     """
 
     def __init__(self, *, limit: int, token: str = "", read_s: float | None = None) -> None:
-        outside.register(token)
-        connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=75)
-        sent = {"Authorization": f"Bearer {token}"} if token else {}
-        self._session = aiohttp.ClientSession(
-            connector=connector, headers=sent, cookie_jar=aiohttp.DummyCookieJar()
-        )
+        self._sessions = Sessions(limit=limit, token=token)
         self._read_s = read_s
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._session.close()
+        await self._sessions.close()
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, max_new_tokens: int = 0
@@ -61,21 +57,27 @@ class Transport:
             return await self._whole(response, url), response.headers
 
     async def get(self, url: str, *, timeout_s: float = _CONNECT_S) -> tuple[int, bytes]:
-        """Get a page; returns status and body whatever the status is.
+        """Get a page; returns status and body whatever the status is. The error is that of `page`."""
+        status, body, _ = await self.page(url, timeout_s=timeout_s)
+        return status, body
+
+    async def page(self, url: str, *, timeout_s: float = _CONNECT_S) -> tuple[int, bytes, Mapping[str, str]]:
+        """Get a page with its headers, whatever the status is.
 
         Raises:
             Fault: no answer within the time, or one longer than any page of a server's.
         """
         timeout = aiohttp.ClientTimeout(total=timeout_s)
-        with _faults(url, timeout_s):
-            async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
+        with self._named(url, timeout_s):
+            async with await self._sessions.open("GET", url, timeout=timeout) as response:
+                self._check_proxy(response, url)
                 page = bytearray()
                 async for chunk in response.content.iter_any():
                     page += chunk
                     if len(page) > MOST_PAGE:
                         response.close()
                         raise _too_large(url, MOST_PAGE)
-                return response.status, outside.received(bytes(page))
+                return response.status, outside.received(bytes(page)), response.headers
 
     async def stream(
         self, url: str, body: bytes, headers: Mapping[str, str], follow: Follow, *, max_new_tokens: int
@@ -126,17 +128,27 @@ class Transport:
         read_s = self._read_s or max(60.0, max_new_tokens * 0.25 + _QUEUE_ALLOWANCE_S)
         whole_s = 2 * read_s + _QUEUE_ALLOWANCE_S
         timeout = aiohttp.ClientTimeout(total=whole_s, sock_connect=_CONNECT_S, sock_read=read_s)
-        with _faults(url, read_s):
-            async with self._session.post(
-                url, data=body, headers={**_JSON, **headers}, timeout=timeout, allow_redirects=False
+        named = {**_JSON, **headers}
+        with self._named(url, read_s):
+            async with await self._sessions.open(
+                "POST", url, data=body, headers=named, timeout=timeout
             ) as response:
                 try:
+                    self._check_proxy(response, url)
                     if response.status != 200:
                         raise classify(response.status, await _reason(response), where=url)
                     yield response
                 except BaseException:
                     response.close()  # what follows on this connection may belong to this answer
                     raise
+
+    def _named(self, url: str, waited_s: float) -> _Named:
+        return _Named(self._sessions, url, waited_s)
+
+    def _check_proxy(self, response: aiohttp.ClientResponse, url: str) -> None:
+        """Raise when the answer is a proxy's, which does not know who asks."""
+        if response.status == 407 and (proxy := self._sessions.proxy(url)) is not None:
+            raise unknown_to_proxy(proxy)
 
 
 async def _reason(response: aiohttp.ClientResponse) -> bytes:
@@ -155,12 +167,11 @@ def _too_large(url: str, most: int) -> Fault:
     return Fault("too-large", f"{url} sent more than {most >> 20} MB")
 
 
-class _faults:
+class _Named:
     """Turns aiohttp's exceptions into `Fault`; a context manager cheaper than a generator's."""
 
-    def __init__(self, url: str, waited_s: float) -> None:
-        self._url = url
-        self._waited_s = waited_s
+    def __init__(self, sessions: Sessions, url: str, waited_s: float) -> None:
+        self._sessions, self._url, self._waited_s = sessions, url, waited_s
 
     def __enter__(self) -> None:
         return None
@@ -170,22 +181,5 @@ class _faults:
             return
         if isinstance(error, aiohttp.InvalidURL):
             raise UsageError(f"{self._url} is not a URL; give --endpoint http://host:port") from None
-        raise self._fault(error) from error
-
-    def _fault(self, error: Exception) -> Fault:
-        """Name what went wrong; whatever aiohttp raises over an answer is a fault of the server."""
-        if isinstance(error, aiohttp.SocketTimeoutError):
-            return Fault("timeout", f"{self._url} sent nothing for {self._waited_s:g} s")
-        if isinstance(error, TimeoutError):
-            return Fault("timeout", f"{self._url} came to no end in time")
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            text = "too many open files here: raise it (ulimit -n 4096) or lower --concurrency"
-            return Fault("files", text, ejects=False)
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return Fault("connection", f"{self._url}: cannot connect to {error.host}:{error.port}")
-        if isinstance(error, aiohttp.ClientResponseError):  # what it quotes may be half of a key
-            reason = error.message.partition(":")[0]
-            return Fault("connection", f"{self._url} sent no valid HTTP: {type(error).__name__}: {reason}")
-        if isinstance(error, aiohttp.ClientError | OSError):
-            return Fault("connection", f"{self._url}: {type(error).__name__}: {error}")
-        return Fault("protocol", f"{self._url}: {type(error).__name__}: {error}")
+        proxy = self._sessions.proxy(self._url)
+        raise broken(error, self._url, waited_s=self._waited_s, proxy=proxy) from error

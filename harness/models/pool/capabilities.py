@@ -14,6 +14,7 @@ class Capabilities:
     Attributes:
         version: of TGI; empty for other servers.
         server: `tgi`, `openai` or `generic` (no /info, so that everything is tried).
+        software: what runs behind OpenAI's protocol, a key of `clients.neutral.KINDS`; empty when unknown.
         methods: ways to rank choices that its version has.
         max_input: most prompt tokens, 0 unknown; `max_total` with the generated ones.
         model_id, model_sha: what it serves; all endpoints of a model must agree.
@@ -32,3 +33,4 @@ class Capabilities:
     max_concurrent: int = 0
     max_stops: int = 4
     info: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    software: str = ""

@@ -63,13 +63,21 @@ class Fault(Exception):
         kind: short name for logs and counters.
         ejects: counts towards taking the endpoint out of the pool.
         in_a_row: attempts one request may lose to this at one endpoint; None for any number.
+        fix: what to do about it, which stands at the end of the message; empty when that is not known.
     """
 
     def __init__(
-        self, kind: str, message: str, *, ejects: bool = True, in_a_row: int | None = IN_A_ROW
+        self,
+        kind: str,
+        message: str,
+        *,
+        fix: str = "",
+        ejects: bool = True,
+        in_a_row: int | None = IN_A_ROW,
     ) -> None:
-        super().__init__(outside.line(message, _CHARACTERS))
+        super().__init__(outside.line(f"{message}: {fix}" if fix else message, _CHARACTERS))
         self.kind = kind
+        self.fix = fix
         self.ejects = ejects
         self.in_a_row = in_a_row
 

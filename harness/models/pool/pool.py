@@ -16,6 +16,7 @@ from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.health import Alive, Health
 from harness.models.pool.line import Gate
+from harness.models.pool.pauses import Pauses
 from harness.models.pool.slots import Slots
 from harness.models.pool.trace import Deadline, Trace
 
@@ -68,6 +69,7 @@ class Pool:
         self._gate = Gate(concurrency) if concurrency else None
         self._at_once = concurrency or math.inf
         self._arrivals = itertools.count()
+        self._pauses = Pauses(self._clock)
         self._random = random.Random(seed)
         self._aborted: Exception | None = None
 
@@ -101,6 +103,8 @@ class Pool:
                         result, endpoint = await self._once(key, attempt, trace)
                     except Fault as fault:
                         log.debug("%s: attempt %d: %s", key, trace.tries, fault)
+                        pause_s = self._backoff(trace)
+                        self._pauses.begin(trace, fault, pause_s)
                     except RequestRejected as refusal:
                         if not self._elsewhere(trace, refusal):
                             raise
@@ -108,7 +112,7 @@ class Pool:
                     else:
                         self._wrongly_refused(trace)
                         return result, endpoint, trace.tries
-                    await self._clock.sleep(self._backoff(trace))
+                    await self._clock.sleep(pause_s)
         except TimeoutError:
             tries, last = (trace.tries, trace.last) if trace else (0, "")
             raise EndpointError(f"no answer within {deadline_s:g} s after {tries} attempts; {last}") from None
@@ -170,7 +174,7 @@ class Pool:
         try:
             result = await self._limited(attempt, endpoint, trace.attempt_limit_s)
         except Fault as fault:
-            trace.failed(endpoint, fault)
+            trace.failed(endpoint, fault, began=started)
             self._health.failed(endpoint, fault, epoch)
             raise
         except ContextOverflow:

@@ -50,6 +50,7 @@ class Trace:
         tries: attempts so far.
         last: why the last attempt failed.
         endpoint: where the last attempt failed, `in_a_row` times.
+        failing_since: when the first attempt that failed began.
         barred: endpoints that used up this request's attempts in a row.
         refused: endpoints that refused the request, with their words.
     """
@@ -61,6 +62,7 @@ class Trace:
     last: str = "no endpoint was free or healthy"
     endpoint: Endpoint | None = None
     in_a_row: int = 0
+    failing_since: float | None = None
     barred: set[Endpoint] = field(default_factory=set[Endpoint])
     refused: dict[Endpoint, RequestRejected] = field(default_factory=dict[Endpoint, RequestRejected])
     final: bool = False
@@ -71,8 +73,10 @@ class Trace:
         self.final = endpoint in self.refused or len(self.refused) + 1 >= _REFUSALS
         self.refused[endpoint] = refusal
 
-    def failed(self, endpoint: Endpoint, fault: Fault) -> None:
+    def failed(self, endpoint: Endpoint, fault: Fault, *, began: float) -> None:
         """Remember a failed attempt; after several in a row this request avoids the endpoint."""
+        if self.failing_since is None:
+            self.failing_since = began
         self.last = str(fault)
         self.in_a_row = self.in_a_row + 1 if endpoint is self.endpoint else 1
         self.endpoint = endpoint

@@ -23,9 +23,9 @@ NEXT = {" the": -0.3, " A": -2.0, " B": -2.1, "B": -2.2, " C": -4.0, " D": -5.0,
 class Scoring(FaultServer):
     """Scores like a language model whose tokens are words with their leading space, as Llama's are."""
 
-    def __init__(self, version, *, prefill=True, grammars=True):
+    def __init__(self, version, *, prefill=True, grammars=True, following=NEXT):
         super().__init__(info={**INFO, "version": version})
-        self.prefill, self.grammars = prefill, grammars
+        self.prefill, self.grammars, self.following = prefill, grammars, following
 
     async def behave(self, how, seen, reader, writer):
         sent = seen.data["parameters"]
@@ -34,19 +34,19 @@ class Scoring(FaultServer):
             return await super().behave(
                 error(422, "Grammar is not supported", "validation"), seen, reader, writer
             )
-        allowed = dict(NEXT)
+        allowed = dict(self.following)
         if "grammar" in sent:
             pattern = re.compile(sent["grammar"]["value"])
-            fits = {text for text in NEXT if pattern.fullmatch(text) or text == " "}
-            total = math.log(sum(math.exp(NEXT[text]) for text in fits))
-            allowed = {text: NEXT[text] - total for text in fits}
+            fits = {text for text in self.following if pattern.fullmatch(text) or text == " "}
+            total = math.log(sum(math.exp(self.following[text]) for text in fits))
+            allowed = {text: self.following[text] - total for text in fits}
         top = sorted(allowed, key=lambda text: -allowed[text])
         tokens = [{"id": hash(t) % 999, "text": t, "logprob": allowed[t], "special": False} for t in top]
         details = {"finish_reason": "length", "generated_tokens": 1, "seed": None, "tokens": tokens[:1]}
         details["prefill"] = []
         if sent.get("decoder_input_details") and self.prefill:
             words = re.findall(r" ?\S+| +", seen.data["inputs"])
-            last = NEXT.get(words[-1], -1.0)
+            last = self.following.get(words[-1], -1.0)
             ids = [{"id": sum(map(ord, w)), "text": w, "logprob": -1.0} for w in words[:-1]]
             bos = [{"id": 1, "text": "<s>", "logprob": None}]
             details["prefill"] = [
@@ -74,14 +74,32 @@ async def test_g_is_the_best_and_adds_up_a_letter_with_and_without_space():
         reply = await model.complete(call(LETTERS))
         assert (reply.method, reply.text, reply.choice, reply.notes) == ("G", " A", 0, ())
         reply = await model.complete(call(BARE))
-        assert (reply.method, reply.text, reply.choice) == ("G", "B", 1)
-        assert reply.logprobs[1] - reply.logprobs[0] == pytest.approx(
-            math.log(math.exp(-2.1) + math.exp(-2.2)) + 2.0
+        assert (reply.method, reply.text, reply.choice, reply.notes) == ("G", "B", 1, ())
+        patterns = [seen.data["parameters"]["grammar"]["value"] for seen in server.seen]
+        # Nine tokens fit the grammar and TGI lists five: the two halves are asked for as well.
+        assert patterns[:2] == [" [ABCD]", " ?[ABCD]"] and sorted(patterns[2:]) == [" [ABCD]", "[ABCD]"]
+        both = {letter: [NEXT[t] for t in (letter, f" {letter}") if t in NEXT] for letter in BARE}
+        exact = [math.log(sum(map(math.exp, both[letter]))) for letter in BARE]
+        assert [a - reply.logprobs[0] for a in reply.logprobs] == pytest.approx(
+            [a - exact[0] for a in exact], abs=1e-9
         )
-        assert [seen.data["parameters"]["grammar"]["value"] for seen in server.seen] == [
-            " [ABCD]",
-            " ?[ABCD]",
-        ]
+
+
+async def test_g_asks_no_more_where_the_listed_tokens_are_all_there_is():
+    sure = {" C": -0.0001, " A": -10.0, " B": -11.0, " D": -12.0, "A": -14.0, "B": -15.0, " the": -3.0}
+    async with Scoring("3.3.6", following=sure) as server, open_at(server) as model:
+        reply = await model.complete(call(BARE))
+        assert (reply.text, reply.notes, len(server.seen)) == ("C", (), 1)
+
+
+@pytest.mark.parametrize("unknown", ["token_id:315", "c", " (", "\u0120\u0120C", "no such"])
+async def test_nothing_is_ranked_by_floors_alone(unknown):
+    tops = [{"id": 1, "text": unknown, "logprob": -0.1, "special": False}]
+    named = Behaviour(top_tokens=tops)
+    async with FaultServer(info=None, text="C", default=named) as server, open_at(server) as model:
+        with pytest.raises(RequestRejected, match=f"{server.url} names none of ' A'"):
+            await model.complete(call(LETTERS))
+        assert len(server.seen) < 10  # refused at once, not until the deadline
 
 
 async def test_p_where_grammars_are_missing():
@@ -135,7 +153,10 @@ async def test_a_server_that_cannot_rank_says_so_and_is_not_asked_for_text():
 
 
 async def test_a_server_that_ignores_grammars_is_noticed():
-    tops = [{"id": 1, "text": " the", "logprob": -0.1, "special": False}]
+    tops = [
+        {"id": i, "text": text, "logprob": -0.1 - i, "special": False}
+        for i, text in enumerate((" the", " B"))
+    ]
     deaf = FaultServer(info=None, text=" the", default=Behaviour(top_tokens=tops))
     async with deaf as server, open_at(server) as model:
         assert (await model.complete(call(LETTERS))).method == "T"
@@ -174,9 +195,12 @@ def test_alternatives():
         Token(text="B"),
         Token(text="x", logprob=-9),
     ]
-    assert read_alternatives(tokens, LETTERS) == [-100.0, -1.0, -100.0, -100.0]
+    assert read_alternatives(tokens, LETTERS) == [None, -1.0, None, None]
     assert read_alternatives([], LETTERS) is None
-    assert read_alternatives([Token(text="A", logprob=-math.inf)], LETTERS) == [-100.0] * 4
+    assert read_alternatives([Token(text="A", logprob=-math.inf)], LETTERS) is None
+    assert read_alternatives([Token(text="\u0120C", logprob=-2.0)], LETTERS) == [None, None, -2.0, None]
+    for unknown in ("a", " (", "token_id:315", "\u0120\u0120C"):
+        assert read_alternatives([Token(text=unknown, logprob=-0.1)], LETTERS) is None
 
 
 def test_first_choice_is_a_word():

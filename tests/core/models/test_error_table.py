@@ -58,7 +58,9 @@ IN_STREAM = {
 async def test_passing_faults_are_retried(fault, stream):
     async with FaultServer(script=[fault, fault]) as server, open_at(server, stream=stream) as model:
         reply = await model.complete(call())
-        assert (reply.text, reply.attempts, len(server.seen)) == (TEXT, 3, 3)
+        # The first request finds the connection of the survey; dropped there, it is sent again at once.
+        attempts = 2 if fault is RETRIED["dropped at connect"] else 3
+        assert (reply.text, reply.attempts, len(server.seen)) == (TEXT, attempts, 3)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])

@@ -1,0 +1,80 @@
+"""axe-core finds no serious fault in the pages of `harness view`, in both schemes and widths."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright, expect
+from viewed_runs import viewed_run
+
+from harness.view.server import Place, serving
+from tasks._shared.browser import find_browser
+
+AXE = "axe-core@4.10.3"
+SHA256 = "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"
+"""Of the package as the npm registry gives it."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
+    pytest.mark.skipif(
+        shutil.which("npm") is None and not os.environ.get("CI"), reason="no npm to get axe-core"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, from the npm registry."""
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "pack", "--silent", AXE]
+    subprocess.run(command, cwd=folder, check=True, timeout=120, capture_output=True)
+    (packed,) = folder.glob("*.tgz")
+    assert hashlib.sha256(packed.read_bytes()).hexdigest() == SHA256
+    with tarfile.open(packed) as archive:
+        script = archive.extractfile("package/axe.min.js")
+        assert script is not None
+        return script.read().decode("utf-8")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_serious_fault(axe, tmp_path, scheme, width):
+    paths: list[Path] = [viewed_run(tmp_path / "a"), viewed_run(tmp_path / "b", worse=4)]
+    async with serving(paths, Place()) as address, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=find_browser())
+        page = await browser.new_page(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            bypass_csp=True,  # for axe's own script
+        )
+        for where, shown in (
+            ("", "garden"),
+            ("#/0/l?task=garden", "s/003"),
+            ("#/0/e/2?with=2", "so it is 0 of 0"),
+            ("#/0/e/32", "The judge"),
+            ("#/0/e/33", "not to be spread"),
+            ("#/0/e/999", "no attempt 999"),
+        ):
+            await page.goto("about:blank")
+            await page.goto(address + where)
+            await expect(page.locator("main")).to_contain_text(shown)
+            if "with" in where:
+                await page.keyboard.press("c")
+                await page.keyboard.press("p")
+                await expect(page.locator("#compare .pair").first).to_be_visible()
+                await expect(page.locator(".panel pre").first).to_be_visible()
+            await page.evaluate(axe)
+            async with asyncio.timeout(60):
+                found = await page.evaluate("axe.run()")
+            faults = [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found["violations"]]
+            assert faults == [], f"{where} {scheme} {width}"
+        await browser.close()
