@@ -6,9 +6,10 @@ An episode does not depend on a model, nor a model on a benchmark. A benchmark i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from dataclasses import fields, is_dataclass
+from typing import Any, Protocol, cast
 
 from harness.types import (
     Capacity,
@@ -197,6 +198,17 @@ class Task(Protocol):
         """Labels of a row that was stored before labels were: read from its sample id and metrics."""
         ...
 
+    def leaked(self, row: Row) -> bool:
+        """Whether the prompt of this episode already held its question or its answer."""
+        ...
+
+    def asked(self, sample: Sample) -> str:
+        """The words of a sample's question, which `harness contamination` looks for in training files.
+
+        Empty where the question is known only when the sample is played.
+        """
+        ...
+
 
 class BaseTask:
     """The parts of `Task` that most benchmarks share."""
@@ -233,3 +245,27 @@ class BaseTask:
         """No labels."""
         del sample, metrics
         return {}
+
+    def leaked(self, row: Row) -> bool:
+        """Read it from the metric `exemplar_leak`."""
+        return bool(row.metrics.get("exemplar_leak"))
+
+    def asked(self, sample: Sample) -> str:
+        """The text under `question` in the sample's data, or every text of it where there is none."""
+        question = sample.data.get("question")
+        return question if isinstance(question, str) else "\n".join(_texts(sample.data))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text within a value, those of a dataclass's fields as well."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in cast("Mapping[object, object]", value).values():
+            yield from _texts(part)
+    elif isinstance(value, list | tuple):
+        for part in cast("Sequence[object]", value):
+            yield from _texts(part)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _texts(getattr(value, field.name))

@@ -95,7 +95,7 @@ def _segments(text: str) -> int:
 
 @cache
 def _cl100k(vocabulary: Path) -> Counter:
-    encoding = _encoding(vocabulary)
+    encoding = cl100k_encoding(vocabulary)
 
     def count(text: str) -> int:
         """Count tokens; control tokens in the text count as ordinary text."""
@@ -105,7 +105,7 @@ def _cl100k(vocabulary: Path) -> Counter:
 
 
 @cache
-def _encoding(vocabulary: Path) -> Encoding:
+def cl100k_encoding(vocabulary: Path) -> Encoding:
     """Load tiktoken's encoding from a file on disk; tiktoken itself would ask the network."""
     import base64
     import hashlib
@@ -141,7 +141,7 @@ def cl100k_head(text: str, most: int, vocabulary: Path) -> str:
         MissingPart: the vocabulary is not there; the message says how to get it.
         DataError: the file is not the vocabulary.
     """
-    encoding = _encoding(vocabulary)
+    encoding = cl100k_encoding(vocabulary)
     size = 16 * most
     while True:
         # A cut changes no token but the last ones of the part before it.

@@ -23,6 +23,9 @@ class SingleTurn(BaseTask, ABC):
     notes: tuple[str, ...] = ()
     """What a reader of the number must know."""
 
+    comparable: str = ""
+    """Why scores are not comparable with the published one; empty when they are."""
+
     def shared(self, ctx: Context) -> Any:
         """Read what all questions of a run have in common; the context itself unless overridden."""
         return ctx
@@ -56,7 +59,8 @@ class SingleTurn(BaseTask, ABC):
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         """Read what is shared; there is nothing to open. A task with parts to open opens them here."""
         shared = self.shared(ctx)
-        return plain_world(lambda sample: self.episode(sample, shared), self.fingerprint(shared), self.notes)
+        told = self.fingerprint(shared), self.notes, self.comparable
+        return plain_world(lambda sample: self.episode(sample, shared), *told)
 
     def episode(self, sample: Sample, shared: Any) -> Episode:
         """One attempt at a sample."""

@@ -15,11 +15,16 @@ class PlainWorld(BaseWorld):
     capacity = Capacity(memory_mb=1, cpu=0.001)
 
     def __init__(
-        self, build: Callable[[Sample], Episode], fingerprint: Mapping[str, str], notes: tuple[str, ...]
+        self,
+        build: Callable[[Sample], Episode],
+        fingerprint: Mapping[str, str],
+        notes: tuple[str, ...],
+        comparable: str = "",
     ) -> None:
         self._build = build
         self.fingerprint = fingerprint
         self.notes = notes
+        self.comparable = comparable
 
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
         """Build an episode; the seed affects only the model's sampling."""
@@ -32,6 +37,7 @@ async def plain_world(
     build: Callable[[Sample], Episode],
     fingerprint: Mapping[str, str] | None = None,
     notes: tuple[str, ...] = (),
+    comparable: str = "",
 ) -> AsyncGenerator[PlainWorld]:
     """Open a world that needs no opening and no closing.
 
@@ -39,5 +45,6 @@ async def plain_world(
         build: makes an episode of a sample.
         fingerprint: hashes worth keeping in the manifest, such as that of the exemplars.
         notes: what a reader of the number must know.
+        comparable: why scores are not comparable with the published one; empty when they are.
     """
-    yield PlainWorld(build, fingerprint or {}, notes)
+    yield PlainWorld(build, fingerprint or {}, notes, comparable)

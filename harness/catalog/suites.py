@@ -24,6 +24,9 @@ GROUP = "harness.suites"
 Rule = Literal["agenttuning", "mean"]
 """How an Overall is made of scores: AgentTuning's weights, or their plain mean."""
 
+OVERALL = ("overall", "overall_name", "reference")
+"""The keys of a suite that say how its Overall is made, called and compared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -51,6 +54,7 @@ class Suite:
         settings: options that the suite sets, by task and name, as typed after `--set`.
         fixture: runs on the shipped fixtures.
         overall: the rule of its Overall.
+        overall_name: how reports call its Overall; empty for the rule's own word.
         reference: name of the table of published scores to compare with (`results/reference/NAME.csv`).
     """
 
@@ -60,6 +64,7 @@ class Suite:
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     fixture: bool = False
     overall: Rule = "agenttuning"
+    overall_name: str = ""
     reference: str = "agenttuning"
 
     def choice(self, task: str) -> Choice:
@@ -78,6 +83,7 @@ class _Table:
     splits: dict[str, str] = field(default_factory=dict[str, str])
     fixture: bool = False
     overall: Rule | None = None
+    overall_name: str | None = None
     reference: str | None = None
 
 
@@ -136,14 +142,14 @@ def _read(folder: Traversable) -> dict[str, _Table]:
 
 
 def _new(name: str, table: _Table, folder: Traversable) -> Suite:
-    given: dict[str, Any] = {key: told for key in ("overall", "reference") if (told := getattr(table, key))}
+    given: dict[str, Any] = {key: told for key in OVERALL if (told := getattr(table, key))}
     _refuse_strangers(table.set, table.tasks)
     return Suite(name, tuple(table.tasks), _choices(name, table, folder), table.set, table.fixture, **given)
 
 
 def _joined(suite: Suite, table: _Table, folder: Traversable) -> Suite:
     """A suite with the tasks that another package adds; its fixture, Overall and reference are kept."""
-    own = ("fixture", "overall", "reference")
+    own = ("fixture", *OVERALL)
     if refused := [key for key in own if getattr(table, key)]:
         raise ValueError(f"{suite.name} exists: tasks can be added to it, but not {', '.join(refused)}")
     _refuse_strangers(table.set, table.tasks)

@@ -14,6 +14,7 @@ COMMANDS = {
     "prompt": "Show what a model is sent first for a sample, without sending it.",
     "report": "Show the numbers of one or more runs.",
     "compare": "Say how one run differs from another, task by task.",
+    "contamination": "Say which questions of benchmarks stand in training files.",
     "gate": "Fail when a run is worse than its baseline.",
     "merge": "Put the shards of a run together.",
     "view": "Look at a run's episodes in the browser, or write them to a folder.",

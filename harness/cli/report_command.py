@@ -52,6 +52,7 @@ class Listing:
     only: str | None
     by: tuple[str, ...]
     failures: bool
+    leaks: bool
     endpoints: bool
     price: Price | None
 
@@ -86,6 +87,7 @@ def _price(_: click.Context, __: click.Parameter, value: str | None) -> Price | 
 )
 @click.option("--by", multiple=True, callback=names, help="Break every task down by this label, e.g. level.")
 @click.option("--failures", is_flag=True, help="Count why episodes did not run to their end.")
+@click.option("--leaks", is_flag=True, help="Split scores by whether the prompt held the question's answer.")
 @click.option("--endpoints", is_flag=True, help="Add up every call by endpoint (reads all of them).")
 @click.option(
     "--price", callback=_price, metavar="IN,OUT", help="Price of a million tokens in and out, e.g. 0.2,0.6."
@@ -130,7 +132,7 @@ def _tell(reports: Sequence[Report], runs: Sequence[str], results: Path, listing
     from harness.report.breakdown import break_down
 
     break_down(reports, listing.by)
-    asked = {"failures": listing.failures, "endpoints": listing.endpoints}
+    asked = {"failures": listing.failures, "leaks": listing.leaks, "endpoints": listing.endpoints}
     wanted = [name for name, given in asked.items() if given]
     for report, name in zip(reports, runs or (None,), strict=True):
         sections.add(report, name, results, wanted)

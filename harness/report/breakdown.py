@@ -41,11 +41,12 @@ def _add(result: TaskResult, label: str) -> bool:
     if result.score is not None:
         for value in sorted(places):
             rows = [result.data.rows[place] for place in places[value]]
-            result.groups.append(_group(result.data, label, value or "none", rows))
+            result.groups.append(group(result.data, label, value or "none", rows))
     return True
 
 
-def _group(task: TaskData, label: str, value: str, rows: Sequence[Row]) -> Group:
+def group(task: TaskData, label: str, value: str, rows: Sequence[Row]) -> Group:
+    """The headline of some of a task's episodes, which have a value of a label in common."""
     score, ci = value_of(task, rows), None
     if score is not None and task.aggregate is not None:
         scale = 100.0 if task.unit == "percent" else 1.0

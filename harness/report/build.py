@@ -13,7 +13,7 @@ from harness.report.repeats import repeats
 from harness.report.result import Report, TaskResult
 from harness.report.rules import Rules
 from harness.report.run_data import Aggregate, RunData, TaskData
-from harness.report.suite import installed, suite_result
+from harness.report.suite import installed, printed_suite, suite_result
 from harness.storage.completeness import tolerated
 from harness.storage.records import metric_name
 
@@ -28,7 +28,12 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
     results = {
         name: _result(task, rules, tables.get(name, "agenttuning")) for name, task in run.tasks.items()
     }
-    totals = {name: suite_result(name, members, results, rules) for name, members in run.suites.items()}
+    totals = {
+        name: printed_suite(name, members, run.overalls[name], rules)
+        if name in run.overalls
+        else suite_result(name, members, results, rules)
+        for name, members in run.suites.items()
+    }
     complete = all(result.complete for result in results.values())
     notes = list(run.notes)
     notes += [f"missing: {text}" for texts in run.missing.values() for text in texts]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.report.columns import with_texts
 from harness.report.footnotes import Footnotes
-from harness.report.result import RULES, Group, Report, SuiteResult, TaskResult
+from harness.report.result import Group, Report, SuiteResult, TaskResult
 
 NONE = "—"
 REFERENCE = {"gpt4": "GPT-4", "agenttuning": "mean of 5", "model": "other run"}
@@ -171,7 +171,7 @@ def _overall(suite: SuiteResult) -> str:
 def _totals(suite: SuiteResult, *, related: bool) -> list[Line]:
     partial = f" partial ({suite.partial})" if suite.partial else ""
     used = f"{suite.overall_of or len(suite.tasks) - len(suite.missing)}/{len(suite.tasks)}"
-    cells = [f"  Overall{partial}", used, RULES[suite.rule], _overall(suite)]
+    cells = [f"  Overall{partial}", used, suite.overall_name, _overall(suite)]
     cells.append(_interval(suite.overall_ci, 2))
     if not related:
         return [Line("total", tuple(cells))]

@@ -19,16 +19,30 @@ from harness.types import Unit
 PREFIX = "reference:"
 GPT4 = "gpt-4"
 SUITES = ("held-in", "held-out", "general")
+"""The suites of AgentTuning's table."""
+
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "agenttuning": SUITES,
+    "agentflan": ("held-in", "agentflan-heldout"),
+}
+"""The tables whose models can be shown, with their suites; a name is looked for in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One published score, in its unit."""
+    """One published score, in its unit.
+
+    Attributes:
+        note: what a reader of a ratio to it must know.
+        rough: no other score is quite comparable with it: a ratio is only an approximation.
+    """
 
     value: float
     metric: str
     unit: Unit
     source: str
+    note: str = ""
+    rough: bool = False
 
 
 def folder() -> Path:
@@ -40,10 +54,11 @@ def folder() -> Path:
 
 @cache
 def scores(table: str = "agenttuning") -> Mapping[str, Mapping[str, Published]]:
-    """Published scores by model and task.
+    """Published scores by model and task; under the name of a suite stands its Overall as printed.
 
     Args:
-        table: name of the table, as `suites.toml` has it; `agenttuning` is AgentTuning's Table 4.
+        table: name of the table, as `suites.toml` has it; `agenttuning` is AgentTuning's Table 4 and
+            `agentflan` Agent-FLAN's Table 1.
 
     Raises:
         UsageError: there is no such table.
@@ -55,7 +70,8 @@ def scores(table: str = "agenttuning") -> Mapping[str, Mapping[str, Published]]:
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             unit: Unit = "points" if row["unit"] == "points" else "percent"
-            score = Published(float(row["value"]), row["metric"], unit, row["source"])
+            told = row["metric"], unit, row["source"], row.get("note", ""), row.get("rough") == "yes"
+            score = Published(float(row["value"]), *told)
             found.setdefault(row["model"], {})[row["task"]] = score
     return found
 
@@ -72,21 +88,42 @@ def weight_inverse() -> Mapping[str, float]:
 
 
 def as_run(name: str) -> RunData:
-    """A published model in the shape of a run.
+    """A published model in the shape of a run: `reference:MODEL`, or `reference:TABLE/MODEL` of one table.
 
     Raises:
-        UsageError: no such reference model, with the nearest names.
+        UsageError: no such table or reference model, with the nearest names.
     """
-    model = name.removeprefix(PREFIX)
-    if model not in scores():
-        raise registry.nearest(model, scores(), "reference model")
+    table, model = _place(name.removeprefix(PREFIX))
+    found = scores(table)[model]
+    members = {suite: list(suites.find(suite).tasks) for suite in TABLES[table]}
     tasks = {
         task: TaskData(task, score.metric, score.unit, published=score.value)
-        for task, score in scores()[model].items()
+        for task, score in found.items()
+        if task not in members
     }
-    members = {suite: list(suites.find(suite).tasks) for suite in SUITES}
-    notes = (f"published scores: {source()}", gains(model))
-    return RunData(name, model, tasks, members, notes=tuple(note for note in notes if note))
+    overalls = {
+        suite: found[suite].value
+        for suite, own in members.items()
+        if suite in found and not set(own) & set(tasks)
+    }
+    members = {suite: own for suite, own in members.items() if suite in overalls or set(own) & set(tasks)}
+    notes = (f"published scores: {source(table)}", gains(model) if table == "agenttuning" else "")
+    told = tuple(note for note in notes if note)
+    return RunData(name, model, tasks, members, notes=told, overalls=overalls)
+
+
+def _place(name: str) -> tuple[str, str]:
+    """The table and the model that a name means."""
+    table, slash, model = name.partition("/")
+    if slash and table not in TABLES:
+        raise registry.nearest(table, TABLES, "reference table")
+    places = {f"{one}/{known}": (one, known) for one in TABLES for known in scores(one)}
+    if slash and name in places:
+        return places[name]
+    known = {model: place for place in reversed(places.values()) for model in place[1:]}
+    if not slash and name in known:
+        return known[name]
+    raise registry.nearest(model if slash else name, scores(table) if slash else known, "reference model")
 
 
 def overall(scores: Mapping[str, float], rule: Rule = "agenttuning") -> float | None:
@@ -122,5 +159,10 @@ def gains(model: str) -> str:
 
 def of(model: str, task: str, table: str = "agenttuning") -> float | None:
     """A reference model's score on a task in a table, None when none was published there."""
-    found = scores(table).get(model, {}).get(task)
+    found = cell(model, task, table)
     return found.value if found else None
+
+
+def cell(model: str, task: str, table: str = "agenttuning") -> Published | None:
+    """What a table has of a reference model on a task, None when nothing was published there."""
+    return scores(table).get(model, {}).get(task)

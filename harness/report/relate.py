@@ -11,7 +11,7 @@ def relate(result: TaskResult, rules: Rules, table: str) -> None:
     """Set a result's relative score, in percent of the reference score."""
     if rules.normalize == "none":
         return
-    result.reference, result.reference_source = _reference(result.data.name, rules, table)
+    result.reference, result.reference_source = base_of(result.data.name, rules, table)
     if result.score is None:
         return
     if result.reference is None:
@@ -25,6 +25,9 @@ def relate(result: TaskResult, rules: Rules, table: str) -> None:
         if not rules.force:
             result.notes.append(f"not comparable with the reference ({'; '.join(reasons)}): --force shows it")
             return
+    if rules.normalize == "gpt4" and (found := reference.cell(reference.GPT4, result.data.name, table)):
+        result.rough |= found.rough
+        result.notes += [found.note] if found.note else []
     base = result.reference
     result.relative = 100.0 * (result.score / base)
     result.relative_ci = (100.0 * result.ci[0] / base, 100.0 * result.ci[1] / base) if result.ci else None
@@ -51,7 +54,8 @@ def _not_comparable(result: TaskResult, rules: Rules) -> list[str]:
     return reasons
 
 
-def _reference(task: str, rules: Rules, table: str) -> tuple[float | None, str]:
+def base_of(task: str, rules: Rules, table: str) -> tuple[float | None, str]:
+    """The score that a task's is divided by, in its unit (None when there is none), and where it is from."""
     if rules.normalize == "gpt4":
         return reference.of(reference.GPT4, task, table), f"GPT-4, {reference.source(table)}"
     if rules.normalize == "agenttuning":

@@ -10,7 +10,7 @@ from harness.report import latex
 from harness.report.columns import with_texts
 from harness.report.document import pieces
 from harness.report.layout import Table, layout
-from harness.report.result import RULES, Report, TaskResult
+from harness.report.result import Report, TaskResult
 from harness.report.widths import rows
 from harness.report.widths import width as _width
 
@@ -81,7 +81,7 @@ def frame(reports: Sequence[Report]) -> DataFrame:
         for name, result in report.tasks.items():
             found += [(*whose, name, key, value) for key, value in _numbers(result)]
         for suite in report.suites.values():
-            told = {"metric": RULES[suite.rule], "overall": suite.overall, "relative": suite.relative}
+            told = {"metric": suite.overall_name, "overall": suite.overall, "relative": suite.relative}
             for key, value in (told | {"partial": suite.partial}).items():
                 found.append((*whose, f"overall:{suite.name}", key, value))
     told_rows = [row for row in found if row[-1] is not None]

@@ -134,11 +134,13 @@ class SuiteResult:
         missing: members without a score.
         approximate: scores that are not comparable are included, because of --force.
         rule: how the Overall is made of scores.
+        overall_name: what tables call it.
     """
 
     name: str
     tasks: list[str]
     rule: Rule = "agenttuning"
+    overall_name: str = RULES["agenttuning"]
     overall: float | None = None
     overall_ci: tuple[float, float] | None = None
     overall_of: int = 0
@@ -195,6 +197,7 @@ class Report:
                     "tasks": suite.tasks,
                     **({"overall_ci": list(suite.overall_ci)} if suite.overall_ci else {}),
                     **({} if suite.rule == "agenttuning" else {"rule": suite.rule}),
+                    **({} if suite.overall_name in RULES.values() else {"overall_name": suite.overall_name}),
                 }
                 for name, suite in self.suites.items()
             },

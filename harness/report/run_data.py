@@ -65,6 +65,7 @@ class RunData:
         missing: why a member is missing.
         notes: what holds for the whole run.
         head: what is said above its table, by name.
+        overalls: a suite's printed Overall, where its tasks' scores were not published with it.
     """
 
     run: str
@@ -74,3 +75,4 @@ class RunData:
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict[str, list[str]])
     notes: tuple[str, ...] = ()
     head: Mapping[str, str] = field(default_factory=dict[str, str])
+    overalls: Mapping[str, float] = field(default_factory=dict[str, float])

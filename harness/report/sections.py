@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.report import endpoints, failures, reference
+from harness.report import endpoints, failures, leaks, reference
 from harness.report.load import find_store
 from harness.report.result import Report, Section
 from harness.storage.reader import Reader
@@ -38,6 +38,11 @@ def _failures(reader: Reader, report: Report) -> Section:
     return Section("failures", list(failures.lines(found)), failures.facts(found))
 
 
+def _leaks(_: Reader, report: Report) -> Section:
+    found = leaks.split(report.tasks)
+    return Section("leaks", list(leaks.lines(found)), leaks.facts(found))
+
+
 def _endpoints(reader: Reader, _: Report) -> Section:
     found = endpoints.read(reader)
     return Section("endpoints", list(endpoints.lines(found)), endpoints.facts(found))
@@ -45,6 +50,7 @@ def _endpoints(reader: Reader, _: Report) -> Section:
 
 SECTIONS: Mapping[str, Callable[[Reader, Report], Section]] = {
     "failures": _failures,
+    "leaks": _leaks,
     "endpoints": _endpoints,
 }
 """What may be asked for, by the name of its option."""

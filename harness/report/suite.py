@@ -9,7 +9,8 @@ from harness.catalog import suites
 from harness.catalog.suites import Rule, Suite
 from harness.report import reference
 from harness.report.overall import interval
-from harness.report.result import SuiteResult, TaskResult
+from harness.report.relate import base_of
+from harness.report.result import RULES, SuiteResult, TaskResult
 from harness.report.rules import Rules
 
 
@@ -23,9 +24,8 @@ def suite_result(
 ) -> SuiteResult:
     """Make a suite's means of its members' results."""
     present = [task for task in members if task in results and results[task].score is not None]
-    rule = installed(name).overall
-    missing = [task for task in members if task not in present]
-    suite = SuiteResult(name, list(members), missing=missing, rule=rule)
+    suite = _empty(name, members)
+    suite.missing = [task for task in members if task not in present]
     broken = [task for task in members if (result := results.get(task)) is not None and not result.complete]
     if broken:
         suite.notes.append(f"no headline, incomplete: {', '.join(broken)}")
@@ -35,12 +35,33 @@ def suite_result(
     related = [
         relative
         for task in present
-        if results[task].in_means and (relative := results[task].relative) is not None
+        if results[task].in_means
+        and (rules.force or not results[task].rough)
+        and (relative := results[task].relative) is not None
     ]
     suite.relative = fmean(related) if related else None
     suite.relative_of = len(related)
     _overall(suite, present, results, rules)
     return suite
+
+
+def printed_suite(name: str, members: list[str], printed: float, rules: Rules) -> SuiteResult:
+    """A suite of which only the Overall was published, by AgentTuning's rule."""
+    suite = _empty(name, members)
+    suite.overall, suite.overall_of = printed, len(members)
+    suite.notes.append("the Overall as printed: the scores of its tasks were not published with it")
+    if rules.normalize != "none":
+        found = {task: base_of(task, rules, installed(name).reference)[0] for task in members}
+        theirs = {task: value for task, value in found.items() if value is not None}
+        base = reference.overall(theirs, suite.rule) if len(theirs) == len(members) else None
+        suite.overall_relative = 100.0 * printed / base if base else None
+    return suite
+
+
+def _empty(name: str, members: list[str]) -> SuiteResult:
+    known = installed(name)
+    called = known.overall_name or RULES[known.overall]
+    return SuiteResult(name, list(members), rule=known.overall, overall_name=called)
 
 
 def _overall(suite: SuiteResult, present: list[str], results: Mapping[str, TaskResult], rules: Rules) -> None:
@@ -61,7 +82,11 @@ def _overall(suite: SuiteResult, present: list[str], results: Mapping[str, TaskR
     if len(usable) < len(suite.tasks):
         left = ", ".join(task for task in suite.tasks if task not in usable)
         suite.notes.append(f"Overall* is over {len(usable)} of {len(suite.tasks)} tasks, without {left}")
-    theirs = {task: value for task in usable if (value := results[task].reference) is not None}
+    theirs = {
+        task: value
+        for task in usable
+        if (value := results[task].reference) is not None and (rules.force or not results[task].rough)
+    }
     base = reference.overall(theirs, suite.rule) if len(theirs) == len(usable) else None
     if suite.overall is not None and base:
         suite.overall_relative = 100.0 * suite.overall / base

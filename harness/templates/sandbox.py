@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -24,7 +24,7 @@ ROUNDS = 1_000_000
 TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 """Special tokens under the names that templates read them by."""
 
-_TICK = "__tick__"
+_ROUNDS, _TICK, _COUNTED = "__rounds__", "__tick__", "__counted__"
 
 
 def render(source: str, values: Mapping[str, Any], *, tokens_known: bool = True) -> str:
@@ -40,25 +40,32 @@ def render(source: str, values: Mapping[str, Any], *, tokens_known: bool = True)
         ConversationError: the template itself refuses, or needs too many rounds or characters.
         Exception: Jinja's own errors, and whatever a template's expressions raise.
     """
-    parts: list[str] = []
+    return _joined(_compile(source, tokens_known=tokens_known).generate(**values, **{_ROUNDS: _counter()}))
+
+
+def _joined(parts: Iterator[str]) -> str:
+    """Join what a template writes; thousands of parts are taken at a time, as each has a few characters."""
+    taken: list[str] = []
     written = 0
-    for part in _compile(source, tokens_known=tokens_known).generate(**values, **{_TICK: _counter()}):
-        written += len(part)
+    while some := list(itertools.islice(parts, 4096)):
+        written += sum(map(len, some))
         if written > PROMPT_CHARS:
             raise ConversationError(f"the template writes over {PROMPT_CHARS:,} characters")
-        parts.append(part)
-    return "".join(parts)
+        taken += some
+    return "".join(taken)
 
 
-def _counter() -> Callable[[], None]:
-    """A function that raises when it is called more than ROUNDS times."""
-    rounds = itertools.count(1)
+def _counter() -> Callable[[int], None]:
+    """A function that raises when it was told of more than ROUNDS rounds."""
+    gone = 0
 
-    def tick() -> None:
-        if next(rounds) > ROUNDS:
+    def count(rounds: int) -> None:
+        nonlocal gone
+        gone += rounds
+        if gone > ROUNDS:
             raise ConversationError(f"the template's loops go round more than {ROUNDS:,} times")
 
-    return tick
+    return count
 
 
 def _refuse(message: str) -> None:
@@ -132,9 +139,12 @@ def _environment(*, tokens_known: bool) -> Any:
         def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
             tree = super()._parse(source, name, filename)
             for loop in list(tree.find_all(nodes.For)):
-                # A filter, because the sandbox does not check it again each time, as it does a call.
-                tick = nodes.Filter(nodes.Const(None), _TICK, [], [], None, None)
-                loop.body.insert(0, nodes.ExprStmt(tick).set_lineno(loop.lineno))
+                # Filters, because the sandbox does not check them again each time, as it does a call.
+                if loop.recursive:  # what it calls itself with is not seen before
+                    tick = nodes.Filter(nodes.Const(None), _TICK, [], [], None, None)
+                    loop.body.insert(0, nodes.ExprStmt(tick).set_lineno(loop.lineno))
+                else:
+                    loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None)
             return tree
 
     environment: Any = Bounded(
@@ -146,8 +156,14 @@ def _environment(*, tokens_known: bool) -> Any:
 
     @pass_context
     def tick(context: Context, value: None) -> None:
-        context.parent[_TICK]()
+        context.parent[_ROUNDS](1)
 
-    environment.filters |= {"tojson": _to_json, _TICK: tick}
+    @pass_context
+    def counted(context: Context, values: Iterable[Any]) -> Sequence[Any]:
+        known = values if isinstance(values, list | tuple | str) else list(values)
+        context.parent[_ROUNDS](len(known))
+        return known
+
+    environment.filters |= {"tojson": _to_json, _TICK: tick, _COUNTED: counted}
     environment.globals |= {"raise_exception": _refuse, "strftime_now": _today}
     return environment

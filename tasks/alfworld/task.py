@@ -90,6 +90,10 @@ class AlfWorldTask(BaseTask):
             for game in games
         ]
 
+    def asked(self, sample: Sample) -> str:
+        del sample
+        return ""  # the goal stands in the game
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         rules = _rules(ctx)
         logic = read_logic(ctx.data / LOGIC)

@@ -96,6 +96,9 @@ class DbBench(BaseTask):
         found = rows.read(cfg.data, split, mended=cfg.options.dataset == "v02")
         return [Sample(f"{split}/{index}", row, _labels(row)) for index, row in enumerate(found)]
 
+    def asked(self, sample: Sample) -> str:
+        return sample.data["description"]
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.dbbench.world import open_world
 

@@ -112,7 +112,7 @@ class HotpotQA(BaseTask):
             return {}
         means = super().aggregate(rows)
         levels = by(rows, "level")
-        clean = [row for row in rows if not row.metrics.get("exemplar_leak")]
+        clean = [row for row in rows if not self.leaked(row)]
         # A report shows the first few of these.
         first = {"em": means["em"]} if "em" in means else {}
         if clean:

@@ -98,6 +98,9 @@ class HumanEval(SingleTurn):
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         return [Sample(row["task_id"], row) for row in jsonl(cfg.data / FILE, fields=ROW)]
 
+    def asked(self, sample: Sample) -> str:
+        return sample.data["prompt"]
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         options: HumanEvalOptions = ctx.options
 

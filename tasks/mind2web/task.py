@@ -72,6 +72,9 @@ class Mind2WebTask(BaseTask):
         pools = rows.pools(steps, cfg.options.shuffle)
         return [_sample(step, pool) for step, pool in zip(steps, pools, strict=True)][: cfg.options.limit]
 
+    def asked(self, sample: Sample) -> str:
+        return sample.data["task"]
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.mind2web.world import open_world
 

@@ -75,6 +75,9 @@ class Mmlu(SingleTurn):
             for index, row in enumerate(rows(cfg.data, split, subject))
         ]
 
+    def asked(self, sample: Sample) -> str:
+        return "\n".join(sample.data[name] for name in ("question", *LETTERS))
+
     def shared(self, ctx: Context) -> MmluPrompts:
         return MmluPrompts(ctx)
 

@@ -82,6 +82,9 @@ class MtBench(BaseTask):
         found = questions(cfg.data, cfg.options.references)
         return [Sample(str(q.id), {"question": q}, {"category": q.category}) for q in found]
 
+    def asked(self, sample: Sample) -> str:
+        return "\n".join(sample.data["question"].turns)
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         system = str(literals(ctx.data / "prompts.json")[SYSTEM])
         prompts, longest = judge_prompts(ctx.data), ctx.options.max_new_tokens

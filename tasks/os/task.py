@@ -54,6 +54,9 @@ class Os(BaseTask):
             for problem in rows.load(cfg.data, cfg.split)
         ]
 
+    def asked(self, sample: Sample) -> str:
+        return sample.data["problem"].description
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         prompt = OsPrompts.from_literals(literals(ctx.data / "prompts.json"))
         truncate = 4096 - MAX_NEW_TOKENS if ctx.profile == "paper" else None

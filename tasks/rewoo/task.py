@@ -132,7 +132,7 @@ class Rewoo(BaseTask):
         if not rows:
             return {}
         means = super().aggregate(rows)
-        clean = [row.value for row in rows if not row.metrics.get("exemplar_leak")]
+        clean = [row.value for row in rows if not self.leaked(row)]
         sets = by(rows, "dataset")
         # A report shows the first few of these.
         first = {

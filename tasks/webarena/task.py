@@ -79,6 +79,9 @@ class WebArena(BaseTask):
         name = rows.CORRECTED if cfg.options.evaluators == "v2024" else rows.RELEASED
         return [_sample(row, sites.real) for row in rows.read(cfg.data / name, sites.filled)]
 
+    def asked(self, sample: Sample) -> str:
+        return sample.data["row"].intent
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[ArenaWorld]:
         """Browsers and sites for a run."""
         from tasks.webarena.world import open_world

@@ -84,6 +84,12 @@ class WebShopTask(BaseTask):
         prefix = "small/" if cfg.split == "small" else ""
         return [Sample(f"{prefix}{n}", {"goal": goal}) for n, goal in catalogue.goals(cfg.data, cfg.split)]
 
+    def asked(self, sample: Sample) -> str:
+        return sample.data["goal"].wish
+
+    def leaked(self, row: Row) -> bool:
+        return row.sample == score.EXEMPLAR
+
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         from tasks.webshop.world import open_world
 

@@ -9,6 +9,17 @@ __all__ = ["COMMON", "WORST", "Worst", "built"]
 
 WORST: dict[str, tuple[Worst, ...]] = {
     **ANSWERS,
+    "agent_h": (
+        "Thought:",
+        "Action:",
+        "i will use ",
+        "i will use. ",
+        '"',
+        "\u201c",
+        '"a',
+        ("i will use ", "a "),
+        "function ",
+    ),
     "alfworld": ("ACTION:", ("ACTION: ", "go to "), ("ACTION:", "\n")),
     "card_game.guess": (
         *("{", "}", "{}", "{'", '{"', "{[", '{"a": [', "'", '{"target_position": ', "{{}"),

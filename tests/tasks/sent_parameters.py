@@ -66,7 +66,7 @@ SENT: Mapping[str, Mapping[Decoding, Sequence[Parameters]]] = {
     "hotpotqa": _hotpotqa(),
     "rewoo": _same({"max_new_tokens": 256, "truncate": 4000}),
     "webarena": _webarena(),
-    "gsm8k": _same({"max_new_tokens": 512}),
+    **{name: _same({"max_new_tokens": 512}) for name in ("gsm8k", "agent_h")},
     # The letters with the space upstream ranks them with. The fixture's prompts are short: none is cut.
     "mmlu": _same({"max_new_tokens": 1, "top_n_tokens": 5, "grammar": {"type": "regex", "value": " [ABCD]"}}),
     "mt_bench": _by_category(0.7, 0.1, 0.0),

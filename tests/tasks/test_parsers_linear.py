@@ -19,6 +19,7 @@ from harness.models.clients import reasoning
 from harness.types import Reply
 from tasks._shared import numerals, reading
 from tasks._shared.sandbox import terminal_text
+from tasks.agent_h import action as agent_h
 from tasks.alfworld import action as alfworld
 from tasks.card_game import action as card_game
 from tasks.card_game.battle import IDS, Battle
@@ -132,6 +133,7 @@ def quiet(parse: Callable[[str], object], *errors: type[Exception]) -> Callable[
 
 
 PARSERS: dict[str, Callable[[str], object]] = {
+    "agent_h": lambda text: agent_h.meant(text, agent_h.keywords(ignore_case=True), ("get_time",)),
     "alfworld": lambda text: alfworld.nearest(alfworld.parse(text), COMMANDS),
     "card_game.guess": lambda text: card_game.read_guess(text, SEAT),
     "card_game.move": lambda text: card_game.read_move(text, SEAT, fix_infight_target=True),

@@ -93,14 +93,14 @@ class BaseModel:
             reply = await self._ranker.choose(call, prompt)
             notes = (*self._notes(call), *reply.notes)
             return replace(reply, latency_s=time.monotonic() - started, notes=notes)
-        reply = self._read(call, prompt, await self.generate(call, prompt, {}))
+        reply = self._read(call, prompt, await self.generate(call, prompt, {}), started)
         if self._stopped_in_thought(call, prompt, reply):
             self._quiet = True
             prompt = replace(prompt, quiet=True)
-            reply = self._read(call, prompt, await self.generate(call, prompt, {}))
-        return replace(reply, latency_s=time.monotonic() - started)
+            reply = self._read(call, prompt, await self.generate(call, prompt, {}), started)
+        return reply
 
-    def _read(self, call: Call, prompt: Prompt, answer: Answer) -> Reply:
+    def _read(self, call: Call, prompt: Prompt, answer: Answer, started: float) -> Reply:
         """Take the thought out of an answer, or leave it in, and cut at the stop strings."""
         found = self._parts(prompt, answer)
         text, stopped = cut(found.answer, self._stops(call))
@@ -114,6 +114,7 @@ class BaseModel:
             notes=notes,
             thought=found.thought,
             unfinished=thinks and not text.strip() and finish == "length",
+            latency_s=time.monotonic() - started,
         )
 
     def _parts(self, prompt: Prompt, answer: Answer) -> Parts:

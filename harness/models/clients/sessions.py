@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +17,13 @@ KEEPALIVE_S = 75
 
 @dataclass(slots=True)
 class _Sent:
-    """What is known of a request's connection: whether it had carried another request before."""
+    """What is known of a request's connection: whether it was made for it, or had carried another before."""
 
-    reused: bool = False
+    made: bool = False
+
+
+_SENT: ContextVar[_Sent] = ContextVar("sent")
+"""The request that this task sends; aiohttp's own tracing would tell the same at twice a request's cost."""
 
 
 class Sessions:
@@ -33,16 +39,16 @@ class Sessions:
 
     def __init__(self, *, limit: int, token: str) -> None:
         outside.register(token)
-        reuse = aiohttp.TraceConfig()
-        reuse.on_connection_reuseconn.append(_reused)
         certificates = trusted()
-        kept = aiohttp.TCPConnector(limit=limit, keepalive_timeout=KEEPALIVE_S, ssl=certificates)
+        kept = aiohttp.TCPConnector(
+            limit=limit, keepalive_timeout=KEEPALIVE_S, ssl=certificates, socket_factory=_made
+        )
         fresh = aiohttp.TCPConnector(limit=limit, force_close=True, ssl=certificates)
         common: dict[str, Any] = {
             "headers": {"Authorization": f"Bearer {token}"} if token else {},
             "cookie_jar": aiohttp.DummyCookieJar(),
         }
-        self._kept = aiohttp.ClientSession(connector=kept, trace_configs=[reuse], **common)
+        self._kept = aiohttp.ClientSession(connector=kept, **common)
         self._fresh = aiohttp.ClientSession(connector=fresh, **common)
         self._proxies: dict[str, Proxy | None] = {}
 
@@ -61,10 +67,11 @@ class Sessions:
         """Send a request; gives the response once its head is there. Redirects are not followed."""
         self._route(url, more)
         sent = _Sent()
+        _SENT.set(sent)
         try:
-            return await self._kept.request(method, url, trace_request_ctx=sent, **more)
+            return await self._kept.request(method, url, **more)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
-            if not sent.reused:
+            if sent.made:
                 raise
         return await self._fresh.request(method, url, **more)
 
@@ -82,6 +89,7 @@ class Sessions:
                 more["headers"] = {**more.get("headers", {}), **named}
 
 
-async def _reused(session: aiohttp.ClientSession, context: Any, params: Any) -> None:
-    del session, params
-    context.trace_request_ctx.reused = True
+def _made(address: tuple[Any, ...]) -> socket.socket:
+    """Make the socket of a new connection, and note it of the request that it is made for."""
+    _SENT.get().made = True
+    return socket.socket(*address[:3])  # family, type, protocol
