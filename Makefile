@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full test-local setup system servers lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full test-local chaos setup system servers lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -64,6 +64,11 @@ $(LOCAL)/.installed: $(STAMP)
 test-local: $(LOCAL)/.installed
 	@started=$$(date +%s); OMP_NUM_THREADS=1 HARNESS_TEST_LOCAL=1 $(LOCAL)/bin/python -m pytest -m "not full" \
 	  tests/core/models/test_local_*.py && echo "test-local took $$(($$(date +%s) - started)) s"
+
+## chaos: everything of tests/chaos, the long cases with their seeds as well (200 kills, a run stopped for two minutes, ...)
+chaos: system setup
+	$(BIN)/harness setup --ready-only
+	$(BIN)/python -m pytest -v -n $(WORKERS) --dist loadscope tests/chaos
 
 ## lint: style, types and import layers
 lint: setup

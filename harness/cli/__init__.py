@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": "Say how one run differs from another, task by task.",
     "contamination": "Say which questions of benchmarks stand in training files.",
     "gate": "Fail when a run is worse than its baseline.",
+    "merge": "Put the shards of a run together.",
     "view": "Look at a run's episodes in the browser, or write them to a folder.",
     "watch": "Follow a run from another terminal.",
     "export": "Write a run to a file for other programs, also while it goes on.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -44,6 +43,7 @@ def command(run: str | None, *, request: JudgeRequest, results: Path) -> int:
 def judge_directory(directory: Path, request: JudgeRequest) -> int:
     """Judge a run directory; returns how many verdicts are missing or unreadable."""
     from harness.report.load import FILE
+    from harness.running import patience
     from harness.running.judging import judge_stage
     from harness.running.scratch import scratch
     from harness.storage import manifest, paths
@@ -51,5 +51,5 @@ def judge_directory(directory: Path, request: JudgeRequest) -> int:
 
     with paths.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
         store.add_command({"argv": sys.argv, "environment": manifest.environment()})
-        done = asyncio.run(judge_stage(store, request, work))
+        done = patience.run(judge_stage(store, request, work))
         return done.waiting + done.tally.unread

@@ -98,6 +98,7 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
 
 
 def _played(plan: Plan, directory: Path, ignored: list[Ignored], *, checked: bool, yes: bool) -> Summary:
+    from harness.running import patience
     from harness.running.estimate import estimate
     from harness.running.identity import refuse_other
     from harness.running.plan_text import describe
@@ -105,6 +106,7 @@ def _played(plan: Plan, directory: Path, ignored: list[Ignored], *, checked: boo
     from harness.running.resume import open_store, plain_json, remaining_items
     from harness.running.run_model import check_model
     from harness.running.runner import Runner
+    from harness.storage.mounts import network_kind
 
     with closing(open_store(plan, directory)) as store:
         remaining = remaining_items(plan, store)
@@ -124,12 +126,19 @@ def _played(plan: Plan, directory: Path, ignored: list[Ignored], *, checked: boo
         for line in describe(plan):
             log.info(line)
         log.info("run directory: %s", directory)
+        if kind := network_kind(directory):
+            log.warning(
+                "%s is on a network file system (%s): until this command has ended, read and copy the run "
+                "on this machine only, or give --out on a local disk",
+                directory,
+                kind,
+            )
         cost = estimate(plan, remaining)
         if cost.many:
             log.warning("%s", cost)
             if not yes and sys.stdin.isatty() and sys.stderr.isatty():
                 click.confirm("go on?", abort=True, err=True)
-        return asyncio.run(Runner(plan, store, directory, for_terminal()).run(remaining))
+        return patience.run(Runner(plan, store, directory, for_terminal()).run(remaining))
 
 
 def _ready_hint(plan: Plan) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -30,6 +31,7 @@ class Call:
         raw: a raw completion prompt instead.
         seed: sent only when the request samples.
         deadline_s: retries go on until then, after which it is an `EndpointError`.
+        turns_left: which the episode still expects to make; where requests wait, the most go first.
         suite: chooses among a model's templates.
         role: set when an auxiliary role asks, with `part` the key of its question.
         prompt: `messages` as `Model.render` gave them, when the caller has that already.
@@ -43,6 +45,7 @@ class Call:
     ask: Ask
     seed: int | None = None
     deadline_s: float = DEADLINE_S
+    turns_left: float = math.inf
     suite: str = ""
     prompt: str = ""
     decoding: Mapping[str, Value] = field(default_factory=dict[str, Value])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,25 +16,41 @@ from harness.types import Capacity
 MEMORY_SHARE = 0.7
 """Part of the free memory that live episodes may take; worlds, page cache and this process have the rest."""
 
+SPARE_SHARE = 0.1
+"""Part of the memory that was free at the start which episodes leave free, measured, not declared."""
+
+GROWTH, MOST_TIMES = 1.15, 8
+"""How fast the number of live episodes follows the model's need, and how far."""
+WANTED, CROWDED = 0.1, 0.5
+"""Requests that are to wait, as a share of all slots, and so many that fewer live episodes would do."""
+
 UNKNOWN_MB = 4096.0
 """Taken for the free memory where the system does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What all live episodes together may take."""
+    """What all live episodes together may take.
+
+    Attributes:
+        live: how many are live before the model's need is known.
+        spare_mb: with less free memory than this no further episode starts, whatever the live ones declared.
+    """
 
     live: int
     memory_mb: float
     cpu: float
+    spare_mb: float = 0.0
 
     @staticmethod
     def of_machine(live: int) -> Budget:
         """Measure this machine; `live` bounds the number of live episodes."""
-        return Budget(live, _free_mb() * MEMORY_SHARE, float(os.cpu_count() or 1))
+        free = free_mb()
+        return Budget(live, free * MEMORY_SHARE, float(os.cpu_count() or 1), free * SPARE_SHARE)
 
 
-def _free_mb() -> float:
+def free_mb() -> float:
+    """Memory that programs may still take without swapping."""
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -56,22 +71,20 @@ class _Waiter:
 
 
 class Admission:
-    """Admits episodes in order of priority among those that fit; never more than the budget."""
+    """Admits episodes, the longest expected first among those that fit; never more than the budget."""
 
     def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
         self._budget = budget
+        self._most_live, self._tight = budget.live, False
         self._live = 0
         self._memory = self._cpu = 0.0
         self._locks = LockTable(sites or SiteLocks())
         self._per_task: dict[str, int] = {}
-        self._waiting: list[tuple[int, int, _Waiter]] = []
-        self._order = itertools.count()
+        self._waiting: list[_Waiter] = []
         self._stopped = False
 
-    async def acquire(
-        self, task: str, capacity: Capacity, priority: int, queue: EpisodeQueue
-    ) -> QueuedEpisode | None:
-        """Wait until an episode may start whose locks are free; a higher priority is served first.
+    async def acquire(self, task: str, capacity: Capacity, queue: EpisodeQueue) -> QueuedEpisode | None:
+        """Wait until an episode may start whose locks are free; the longest expected one is served first.
 
         The episode is chosen when it is admitted: what was queued, dropped or locked in between counts.
 
@@ -83,7 +96,7 @@ class Admission:
             return None
         granted: asyncio.Future[QueuedEpisode | None] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(task, capacity, queue, granted)
-        heapq.heappush(self._waiting, (-priority, next(self._order), waiter))
+        self._waiting.append(waiter)
         self.grant()
         try:
             return await granted
@@ -95,7 +108,7 @@ class Admission:
     def stop(self) -> None:
         """Admit nothing from now on; whoever waits gets None."""
         self._stopped = True
-        for *_, waiter in self._waiting:
+        for waiter in self._waiting:
             if not waiter.granted.done():
                 waiter.granted.set_result(None)
         self._waiting.clear()
@@ -111,9 +124,10 @@ class Admission:
 
     def grant(self) -> None:
         """Admit every waiting episode that fits."""
-        waiting, self._waiting = sorted(self._waiting), []
-        for key in waiting:
-            waiter = key[2]
+        # Equal ones in the order in which they began to wait: the sort is stable.
+        waiting = sorted(self._waiting, key=lambda waiter: waiter.queue.urgency, reverse=True)
+        self._waiting = []
+        for waiter in waiting:
             if waiter.granted.done():
                 continue
             if waiter.queue.over:
@@ -122,14 +136,33 @@ class Admission:
                 self._take(waiter.task, waiter.capacity)
                 waiter.granted.set_result(entry)
             else:
-                self._waiting.append(key)
-        heapq.heapify(self._waiting)
+                self._waiting.append(waiter)
 
-    def _next(self, waiter: _Waiter, waiting: list[tuple[int, int, _Waiter]]) -> QueuedEpisode | None:
+    def follow(self, pressure: float, free_mb: float) -> None:
+        """Let more episodes be live where the model waits for them, and fewer where they wait for it.
+
+        Environments that take long between requests need more live episodes for the same number of
+        requests in flight. Memory and cores bound them as before; where the memory is used up in truth,
+        none starts beside the live ones of its task until some is free again.
+
+        Args:
+            pressure: as `Pool.pressure`.
+            free_mb: free memory as measured now.
+        """
+        was_tight, self._tight = self._tight, free_mb < self._budget.spare_mb
+        if was_tight and not self._tight:
+            self.grant()
+        if pressure < WANTED and self._waiting and self._live >= self._most_live:
+            self._most_live = min(math.ceil(self._most_live * GROWTH), self._budget.live * MOST_TIMES)
+            self.grant()
+        elif pressure > CROWDED:
+            self._most_live = max(int(self._most_live / GROWTH), self._budget.live)
+
+    def _next(self, waiter: _Waiter, waiting: list[_Waiter]) -> QueuedEpisode | None:
         def startable(task: str) -> bool:
             return any(
                 other.task == task and not other.granted.done() and self._fits(task, other.capacity)
-                for *_, other in waiting
+                for other in waiting
             )
 
         return waiter.queue.take(lambda entry: self._locks.take(entry, waiter.task, startable))
@@ -138,10 +171,12 @@ class Admission:
         here = self._per_task.get(task, 0)
         if capacity.live is not None and here >= capacity.live:
             return False
-        if here == 0 and self._live < self._budget.live:
+        if here == 0 and self._live < self._most_live:
             return True  # one episode of every task always fits, or a small machine would never start
+        if self._tight:
+            return False
         return (
-            self._live < self._budget.live
+            self._live < self._most_live
             and self._memory + capacity.memory_mb <= self._budget.memory_mb
             and self._cpu + capacity.cpu <= self._budget.cpu
         )

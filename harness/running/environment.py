@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -92,13 +92,14 @@ class Environment:
 
     async def _bounded(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
         """Await the environment under its deadline, and count the time."""
-        began = time.monotonic()
+        clock = asyncio.get_running_loop()
+        began = clock.time()
         try:
             return await within(limit_s, work)
         except TimeoutError as error:
             raise EnvironmentFault(f"{self._activity.name} took over {limit_s:g} s") from error
         finally:
-            self.seconds += time.monotonic() - began
+            self.seconds += clock.time() - began
 
     def _open(self) -> Episode:
         if self._episode is None:

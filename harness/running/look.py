@@ -55,6 +55,11 @@ class Look:
         return sum(map(len, self.turns.values()))
 
 
+def pressure(model: Model) -> float:
+    """`Pool.pressure` of the model under test; 0 of one without a pool."""
+    return model.pool.pressure if isinstance(model, BaseModel) else 0.0
+
+
 def look(model: Model, queues: Iterable[TaskQueue], deadline_s: float) -> Look:
     """Read the state of a run; cheap enough for several times a second."""
     turns = {queue.name: tuple(activity.turn for activity in queue.live.values()) for queue in queues}

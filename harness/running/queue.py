@@ -8,16 +8,23 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from harness.running.expected import Expected
 from harness.types import Sample
 
 
 @dataclass(slots=True)
 class PlannedEpisode:
-    """One planned episode; `tries` counts the attempts this command has made."""
+    """One planned episode.
+
+    Attributes:
+        tries: attempts that this command has made.
+        followed: declared turns of the longest chain of episodes that have to wait for its end.
+    """
 
     sample: Sample
     repeat: int
     tries: int = 0
+    followed: float = 0.0
 
     @property
     def locks(self) -> tuple[str, ...]:
@@ -25,24 +32,35 @@ class PlannedEpisode:
         return self.sample.locks + self.sample.shares
 
 
-def ordered(episodes: Iterable[PlannedEpisode], default_turns: int) -> list[PlannedEpisode]:
-    """Sort episodes by expected turns, longest first; equal ones keep their order.
+def ordered(episodes: Iterable[PlannedEpisode], expected: Expected) -> list[PlannedEpisode]:
+    """Sort episodes by the turns until they and all that wait for them are played, most first.
 
-    Episodes with locks keep their order among themselves, whatever their turns: they share out the places
-    that sorting gave to them.
+    An episode with locks is followed by those that need the same names, in the order of the plan: together
+    they take as long as one long episode, and keep that order. Equal ones keep their order.
 
     Args:
-        episodes: in plan order.
-        default_turns: taken for a sample that names no turns.
+        episodes: in plan order; each is told how many turns follow it.
+        expected: of their task.
     """
-
-    def turns(planned: PlannedEpisode) -> int:
-        return default_turns if planned.sample.turns is None else planned.sample.turns
-
     episodes = list(episodes)
-    locked = iter([planned for planned in episodes if planned.locks])
-    by_turns = sorted(episodes, key=turns, reverse=True)
-    return [next(locked) if planned.locks else planned for planned in by_turns]
+    weights: list[float] = []
+    after: dict[str, float] = {}
+    """By name: turns from the start of the next episode that needs it."""
+    after_alone: dict[str, float] = {}
+    """By name: the same for the next episode that needs it alone; several may share it before."""
+    for planned in reversed(episodes):
+        alone, shares = planned.sample.locks, planned.sample.shares
+        behind = [after.get(name, 0.0) for name in alone] + [after_alone.get(name, 0.0) for name in shares]
+        planned.followed = max(behind, default=0.0)
+        weight = planned.followed + expected.told(planned.sample)
+        weights.append(weight)
+        for name in alone:
+            after[name] = after_alone[name] = weight
+        for name in shares:
+            after[name] = max(after.get(name, 0.0), weight)
+    weights.reverse()
+    order = sorted(range(len(episodes)), key=weights.__getitem__, reverse=True)
+    return [episodes[index] for index in order]
 
 
 @dataclass(slots=True, eq=False)
@@ -77,9 +95,14 @@ class EpisodeQueue:
 
     An episode is offered only when no earlier one of the queue waits for a name of it, so at most one episode
     per name is ever looked at.
+
+    Attributes:
+        expected: how many turns its episodes take.
+        live: how many were taken and have not ended.
     """
 
-    def __init__(self, episodes: Iterable[PlannedEpisode] = ()) -> None:
+    def __init__(self, episodes: Iterable[PlannedEpisode] = (), expected: Expected | None = None) -> None:
+        self.expected = expected or Expected()
         self._order = itertools.count()
         self._entries: dict[int, QueuedEpisode] = {}
         self._nameless: deque[QueuedEpisode] = deque()
@@ -96,6 +119,16 @@ class EpisodeQueue:
     def over(self) -> bool:
         """Whether no episode is left and none that is live can come back."""
         return not self._entries and not self.live
+
+    @property
+    def urgency(self) -> float:
+        """Turns until the first episode that may be offered, and all that wait for it, are played."""
+        first = self._peek()
+        return 0.0 if first is None else self.turns_left(first.planned, 0)
+
+    def turns_left(self, planned: PlannedEpisode, made: int) -> float:
+        """Turns until a live episode, which has made some, and all that wait for it are played."""
+        return self.expected.left(planned.sample, made) + planned.followed * self.expected.scale
 
     def append(self, planned: PlannedEpisode) -> None:
         """Queue an episode behind all others."""
@@ -158,11 +191,18 @@ class EpisodeQueue:
         if not entry.behind:
             heapq.heappush(self._first, (entry.order, entry))
 
+    def _peek(self) -> QueuedEpisode | None:
+        """The earliest episode of those that may be offered."""
+        if self._nameless and not (self._first and self._first[0][0] < self._nameless[0].order):
+            return self._nameless[0]
+        return self._first[0][1] if self._first else None
+
     def _next(self) -> QueuedEpisode | None:
         """Take the earliest episode off those that may be offered."""
-        if self._nameless and not (self._first and self._first[0][0] < self._nameless[0].order):
-            return self._nameless.popleft()
-        return heapq.heappop(self._first)[1] if self._first else None
+        entry = self._peek()
+        if entry is not None:
+            self._nameless.popleft() if not entry.names else heapq.heappop(self._first)
+        return entry
 
     def _leave(self, entry: QueuedEpisode) -> None:
         entry.waiting = False

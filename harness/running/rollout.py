@@ -108,6 +108,7 @@ class _Rollout:
             ask=run.sampling.over(as_sent(observation.ask, run.decoding, run.profile)),
             seed=self._seed("call", turn),
             deadline_s=run.deadline_s,
+            turns_left=self.activity.left(turn),
             suite=spec.suite,
             decoding=spec.released if run.decoding == "released" else {},
             extra=run.sampling.extra,

@@ -21,11 +21,12 @@ from harness.models.roles import EMBEDDER, parse_role
 from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.code import note_code
+from harness.running.expected import Expected
 from harness.running.heartbeat import heartbeat
 from harness.running.identity import Systems, changed_model, keep
 from harness.running.judge import waits_for
 from harness.running.judging import judge_stage
-from harness.running.look import Look, look
+from harness.running.look import Look, look, pressure
 from harness.running.plan import Plan, TaskPlan
 from harness.running.progress import Progress, ticking
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
@@ -143,7 +144,8 @@ class Runner:
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned}, turns)
         deadline_s = self.plan.request.models.deadline_s
         sites = SiteLocks(str(self.summary.directory.resolve()))
-        self.scheduler = Scheduler(Budget.of_machine(live_bound(self.plan.request)), sites)
+        budget = Budget.of_machine(live_bound(self.plan.request))
+        self.scheduler = Scheduler(budget, sites, partial(pressure, models.tested))
         self.store.commit_later(asyncio.get_running_loop())
         _collect_garbage_less_often()
         try:
@@ -208,8 +210,9 @@ class Runner:
             self.summary.lost[spec.name] = str(error) or repr(error)
             log.error("%s is not played: %s", spec.name, error)
 
-        queued = EpisodeQueue(ordered(episodes, spec.expected_turns))
-        return TaskQueue(spec.name, queued, spec.expected_turns, player.world, play, lost)
+        expected = Expected(spec.expected_turns)
+        queued = EpisodeQueue(ordered(episodes, expected), expected)
+        return TaskQueue(spec.name, queued, player.world, play, lost)
 
     def _finished(self, attempt: Attempt, planned: PlannedEpisode) -> bool:
         """Commit an attempt; returns whether the episode is to be tried again."""
@@ -226,6 +229,8 @@ class Runner:
         planned.tries += 1
         if attempt.outcome != "infra_error":
             self._retries.success(attempt.task)
+            turns = sum(not call.role for call in attempt.calls)
+            self._queues[attempt.task].episodes.expected.note(planned.sample, turns)
             return False
         decision = self._retries.failed(attempt, planned.tries)
         if decision == "end the run":

@@ -8,17 +8,19 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from harness.episode import World
 from harness.errors import InfraError
 from harness.running.activity import Activity
-from harness.running.admission import Admission, Budget
+from harness.running.admission import Admission, Budget, free_mb
 from harness.running.queue import EpisodeQueue, PlannedEpisode, QueuedEpisode
 from harness.running.site_locks import POLL_S, SiteLocks
 
 log = logging.getLogger(__name__)
 
+FOLLOW_S = 1.0
 WATCH_S = 30.0
 STUCK_S = 60.0
 
@@ -28,7 +30,6 @@ class TaskQueue:
     """One task's episodes, how to open its world and how to play an episode in it.
 
     Attributes:
-        priority: tasks with a higher one are served first.
         play: plays one episode in the open world; returns whether it is to be queued once more.
         lost: called with why episodes cannot be played: the world does not open, or a site stays locked.
         live: what each live episode does at the moment, by name.
@@ -37,7 +38,6 @@ class TaskQueue:
 
     name: str
     episodes: EpisodeQueue
-    priority: int
     world: Callable[[], AbstractAsyncContextManager[World]]
     play: Callable[[World, PlannedEpisode, Activity], Awaitable[bool]]
     lost: Callable[[Exception], None]
@@ -65,9 +65,13 @@ class Scheduler:
     Args:
         budget: what all live episodes together may take.
         sites: locks between processes; None makes those of the cache folder.
+        pressure: `Pool.pressure` of the model under test.
     """
 
-    def __init__(self, budget: Budget, sites: SiteLocks | None = None) -> None:
+    def __init__(
+        self, budget: Budget, sites: SiteLocks | None = None, pressure: Callable[[], float] = lambda: 0.25
+    ) -> None:
+        self._pressure = pressure
         self._sites = sites or SiteLocks()
         self._admission = Admission(budget, self._sites)
         self._stopping = False
@@ -95,12 +99,12 @@ class Scheduler:
         self._tasks = tasks
         with ExitStack() as stack:
             stack.callback(self._sites.close)
-            for helper in (self._watch(), self._retry_sites()):
+            for helper in (self._watch(), self._retry_sites(), self._follow()):
                 stack.callback(asyncio.create_task(helper).cancel)
             if until is not None:
                 stack.callback(asyncio.get_running_loop().call_at(until, self._expire).cancel)
             async with asyncio.TaskGroup() as group:
-                for task in sorted(tasks, key=lambda task: -task.priority):
+                for task in sorted(tasks, key=lambda task: task.episodes.urgency, reverse=True):
                     group.create_task(self._play_task(task), name=f"task {task.name}")
 
     def _expire(self) -> None:
@@ -133,14 +137,13 @@ class Scheduler:
             finally:
                 task.opening = None
             async with asyncio.TaskGroup() as group:
-                while entry := await self._admission.acquire(
-                    task.name, world.capacity, task.priority, task.episodes
-                ):
+                while entry := await self._admission.acquire(task.name, world.capacity, task.episodes):
                     group.create_task(self._play_one(task, world, entry))
 
     async def _play_one(self, task: TaskQueue, world: World, entry: QueuedEpisode) -> None:
         planned = entry.planned
-        name, activity, again = f"{planned.sample.id}#{planned.repeat}", Activity(), False
+        activity = Activity(left=partial(task.episodes.turns_left, planned))
+        name, again = f"{planned.sample.id}#{planned.repeat}", False
         task.live[name] = activity
         try:
             again = await task.play(world, planned, activity)
@@ -148,6 +151,11 @@ class Scheduler:
             task.live.pop(name, None)
             task.episodes.done(planned, again=again)
             self._admission.release(task.name, world.capacity, entry)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            self._admission.follow(self._pressure(), free_mb())
 
     async def _watch(self) -> None:
         while True:

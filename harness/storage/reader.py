@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from harness.errors import StoreError
 from harness.storage.codec import Codec
@@ -89,7 +89,7 @@ class Reader(RunRecord):
         new = f"{labels}, cluster, answer <> '' OR target <> ''"
         self._columns = f"{_PLAIN}, {new if self.version > 1 else _OLD}"
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

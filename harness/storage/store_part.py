@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.errors import StoreError
-from harness.storage.reader import Reader
-from harness.storage.run_record import RunRecord
+from harness.storage.tables import TableReader, TableWriter
 
 PART = "part"
 """Key under which the copy says in words what it holds."""
@@ -51,7 +50,7 @@ def copy_some(source: Path, out: Path, wanted: Iterable[Wanted], *, told: str, m
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
             part = Path(folder) / out.name
-            with closing(_Source(source)) as run, closing(_Target(part)) as target:
+            with closing(_Source(source)) as run, closing(TableWriter(part)) as target:
                 copied = run.copy_to_part(target, wanted, most_bytes)
                 target.set_meta(PART, told)
             with closing(sqlite3.connect(part)) as copy:
@@ -62,25 +61,13 @@ def copy_some(source: Path, out: Path, wanted: Iterable[Wanted], *, told: str, m
     return copied
 
 
-class _Target(RunRecord):
-    """The copy; its tables are made when it is opened."""
-
-    def put(self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-        """Add rows to a table."""
-        names, places = ", ".join(columns), ", ".join("?" * len(columns))
-        with self._writing() as db:
-            db.executemany(f"INSERT INTO {table}({names}) VALUES({places})", rows)
-
-
-class _Source(Reader):
+class _Source(TableReader):
     """The run."""
 
-    def copy_to_part(self, copy: _Target, wanted: Iterable[Wanted], most_bytes: int) -> Copied:
+    def copy_to_part(self, copy: TableWriter, wanted: Iterable[Wanted], most_bytes: int) -> Copied:
         """Copy the tables of the whole run, and of the others what belongs to the wanted samples."""
-        if self.version < 2:
-            raise StoreError(f"{self.path} is of store version 1: harness export copies it whole")
         for table in _WHOLE:
-            copy.put(table, *self._table(table))
+            copy.put(table, *self.table(table))
         samples, left_out, room = 0, 0, most_bytes
         for one in wanted:
             ids = list(self._ids(one))
@@ -89,9 +76,9 @@ class _Source(Reader):
                 left_out += 1
                 continue
             for episode in ids:
-                copy.put("episode", *self._table("episode", "id = ?", episode))
+                copy.put("episode", *self.table("episode", "id = ?", episode))
                 for table in ("turn", "verdict"):
-                    copy.put(table, *self._table(table, "episode = ?", episode))
+                    copy.put(table, *self.table(table, "episode = ?", episode))
             samples, room = samples + 1, room - size
         return Copied(samples, left_out)
 
@@ -102,8 +89,3 @@ class _Source(Reader):
     def _size(self, episode: int) -> int:
         found = self._first("SELECT total(length(body)) FROM turn WHERE episode = ?", (episode,))
         return int(found[0]) if found else 0
-
-    def _table(self, table: str, where: str = "1", *values: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """A table's columns, and those of its rows that fit the condition."""
-        columns = [str(row[1]) for row in self._rows(f"PRAGMA table_info({table})")]
-        return columns, list(self._rows(f"SELECT {', '.join(columns)} FROM {table} WHERE {where}", values))

@@ -95,7 +95,7 @@ def task(
         seen.set()
         return False
 
-    return TaskQueue(name, EpisodeQueue(episodes), 1, world, play, lambda error: lost.append(str(error)))
+    return TaskQueue(name, EpisodeQueue(episodes), world, play, lambda error: lost.append(str(error)))
 
 
 def at_site(count: int) -> list[PlannedEpisode]:

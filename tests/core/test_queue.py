@@ -13,6 +13,7 @@ import pytest
 
 from harness.running.activity import Activity
 from harness.running.admission import Budget
+from harness.running.expected import Expected
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
 from harness.running.scheduler import Scheduler, TaskQueue
 from harness.types import Capacity, Sample
@@ -43,18 +44,24 @@ def test_long_episodes_come_first_and_equal_ones_keep_their_order():
         episode("d", turns=30),
         episode("e"),
     ]
-    assert ids(ordered(episodes, 5)) == ["b", "d", "a", "e", "c"]
+    assert ids(ordered(episodes, Expected(5))) == ["b", "d", "a", "e", "c"]
     assert ids(episodes) == ["a", "b", "c", "d", "e"]
 
 
-def test_episodes_with_locks_keep_their_order_among_themselves():
+def test_episodes_of_one_lock_keep_their_order_and_count_as_one_long_episode():
     episodes = [
+        episode("long", turns=20),
         episode("a", ["x"], turns=1),
         episode("b", turns=9),
         episode("c", [], ["x"], turns=30),
-        episode("d", ["y"], turns=9),
+        episode("d", [], ["x"], turns=2),
+        episode("e", ["x"], turns=4),
+        episode("f", ["y"], turns=9),
     ]
-    assert ids(ordered(episodes, 9)) == ["a", "b", "c", "d"]
+    assert ids(ordered(episodes, Expected(9))) == ["a", "c", "long", "b", "f", "d", "e"]
+    assert {each.sample.id: each.followed for each in episodes if each.locks} == {
+        "a": 34, "c": 4, "d": 4, "e": 0, "f": 0
+    }  # fmt: skip
 
 
 def test_a_refused_episode_holds_back_only_what_shares_a_name_with_it():
@@ -128,7 +135,7 @@ class Stage:
             self.live.remove(each)
             return False
 
-        return TaskQueue(name, EpisodeQueue(episodes), 1, world, play, lambda error: pytest.fail(str(error)))
+        return TaskQueue(name, EpisodeQueue(episodes), world, play, lambda error: pytest.fail(str(error)))
 
     def _start(self, task: str, each: PlannedEpisode) -> None:
         assert not [other for other in self.live if clash(each, other)], "two holders"

@@ -10,6 +10,7 @@ import pytest
 
 from harness.running.activity import Activity
 from harness.running.admission import Admission, Budget
+from harness.running.expected import Expected
 from harness.running.queue import EpisodeQueue, PlannedEpisode
 from harness.running.scheduler import Scheduler, TaskQueue
 from harness.types import Capacity, Sample
@@ -22,17 +23,17 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def episodes(count: int) -> EpisodeQueue:
-    return EpisodeQueue(PlannedEpisode(Sample(str(n)), 0) for n in range(count))
+def episodes(count: int, turns: int = 1) -> EpisodeQueue:
+    return EpisodeQueue(PlannedEpisode(Sample(str(n), turns=turns), 0) for n in range(count))
 
 
-def task(name: str, count: int, capacity: Capacity, play, priority: int = 1, lost=None) -> TaskQueue:
+def task(name: str, count: int, capacity: Capacity, play, turns: int = 1, lost=None) -> TaskQueue:
     @asynccontextmanager
     async def world():
         yield SimpleNamespace(capacity=capacity, fingerprint={})
 
     return TaskQueue(
-        name, episodes(count), priority, world, play, lost or (lambda error: pytest.fail(str(error)))
+        name, episodes(count, turns), world, play, lost or (lambda error: pytest.fail(str(error)))
     )
 
 
@@ -58,12 +59,12 @@ async def test_memory_and_live_episodes_stay_in_budget():
 
 async def test_long_episodes_are_served_first():
     admission = Admission(Budget(live=1, memory_mb=1e6, cpu=8))
-    held = await admission.acquire("x", Capacity(), 1, episodes(1))
+    held = await admission.acquire("x", Capacity(), episodes(1))
     assert held is not None
     order: list[str] = []
 
-    async def wait(name: str, priority: int) -> None:
-        entry = await admission.acquire(name, Capacity(), priority, episodes(1))
+    async def wait(name: str, turns: int) -> None:
+        entry = await admission.acquire(name, Capacity(), episodes(1, turns))
         assert entry is not None
         order.append(name)
         admission.release(name, Capacity(), entry)
@@ -90,7 +91,7 @@ async def test_a_task_given_up_while_it_waits_for_a_place_ends_alone():
         played.append(episode.sample.id)
         return False
 
-    tasks["bad"] = task("bad", 20, Capacity(), give_up, priority=2)
+    tasks["bad"] = task("bad", 20, Capacity(), give_up, turns=2)
     tasks["good"] = task("good", 20, Capacity(), play)
     async with asyncio.timeout(10):
         await Scheduler(Budget(2, 1e6, 8)).run(list(tasks.values()))
@@ -187,16 +188,16 @@ async def test_a_world_that_does_not_open_loses_its_task_only():
 
 async def test_cancelled_waiters_take_no_place():
     admission = Admission(Budget(1, 1e6, 8))
-    held = await admission.acquire("x", Capacity(), 1, episodes(1))
+    held = await admission.acquire("x", Capacity(), episodes(1))
     assert held is not None
-    waiting = asyncio.create_task(admission.acquire("y", Capacity(), 1, episodes(1)))
+    waiting = asyncio.create_task(admission.acquire("y", Capacity(), episodes(1)))
     await settle()
     admission.release("x", Capacity(), held)  # grants y, whose task is cancelled before it can run
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     async with asyncio.timeout(5):
-        await admission.acquire("z", Capacity(), 1, episodes(1))
+        await admission.acquire("z", Capacity(), episodes(1))
 
 
 async def test_the_watchdog_names_the_oldest():
@@ -218,3 +219,44 @@ async def test_the_watchdog_names_the_oldest():
     await running
     assert [line.split(":")[0] for line in lines] == ["a 2#0", "a 1#0"]
     assert "model for 300 s" in lines[0]
+
+
+async def test_more_episodes_are_live_while_the_model_waits_for_them():
+    admission = Admission(Budget(live=4, memory_mb=1000, cpu=8, spare_mb=100))
+    queue, admitted = episodes(1000), list[object]()
+
+    async def admit() -> None:
+        while entry := await admission.acquire("a", Capacity(), queue):
+            admitted.append(entry)
+
+    async def seconds(count: int, pressure: float, free_mb: float = 500) -> int:
+        for _ in range(count):
+            admission.follow(pressure, free_mb)
+            await settle()
+        return len(admitted)
+
+    running = asyncio.create_task(admit())
+    await settle()
+    assert await seconds(5, 0.25) == 4
+    assert await seconds(5, -0.5, free_mb=50) == 4, "no memory is free in truth"
+    assert await seconds(1, -0.5) > 4
+    assert await seconds(50, -0.5) == 32, "eight times as many at most"
+    assert await seconds(50, 2.0) == 32
+    for entry in admitted[:28]:
+        admission.release("a", Capacity(), entry)  # pyright: ignore[reportArgumentType]
+    await settle()
+    assert len(admitted) == 32, "fewer live ones do where so many requests wait"
+    admission.stop()
+    await running
+
+
+def test_expected_turns_are_learned_and_never_run_out():
+    expected = Expected(10)
+    short, long = Sample("a"), Sample("b", turns=40)
+    assert (expected.left(short, 0), expected.left(long, 10)) == (10, 30)
+    for _ in range(1000):
+        expected.note(short, 20)
+    assert expected.left(short, 0) == pytest.approx(20, rel=0.01)
+    assert expected.left(long, 0) == pytest.approx(80, rel=0.01)
+    assert expected.left(short, 40) == 10, "overtime"
+    assert Expected(0).left(Sample("c", turns=0), 0) == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
+from harness.storage.mounts import network_kind
 from harness.storage.store import Attempt, EpisodeKey, Store
 
 
@@ -146,3 +147,31 @@ def test_a_finished_run_reads_from_a_folder_that_cannot_be_written(shared_folder
     shared_folder.chmod(0o555)
     assert as_a_stranger(path, True) == "1 attempts"
     assert "; make the file and its folder" in as_a_stranger(path, False)
+
+
+MOUNTS = """\
+21 1 8:1 / / rw - ext4 /dev/sda1 rw
+22 21 0:41 / /home rw shared:5 - nfs4 server:/home rw
+23 22 0:42 / /home/local rw - xfs /dev/sdb rw
+24 21 0:43 / /data\\040sets rw - fuse.glusterfs server:/data rw
+25 21 0:44 / /mnt rw - nfs server:/a rw
+26 21 8:3 / /mnt rw - tmpfs none rw
+a line that says nothing
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("/home/me/runs", "nfs4"),
+        ("/home/local/runs", ""),
+        ("/homes/runs", ""),
+        ("/data sets/run", "fuse.glusterfs"),
+        ("/mnt/run", ""),
+    ],
+)
+def test_network_file_systems_are_known(place: str, kind: str, tmp_path: Path):
+    table = tmp_path / "mountinfo"
+    table.write_text(MOUNTS)
+    assert network_kind(Path(place), table) == kind
+    assert network_kind(Path(place), tmp_path / "absent") == ""

@@ -173,7 +173,9 @@ class BaseModel:
         self, call: Call, attempt: Callable[[Endpoint], Awaitable[Answer]], seed: int | None
     ) -> Answer:
         """Attempt at the endpoints until one answers; `seed` is the one sent, for servers that do not say."""
-        answer, endpoint, tries = await self.pool.run(call.key.episode, attempt, deadline_s=call.deadline_s)
+        answer, endpoint, tries = await self.pool.run(
+            call.key.episode, attempt, deadline_s=call.deadline_s, turns_left=call.turns_left
+        )
         if self.confirm is not None:
             await self.confirm(endpoint)
         answer.endpoint, answer.attempts = endpoint.url, tries

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence, Set
 from hashlib import blake2b
 
-from harness.models.pool.endpoint import Endpoint, Waiter
+from harness.models.pool.endpoint import Endpoint
+from harness.models.pool.line import Waiter
 
 _HOMES = 16384
 _CROWDED = 0.25
@@ -67,12 +68,12 @@ class Balance:
         mixed = int.from_bytes(blake2b(key.encode("utf-8", "replace"), digest_size=8).digest(), "big")
         return max(near, key=lambda e: ((mixed ^ e.salt) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
 
-    def take_over(self, idle: Endpoint) -> Waiter | None:
+    def take_over(self, idle: Endpoint) -> Waiter[Endpoint] | None:
         """Take a request from the longest queue for an endpoint with a free slot; None when none is long."""
         crowded = max(self._endpoints, key=lambda e: len(e.waiters) / e.limit.value)
         if len(crowded.waiters) <= _CROWDED * crowded.limit.value or crowded is idle:
             return None
-        waiter = crowded.next_waiter()
+        waiter = crowded.waiters.take()
         if waiter is not None:
             self.moved += 1
             self._homes[waiter.key] = idle

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, deque
-from dataclasses import dataclass
+from collections import Counter
 from hashlib import blake2b
 from typing import Any
 
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.limits import Limit
-
-
-@dataclass(eq=False, slots=True)
-class Waiter:
-    """A request that waits for a slot; `granted` brings the endpoint that has one."""
-
-    key: str
-    granted: asyncio.Future[Endpoint]
+from harness.models.pool.line import Line
 
 
 class Endpoint:
@@ -55,7 +46,7 @@ class Endpoint:
         self.capabilities = capabilities
         self.salt = int.from_bytes(blake2b(self.url.encode(), digest_size=8).digest(), "big")
         self.outstanding = 0
-        self.waiters: deque[Waiter] = deque()
+        self.waiters: Line[Endpoint] = Line()
         self.healthy = True
         self.failures = 0
         self.served = 0
@@ -72,20 +63,6 @@ class Endpoint:
     def load(self) -> float:
         """Requests in flight and waiting, as a share of the limit."""
         return (self.outstanding + len(self.waiters)) / self.limit.value
-
-    def next_waiter(self) -> Waiter | None:
-        """Take the first request of the queue that still waits."""
-        while self.waiters:
-            waiter = self.waiters.popleft()
-            if not waiter.granted.done():
-                return waiter
-        return None
-
-    def drain(self) -> list[Waiter]:
-        """Take all requests of the queue that still wait."""
-        waiting = [waiter for waiter in self.waiters if not waiter.granted.done()]
-        self.waiters.clear()
-        return waiting
 
     def stats(self) -> dict[str, Any]:
         """Counters, for the log."""

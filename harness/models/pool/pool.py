@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from harness.errors import ContextOverflow, EndpointError, RequestRejected
 from harness.models.pool.clock import Clock
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.health import Alive, Health
+from harness.models.pool.line import Gate
 from harness.models.pool.pauses import Pauses
 from harness.models.pool.slots import Slots
 from harness.models.pool.trace import Deadline, Trace
@@ -64,13 +66,20 @@ class Pool:
         self._clock = clock or Clock()
         self._slots = Slots(self.endpoints, self._clock)
         self._health = Health(self.endpoints, self._slots, self._clock, alive)
+        self._gate = Gate(concurrency) if concurrency else None
+        self._at_once = concurrency or math.inf
+        self._arrivals = itertools.count()
         self._pauses = Pauses(self._clock)
-        self._gate = asyncio.Semaphore(concurrency) if concurrency else None
         self._random = random.Random(seed)
         self._aborted: Exception | None = None
 
     async def run(
-        self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], *, deadline_s: float
+        self,
+        key: str,
+        attempt: Callable[[Endpoint], Awaitable[R]],
+        *,
+        deadline_s: float,
+        turns_left: float = math.inf,
     ) -> tuple[R, Endpoint, int]:
         """Attempt until it succeeds; returns the result, where, and the number of attempts.
 
@@ -78,16 +87,17 @@ class Pool:
             key: the episode; its requests stay on one endpoint while that is healthy.
             attempt: one try at one endpoint; raises `Fault` when another may succeed.
             deadline_s: for the request with all its retries and waits.
+            turns_left: which the episode still expects to make; where requests wait, the most go first.
 
         Raises:
             EndpointError: the deadline passed.
         """
         if (outage_s := self._slots.outage_s) is not None:  # every request waits for the end of one outage
             deadline_s = min(deadline_s, max(_OUTAGE_S, deadline_s - outage_s))
-        trace: Trace | None = None
+        place, trace = (-turns_left, next(self._arrivals)), cast("Trace | None", None)
         try:
             async with self._clock.timeout(deadline_s) as timeout:
-                trace = Trace(Deadline(timeout), self._attempt_limit_s(deadline_s))
+                trace = Trace(Deadline(timeout), place, self._attempt_limit_s(deadline_s))
                 while True:
                     try:
                         result, endpoint = await self._once(key, attempt, trace)
@@ -117,6 +127,17 @@ class Pool:
         """Requests that wait for a slot."""
         return self._slots.waiting
 
+    @property
+    def pressure(self) -> float:
+        """Requests that wait for a slot, less the slots that are free, as a share of all slots.
+
+        Below 0 more requests would be served at once; 0 while no endpoint is healthy.
+        """
+        healthy = [endpoint for endpoint in self.endpoints if endpoint.healthy]
+        slots = min(self._at_once, sum(endpoint.limit.room for endpoint in healthy))
+        flying = sum(endpoint.outstanding for endpoint in healthy)
+        return (self.waiting + flying) / slots - 1.0 if slots else 0.0
+
     def abort(self, error: Exception) -> None:
         """Let every request that waits for a slot, and every later one, fail with this error."""
         self._aborted = error
@@ -135,12 +156,12 @@ class Pool:
     ) -> tuple[R, Endpoint]:
         if self._gate is None:
             return await self._attempt(key, attempt, trace)
-        with self._slots.queueing(trace.deadline) if self._gate.locked() else nullcontext():
-            await self._gate.acquire()
+        with self._slots.queueing(trace.deadline) if self._gate.locked else nullcontext():
+            await self._gate.acquire(key, trace.place)
         try:
             return await self._attempt(key, attempt, trace)
         finally:
-            self._gate.release()
+            self._gate.release(trace.place)
 
     async def _attempt(
         self, key: str, attempt: Callable[[Endpoint], Awaitable[R]], trace: Trace
@@ -175,7 +196,7 @@ class Pool:
             )
             return result, endpoint
         finally:
-            self._slots.release(endpoint)
+            self._slots.release(endpoint, trace.place)
 
     def _attempt_limit_s(self, deadline_s: float) -> float | None:
         """What one attempt may take: where there are others, one endpoint cannot use up all the time."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from harness.models.pool.balance import Balance
 from harness.models.pool.clock import Clock
-from harness.models.pool.endpoint import Endpoint, Waiter
+from harness.models.pool.endpoint import Endpoint
+from harness.models.pool.line import Line, Place, Waiter
 from harness.models.pool.trace import Deadline, Trace
 
 
@@ -19,7 +21,7 @@ class Slots:
         self._endpoints = endpoints
         self._clock = clock
         self._balance = Balance(endpoints)
-        self._unassigned: list[Waiter] = []
+        self._unassigned: Line[Endpoint] = Line()
         """Requests that came while no endpoint was healthy."""
         self._queued: set[Deadline] = set()
         self._outage_began: float | None = None
@@ -43,23 +45,24 @@ class Slots:
     async def acquire(self, key: str, trace: Trace) -> Endpoint:
         """Take a slot, after queueing for one where none is free."""
         endpoint = self._balance.choose(key, trace.avoid(self._endpoints))
-        if endpoint is not None and endpoint.free:
+        if endpoint is not None and endpoint.free and endpoint.waiters.before(trace.place):
             endpoint.outstanding += 1
             return endpoint
-        waiter = Waiter(key, asyncio.get_running_loop().create_future())
-        (self._unassigned if endpoint is None else endpoint.waiters).append(waiter)
+        waiter = Waiter(key, trace.place, asyncio.get_running_loop().create_future())
+        (self._unassigned if endpoint is None else endpoint.waiters).add(waiter)
         try:
             with self.queueing(trace.deadline):
                 return await waiter.granted
         except asyncio.CancelledError:
             granted = waiter.granted  # may be granted and cancelled at once
             if granted.done() and not granted.cancelled() and granted.exception() is None:
-                self.release(granted.result())
+                self.release(granted.result(), trace.place)
             raise
 
-    def release(self, endpoint: Endpoint) -> None:
+    def release(self, endpoint: Endpoint, place: Place) -> None:
         """Give a slot back; the next request in the queue gets it."""
         endpoint.outstanding -= 1
+        endpoint.waiters.hold(place, partial(self._grant, endpoint))
         self._grant(endpoint)
 
     @contextmanager
@@ -76,14 +79,14 @@ class Slots:
 
     def withdraw(self, endpoint: Endpoint) -> None:
         """Move the requests that queue at an endpoint which is no longer healthy to the others."""
-        waiting, healthy = endpoint.drain(), [e for e in self._endpoints if e.healthy]
+        waiting, healthy = endpoint.waiters.drain(), [e for e in self._endpoints if e.healthy]
         if not healthy:
             self._outage_began = self._clock.now()
             for deadline in self._queued:
                 deadline.resume()
         for waiter in waiting:
             target = self._balance.settle(waiter.key, healthy) if healthy else None
-            (self._unassigned if target is None else target.waiters).append(waiter)
+            (self._unassigned if target is None else target.waiters).add(waiter)
         for other in healthy:
             self._grant(other)
 
@@ -93,24 +96,22 @@ class Slots:
             self._outage_began = None
             for deadline in self._queued:
                 deadline.pause()
-        waiting, self._unassigned = self._unassigned, []
         healthy = [e for e in self._endpoints if e.healthy]
-        for waiter in (one for one in waiting if not one.granted.done()):
-            self._balance.settle(waiter.key, healthy).waiters.append(waiter)
+        for waiter in self._unassigned.drain():
+            self._balance.settle(waiter.key, healthy).waiters.add(waiter)
         for endpoint in self._endpoints:
             self._grant(endpoint)
 
     def fail(self, error: Exception) -> None:
         """Let every request that queues fail."""
-        waiting, self._unassigned = self._unassigned, []
-        for waiter in [*waiting, *(one for endpoint in self._endpoints for one in endpoint.drain())]:
-            if not waiter.granted.done():
+        for line in (self._unassigned, *(endpoint.waiters for endpoint in self._endpoints)):
+            for waiter in line.drain():
                 waiter.granted.set_exception(error)
 
     def _grant(self, endpoint: Endpoint) -> None:
         """Give an endpoint's free slots to waiting requests, first to those in its own queue."""
-        while endpoint.free:
-            waiter = endpoint.next_waiter() or self._balance.take_over(endpoint)
+        while endpoint.free and endpoint.outstanding + endpoint.waiters.held < endpoint.limit.room:
+            waiter = endpoint.waiters.take() or self._balance.take_over(endpoint)
             if waiter is None:
                 return
             endpoint.outstanding += 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from harness.errors import RequestRejected
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
+from harness.models.pool.line import Place
 
 _REFUSALS = 3
 """After this many endpoints refused a request, no other is asked."""
@@ -44,6 +45,7 @@ class Trace:
     """Attempts so far, and the endpoints that are not to be tried next.
 
     Attributes:
+        place: where the request stands in every line that it waits in.
         attempt_limit_s: what one attempt may take; None leaves it to the deadline.
         tries: attempts so far.
         last: why the last attempt failed.
@@ -54,6 +56,7 @@ class Trace:
     """
 
     deadline: Deadline
+    place: Place
     attempt_limit_s: float | None = None
     tries: int = 0
     last: str = "no endpoint was free or healthy"

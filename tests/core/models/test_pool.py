@@ -266,7 +266,7 @@ async def test_cancelled_waiters_leave_no_slot_behind():
     gate.set()
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(d, asyncio.CancelledError) for d in done] == [False, *[True] * 6, *[False] * 3]
-    assert pool.endpoints[0].outstanding == 0 and not any(pool.endpoints[0].waiters)
+    assert pool.endpoints[0].outstanding == 0 and pool.endpoints[0].waiters.take() is None
 
 
 def test_a_424_goes_to_another_replica_before_a_third_try_in_a_row():
