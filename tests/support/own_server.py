@@ -74,9 +74,11 @@ class OwnServer:
 
 
 def said(data: dict[str, Any]) -> str:
-    """The right answer to the question that a request ends with."""
+    """The right answer to the question that a request ends with; to others one that is drawn by its seed."""
     prompt = data.get("inputs") or data.get("prompt") or data["messages"][-1]["content"]
     asked = next((question for question in GOLD if f"Question: {question}" in prompt[-2000:]), "")
+    if not asked and data.get("temperature"):
+        return f"This was drawn by the number {data.get('seed')}."
     return f"The answer is {GOLD.get(asked)}."
 
 
