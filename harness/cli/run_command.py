@@ -46,12 +46,14 @@ def command(
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
     from harness.models.clients.recognise import recognise
+    from harness.models.local.loading import loaded_once
 
     found = recognise(models.model, models.endpoints, models.given, models.sampling.max_new_tokens)
     models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     request = RunRequest(workload, models, execution)
     try:
-        summary = execute(request, yes=yes)
+        with loaded_once():
+            summary = execute(request, yes=yes)
     except OtherModel as error:
         raise UsageError(f"{error}{_renamed(models.model, error)}") from error
     if wanted and (summary.played or summary.already):

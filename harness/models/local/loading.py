@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ from harness.errors import MissingPart
 from harness.models.local.vocabulary import Vocabulary
 from harness.models.local.weights import weights_sha
 from harness.models.untrusted import rows
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "transformers")
 ELSEWHERE = "serve it with TGI, vLLM or llama.cpp and give --endpoint"
@@ -71,6 +76,19 @@ class Loaded:
         return str(self.model.dtype).removeprefix("torch.")
 
 
+_KEPT: ContextVar[dict[tuple[str, Settings], Loaded] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def loaded_once() -> Generator[None]:
+    """Load each model once while this is open: a command's check of it and its run share the weights."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def missing_packages() -> list[str]:
     """The packages that are not installed."""
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
@@ -85,12 +103,19 @@ def load(path: str, settings: Settings | None = None) -> Loaded:
     settings = settings or Settings()
     if missing := missing_packages():
         raise MissingPart(f"hf:{path} needs {missing[0]}: pip install 'agenttuning-harness[local]'")
+    kept, key = _KEPT.get(), (path, settings)
+    if kept is not None and key in kept:
+        return kept[key]
+    log.info("loading the weights of %s", path)
     try:
-        return _load(path, settings)
+        loaded = _load(path, settings)
     except MissingPart:
         raise
     except Exception as error:  # a broken download may raise anything
         raise MissingPart(f"hf:{path} cannot be loaded: {_reason(path, error)}") from error
+    if kept is not None:
+        kept[key] = loaded
+    return loaded
 
 
 def _load(path: str, settings: Settings) -> Loaded:

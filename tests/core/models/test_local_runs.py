@@ -63,6 +63,12 @@ def test_one_seed_gives_one_transcript(tiny, tmp_path, tasks, more):
     assert len(first) == 6 and all(first.values())
 
 
+def test_a_run_loads_the_weights_once_for_its_check_and_its_play(tiny, tmp_path):
+    done = harness(tmp_path, *run(tiny, "gsm8k", "once"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"loading the weights of {tiny}") == 1
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_it_writes_the_same(tiny, tmp_path):
     more = ("--repeats", "20", "--temperature", "0.8", "--concurrency", "4")
