@@ -43,7 +43,7 @@ class Screen:
         return [*self.history, *self.lines]
 
     def resize(self, columns: int, rows: int) -> None:
-        """Take another size as xterm does: lines are cut, not wrapped anew, and the cursor's stays in sight."""
+        """Take another size as xterm does: lines are cut, and the cursor's line stays in sight."""
         while self._row >= rows:
             self.history.append("".join(self._cells.pop(0)).rstrip())
             self._row -= 1
