@@ -47,15 +47,17 @@ test-full: system setup servers
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
-# torch stands in no lock: the registry's own build brings gigabytes of CUDA. Only a CPU build matches this name.
-TORCH ?= torch==2.13.0+cpu
+# torch stands in no lock: the registry's own build brings gigabytes of CUDA, and is taken only where pip has no CPU build.
+TORCH ?= torch==2.13.0
 LOCAL := $(VENV)/local
 
 $(LOCAL)/.installed: $(STAMP)
 	@echo "installing $(TORCH) and transformers into $(LOCAL), on top of $(VENV)"
 	$(BIN)/python -m venv $(LOCAL)
 	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' constraints.txt > $(LOCAL)/versions.txt
-	$(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOCAL)/versions.txt "$(TORCH)" "transformers>=4.57,<5"
+	@for torch in "$(TORCH)+cpu" "$(TORCH)"; do \
+	  $(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOCAL)/versions.txt "$$torch" "transformers>=4.57,<5" \
+	  && exit 0; done; exit 1
 	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib')); print('$(CURDIR)')" \
 	  > "$$($(LOCAL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/zz_harness.pth"
 	@touch $@
