@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 
 from harness.errors import HarnessError
@@ -54,6 +56,22 @@ def _fails(command: Sequence[str]) -> str | None:
         return None
     said = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
     return f"{command[0]} ends with {done.returncode}" + (f" ({said[0][:200]})" if said else "")
+
+
+def executable_scratch() -> Need:
+    """Need a temporary folder whose files may hold programs; libraries that are copied there are loaded."""
+
+    def missing() -> str | None:
+        try:
+            with tempfile.TemporaryFile() as file:
+                file.write(b"\0")
+                file.flush()
+                mmap.mmap(file.fileno(), 1, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC).close()
+        except OSError as error:
+            return f"{tempfile.gettempdir()} takes no programs ({error.strerror})"
+        return None
+
+    return Need("scratch folder", missing, "export TMPDIR=FOLDER on a file system not mounted noexec")
 
 
 def role(name: str, cfg: TaskConfig, *, why: str, otherwise: str = "") -> Need:

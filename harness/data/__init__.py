@@ -5,7 +5,16 @@ from harness.data.discover import holder
 from harness.data.literals import checkout_literals, digest, extract_literals, literals, write_literals
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
 from harness.data.prepare import Tell, quiet
-from harness.data.resolve import FIXTURE, Problem, Resolved, cache_folder, check, core_file, resolve
+from harness.data.resolve import (
+    FIXTURE,
+    Problem,
+    Resolved,
+    cache_folder,
+    check,
+    core_file,
+    resolve,
+    writable,
+)
 
 __all__ = [
     "CORE",
@@ -29,5 +38,6 @@ __all__ = [
     "quiet",
     "resolve",
     "task_folder",
+    "writable",
     "write_literals",
 ]

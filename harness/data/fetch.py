@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from harness.data.pins import Pin, pins
-from harness.data.resolve import cache_folder, check, corrupt, data_folder
+from harness.data.resolve import cache_folder, check, corrupt, data_folder, writable
 from harness.data.verified import Verified
 from harness.errors import DataError, MissingPart
 
@@ -31,6 +31,7 @@ def pull(task: str, split: str | None = None) -> list[str]:
     Raises:
         MissingPart: an address cannot be reached; what was fetched stays, and half a file is continued.
         DataError: the file fetched is not the pinned one; both hashes are named.
+        UsageError: the cache cannot be written.
     """
     wanted = pins(task).of(split)
     folder = data_folder(wanted)
@@ -46,6 +47,7 @@ def pull(task: str, split: str | None = None) -> list[str]:
             "%s: %d files, %.1f MB to fetch into %s",
             task, len(lacking), sum(pin.size for pin in lacking) / 1e6, folder,
         )  # fmt: skip
+        writable(folder)
     for pin in lacking:
         _fetch(pin, wanted.place(folder, pin))
     return [str(problem) for problem in check(wanted, folder)]

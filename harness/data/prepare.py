@@ -15,7 +15,7 @@ from typing import cast
 
 from harness.catalog import registry
 from harness.data.pins import CORE, Pins, pins
-from harness.data.resolve import cache_folder, corrupt, data_folder
+from harness.data.resolve import cache_folder, corrupt, data_folder, writable
 from harness.data.verified import Verified
 from harness.errors import DataError, UsageError
 
@@ -77,6 +77,7 @@ def prepare(
     wanted, sources = pins(task), [source] if isinstance(source, Path) else list(source)
     make, named = preparer(task).make, ", ".join(map(str, sources))
     folder = data_folder(wanted)
+    writable(folder.parent)
     with _stage(task, sources, resume=resume) as stage:
         made = [path.relative_to(stage) for path in make(sources, stage, tell)]
         if wrong := _wrong(wanted, stage, made):
@@ -123,7 +124,7 @@ def _stage(task: str, sources: Sequence[Path], *, resume: bool) -> Generator[Pat
 
     named = "\n".join(str(source.resolve() if source.exists() else source) for source in sources)
     stage = cache_folder() / "stage" / f"{task}-{hashlib.sha256(named.encode()).hexdigest()[:12]}"
-    stage.parent.mkdir(parents=True, exist_ok=True)
+    writable(stage.parent)
     try:
         with FileLock(stage.with_suffix(".lock"), timeout=0):
             if not resume:

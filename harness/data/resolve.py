@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from harness.catalog import registry
 from harness.data.pins import CORE, Pin, Pins, pins, task_folder
 from harness.data.verified import Verified
-from harness.errors import DataError, MissingPart
+from harness.errors import DataError, MissingPart, UsageError
 from harness.types import Source
 
 FIXTURE = "fixture"
@@ -64,6 +65,21 @@ def cache_folder() -> Path:
     import pooch  # pyright: ignore[reportMissingTypeStubs]
 
     return Path(pooch.os_cache("agenttuning-harness"))
+
+
+def writable(folder: Path) -> Path:
+    """Make a folder of the cache where it is missing, and try to write in it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        told = f"{folder} cannot be written ({error.strerror}): HARNESS_CACHE names another place"
+        raise UsageError(told) from error
 
 
 def data_folder(wanted: Pins) -> Path:

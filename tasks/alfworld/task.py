@@ -11,7 +11,7 @@ from typing import cast
 
 from harness.episode import BaseTask, World
 from harness.errors import DataError
-from harness.needs import Need, notice, package
+from harness.needs import Need, executable_scratch, notice, package
 from harness.types import Ask, Context, Limits, Sample, TaskConfig, TaskSpec, option
 from tasks.alfworld import action, prompts
 from tasks.alfworld.episode import MAX_NEW_TOKENS, AlfWorldEpisode, AlfworldRules
@@ -70,7 +70,7 @@ class AlfWorldTask(BaseTask):
 
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
         engine = (package("textworld", extra="alfworld"), package("fast_downward", extra="alfworld"))
-        return (*engine, notice(cfg))
+        return (*engine, executable_scratch(), notice(cfg))
 
     def history(self, cfg: TaskConfig) -> str:
         """The same window for both protocols, but AgentBench v0.2's client strips nothing."""

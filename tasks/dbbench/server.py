@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.errors import EnvironmentFault, MissingPart
 from harness.worker.child import die_with_parent
 from tasks.dbbench import bounds
+from tasks.dbbench.account import add_data, base, identity, server_account
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +97,9 @@ class Embedded:
         binary, scripts = find_server()
         sweep()
         await bounds.sweep()
-        # The path of a socket may have 107 bytes, so a run's own scratch folder may be too deep.
-        base = tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
-        folder = self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
-        account = _account()
-        (folder / "data").mkdir()
-        if account:
-            for path in (folder, folder / "data"):
-                os.chown(path, account.pw_uid, account.pw_gid)
+        account = server_account()
+        folder = self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base(account)))
+        add_data(folder, account)
         common = (str(binary), "--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={folder}", *SMALL)
         try:
             async with asyncio.timeout(START_S):
@@ -152,8 +148,6 @@ class Embedded:
     ) -> asyncio.subprocess.Process:
         folder = self._folder
         assert folder is not None
-        # Privileges are dropped before the server runs: it would forget the death signal if it did so itself.
-        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
         with (folder / "log").open("ab") as sink:
             return await asyncio.create_subprocess_exec(
                 *command,
@@ -164,7 +158,8 @@ class Embedded:
                 env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
                 start_new_session=True,
                 preexec_fn=_before_it_runs,
-                **identity,  # type: ignore[arg-type]
+                # Before the server runs: it would forget the death signal if it dropped its rights itself.
+                **identity(account),
             )
 
     async def stop(self) -> None:
@@ -218,6 +213,34 @@ def missing() -> str | None:
     return None
 
 
+def unusable() -> str | None:
+    """None when the server's program starts in a folder like a run's, else what is wrong; it is tried."""
+    try:
+        binary, _ = find_server()
+    except MissingPart:
+        return None  # `missing` says so
+    account = server_account()
+    place = base(account)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=place) as made:
+            add_data(Path(made), account)
+            done = subprocess.run(
+                ["/bin/sh", "-c", _TRIAL, "sh", f"{made}/data", str(binary)],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=START_S, **identity(account),
+            )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"does not start in {place}: {error}"
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    user = account.pw_name if account else "you"
+    return (
+        f"does not start in {place} as {user}: {said[-1][:200] if said else ''}" if done.returncode else None
+    )
+
+
+_TRIAL = 'cd "$1" && : > trial && exec "$2" --no-defaults --version'
+"""A script for the shell, with a data folder and the server's program behind it."""
+
+
 def version() -> str:
     """What mariadbd says of itself."""
     binary, _ = find_server()
@@ -244,18 +267,6 @@ def _exists(pid: int) -> bool:
     except OSError:
         pass  # someone else's
     return True
-
-
-def _account() -> pwd.struct_passwd | None:
-    """Whom to run the server as: mysql or nobody for root, ourselves otherwise."""
-    if os.geteuid():
-        return None
-    for name in ("mysql", "nobody"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    return None
 
 
 def _tail(path: Path) -> str:

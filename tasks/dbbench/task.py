@@ -50,6 +50,9 @@ SERVER_FIX = (
 )
 
 
+ROOM_FIX = "export TMPDIR=FOLDER that every user can enter and write"
+
+
 def _no_server() -> str | None:
     import os
 
@@ -57,6 +60,15 @@ def _no_server() -> str | None:
     from tasks.dbbench.world import ADDRESS
 
     return None if os.environ.get(ADDRESS) else server.missing()
+
+
+def _no_room() -> str | None:
+    import os
+
+    from tasks.dbbench import server
+    from tasks.dbbench.world import ADDRESS
+
+    return None if os.environ.get(ADDRESS) else server.unusable()
 
 
 class DbBench(BaseTask):
@@ -89,7 +101,8 @@ class DbBench(BaseTask):
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
         if cfg.options.engine == "sqlite":
             return (notice(cfg),)
-        return (package("asyncmy", extra="db"), Need("mariadbd", _no_server, SERVER_FIX), notice(cfg))
+        server = (Need("mariadbd", _no_server, SERVER_FIX), Need("room for mariadbd", _no_room, ROOM_FIX))
+        return (package("asyncmy", extra="db"), *server, notice(cfg))
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         split = cfg.split

@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.data import cache_folder
-from harness.errors import DataError, MissingPart
+from harness.data import cache_folder, writable
+from harness.errors import DataError, MissingPart, UsageError
 from tasks.webshop import json_files, rows
 from tasks.webshop.rows import ShopGoal, ShopProduct
 
@@ -156,8 +156,10 @@ def open_catalogue(data: Path, name: str) -> ShopCatalogue:
         raise MissingPart(
             f"{files[0]} is too large to build from at every start: harness data prepare webshop"
         )
-    target = cache_folder() / "built" / f"webshop-{_key(files)}"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = _target(files)
+    if (target / "manifest.json").is_file():
+        return ShopCatalogue(target)
+    writable(target.parent)
     with FileLock(target.with_suffix(".lock"), timeout=600):
         if not (target / "manifest.json").is_file():
             with tempfile.TemporaryDirectory(dir=target.parent) as stage:
@@ -165,6 +167,26 @@ def open_catalogue(data: Path, name: str) -> ShopCatalogue:
                 shutil.rmtree(target, ignore_errors=True)
                 (Path(stage) / "new").replace(target)
     return ShopCatalogue(target)
+
+
+def no_room(data: Path, split: str) -> str | None:
+    """Why a small catalogue that is not built yet cannot be put into the cache; None when all is well."""
+    try:
+        name, _, _ = bounds(data, split)
+        files = raw_files(data, name)
+        if _prepared(data, name) or not all(path.is_file() for path in files):
+            return None
+        if files[0].stat().st_size > LARGEST or (_target(files) / "manifest.json").is_file():
+            return None
+        writable(_target(files).parent)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def _target(files: Sequence[Path]) -> Path:
+    """Where the catalogue that is built from these files lies."""
+    return cache_folder() / "built" / f"webshop-{_key(files)}"
 
 
 def _key(files: Sequence[Path]) -> str:

@@ -21,6 +21,7 @@ MOST_TURNS = 20
 """AgentBench's later version allows as many."""
 
 
+CACHE_FIX = "export HARNESS_CACHE=FOLDER, or harness data prepare webshop --from DIR where it can be written"
 NOUNS_FIX = (
     "install a spaCy model en_core_web_* and repeat harness data prepare webshop --from DIR, "
     "or --set webshop.nouns=auto"
@@ -75,6 +76,7 @@ class WebShopTask(BaseTask):
         wanted = [package(name, extra="shop") for name in ("nltk", "regex", "ijson")]
         if cfg.options.fuzz == "rapidfuzz":
             wanted.append(Need("python package rapidfuzz", _no_rapidfuzz, "pip install rapidfuzz"))
+        wanted.append(Need("room in the cache", lambda: catalogue.no_room(cfg.data, cfg.split), CACHE_FIX))
         if cfg.options.nouns in ("table", "spacy"):
             folder = cfg.data / catalogue.bounds(cfg.data, cfg.split)[0]
             wanted.append(Need("nouns", lambda: nouns.missing(cfg.options.nouns, folder), NOUNS_FIX))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,3 +114,48 @@ def test_a_read_only_cache_and_contradictory_words_are_one_line(harness: Call, t
     done = harness("data", "prepare", "gsm8k", "--from", str(tuning))
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
+
+
+def under_modes(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command whose user the modes of folders bind; they do not bind root as it is."""
+    caps = "-dac_override,-dac_read_search"
+    bound = ["setpriv", "--inh-caps", caps, "--bounding-set", caps] if os.geteuid() == 0 else []
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
+    environment["HARNESS_CACHE"] = str(cwd / "cache")
+    command = [*bound, sys.executable, "-m", "harness", *words]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_a_cache_that_cannot_be_written_is_told_before_anything_is_fetched_or_sent(
+    tmp_path: Path, tuning: Path
+):
+    (tmp_path / "cache").mkdir(mode=0o555)
+    told = "cannot be written (Permission denied): HARNESS_CACHE names another place"
+    pulled = under_modes(tmp_path, "data", "pull", "gsm8k")
+    assert (pulled.returncode, told in pulled.stderr) == (2, True), pulled.stderr
+    assert "https://" not in pulled.stderr, "nothing was asked for"
+    prepared = under_modes(tmp_path, "data", "prepare", "gsm8k", "--from", str(tuning))
+    assert prepared.returncode == 2 and prepared.stderr.endswith(f"{told}\n")
+    assert len(prepared.stderr.splitlines()) == 1
+    both = ("run", "--model", "oracle", "--task", "gsm8k", "--task", "webshop", "--mirror", "fixture")
+    played = under_modes(tmp_path, *both, "--limit", "1", "--ready-only", "--no-report", "--out", "r")
+    assert played.returncode == 0, played.stderr
+    assert "left out: webshop: room in the cache" in played.stderr, "it would be built there"
+    assert "all episodes done" in played.stderr, "GSM8K needs no room"
+
+
+def test_offline_a_fetch_names_what_to_bring_and_the_fixture_plays(tmp_path: Path):
+    with (
+        socket.socket() as deaf
+    ):  # bound but not listening: every connection is refused, as without a network
+        deaf.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        environment = {"HTTPS_PROXY": away, "HTTP_PROXY": away, "HARNESS_CACHE": str(tmp_path / "cache")}
+        pulled = FORKS.run(("data", "pull", "gsm8k"), tmp_path, os.environ | environment)
+        assert pulled.returncode == 2 and "Traceback" not in pulled.stderr
+        assert "cannot be fetched" in pulled.stderr
+        place = tmp_path / "cache/data/gsm8k/grade_school_math/data/test.jsonl"
+        assert f"repeat the command, or bring the file to {place}" in pulled.stderr
+        words = ("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", "--limit", "1")
+        played = FORKS.run((*words, "--no-report", "--out", "r"), tmp_path, os.environ | environment)
+        assert (played.returncode, "all episodes done" in played.stderr) == (0, True), played.stderr

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from screen import Screen, Terminal
 from slow_endpoint import slow_server
+
+from harness.storage.store import Store
 
 CHATTY = """
 import asyncio, logging, sys
@@ -101,6 +104,54 @@ def test_hundreds_of_log_lines_do_not_tear_the_region(
         assert all(f"line {number} of something" in logged.replace(" ", " ") for number in range(200))
         assert terminal.ended() == 0
     assert not bars(terminal.screen)
+
+
+def many_requests(url: str) -> list[str]:
+    """A run of 16 samples, 626 times each: just above the 10,000 requests before which a person is asked."""
+    return [*run_words(url), "--repeats", "626"]
+
+
+def test_no_to_very_many_requests_sends_none(tmp_path: Path):
+    with slow_server("0.2") as (_, url), Terminal(many_requests(url), tmp_path) as terminal:
+        terminal.shows("go on? [y/N]:")
+        assert any(line.startswith("about 10,016 requests") for line in terminal.screen.lines)
+        terminal.types("n\n")
+        assert terminal.ended() == 130
+    with closing(Store(tmp_path / "r" / "run.sqlite", readonly=True)) as store:
+        assert store.counts() == (0, 10_016)
+
+
+@pytest.mark.parametrize("yes", [False, True], ids=["answered", "--yes"])
+def test_very_many_requests_are_sent_after_a_yes(tmp_path: Path, yes: bool):
+    more = ["--yes"] if yes else []
+    with slow_server("0.2") as (_, url), Terminal([*many_requests(url), *more], tmp_path) as terminal:
+        if not yes:
+            terminal.shows("go on? [y/N]:")
+            terminal.types("y\n")
+        terminal.until(lambda screen: any("in flight," in line for line in screen.lines))
+        assert yes != any("go on?" in line for line in terminal.screen.everything)
+        terminal.interrupt()
+        assert terminal.ended() == 130
+
+
+def test_a_terminal_resized_during_the_run_is_filled_anew(tmp_path: Path, kept: Path):
+    command = [sys.executable, "-c", CHATTY, "2", "30", "600"]
+    with Terminal(command, tmp_path) as terminal:
+        terminal.shows("READY")
+        terminal.until(lambda screen: shown_once(screen, 2))
+        # 40 columns have no room for bars, and few rows none for a second endpoint's.
+        for columns, rows, wanted in [(40, 24, 0), (80, 24, 2), (200, 50, 2), (60, 8, 0), (80, 24, 2)]:
+            terminal.resize(columns, rows)
+            terminal.until(lambda screen, wanted=wanted: shown_once(screen, wanted))
+            terminal.keep(kept / f"resized-{columns}x{rows}.txt")
+        logged = "\n".join(terminal.screen.everything)
+        assert "READY" in logged and terminal.process.poll() is None
+
+
+def shown_once(screen: Screen, wanted: int) -> bool:
+    """Whether the region stands on the screen once, and nothing of an older one is left."""
+    facts = [line for line in screen.everything if "12 in flight" in line]
+    return (len(bars(screen)), len(facts)) == (wanted, 1)
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])

@@ -42,6 +42,16 @@ class Screen:
         """All lines that were ever left standing, those that scrolled off first."""
         return [*self.history, *self.lines]
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Take another size as xterm does: lines are cut, and the cursor's line stays in sight."""
+        while self._row >= rows:
+            self.history.append("".join(self._cells.pop(0)).rstrip())
+            self._row -= 1
+        wider = [" "] * max(0, columns - self.columns)
+        self._cells = [[*row[:columns], *wider] for row in self._cells[:rows]]
+        self._cells += [[" "] * columns for _ in range(rows - len(self._cells))]
+        self.columns, self.rows, self._column = columns, rows, min(self._column, columns - 1)
+
     def feed(self, text: str) -> None:
         """Take what a program wrote."""
         for token in _TOKEN.findall(text):
@@ -104,7 +114,7 @@ class Terminal:
     ) -> None:
         self.screen = Screen(columns, rows)
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        _set_size(slave, columns, rows)
         kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
         env = kept | {"TERM": "xterm-256color", "LANG": "C.UTF-8"} | dict(environment or {})
         self.process = subprocess.Popen(
@@ -146,6 +156,17 @@ class Terminal:
         while data:
             data = data[os.write(self._master, data) :]
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Drag the window to another size; what the program wrote for the old one is read before."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+        while self._read(0):
+            pass
+        _set_size(self._master, columns, rows)
+        self.screen.resize(columns, rows)
+        self.process.send_signal(signal.SIGWINCH)
+        self.process.send_signal(signal.SIGCONT)
+
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
@@ -171,6 +192,10 @@ class Terminal:
         self._rest = data[whole:]
         self.screen.feed(data[:whole].decode("utf-8"))
         return True
+
+
+def _set_size(descriptor: int, columns: int, rows: int) -> None:
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 def _whole(data: bytes) -> int:

@@ -21,6 +21,7 @@ from tasks._shared.sandbox import (
     SandboxFault,
     bwrap_box,
     cgroups,
+    container,
     host_interpreter,
     host_python,
     linux,
@@ -28,6 +29,7 @@ from tasks._shared.sandbox import (
     probe,
     reply,
 )
+from tasks._shared.sandbox.need import sandbox_need
 from tasks._shared.sandbox.spec import BoxSpec, Programs
 
 
@@ -149,6 +151,18 @@ async def test_a_daemon_that_does_not_answer_is_a_reason(
     with pytest.raises(MissingPart, match="docker: docker version: Cannot connect to the daemon"):
         async with open_sandbox({"docker": "x"}):
             raise AssertionError("opened")
+
+
+def test_a_daemon_that_is_silent_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = tmp_path / "docker"
+    client.write_text("#!/bin/sh\nexec sleep 600\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(container, "_CALL_S", 0.2)
+    told = sandbox_need(lambda: {"docker": "x"}, "auto", "start the docker daemon").missing()
+    assert told is not None and told.endswith("docker: docker version does not answer")
 
 
 async def test_a_backend_that_shows_the_host_is_rejected() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sandboxes import HOSTNAME, soon
 
+from tasks._shared.reachable import reachable_folder
 from tasks._shared.sandbox import Command, SandboxFault, bwrap_user, reaping, user_ids
-from tasks._shared.sandbox.bwrap import reachable_folder
 from tasks._shared.sandbox.spec import BoxSpec, Programs
 
 HOLDER = """

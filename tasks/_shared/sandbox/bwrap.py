@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tasks._shared.reachable import reachable_folder
 from tasks._shared.sandbox import cgroups, seccomp, user_ids
 from tasks._shared.sandbox.bwrap_box import BwrapBox
 from tasks._shared.sandbox.fork_client import ForkClient
@@ -36,6 +37,7 @@ class Bwrap:
         self.version = version
         self.filter = seccomp.program().hex()
         self.meminfo = Path("/proc/meminfo").read_bytes().hex()
+        # bwrap has no rights on the host
         self.mount_folder = Path(tempfile.mkdtemp(prefix=cgroups.owner_prefix(), dir=reachable_folder()))
         self.mount_folder.chmod(0o711)
         self.fork_client = ForkClient()
@@ -125,10 +127,3 @@ class Bwrap:
     def forget(self, box: BwrapBox) -> None:
         """Drop a destroyed sandbox."""
         self._boxes.discard(box)
-
-
-def reachable_folder() -> str:
-    """A folder for temporary files that every user can reach, as bwrap runs without rights on the host."""
-    wanted = Path(tempfile.gettempdir()).resolve()
-    open_to_all = all(folder.stat().st_mode & 1 for folder in (wanted, *wanted.parents))
-    return str(wanted) if open_to_all else "/tmp"
