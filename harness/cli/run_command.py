@@ -45,6 +45,7 @@ def command(
     """
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
+    from harness.models.clients.probe import surveyed_once
     from harness.models.clients.recognise import recognise
     from harness.models.local.loading import loaded_once
 
@@ -52,7 +53,7 @@ def command(
     models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     request = RunRequest(workload, models, execution)
     try:
-        with loaded_once():
+        with loaded_once(), surveyed_once():
             summary = execute(request, yes=yes)
     except OtherModel as error:
         raise UsageError(f"{error}{_renamed(models.model, error)}") from error

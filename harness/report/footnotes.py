@@ -9,6 +9,9 @@ from harness.report.result import Report, TaskResult
 SHOWN = 6
 """Further metrics shown under a table; all of them are in the JSON."""
 
+OF = "of"
+"""A metric of this name is the number of which the metrics before it are counts: `passed 37/812`."""
+
 _RAISED = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 
@@ -67,8 +70,11 @@ def further(result: TaskResult) -> str:
     scale = 100.0 if percent else 1.0
     both = [f"{key} {result.metrics[key] * scale:.2f}" for key in ("paper", "fixed") if key in result.metrics]
     rest = [key for key in result.metrics if key not in ("paper", "fixed") and "/" not in key]
-    other = [f"{key} {result.metrics[key]:.4g}" for key in rest[: SHOWN - len(both)]]
-    more = len(result.metrics) - len(both) - len(other)
+    counts = rest.index(OF) if OF in rest else 0
+    every = [f"{key} {result.metrics[key]:g}/{result.metrics[OF]:g}" for key in rest[:counts]]
+    every += [f"{key} {result.metrics[key]:.4g}" for key in rest[counts:] if key != OF]
+    other = every[: SHOWN - len(both)]
+    more = len(result.metrics) - len(both) - len(other) - (OF in rest)
     if other and percent:
         other[0] = f"not in percent: {other[0]}"
     hidden = f"{more} more metrics with --format json" if more else ""

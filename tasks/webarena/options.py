@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from harness.types import option
 
+PUBLISHED_BY = "gpt-3.5-turbo"
+"""The judge of the published scores."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebArenaOptions:

@@ -23,7 +23,7 @@ from harness.types import (
 )
 from tasks._shared.browser import browser_need
 from tasks.webarena import rows, score
-from tasks.webarena.options import WebArenaOptions
+from tasks.webarena.options import PUBLISHED_BY, WebArenaOptions
 
 if TYPE_CHECKING:
     from tasks.webarena.world import ArenaWorld
@@ -45,7 +45,7 @@ SPEC = TaskSpec(
     expected_turns=12,
     ceiling={("paper", "fixture"): 100.0, ("fixed", "fixture"): 100.0},
     paper_n=812,
-    paper_judge="gpt-3.5-turbo",
+    paper_judge=PUBLISHED_BY,
     view=("action", "url", "ended"),
 )
 

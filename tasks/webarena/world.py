@@ -23,7 +23,7 @@ from tasks.webarena.episode import ArenaEpisode, ArenaKit, ArenaRules
 from tasks.webarena.helpers import Helpers
 from tasks.webarena.judge import RecordedJudge
 from tasks.webarena.login import Logins
-from tasks.webarena.options import WebArenaOptions
+from tasks.webarena.options import PUBLISHED_BY, WebArenaOptions
 from tasks.webarena.prompts import WebArenaPrompts
 from tasks.webarena.reader import VIEWPORT, Reading
 from tasks.webarena.restore import Restorer
@@ -153,8 +153,16 @@ def _world(
         world.stand_ins = (OWN, RECORDED) if recorded else (OWN,)
     elif deployed.edition != "2023":
         world.comparable = OTHER_MAP
-    world.notes = ("the published scores were judged by gpt-3.5-turbo, whose version of then is gone",)
+    world.notes = (told(facts),)
     return world
+
+
+def told(facts: Mapping[str, str]) -> str:
+    """What a reader of the number must know of how it was got; the judge's name is part of the metric's."""
+    names = ("evaluators", "browser", "settle", "sites")
+    how = ", ".join(f"{name} {facts[name].partition(' (')[0]}" for name in names)  # not where its program is
+    judge = "judged by recorded verdicts, " if facts["judge"] == "recorded" else ""
+    return f"{how}; {judge}published by {PUBLISHED_BY}, whose version of then is gone"
 
 
 def rules(options: WebArenaOptions) -> ArenaRules:

@@ -16,8 +16,10 @@ RUN = ("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", "--
 
 
 def environment(folder: Path) -> dict[str, str]:
+    """A cache and a temporary folder of its own, where nothing of other tests is left."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
-    return {**kept, "HARNESS_CACHE": str(folder / "cache")}
+    (folder / "tmp").mkdir(exist_ok=True)
+    return {**kept, "HARNESS_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "tmp")}
 
 
 def fresh(words: tuple[str, ...], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -227,3 +227,26 @@ def test_an_entry_of_the_file_sends_its_hub_id_or_its_name(
             assert status == 0, said
     sent = {(asked.path, asked.data["model"]) for asked in server.played}
     assert sent == {(CHAT, "me/tuned"), (COMPLETIONS, "me/tuned")}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "times"),
+    [(TGI, "tgi", 1), (COMPLETIONS, "completions", 2), (CHAT, "chat", 2)],
+    ids=["tgi", "completions", "chat"],
+)
+def test_an_endpoint_is_surveyed_once(
+    path: str,
+    kind: str,
+    times: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """Servers of lists are asked once more after the trial's answer, which is confirmed like any other."""
+    monkeypatch.chdir(tmp_path)
+    server = OwnServer((path,))
+    template = () if path == CHAT else TEMPLATE
+    with running(server) as (url,):
+        status, said = typed(capsys, *RUN, "--model", f"me/tuned@{kind}", "--endpoint", url, *template)
+    assert status == 0, said
+    assert server.played and server.looked.count("/info") == times, server.looked

@@ -41,6 +41,8 @@ class OwnServer:
         served: what /v1/models lists; other names are refused.
         room: tokens in all, as vLLM's list says them.
         key: the bearer token that it wants.
+        seen: every generation request.
+        looked: the paths of the pages that were asked for before a task's first request.
     """
 
     paths: tuple[str, ...]
@@ -48,6 +50,7 @@ class OwnServer:
     room: int = 4096
     key: str = ""
     seen: list[Request] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
 
     @property
     def played(self) -> list[Request]:
@@ -56,6 +59,8 @@ class OwnServer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer whatever is asked."""
+        if request.method == "GET" and not self.played:
+            self.looked.append(request.path)
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.key and key != self.key:
             return web.json_response({"error": {"message": f"wrong key {key}"}}, status=401)

@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from harness.catalog.models import Entry
@@ -102,6 +104,22 @@ async def _get(transport: Transport, url: str) -> tuple[dict[str, Any], Mapping[
         return {}, headers
 
 
+_SURVEYED: ContextVar[dict[tuple[str, str], Capabilities] | None] = ContextVar("surveyed", default=None)
+
+
+@contextmanager
+def surveyed_once() -> Generator[None]:
+    """Survey each endpoint that answers once while this is open: a command's check and its run ask the same.
+
+    That it goes on serving the same model is confirmed after answers (`confirm.py`).
+    """
+    token = _SURVEYED.set({})
+    try:
+        yield
+    finally:
+        _SURVEYED.reset(token)
+
+
 async def survey(
     transport: Transport, entry: Entry, urls: Sequence[str], *, concurrency: int | None
 ) -> list[Endpoint]:
@@ -137,8 +155,17 @@ async def survey(
 
 
 async def _probe_repeatedly(transport: Transport, url: str, entry: Entry) -> Capabilities | Fault:
+    seen, key = _SURVEYED.get(), (url, entry.kind)
+    if seen is not None and key in seen:
+        return seen[key]
+    able = await _asked(transport, url, openai=entry.kind in ("openai", "chat"))
+    if seen is not None and isinstance(able, Capabilities):
+        seen[key] = able
+    return able
+
+
+async def _asked(transport: Transport, url: str, *, openai: bool) -> Capabilities | Fault:
     fault: Fault | None = None
-    openai = entry.kind in ("openai", "chat")
     for attempt in range(_TRIES):
         await asyncio.sleep(_PAUSE_S * attempt)
         try:
