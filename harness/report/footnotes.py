@@ -61,8 +61,13 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def further(result: TaskResult) -> str:
-    """The scores under both profiles in the unit of the headline, other metrics as they are."""
-    scale = 100.0 if result.data.unit == "percent" else 1.0
+    """A task's other metrics; beside a headline in percent, those that are not are set apart and named so.
+
+    The scores under both profiles have the headline's unit. Of others no unit is known: a task may mean a
+    share or a count by 0.8.
+    """
+    percent = result.data.unit == "percent"
+    scale = 100.0 if percent else 1.0
     both = [f"{key} {result.metrics[key] * scale:.2f}" for key in ("paper", "fixed") if key in result.metrics]
     rest = [key for key in result.metrics if key not in ("paper", "fixed") and "/" not in key]
     counts = rest.index(OF) if OF in rest else 0
@@ -70,4 +75,7 @@ def further(result: TaskResult) -> str:
     every += [f"{key} {result.metrics[key]:.4g}" for key in rest[counts:] if key != OF]
     other = every[: SHOWN - len(both)]
     more = len(result.metrics) - len(both) - len(other) - (OF in rest)
-    return ", ".join([*both, *other, *([f"{more} more metrics with --format json"] if more else [])])
+    if other and percent:
+        other[0] = f"not in percent: {other[0]}"
+    hidden = f"{more} more metrics with --format json" if more else ""
+    return "; ".join(filter(None, (", ".join(both), ", ".join(other), hidden)))

@@ -22,9 +22,10 @@ PLACES = ("mirror", "fixture", "empty")
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """What `--mirror` gets; the cache has nothing."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("HARNESS_MIRROR", raising=False)
-    if request.param == "mirror":
-        return str(request.getfixturevalue("mirror"))
+    mirror = request.getfixturevalue("mirror") if request.param == "mirror" else None
+    monkeypatch.delenv("HARNESS_MIRROR", raising=False)  # the fixture has read it
+    if mirror:
+        return str(mirror)
     (tmp_path / "empty").mkdir()
     return {"fixture": "fixture", "empty": str(tmp_path / "empty")}[request.param]
 
