@@ -132,6 +132,9 @@ def _task(
     unlike = differing(known.decisive, tonight[0][1].decisive_of(name))
     if unlike and not result.data.pending:
         return replace(about, verdict="not comparable", reason="; ".join(unlike))
+    if result.data.pending and known.waiting:
+        reason = f"{result.data.pending} episodes wait to be judged, as {known.waiting} do in the baseline"
+        return replace(about, verdict="not judged", reason=reason)
     if reason := _unready(result):
         return replace(about, reason=reason)
     measured, results = _measured(about, _rows(reports, name), result, known)
