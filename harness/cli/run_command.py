@@ -45,15 +45,15 @@ def command(
     """
     if executor == "ray":
         raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
-    from harness.models.clients.probe import surveyed_once
+    from harness.models.clients.probe import surveyed
     from harness.models.clients.recognise import recognise
-    from harness.models.local.loading import loaded_once
+    from harness.models.local.loading import loaded_models
 
     found = recognise(models.model, models.endpoints, models.given, models.sampling.max_new_tokens)
     models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     request = RunRequest(workload, models, execution)
     try:
-        with loaded_once(), surveyed_once():
+        with loaded_models.kept(), surveyed.kept():
             summary = execute(request, yes=yes)
     except OtherModel as error:
         raise UsageError(f"{error}{_renamed(models.model, error)}") from error

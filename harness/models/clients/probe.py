@@ -6,9 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.catalog.models import Entry
@@ -16,6 +14,7 @@ from harness.errors import MissingPart, UsageError
 from harness.models import outside
 from harness.models.clients.neutral import by_listing, by_pages
 from harness.models.clients.transport import Transport
+from harness.models.once import Once
 from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
@@ -104,20 +103,8 @@ async def _get(transport: Transport, url: str) -> tuple[dict[str, Any], Mapping[
         return {}, headers
 
 
-_SURVEYED: ContextVar[dict[tuple[str, str], Capabilities] | None] = ContextVar("surveyed", default=None)
-
-
-@contextmanager
-def surveyed_once() -> Generator[None]:
-    """Survey each endpoint that answers once while this is open: a command's check and its run ask the same.
-
-    That it goes on serving the same model is confirmed after answers (`confirm.py`).
-    """
-    token = _SURVEYED.set({})
-    try:
-        yield
-    finally:
-        _SURVEYED.reset(token)
+surveyed = Once[tuple[str, str], Capabilities]("surveyed")
+"""What endpoints that answered told. That they go on serving the same model is confirmed after answers."""
 
 
 async def survey(
@@ -155,12 +142,11 @@ async def survey(
 
 
 async def _probe_repeatedly(transport: Transport, url: str, entry: Entry) -> Capabilities | Fault:
-    seen, key = _SURVEYED.get(), (url, entry.kind)
-    if seen is not None and key in seen:
-        return seen[key]
+    if (known := surveyed.get((url, entry.kind))) is not None:
+        return known
     able = await _asked(transport, url, openai=entry.kind in ("openai", "chat"))
-    if seen is not None and isinstance(able, Capabilities):
-        seen[key] = able
+    if isinstance(able, Capabilities):
+        surveyed.put((url, entry.kind), able)
     return able
 
 

@@ -6,9 +6,7 @@ import importlib
 import importlib.util
 import logging
 import os
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from harness.errors import MissingPart
 from harness.models.local.vocabulary import Vocabulary
 from harness.models.local.weights import weights_sha
+from harness.models.once import Once
 from harness.models.untrusted import rows
 
 log = logging.getLogger(__name__)
@@ -76,17 +75,7 @@ class Loaded:
         return str(self.model.dtype).removeprefix("torch.")
 
 
-_KEPT: ContextVar[dict[tuple[str, Settings], Loaded] | None] = ContextVar("kept", default=None)
-
-
-@contextmanager
-def loaded_once() -> Generator[None]:
-    """Load each model once while this is open: a command's check of it and its run share the weights."""
-    token = _KEPT.set({})
-    try:
-        yield
-    finally:
-        _KEPT.reset(token)
+loaded_models = Once[tuple[str, Settings], Loaded]("loaded")
 
 
 def missing_packages() -> list[str]:
@@ -103,9 +92,8 @@ def load(path: str, settings: Settings | None = None) -> Loaded:
     settings = settings or Settings()
     if missing := missing_packages():
         raise MissingPart(f"hf:{path} needs {missing[0]}: pip install 'agenttuning-harness[local]'")
-    kept, key = _KEPT.get(), (path, settings)
-    if kept is not None and key in kept:
-        return kept[key]
+    if (known := loaded_models.get((path, settings))) is not None:
+        return known
     log.info("loading the weights of %s", path)
     try:
         loaded = _load(path, settings)
@@ -113,8 +101,7 @@ def load(path: str, settings: Settings | None = None) -> Loaded:
         raise
     except Exception as error:  # a broken download may raise anything
         raise MissingPart(f"hf:{path} cannot be loaded: {_reason(path, error)}") from error
-    if kept is not None:
-        kept[key] = loaded
+    loaded_models.put((path, settings), loaded)
     return loaded
 
 
