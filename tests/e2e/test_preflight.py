@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
 from aiohttp import web
-from loopback_server import serving
+from loopback_server import serving_from_a_thread
 from typed import typed
 
 TGI, CHAT, COMPLETIONS = "/generate", "/v1/chat/completions", "/v1/completions"
@@ -112,28 +110,10 @@ CASES = {
 
 @contextmanager
 def started(case: Case) -> Iterator[tuple[list[Server], list[str]]]:
-    """Serve from a thread: a command has the main one, for its signals."""
-    servers, urls, up, over = [make() for make in case.servers], list[str](), Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with AsyncExitStack() as stack:
-            for server in servers:
-                app = web.Application()
-                app.router.add_route("*", "/{path:.*}", server.answer)
-                urls.append(await stack.enter_async_context(serving(app)))
-            up.set()
-            await over.wait()
-
-    thread = Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        assert up.wait(30)
+    """The case's servers and their addresses; a closed port's where it has none."""
+    servers = [make() for make in case.servers]
+    with serving_from_a_thread(*(server.answer for server in servers)) as urls:
         yield servers, urls or [f"http://127.0.0.1:{closed_port()}"]
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(30)
-        loop.close()
 
 
 def closed_port() -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from threading import Event, Thread
 
 from aiohttp import web
 
@@ -22,6 +24,35 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
         yield "http://{}:{}".format(*runner.addresses[0][:2])
     finally:
         await runner.cleanup()
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@contextmanager
+def serving_from_a_thread(*answers: Answer) -> Iterator[list[str]]:
+    """Serve each on a port of its own, all paths; a command has the main thread, for its signals."""
+    urls, up, over = list[str](), Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with AsyncExitStack() as stack:
+            for answer in answers:
+                app = web.Application()
+                app.router.add_route("*", "/{path:.*}", answer)
+                urls.append(await stack.enter_async_context(serving(app)))
+            up.set()
+            await over.wait()
+
+    thread = Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert up.wait(30)
+        yield urls
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(30)
+        loop.close()
 
 
 @asynccontextmanager

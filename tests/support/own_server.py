@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from threading import Event, Thread
 from typing import Any
 
 from aiohttp import web
-from loopback_server import serving
+from loopback_server import serving_from_a_thread
 
 from harness.data import task_folder
 
@@ -97,34 +94,6 @@ def told(path: str, text: str) -> dict[str, Any]:
     return {"choices": [{**choice, "finish_reason": "stop"}], "usage": usage}
 
 
-@contextmanager
-def running(*servers: OwnServer) -> Iterator[list[str]]:
+def running(*servers: OwnServer) -> AbstractContextManager[list[str]]:
     """Serve from a thread of its own; gives the base URLs."""
-    urls, up, over = list[str](), Event(), asyncio.Event()
-    if not servers:
-        up.set()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with asyncio.TaskGroup() as group:
-            for server in servers:
-                group.create_task(one(server))
-
-    async def one(server: OwnServer) -> None:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", server.answer)
-        async with serving(app) as url:
-            urls.append(url)
-            if len(urls) == len(servers):
-                up.set()
-            await over.wait()
-
-    thread = Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        assert up.wait(30)
-        yield urls
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(30)
-        loop.close()
+    return serving_from_a_thread(*(server.answer for server in servers))
