@@ -10,15 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from in_browser import NEEDS_BROWSER
 from processes import gone, until_gone
 
 from harness.errors import EnvironmentFault
-from tasks._shared.browser import BrowserPool, BrowserSettings, find_browser
+from tasks._shared.browser import BrowserPool, BrowserSettings
 from tasks._shared.browser.process import parents
 
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
+    NEEDS_BROWSER,
 ]
 
 GONE_S = 10.0

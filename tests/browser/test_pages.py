@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import ClientSession, web
+from in_browser import NEEDS_BROWSER
 from playwright.async_api import Error
 
 from harness.errors import EnvironmentFault
@@ -20,12 +21,11 @@ from tasks._shared.browser import (
     FilteringProxy,
     PageLost,
     Pages,
-    find_browser,
 )
 
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
+    NEEDS_BROWSER,
 ]
 
 LINK = '<title>first</title><a id=a href="/second" target=_blank>second</a>'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ import pytest_asyncio
 from axe_script import axe_script
 from drawn_reports import drawn
 from hostile_report import HOSTILE, hostile
+from in_browser import CANARY, LOOKS, MORE_LOOKS, NEEDS_BROWSER, NEEDS_NPM
 from playwright.async_api import Browser, Page, async_playwright
 
 from harness.decisions import ledger_page
@@ -29,14 +29,8 @@ from tasks._shared.browser import find_browser
 pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
+    NEEDS_BROWSER,
 ]
-LOOKS = [("light", 1280), ("dark", 390)]
-MORE_LOOKS = [
-    pytest.param("dark", 1280, marks=pytest.mark.slow),
-    pytest.param("light", 390, marks=pytest.mark.slow),
-]
-CANARY = "globalThis.called = 0; globalThis.canary = () => { globalThis.called += 1; }"
 OUTSIDE = """(edge) => [
         ...document.querySelectorAll('h1, h2, h3, p, li, dd, svg text, svg rect, figcaption, .wide')
     ].filter((one) => !one.closest('.wide') || one.className === 'wide').filter((one) => {
@@ -187,7 +181,7 @@ async def test_no_name_runs(browser, written):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("npm") is None and not os.environ.get("CI"), reason="no npm to get axe-core")
+@NEEDS_NPM
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
 async def test_axe_finds_no_fault(browser, written, tmp_path, scheme, width):
     script = axe_script(tmp_path)

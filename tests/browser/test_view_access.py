@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 from axe_script import axe_script
+from in_browser import NEEDS_BROWSER, NEEDS_NPM
 from playwright.async_api import async_playwright, expect
 from viewed_runs import viewed_run
 
@@ -18,10 +17,8 @@ from tasks._shared.browser import find_browser
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
-    pytest.mark.skipif(
-        shutil.which("npm") is None and not os.environ.get("CI"), reason="no npm to get axe-core"
-    ),
+    NEEDS_BROWSER,
+    NEEDS_NPM,
 ]
 
 

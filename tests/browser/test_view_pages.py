@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from in_browser import CANARY, LOOKS, MORE_LOOKS, NEEDS_BROWSER
 from playwright.async_api import Browser, Page, async_playwright, expect
 from viewed_runs import attempt, begun, hostile_run, viewed_run
 
@@ -22,14 +23,8 @@ from tasks._shared.browser import find_browser
 pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
+    NEEDS_BROWSER,
 ]
-LOOKS = [("light", 1280), ("dark", 390)]
-MORE_LOOKS = [
-    pytest.param("dark", 1280, marks=pytest.mark.slow),
-    pytest.param("light", 390, marks=pytest.mark.slow),
-]
-CANARY = "globalThis.called = 0; globalThis.canary = () => { globalThis.called += 1; }"
 
 
 class Seen:

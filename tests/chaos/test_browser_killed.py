@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from contexts import samples_of, task_context
+from in_browser import NEEDS_BROWSER
 
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
@@ -20,14 +21,13 @@ from harness.running.rollout import run_episode
 from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
-from tasks._shared.browser import find_browser
 from tasks._shared.browser.process import parents
 from tasks.miniwob.task import TASK
 from tasks.miniwob.world import WobWorld
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.skipif(find_browser() is None and not os.environ.get("CI"), reason="no Chromium on PATH"),
+    NEEDS_BROWSER,
 ]
 
 FIXTURE = Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture"

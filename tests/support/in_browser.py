@@ -1,0 +1,23 @@
+"""What tests in a real browser share: when they run, how pages are looked at, and a trap for scripts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from tasks._shared.browser import find_browser
+
+CI = bool(os.environ.get("CI"))
+NEEDS_BROWSER = pytest.mark.skipif(find_browser() is None and not CI, reason="no Chromium on PATH")
+NEEDS_NPM = pytest.mark.skipif(shutil.which("npm") is None and not CI, reason="no npm to get axe-core")
+
+LOOKS = [("light", 1280), ("dark", 390)]
+"""Colour schemes with widths in pixels; the others of both are slow."""
+MORE_LOOKS = [
+    pytest.param("dark", 1280, marks=pytest.mark.slow),
+    pytest.param("light", 390, marks=pytest.mark.slow),
+]
+CANARY = "globalThis.called = 0; globalThis.canary = () => { globalThis.called += 1; }"
+"""A function that no text of a page may call."""
