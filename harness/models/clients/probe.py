@@ -6,8 +6,8 @@ import asyncio
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from harness.catalog.models import Entry
 from harness.errors import MissingPart, UsageError
@@ -22,6 +22,7 @@ from harness.models.pool.limits import Limit, cap_for
 from harness.models.untrusted import count, decode, kept, record, rows, short
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 _TRIES, _PAUSE_S = 3, 0.2
 _PAGES = ("/props", "/version", "/openapi.json")
 _MODELS = 1000
@@ -151,17 +152,22 @@ async def _probe_repeatedly(transport: Transport, url: str, entry: Entry) -> Cap
 
 
 async def _asked(transport: Transport, url: str, *, openai: bool) -> Capabilities | Fault:
-    fault: Fault | None = None
+    async def ask() -> Capabilities:
+        able = await probe(transport, url, openai=openai)
+        return dataclasses.replace(able, software=await _software(transport, url, able)) if openai else able
+
+    return await patiently(ask, _PAUSE_S)
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], pause_s: float) -> T | Fault:
+    """Ask again after what may pass, three times in all with longer pauses; gives the last failure."""
+    fault = Fault("", "")
     for attempt in range(_TRIES):
-        await asyncio.sleep(_PAUSE_S * attempt)
+        await asyncio.sleep(pause_s * attempt)
         try:
-            able = await probe(transport, url, openai=openai)
-            return (
-                dataclasses.replace(able, software=await _software(transport, url, able)) if openai else able
-            )
+            return await ask()
         except Fault as error:
             fault = error
-    assert fault is not None
     return fault
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 
@@ -16,7 +17,7 @@ from harness.models.clients.answer import read_generate
 from harness.models.clients.build import api_key, base_url
 from harness.models.clients.identity import most_tokens
 from harness.models.clients.openai_wire import read_completion, translate
-from harness.models.clients.probe import from_info, probe
+from harness.models.clients.probe import from_info, patiently, probe
 from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.transport import Transport
 from harness.models.own import Given, spoken
@@ -30,7 +31,7 @@ HELLO = "Say hello."
 KINDS: tuple[Kind, ...] = ("tgi", "openai", "chat")
 """The protocols, best first: the first two are sent prompts of our own template."""
 
-_TRIES, _PAUSE_S = 3, 0.3
+_PAUSE_S = 0.3
 _KEY_REFUSED = (401, 403)
 
 
@@ -138,7 +139,9 @@ async def one_token(transport: Transport, kind: Kind, url: str, name: str, promp
 async def _recognise(asked: _Asked, urls: tuple[str, ...], given: Given, key: str) -> Recognised:
     transport, model = Transport(limit=len(urls), token=key), asked.model
     try:
-        found = await asyncio.gather(*(_patiently(transport, url, asked) for url in urls))
+        found = await asyncio.gather(
+            *(patiently(partial(_ask, transport, url, asked), _PAUSE_S) for url in urls)
+        )
     except Refused as refused:
         raise UsageError(f"{refused}: {key_fix(own.key_variable(given))}") from refused
     finally:
@@ -172,18 +175,6 @@ def _chosen(servers: Sequence[_Server], model: str, given: Given) -> Kind:
         speaks = f"{servers[0].url} speaks {spoken(common[0])}"
         raise UsageError(own.without_template(model, speaks, chat="chat" in common))
     return common[0]
-
-
-async def _patiently(transport: Transport, url: str, asked: _Asked) -> _Server | Fault:
-    """One server; what may pass is given three chances."""
-    fault = Fault("", "")
-    for attempt in range(_TRIES):
-        await asyncio.sleep(_PAUSE_S * attempt)
-        try:
-            return await _ask(transport, url, asked)
-        except Fault as error:
-            fault = error
-    return fault
 
 
 async def _ask(transport: Transport, url: str, asked: _Asked) -> _Server:
