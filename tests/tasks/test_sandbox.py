@@ -243,13 +243,17 @@ async def test_a_prepared_process_that_died_fails_one_sandbox_and_no_other() -> 
 
 async def test_a_sandbox_given_up_while_it_is_made_leaves_nothing() -> None:
     async with opened() as sandbox:
-        for turns in range(12):  # give up at each of the points where creation waits
+        for turns in range(24):  # give up at each of the points where creation waits
+            # Every other time right after another sandbox, while the place for the next one is being prepared.
+            before = [await sandbox.create(hostname=HOSTNAME)] if turns % 2 else []
             making = asyncio.ensure_future(sandbox.create(hostname=HOSTNAME))
-            for _ in range(turns):
+            for _ in range(turns // 2):
                 await asyncio.sleep(0)
             making.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await making
+            for box in before:
+                await box.destroy()
         box = await sandbox.create(hostname=HOSTNAME)
         assert (await box.run(Command(("echo", "here")))).stdout == b"here\n"
         await box.destroy()

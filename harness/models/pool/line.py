@@ -42,8 +42,11 @@ class Line(Generic[T]):
 
     def __init__(self) -> None:
         self.held = 0
-        self._by_place: list[tuple[Place, Waiter[T]]] = []
-        self._by_age: OrderedDict[Place, Waiter[T]] = OrderedDict()
+        self._by_place: list[tuple[Place, int, Waiter[T]]] = []
+        """Each with the number it was added under: a request that was taken as the oldest still stands here, and
+        may wait again, at the same place, for its next try."""
+        self._by_age: OrderedDict[int, Waiter[T]] = OrderedDict()
+        self._added = 0
         self._taken = 0
 
     def __len__(self) -> int:
@@ -51,12 +54,13 @@ class Line(Generic[T]):
 
     def add(self, waiter: Waiter[T]) -> None:
         """Let a request wait."""
-        self._by_age[waiter.place] = waiter
-        heapq.heappush(self._by_place, (waiter.place, waiter))
+        self._added += 1
+        self._by_age[self._added] = waiter
+        heapq.heappush(self._by_place, (waiter.place, self._added, waiter))
 
     def before(self, place: Place) -> bool:
         """Whether a request would be taken before those that wait."""
-        while self._by_place and self._by_place[0][0] not in self._by_age:
+        while self._by_place and self._by_place[0][1] not in self._by_age:
             heapq.heappop(self._by_place)  # it was taken as the oldest
         return not self._by_place or place < self._by_place[0][0]
 
@@ -97,8 +101,8 @@ class Line(Generic[T]):
 
     def _first(self) -> Waiter[T]:
         while True:
-            place, waiter = heapq.heappop(self._by_place)
-            if self._by_age.pop(place, None) is not None:
+            _, number, waiter = heapq.heappop(self._by_place)
+            if self._by_age.pop(number, None) is not None:
                 return waiter
 
 

@@ -83,10 +83,24 @@ class Bwrap:
     async def _take_waiting(self) -> PreparedCgroup:
         """What was prepared for this sandbox; made now where nothing was, or where the fork server failed."""
         waiting, self.waiting = self.waiting, None
-        if waiting is None or await waiting.ready():
-            return waiting or self._prepare()
-        await self._remove(waiting)
+        if waiting is None:
+            return self._prepare()
+        try:
+            if await waiting.ready():
+                return waiting
+            await self._remove(waiting)
+        except asyncio.CancelledError:
+            await self._put_back(waiting)
+            raise
         return self._prepare()
+
+    async def _put_back(self, waiting: PreparedCgroup) -> None:
+        """Keep for the next sandbox what was prepared for one that was given up."""
+        if self.waiting is None and not self._closed:
+            self.waiting = waiting
+        else:
+            await waiting.release()
+            await self._remove(waiting)
 
     async def _remove(self, waiting: PreparedCgroup) -> None:
         """Remove what was prepared for a sandbox that is not made."""

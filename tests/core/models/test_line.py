@@ -47,6 +47,21 @@ async def test_the_oldest_is_taken_in_time_however_many_come_with_more_turns():
     assert served.count("3") == 1
 
 
+async def test_a_request_that_was_taken_as_the_oldest_waits_again_at_its_place():
+    """A server that answers 429 sends it back into the line, where its first entry may still stand."""
+    line = Line[None]()
+    for number in range(EVERY):
+        line.add(waiter(60, number))
+    last = waiter(1, EVERY)
+    line.add(last)
+    served = [taken(line) for _ in range(EVERY - 1)]
+    again = Waiter(taken(line), (-60.0, EVERY - 1), asyncio.get_running_loop().create_future())
+    line.add(again)
+    assert len(line) == 2
+    assert [*served, taken(line), taken(line)] == [*map(str, range(EVERY - 1)), str(EVERY - 1), str(EVERY)]
+    assert (len(line), line.take()) == (0, None)
+
+
 async def test_those_that_gave_up_are_passed_over_and_counted_out():
     line = Line[None]()
     for number in range(2 * EVERY):
