@@ -16,6 +16,9 @@ from harness.errors import DataError, MissingPart, UsageError
 Kind = Literal["tgi", "openai", "chat", "hf", "oracle", "replay"]
 _WIRE: Mapping[str, Kind] = {"tgi": "tgi", "openai": "openai", "completions": "openai", "chat": "chat"}
 """The protocols by the names that are typed for them."""
+_KINDS: Mapping[str, Kind] = {**_WIRE, "hf": "hf"}
+"""What an entry may be: a protocol, or weights that run in the harness's own process."""
+_DTYPES = ("float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class Entry:
         stream: use the streaming path, which ends a request at a stop string.
         wire_name: `model` field of the OpenAI protocol; empty sends `hf`, or the name.
         provenance: why this template, and what is not known.
+        path: of kind `hf`: the folder with the model, or its id on the hub; empty takes `hf`.
+        revision: of kind `hf`: branch, tag or commit on the hub; empty takes the newest.
+        device: of kind `hf`: as torch names it; empty takes a GPU where there is one.
+        dtype: of kind `hf`: float32, float16 or bfloat16; empty takes bfloat16 on a GPU, else float32.
+        batch: of kind `hf`: most sequences at once; 0 takes what memory allows, at most 64.
     """
 
     name: str
@@ -58,6 +66,10 @@ class Entry:
     wire_name: str = ""
     provenance: str = ""
     path: str = ""
+    revision: str = ""
+    device: str = ""
+    dtype: str = ""
+    batch: int = 0
 
     @property
     def local(self) -> bool:
@@ -204,18 +216,37 @@ def parse(text: str, where: str) -> dict[str, Entry]:
             keys = ", ".join(sorted(wrong))
             raise DataError(f"{where}: [{name}] has unknown keys ({keys}); known: {', '.join(sorted(known))}")
         kind = _table(table).get("kind", "tgi")
-        if not isinstance(kind, str) or kind not in _WIRE:
-            raise DataError(f"{where}: [{name}] kind must be one of {', '.join(_WIRE)}")
+        if not isinstance(kind, str) or kind not in _KINDS:
+            raise DataError(f"{where}: [{name}] kind must be one of {', '.join(_KINDS)}")
         try:
-            entry = msgspec.convert(_table(table) | {"name": name, "kind": _WIRE[kind]}, Entry)
+            entry = msgspec.convert(_table(table) | {"name": name, "kind": _KINDS[kind]}, Entry)
         except msgspec.ValidationError as error:
             raise DataError(f"{where}: [{name}]: {error}") from error
         if entry.kind in ("openai", "chat") and not entry.wire_name:
             entry = replace(entry, wire_name=entry.hf or name)
-        if entry.kind != "chat" and not entry.template:
-            raise DataError(f"{where}: [{name}] needs a template; it is never guessed from a name")
+        if entry.kind == "hf":
+            entry = replace(entry, path=entry.path or entry.hf)
+        if problem := _problem(entry):
+            raise DataError(f"{where}: [{name}] {problem}")
         entries[name] = _located(entry, Path(where).parent)
     return entries
+
+
+def _problem(entry: Entry) -> str:
+    """What is wrong with an entry whose values have the right types; empty when nothing is."""
+    if entry.kind != "hf":
+        here = [key for key in ("path", "revision", "device", "dtype", "batch") if getattr(entry, key)]
+        if here:
+            return f'has {", ".join(here)}, which only a model that runs here has: kind = "hf"'
+        bare = entry.kind != "chat" and not entry.template
+        return "needs a template; it is never guessed from a name" if bare else ""
+    if not entry.path:
+        return "needs path, the folder with the model, or hf, its id on the hub"
+    if entry.dtype not in ("", *_DTYPES):
+        return f"dtype must be one of {', '.join(_DTYPES)}"
+    if entry.batch < 0:
+        return "batch must be at least 1, or 0 for what memory allows"
+    return "runs inside the harness: take out endpoints" if entry.endpoints else ""
 
 
 def _located(entry: Entry, folder: Path) -> Entry:
@@ -227,7 +258,12 @@ def _located(entry: Entry, folder: Path) -> Entry:
         return str(path.absolute()) if written or ("/" in template and path.is_dir()) else template
 
     others = {suite: anywhere(name) for suite, name in entry.templates.items()}
-    return replace(entry, template=anywhere(entry.template), templates=others)
+    entry = replace(entry, template=anywhere(entry.template), templates=others)
+    if entry.path:
+        path = folder / Path(entry.path).expanduser()
+        typed = entry.path.startswith((".", "/", "~"))  # anything else that is no folder is a name on the hub
+        entry = replace(entry, path=str(path.absolute()) if typed or path.is_dir() else entry.path)
+    return entry
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -33,8 +33,11 @@ def local_findings(entry: Entry) -> list[Finding]:
     size, wrong = _weights(entry.path, folder)
     if wrong is not None:
         return [*found, wrong]
-    device, free = _free()
-    return [*found, *_memory(entry.path, config, size, device, free)]
+    device, free = _free(entry.device)
+    if not free:
+        return [*found, Finding("fail", entry.path, f"torch finds no {device} here", "take another device")]
+    dtype = entry.dtype or ("float32" if device == "cpu" else "bfloat16")
+    return [*found, *_memory(entry.path, config, size, (device, dtype, free))]
 
 
 def _packages() -> Finding:
@@ -68,17 +71,21 @@ def _weights(name: str, folder: Path) -> tuple[int, Finding | None]:
     return sum(files.values()), None
 
 
-def _free() -> tuple[str, int]:
-    """Where the model would run, and the bytes that are free there."""
-    if not missing_packages():
+def _free(device: str) -> tuple[str, int]:
+    """Where the model would run, and the bytes that are free there; 0 where there is no such device.
+
+    Args:
+        device: the one that is asked for; empty takes a GPU where there is one.
+    """
+    if (not device or device.startswith("cuda")) and not missing_packages():
         torch: Any = importlib.import_module("torch")
         if torch.cuda.is_available():
-            return "cuda", int(torch.cuda.mem_get_info()[0])
-    return "cpu", available()
+            return device or "cuda", int(torch.cuda.mem_get_info(device or None)[0])
+    return device or "cpu", 0 if device.startswith("cuda") else available()
 
 
-def _memory(name: str, config: dict[str, Any], stored: int, device: str, free: int) -> Iterator[Finding]:
-    dtype = "float32" if device == "cpu" else "bfloat16"
+def _memory(name: str, config: dict[str, Any], stored: int, where: tuple[str, str, int]) -> Iterator[Finding]:
+    device, dtype, free = where
     written = _BYTES.get(str(config.get("dtype") or config.get("torch_dtype") or "float32"), 4)
     weights = stored * _BYTES[dtype] // written
     context = int(config.get("max_position_embeddings") or 4096)

@@ -43,7 +43,7 @@ class ServeOptions:
 )
 @grouped(options=ServeOptions)
 def command(model: str, options: ServeOptions) -> int:
-    """Serve MODEL, hf:FOLDER or hf:NAME_ON_THE_HUB.
+    """Serve MODEL, hf:FOLDER, hf:NAME_ON_THE_HUB, or an entry of models.toml whose kind is hf.
 
     The first Ctrl-C takes no new request and waits for those that run, the second ends them.
     """
@@ -51,24 +51,30 @@ def command(model: str, options: ServeOptions) -> int:
     if entry.kind != "hf":
         raise UsageError(f"{model} is not served from here; give hf:FOLDER or hf:NAME_ON_THE_HUB")
     try:
-        return asyncio.run(_serve(replace(entry, template=options.template), options))
+        return asyncio.run(_serve(_as_typed(entry, options), options))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
 
 
+def _as_typed(entry: Entry, options: ServeOptions) -> Entry:
+    """The entry with what the command says otherwise."""
+    return replace(
+        entry,
+        template=options.template or entry.template,
+        device=options.device or entry.device,
+        dtype=options.dtype or entry.dtype,
+        revision=options.revision or entry.revision,
+        batch=options.batch or entry.batch,
+    )
+
+
 async def _serve(entry: Entry, options: ServeOptions) -> int:
-    from harness.models.local.loading import Settings, load
-    from harness.models.local.local_hf import named_template, template_config
+    from harness.models.local.loading import load
+    from harness.models.local.local_hf import named_template, settings_of, template_config
     from harness.models.local.tgi_server import serving
     from harness.running.signals import Signals
 
-    settings = Settings(
-        device=options.device,
-        dtype=options.dtype or "",
-        revision=options.revision,
-        batch=options.batch,
-        concurrent=options.concurrent,
-    )
+    settings = replace(settings_of(entry), concurrent=options.concurrent)
     stop = asyncio.Event()
 
     def interrupt() -> bool:

@@ -40,6 +40,7 @@ def head(reader: Reader, config: Mapping[str, Any], conditions: Mapping[str, Con
         "ignored": ", ".join(map(str, reader.meta("ignored") or ())),
         "reasoning": "thoughts kept in the replies" if config.get("reasoning") == "keep" else "",
         "asked": f"{told}: not comparable with the paper" if (told := overridden(config)) else "",
+        "comparable": f"no ({reason})" if (reason := model.get("comparable")) else "",
         "samples": _samples(config, reader.meta("chosen")),
         "judge": _judges(reader, config),
         "roles": ", ".join(map(str, config.get("roles") or ())),

@@ -138,6 +138,7 @@ def _task_record(
         cast("Mapping[str, Any]", reader.meta("chosen") or {}).get(name),
         reader.unrecorded(name),
         len(cast("Mapping[str, list[str]]", reader.meta("code") or {}).get(name, ())),
+        str(cast("Mapping[str, Any]", reader.meta("model") or {}).get("comparable") or ""),
     )
 
 
@@ -194,7 +195,7 @@ def _installed(data: TaskData, task: Task | None, version: int) -> None:
 def _not_comparable(task: Task | None, record: TaskRecord) -> list[str]:
     """Why a score is not comparable with the published one."""
     chosen, profile = record.chosen, record.config["profile"]
-    reasons: list[str] = []
+    reasons = [record.model] if record.model else []
     if chosen["source"] == "fixture":
         reasons.append("fixture data")
     elif task is not None and task.spec.paper_n and chosen["count"] != task.spec.paper_n:

@@ -38,6 +38,7 @@ class TaskRecord:
         selected: which of all samples these are, as the plan had it.
         unrecorded: its episodes that failed because the replayed recording lacks an answer.
         codes: how many states of the task's code played it.
+        model: why no score of the model compares with a published one; empty when nothing is against it.
     """
 
     config: Mapping[str, Any]
@@ -49,6 +50,7 @@ class TaskRecord:
     selected: Mapping[str, Any] | None
     unrecorded: int
     codes: int
+    model: str = ""
 
     @property
     def whole(self) -> bool:

@@ -197,7 +197,7 @@ def test_a_model_is_shown_with_every_key_and_its_origin(
     file = tmp_path / "models.toml"
     file.write_text('[mine]\nkind = "completions"\ntemplate = "llama2-chat"\nhf = "me/tuned"\n')
     monkeypatch.setenv("HARNESS_MODELS", str(file))
-    assert set(meanings()) == {field.name for field in fields(Entry)} - {"name", "path"}
+    assert set(meanings()) == {field.name for field in fields(Entry)} - {"name"}
     _, said = call("models", "show", "mine", "--api-key-env", "OTHER_KEY")
     for line in (
         f'kind = "completions"  # {file}',

@@ -13,7 +13,7 @@ from harness.errors import MissingPart, UsageError
 from harness.models.address import check_address
 from harness.models.api import ORACLE_S, Call, Model, Options
 from harness.models.clients.confirm import Confirmation
-from harness.models.clients.identity import identity
+from harness.models.clients.identity import dtype, identity
 from harness.models.clients.openai import ChatModel, CompletionsModel
 from harness.models.clients.probe import describe, survey
 from harness.models.clients.served import check_served
@@ -67,22 +67,31 @@ async def connect(
         await transport.close()
         raise
     confirmation.abort = pool.abort
+    info = _info(entry, found, chosen, options)
+    model = _KINDS[entry.kind](entry, pool, transport, templates=chosen, info=info, options=options)
+    model.confirm = confirmation.confirm
+    return model
+
+
+def _info(
+    entry: Entry, endpoints: Sequence[Endpoint], chosen: Mapping[str, Template], options: Options
+) -> dict[str, Any]:
+    """What the manifest records of a model; `comparable` only where a reason is against it."""
     info: dict[str, Any] = {
         "kind": entry.kind,
-        "identity": identity(entry, found, chosen),
+        "identity": identity(entry, endpoints, chosen),
         "client": "aiohttp",
-        "endpoints": [describe(endpoint) for endpoint in found],
+        "endpoints": [describe(endpoint) for endpoint in endpoints],
         "templates": {suite or "default": _described(one) for suite, one in chosen.items()},
         "hf": entry.hf,
         "stop": list(entry.stop),
         "sanitize": options.sanitize or entry.sanitize,
         "stream": options.stream or entry.stream,
         "provenance": entry.provenance,
-        "warnings": mismatches(entry, found),
+        "warnings": [*mismatches(entry, endpoints), *rounded(entry, endpoints)],
     }
-    model = _KINDS[entry.kind](entry, pool, transport, templates=chosen, info=info, options=options)
-    model.confirm = confirmation.confirm
-    return model
+    reason = not_comparable(endpoints)
+    return info | ({"comparable": reason} if reason else {})
 
 
 def _described(used: Template) -> dict[str, Any]:
@@ -150,7 +159,7 @@ def base_url(entry: Entry, url: str) -> str:
 
 def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
     """Say where an endpoint announces another model than the entry; many announce a path on their disk."""
-    wanted = {name.lower() for name in (entry.hf, entry.wire_name, *entry.aliases) if name}
+    wanted = {name.lower() for name in (entry.hf, entry.path, entry.wire_name, *entry.aliases) if name}
     found = [
         f"{e.url} serves {e.capabilities.model_id!r}, not {entry.hf or entry.wire_name!r}"
         for e in endpoints
@@ -160,6 +169,18 @@ def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
     for line in found:
         log.warning("%s", line)
     return found
+
+
+def not_comparable(endpoints: Sequence[Endpoint]) -> str:
+    """Why no score of this model stands beside a published one; empty when nothing is against it."""
+    told = [e.capabilities.info for e in endpoints if e.capabilities]
+    return "random weights" if any(info.get("random_weights") is True for info in told) else ""
+
+
+def rounded(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
+    """Say that a model which runs here with few digits does not give the same greedy texts in every batch."""
+    dtypes = {dtype(e.capabilities) for e in endpoints if e.capabilities and entry.kind == "hf"}
+    return [f"{one}: greedy texts may differ with what else ran in the batch" for one in dtypes - {"float32"}]
 
 
 def templates(entry: Entry, profile: Profile, options: Options) -> Mapping[str, Template]:

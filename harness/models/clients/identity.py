@@ -19,7 +19,7 @@ def identity(
 
     Keys: `kind` (of the entry), `server` (the software, without its version), `served` (the id that the
     server gives), `sha` (its revision or hash), `root` (where the server has the weights from), `templates`
-    (SHA-256 by suite), `stop` and `sanitize`.
+    (SHA-256 by suite), `stop` and `sanitize`; of a model that runs here, also its `dtype`.
     """
     able = [e.capabilities for e in endpoints if e.capabilities is not None]
     return {
@@ -32,7 +32,13 @@ def identity(
         or {"default": "the server's own"},
         "stop": list(entry.stop),
         "sanitize": entry.sanitize,
+        **({"dtype": _first(map(dtype, able))} if entry.kind == "hf" else {}),
     }
+
+
+def dtype(able: Capabilities) -> str:
+    """The type of a model's numbers, where the server tells it."""
+    return short(able.info.get("model_dtype"))
 
 
 def served_id(entry: Entry, able: Capabilities) -> str:

@@ -118,8 +118,8 @@ class Engine:
 
     def _drop_cancelled(self) -> None:
         for sequence in [one for one in self._rows if one.cancelled]:
-            self._leave(sequence)
             self.counts.cancelled += 1
+            self._leave(sequence)
         if any(one.cancelled for one in self._waiting):
             with self._wake:
                 kept = [one for one in self._waiting if not one.cancelled]
@@ -238,14 +238,14 @@ class Engine:
             self._finish(sequence, finish)
 
     def _finish(self, sequence: Sequence, finish: Finish) -> None:
-        self._leave(sequence)
         self.counts.done += 1
+        self._leave(sequence)
         sequence.tell(sequence.done(finish))
 
     def _fail(self, sequence: Sequence, text: str) -> None:
+        self.counts.failed += 1
         if sequence in self._rows:
             self._leave(sequence)
-        self.counts.failed += 1
         sequence.tell(Failed(text))
 
     def _leave(self, sequence: Sequence) -> None:

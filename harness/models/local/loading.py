@@ -52,6 +52,7 @@ class Loaded:
         context: tokens that it takes in all.
         ends: ids that end a text.
         token_bytes: memory that the keys and values of a token take.
+        random: its config.json says `"random_weights": true`: made for tests and never trained.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Loaded:
     context: int
     ends: tuple[int, ...]
     token_bytes: int
+    random: bool
 
     @property
     def device(self) -> str:
@@ -109,6 +111,10 @@ def _load(path: str, settings: Settings) -> Loaded:
     torch: Any = importlib.import_module("torch")
     transformers: Any = importlib.import_module("transformers")
     device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise MissingPart(
+            f"hf:{path}: torch finds no GPU for device {device}; take cpu, or a CUDA build of torch"
+        )
     if device == "cpu":  # two threads that wait for each other on a loaded machine are far slower than one
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
     dtype = getattr(torch, settings.dtype or ("float32" if device == "cpu" else "bfloat16"))
@@ -135,6 +141,7 @@ def _load(path: str, settings: Settings) -> Loaded:
         context=_context(config),
         ends=_ends(model, tokenizer),
         token_bytes=token_bytes(config.to_dict() | _common(config), dtype.itemsize),
+        random=bool(getattr(model.config, "random_weights", False)),
     )
 
 

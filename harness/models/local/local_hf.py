@@ -29,7 +29,7 @@ async def serve_local(entry: Entry) -> AsyncGenerator[tuple[Entry, str], None]:
         MissingPart: torch or transformers is not installed, or the model cannot be loaded.
         UsageError: the model brings no chat template and models.toml has none for it.
     """
-    settings = Settings()
+    settings = settings_of(entry)
     loaded = await asyncio.to_thread(load, entry.path, settings)
     with tempfile.TemporaryDirectory() as work:
         template = template_of(entry, loaded, Path(work))
@@ -38,6 +38,12 @@ async def serve_local(entry: Entry) -> AsyncGenerator[tuple[Entry, str], None]:
         entry = replace(entry, template=template, context=loaded.context)
         async with serving(loaded, settings) as (_, url):
             yield entry, url
+
+
+def settings_of(entry: Entry) -> Settings:
+    """How an entry wants to be run."""
+    batch = entry.batch or None
+    return Settings(device=entry.device, dtype=entry.dtype, revision=entry.revision, batch=batch)
 
 
 def template_of(entry: Entry, loaded: Loaded, work: Path) -> str:

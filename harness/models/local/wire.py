@@ -29,6 +29,7 @@ def info(service: Service) -> dict[str, Any]:
         "max_best_of": 1,
         "max_client_batch_size": 1,
         "validation_workers": 1,
+        **({"random_weights": True} if loaded.random else {}),
     }
 
 
