@@ -17,7 +17,7 @@ from harness.models.local.loading import Settings, load
 from harness.models.local.service import Service
 from harness.models.local.tgi_server import serving
 
-WAIT_S = 60.0
+WAIT_S = 250.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 
 import pytest
-from local_server import Local, asked, ids, local, prompts
+from local_server import WAIT_S, Local, asked, ids, local, prompts
 from tiny_model import needed, write_tiny
 
 COUNT = 200
@@ -63,8 +63,8 @@ async def test_answers_are_those_of_generate_alone(tiny, alone, batch):
 
 async def test_a_long_prompt_does_not_stop_the_others(tiny, monkeypatch):
     async with local(tiny, batch=8) as server:
-        engine, waited = server.service.engine, []
-        submit = engine.submit
+        engine, waited, both = server.service.engine, [], threading.Event()
+        submit, forward = engine.submit, server.service.loaded.model.forward
 
         def noted(sequence) -> None:
             began, told = engine.counts.steps, sequence.tell
@@ -75,8 +75,15 @@ async def test_a_long_prompt_does_not_stop_the_others(tiny, monkeypatch):
 
             sequence.tell = tell
             submit(sequence)
+            if len(sequence.prompt.ids) < 10:
+                both.set()
+
+        def held(*args, **named):
+            assert both.wait(WAIT_S), "the long prompt is not read on before the short request is there"
+            return forward(*args, **named)
 
         monkeypatch.setattr(engine, "submit", noted)
+        monkeypatch.setattr(server.service.loaded.model, "forward", held)
         long = asyncio.create_task(server.generate("apples " * 3000, max_new_tokens=1))
         await server.until(lambda: engine.running == 1)
         await server.generate("two apples", max_new_tokens=1)

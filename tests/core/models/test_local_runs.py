@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +18,11 @@ from tiny_model import write_tiny
 from harness.errors import StoreError
 from harness.storage.store import Store
 
-WAIT_S = 120.0
+WAIT_S = 250.0
+RUNS = {
+    "greedy": ("gsm8k,mmlu,sciworld,webshop,card_game", ()),
+    "sampled": ("gsm8k", ("--repeats", "20", "--temperature", "0.8", "--concurrency", "4")),
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +30,19 @@ def tiny(tmp_path_factory):
     return write_tiny(tmp_path_factory.mktemp("tiny"), positions=8192)
 
 
+@pytest.fixture(scope="module", params=RUNS)
+def whole(request, tiny, tmp_path_factory):
+    """The words of a run, the folder in which it was played to its end, and its transcripts."""
+    (tasks, more), folder = RUNS[request.param], tmp_path_factory.mktemp("whole")
+    done = harness(folder, *run(tiny, tasks, "whole", *more))
+    assert done.returncode == 0, done.stderr
+    return tasks, more, folder, transcripts(folder / "whole")
+
+
 def run(tiny: Path, tasks: str, out: str, *more: str) -> tuple[str, ...]:
-    """The words of a run of three samples of each task's fixture, or of as many as `more` says."""
+    """The words of a run of two samples of each task's fixture, or of as many as `more` says."""
     words = ("--mirror", "fixture", "--max-new-tokens", "12", "--seed", "5", "--no-report", "--out", out)
-    return ("run", "--task", tasks, "--model", f"hf:{tiny}", "--limit", "3", *words, *more)
+    return ("run", "--task", tasks, "--model", f"hf:{tiny}", "--limit", "2", *words, *more)
 
 
 def transcripts(folder: Path) -> dict[Any, list[tuple[str, str]]]:
@@ -49,33 +64,19 @@ def transcripts(folder: Path) -> dict[Any, list[tuple[str, str]]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("tasks", "more"),
-    [("gsm8k,mmlu", ()), ("gsm8k,sciworld", ("--temperature", "0.8"))],
-    ids=["greedy", "sampled"],
-)
-def test_one_seed_gives_one_transcript(tiny, tmp_path, tasks, more):
-    for out in ("first", "second"):
-        done = harness(tmp_path, *run(tiny, tasks, out, *more))
-        assert done.returncode == 0, done.stderr
-    first, second = transcripts(tmp_path / "first"), transcripts(tmp_path / "second")
-    assert first == second
-    assert len(first) == 6 and all(first.values())
-
-
-def test_a_run_loads_the_weights_once_for_its_check_and_its_play(tiny, tmp_path):
-    done = harness(tmp_path, *run(tiny, "gsm8k", "once"))
+def test_one_seed_gives_one_transcript(tiny, whole, tmp_path):
+    tasks, more, _, first = whole
+    done = harness(tmp_path, *run(tiny, tasks, "second", *more))
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count(f"loading the weights of {tiny}") == 1
+    assert transcripts(tmp_path / "second") == first
+    assert {item.task for item in first} == set(tasks.split(",")) and all(first.values())
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_it_writes_the_same(tiny, tmp_path):
-    more = ("--repeats", "20", "--temperature", "0.8", "--concurrency", "4")
-    done = harness(tmp_path, *run(tiny, "gsm8k", "whole", *more))
-    assert done.returncode == 0, done.stderr
+def test_killed_and_resumed_it_writes_the_same(tiny, whole, tmp_path):
+    tasks, more, _, expected = whole
     env = os.environ | {"HARNESS_CACHE": str(tmp_path / "cache")}
-    argv = [sys.executable, "-m", "harness", *run(tiny, "gsm8k", "killed", *more)]
+    argv = [sys.executable, "-m", "harness", *run(tiny, tasks, "killed", *more)]
     with subprocess.Popen(argv, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as running:
         try:
             limit = time.monotonic() + WAIT_S
@@ -84,7 +85,24 @@ def test_killed_and_resumed_it_writes_the_same(tiny, tmp_path):
                 time.sleep(0.01)
         finally:
             running.kill()
-    done = harness(tmp_path, *run(tiny, "gsm8k", "killed", *more))
+    assert running.returncode == -signal.SIGKILL, "it was killed while it played"
+    done = harness(tmp_path, *run(tiny, tasks, "killed", *more))
     assert done.returncode == 0, done.stderr
-    whole = transcripts(tmp_path / "whole")
-    assert transcripts(tmp_path / "killed") == whole and len(whole) == 60
+    assert transcripts(tmp_path / "killed") == expected
+
+
+@pytest.mark.slow
+def test_weights_that_were_never_trained_stand_beside_no_published_score(whole):
+    *_, folder, _ = whole
+    told = harness(folder, "report", "whole", "--normalize", "gpt4")
+    assert "\ncomparable: no (random weights)\n" in told.stdout, told.stdout
+    found = json.loads(harness(folder, "report", "whole", "--normalize", "gpt4", "--format", "json").stdout)
+    for name, task in found["tasks"].items():
+        assert task["relative"] is None, name
+        assert any("not comparable" in note and "random weights" in note for note in task["notes"]), task
+
+
+def test_a_run_loads_the_weights_once_for_its_check_and_its_play(tiny, tmp_path):
+    done = harness(tmp_path, *run(tiny, "gsm8k", "once"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"loading the weights of {tiny}") == 1
