@@ -47,7 +47,7 @@ test-full: system setup servers
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
-# torch stands in no lock: the registry's own build brings gigabytes of CUDA, and is taken only where pip has no CPU build.
+# torch stands in no lock: the registry's own build brings gigabytes of CUDA, so .ci/torch takes one for CPUs or none.
 TORCH ?= torch==2.13.0
 LOCAL := $(VENV)/local
 
@@ -55,9 +55,7 @@ $(LOCAL)/.installed: $(STAMP)
 	@echo "installing $(TORCH) and transformers into $(LOCAL), on top of $(VENV)"
 	$(BIN)/python -m venv $(LOCAL)
 	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' constraints.txt > $(LOCAL)/versions.txt
-	@for torch in "$(TORCH)+cpu" "$(TORCH)"; do \
-	  $(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOCAL)/versions.txt "$$torch" "transformers>=4.57,<5" \
-	  && exit 0; done; exit 1
+	@.ci/torch $(LOCAL)/bin/python $(TORCH) $(LOCAL)/versions.txt
 	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib')); print('$(CURDIR)')" \
 	  > "$$($(LOCAL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/zz_harness.pth"
 	@touch $@
