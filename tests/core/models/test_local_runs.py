@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from command import harness
-from tiny_model import write_tiny
+from tiny_model import needed, write_tiny
 
 from harness.errors import StoreError
 from harness.storage.store import Store
@@ -100,6 +100,24 @@ def test_weights_that_were_never_trained_stand_beside_no_published_score(whole):
     for name, task in found["tasks"].items():
         assert task["relative"] is None, name
         assert any("not comparable" in note and "random weights" in note for note in task["notes"]), task
+
+
+def test_a_run_of_another_model_imports_no_torch(tmp_path):
+    needed("torch")
+    program = "import sys\nfrom harness.cli import main\n"
+    program += "try:\n    main()\nfinally:\n    print({*sys.modules} & {'torch'})"
+    words = ("run", "--task", "gsm8k,mmlu", "--model", "oracle", "--limit", "1", "--mirror", "fixture")
+    env = os.environ | {"HARNESS_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words, "--no-report", "--out", "oracle"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "set()" and len(transcripts(tmp_path / "oracle")) == 2
 
 
 def test_a_run_loads_the_weights_once_for_its_check_and_its_play(tiny, tmp_path):

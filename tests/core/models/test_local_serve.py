@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import requests
@@ -17,9 +18,11 @@ from typed import typed
 
 from harness.catalog.models import find
 from harness.checks.local_model import local_findings
-from harness.errors import MissingPart
+from harness.errors import MissingPart, UsageError
+from harness.models.connect import open_model
 from harness.models.local.loading import load
 from harness.models.local.memory import Budget
+from harness.types import Message
 
 WAIT_S = 250
 
@@ -175,6 +178,18 @@ def test_a_folder_that_cannot_be_loaded_says_why_in_one_line(copy, what):
     with pytest.raises(MissingPart, match=BROKEN[what]) as raised:
         load(str(copy))
     assert "\n" not in str(raised.value)
+
+
+async def test_a_model_without_a_template_is_refused_with_what_to_give(copy):
+    config = json.loads((copy / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (copy / "tokenizer_config.json").write_text(json.dumps(config))
+    (copy / "chat_template.jinja").unlink(missing_ok=True)
+    with pytest.raises(UsageError, match="has no chat template; give --template, or name one in a models"):
+        async with open_model(f"hf:{copy}"):
+            pass
+    async with open_model(replace(find(f"hf:{copy}"), template="llama2-chat")) as model:
+        assert model.render((Message("user", "x"),)) == "[INST] x [/INST]"
 
 
 def test_a_vocabulary_larger_than_the_embedding_is_refused(copy):
