@@ -29,8 +29,8 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-async def rate(server, flying: int, count: int) -> float:
-    """Tokens a second of `count` requests, `flying` at a time."""
+async def rate(server, flying: int, count: int) -> tuple[float, float]:
+    """Tokens a second, and a second of CPU time, of `count` requests, `flying` at a time."""
     gate = asyncio.Semaphore(flying)
 
     async def one(number: int) -> int:
@@ -40,9 +40,9 @@ async def rate(server, flying: int, count: int) -> float:
             )
             return body["details"]["generated_tokens"]
 
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     written = sum(await asyncio.gather(*map(one, range(count))))
-    return written / (time.monotonic() - started)
+    return written / (time.monotonic() - started), written / (time.process_time() - used)
 
 
 async def measure(requests: int) -> bool:
@@ -57,8 +57,10 @@ async def measure(requests: int) -> bool:
             print(f"{size / 1e6:.2f}M parameters")
             ratios: list[float] = []
             for _ in range(PAIRS):
-                single, many = await rate(server, 1, 8), await rate(server, IN_FLIGHT, 4 * IN_FLIGHT)
-                print(f"tokens/s: {single:.0f} alone, {many:.0f} at {IN_FLIGHT}")
+                single, single_cpu = await rate(server, 1, 8)
+                many, many_cpu = await rate(server, IN_FLIGHT, 4 * IN_FLIGHT)
+                print(f"tokens/s: {single:.0f} alone, {many:.0f} at {IN_FLIGHT}; ", end="")
+                print(f"a second of CPU time: {single_cpu:.0f}, {many_cpu:.0f}")
                 ratios.append(many / single)
             print(f"ratio {median(ratios):.1f} x, at least {TARGET:g} x")
             await rate(server, IN_FLIGHT, WARM)
