@@ -21,6 +21,8 @@ from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault, u
 
 _CALL_S = 60.0
 _LABEL = "agenttuning-harness"
+_HINTS = ("Run '", "See '")
+"""How the last line of docker's errors begins, which names its help."""
 
 
 class Containers:
@@ -64,7 +66,8 @@ class Containers:
         finally:
             await _end(process)
         if process.returncode:
-            reason = stderr.decode("utf-8", "replace").strip().splitlines()
+            said = stderr.decode("utf-8", "replace").splitlines()
+            reason = [line for line in said if line.strip() and not line.startswith(_HINTS)]
             raise SandboxFault(f"{self.name} {arguments[0]}: {reason[-1][:400] if reason else 'failed'}")
         return stdout.decode("utf-8", "replace").strip()
 
