@@ -95,7 +95,9 @@ def test_recorded_replies_keep_their_value_under_paper(tmp_path: Path):
     words = ("--model", "replay:replies.jsonl", "--mirror", "fixture", *graded, "--no-report", "--out", "new")
     done = harness(tmp_path, "run", *words)
     assert done.returncode == 0, done.stderr
-    reports = [json.loads(harness(tmp_path, "report", run, "--format", "json").stdout) for run in ("r", "new")]
+    reports = [
+        json.loads(harness(tmp_path, "report", run, "--format", "json").stdout) for run in ("r", "new")
+    ]
     before, after = (
         {
             (task, one["sample"]): (one["value"], one["metrics"].get("paper"))
