@@ -4,19 +4,25 @@ A table has one case a line: what the model wrote, what a person reads in it, an
 `paper` and `fixed` rules stand lm-eval's filters and inspect's pattern where they exist for a task. The
 target for `fixed` is 98 %. Cases on which a rule and the person differ are listed with `--cases`.
 
-    python benchmarks/agreement.py [--cases] [TASK...]
+`agree` in a case names the rules that came to what the person came to when the table was last written
+(`--write`). A rule that has changed since moves cases: they are listed, and fail a test.
+
+    python benchmarks/agreement.py [--cases] [--write] [TASK...]
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 TABLES = Path(__file__).resolve().parents[1] / "tests" / "tasks" / "styles"
 TARGET = 0.98
+
+_NOTED = re.compile(r', "agree": \[[^\]]*\]\}$')
 
 Case = Mapping[str, Any]
 Rule = Callable[[Case], bool]
@@ -26,6 +32,29 @@ Rule = Callable[[Case], bool]
 def cases(name: str) -> list[Case]:
     """A task's table."""
     return [json.loads(line) for line in (TABLES / f"{name}.jsonl").read_text("utf-8").splitlines()]
+
+
+def agreeing(name: str) -> list[list[str]]:
+    """The rules that agree with the person, for each case of a task's table."""
+    rules = RULES[name]()
+    return [[rule for rule, agrees in rules.items() if agrees(case)] for case in cases(name)]
+
+
+def moved(table: Sequence[Case], found: Sequence[Sequence[str]]) -> list[str]:
+    """Each case on which a rule decides otherwise than when the table was written, in a line."""
+    return [
+        f"{rule} {'now agrees' if rule in now else 'agrees no more'}: {case}"
+        for case, now in zip(table, found, strict=True)
+        for rule in sorted({*case.get("agree", now)} ^ {*now})
+    ]
+
+
+def write(name: str, found: Sequence[Sequence[str]]) -> None:
+    """Note in a task's table which rules agree; nothing else of a line changes."""
+    path = TABLES / f"{name}.jsonl"
+    bare = [_NOTED.sub("}", line) for line in path.read_text("utf-8").splitlines()]
+    lines = [f'{line[:-1]}, "agree": {json.dumps(now)}}}\n' for line, now in zip(bare, found, strict=True)]
+    path.write_text("".join(lines), "utf-8")
 
 
 def gsm8k() -> dict[str, Rule]:
@@ -53,8 +82,6 @@ def gsm8k() -> dict[str, Rule]:
 
 
 def mmlu() -> dict[str, Rule]:
-    import re
-
     from harness.types import Reply
     from tasks.mmlu import action
 
@@ -159,17 +186,20 @@ RULES: Mapping[str, Callable[[], dict[str, Rule]]] = {
 
 
 def main(arguments: list[str]) -> None:
-    listed = "--cases" in arguments
     for name in [word for word in arguments if word in RULES] or RULES:
-        table = cases(name)
+        table, found = cases(name), agreeing(name)
         print(f"{name}: {len(table)} cases")
-        for rule, agrees in RULES[name]().items():
-            differing = [case for case in table if not agrees(case)]
+        for rule in RULES[name]():
+            differing = [case for case, now in zip(table, found, strict=True) if rule not in now]
             agreed = len(table) - len(differing)
             mark = "  BELOW" if rule == "fixed" and agreed < TARGET * len(table) else ""
             print(f"  {rule:<18}{agreed:4d}  {agreed / len(table):7.1%}{mark}")
-            for case in differing if listed else ():
+            for case in differing if "--cases" in arguments else ():
                 print(f"    {case}")
+        for line in moved(table, found):
+            print(f"  moved: {line}")
+        if "--write" in arguments:
+            write(name, found)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,8 @@ def _totals(suite: SuiteResult, *, related: bool) -> list[Line]:
     cells.append(interval_text(suite.overall_ci, 2))
     if not related:
         return [Line("total", tuple(cells))]
-    overall = Line("total", (*cells, "", number(suite.overall_relative, 1)))
+    rough = "≈" if suite.overall_relative is not None and suite.approximate else ""
+    overall = Line("total", (*cells, "", f"{rough}{number(suite.overall_relative, 1)}"))
     counted = f"{suite.relative_of}/{len(suite.tasks)}"
     short = "" if suite.relative_of == len(suite.tasks) else f" partial ({counted})"
     mean = (f"  mean relative{short}", counted, "", "", "", "", number(suite.relative, 1))

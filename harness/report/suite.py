@@ -75,6 +75,7 @@ def _overall(suite: SuiteResult, present: list[str], results: Mapping[str, TaskR
         and (rules.force or not result.data.not_comparable)
     }
     if not usable or (len(usable) < len(suite.tasks) and not rules.allow_partial):
+        _say_why_withheld(suite, results, rules)
         return
     suite.overall, suite.overall_of = reference.overall(usable, suite.rule), len(usable)
     suite.overall_ci = interval({task: results[task] for task in usable}, suite.rule)
@@ -90,6 +91,14 @@ def _overall(suite: SuiteResult, present: list[str], results: Mapping[str, TaskR
     base = reference.overall(theirs, suite.rule) if len(theirs) == len(usable) else None
     if suite.overall is not None and base:
         suite.overall_relative = 100.0 * suite.overall / base
+
+
+def _say_why_withheld(suite: SuiteResult, results: Mapping[str, TaskResult], rules: Rules) -> None:
+    """Name what keeps a whole suite without its Overall; of a partial one the members that miss are told."""
+    unlike = [task for task in suite.tasks if task in results and results[task].data.not_comparable]
+    if unlike and not suite.missing and not rules.force:
+        told = f"no Overall, as {', '.join(unlike)} cannot be compared with the published scores"
+        suite.notes.append(f"{told}: --force shows it")
 
 
 def _fits(result: TaskResult, rule: Rule) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -27,6 +28,8 @@ PRINTED = {
     "agent-flan-7b": (41.7, 2.01),
 }
 """The printed Overall of the five held-out columns, and of the held-in tasks."""
+
+PRINTED_MEMBERS = ("hotpotqa", "sciworld", "webarena", "teval", "agent_h")
 
 TO_OURS = {
     "gpt-3.5": "gpt-3.5-turbo",
@@ -135,3 +138,17 @@ def test_a_runs_own_scores_beside_the_published_ones():
     forced = build(own_run(), Rules("gpt4", force=True))
     assert forced.tasks["agent_h"].relative == pytest.approx(100 * 50 / 94.2)
     assert "≈53.1" in render([forced], "table")
+
+
+def test_a_whole_suite_says_why_it_has_no_overall():
+    run = own_run()
+    members = [*PRINTED_MEMBERS]
+    run.tasks.update({task: replace(run.tasks["teval"], name=task) for task in members[:3]})
+    run.suites["agentflan-heldout"] = members
+    suite = build(run, Rules("gpt4")).suites["agentflan-heldout"]
+    assert (suite.overall, suite.missing) == (None, [])
+    assert [note for note in suite.notes if "no Overall, as agent_h" in note and "--force" in note]
+    forced = build(run, Rules("gpt4", force=True))
+    assert forced.suites["agentflan-heldout"].overall == 50.0
+    text = render([forced], "table")
+    assert re.search(r"Overall +5/5 +heldout_mean5 +≈50\.00 .* ≈90\.8$", text, re.MULTILINE)

@@ -84,3 +84,27 @@ def test_samples_that_are_labelled_otherwise_are_refused_by_name(tmp_path: Path)
     refused = harness(tmp_path, *RUN, "--out", "r")
     assert refused.returncode == 2
     assert "holds mmlu test/abstract_algebra/0 with labels {'subject': 'other'}" in refused.stderr
+
+
+def test_recorded_replies_keep_their_value_under_paper(tmp_path: Path):
+    """The rules under `fixed` move from version to version; what upstream would read does not."""
+    shutil.copytree(WAVE_1, tmp_path / "r")
+    done = harness(tmp_path, "export", "r", "replies.jsonl", "--format", "replay")
+    assert done.returncode == 0, done.stderr
+    graded = [*TASKS[:4], *TASKS[6:]]  # MT-Bench's value is a judge's
+    words = ("--model", "replay:replies.jsonl", "--mirror", "fixture", *graded, "--no-report", "--out", "new")
+    done = harness(tmp_path, "run", *words)
+    assert done.returncode == 0, done.stderr
+    reports = [
+        json.loads(harness(tmp_path, "report", run, "--format", "json").stdout) for run in ("r", "new")
+    ]
+    before, after = (
+        {
+            (task, one["sample"]): (one["value"], one["metrics"].get("paper"))
+            for task in ("gsm8k", "mmlu")
+            for one in report["tasks"][task]["episodes"]
+        }
+        for report in reports
+    )
+    assert before == after and len(before) == 8
+    assert {value for value, _ in before.values()} == {0.0, 1.0}, "right ones and wrong ones"

@@ -12,9 +12,10 @@ from harness import data
 from harness.data import literals, quiet
 from harness.errors import DataError
 from tasks.dbbench import score
+from tasks.dbbench.cells import plain
 from tasks.dbbench.prepare import prepare
 from tasks.dbbench.prompts import ASSENT, PROMPT
-from tasks.dbbench.rows import FILES, NEW, OLD
+from tasks.dbbench.rows import FILES, NEW, OLD, read
 
 SOURCE = """
 big_prompt = '''
@@ -85,3 +86,12 @@ def test_the_corrected_hash_is_the_one_of_a_table_loaded_once(mirror: Path):
             row[columns.index("Points")] = "16"
     assert str([(score.table_hash(rows + rows),)]) == sample["answer_md5"]
     assert str([(score.table_hash(rows),)]) == score.CORRECTED["std/225"]
+
+
+@pytest.mark.parametrize(("split", "several"), [("std", 3), ("dev", 2)])
+def test_what_fixed_overlooks_tells_no_two_labels_apart(mirror: Path, split: str, several: int):
+    """So a reader who ignores case and the rows' brackets never takes one right answer for another."""
+    listed = [row["label"] for row in read(mirror / "dbbench", split, mended=False)]
+    assert all(isinstance(label, str) for labels in listed for label in labels), "values of one column"
+    assert sum(len(labels) > 1 for labels in listed) == several
+    assert [labels for labels in listed if len(set(map(plain, labels))) < len(set(labels))] == []

@@ -65,6 +65,7 @@ class Seen:
     path: str
     headers: dict[str, str]
     data: dict[str, Any]
+    body: bytes = b""
 
 
 @dataclass
@@ -228,7 +229,7 @@ async def _read(reader: asyncio.StreamReader) -> Seen | None:
     _, path, _ = first.split(" ", 2)
     headers = {k.strip().lower(): v.strip() for k, v in (line.split(":", 1) for line in lines if ":" in line)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Seen(path, headers, json.loads(body) if body else {})
+    return Seen(path, headers, json.loads(body) if body else {}, body)
 
 
 async def write(
