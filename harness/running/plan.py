@@ -11,7 +11,7 @@ from harness.catalog import registry, suites
 from harness.episode import BaseTask, Task
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
-from harness.running import readiness, samples, selection
+from harness.running import readiness, samples, selection, sites
 from harness.running.judging import judge_role
 from harness.running.members import is_installed, members_of
 from harness.running.readiness import Readiness, TaskChoices
@@ -275,15 +275,8 @@ def _task_plan(ready: Readiness, work: Workload, subset: suites.Choice | None) -
         if subset.limit is not None:
             offered = samples.select(offered, None, Limit(subset.limit, "first"), name)
             taken = taken or Limit(subset.limit, "first")
-    whole = samples.select(offered, ids, work.limit, name)
-    mine = tuple(_shard(whole, work.shard))
+    whole = [sites.with_site_names(one) for one in samples.select(offered, ids, work.limit, name)]
+    mine = tuple(sites.part(whole, work.shard))
     chosen = Chosen(len(ready.samples), taken if len(whole) < len(ready.samples) else None, ids is not None)
     whole_ids = tuple(sample.id for sample in whole)
     return TaskPlan(ready.task, ready.cfg, mine, ready.digest, whole_ids, chosen)
-
-
-def _shard(whole: list[Sample], shard: tuple[int, int] | None) -> list[Sample]:
-    if shard is None:
-        return whole
-    index, count = shard
-    return whole[index - 1 :: count]

@@ -8,23 +8,17 @@ import logging
 import os
 import re
 import socket
-import sqlite3
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harness.data import cache_folder
-from harness.storage.paths import holder, note
-
-if TYPE_CHECKING:
-    from filelock import FileLock, ReadWriteLock
+from harness.models import outside
+from harness.running.site_files import NAMED, lock, lock_folder, read_note, write_note
+from harness.running.sites import SITE
+from harness.storage.paths import holder_of, note
 
 log = logging.getLogger(__name__)
-
-SITE = "site:"
-"""Names that begin so are locked between processes as well."""
 
 POLL_S = 0.25
 """How often a site that another process holds is tried again."""
@@ -42,12 +36,15 @@ class _Site:
 
     A process first locks `turn`, and holds it until it has the site. So a process that gives the site back
     and wants it again queues behind those that wait, and sharers cannot keep others out forever.
+
+    Attributes:
+        stem: of its files: two that are locked, and a note of each process that holds the site.
     """
 
     name: str
-    access: ReadWriteLock
-    turn: FileLock
-    holders: Path
+    stem: Path
+    turn: int | None = None
+    access: int | None = None
     users: int = 0
     shared: bool = False
     tried: float = 0.0
@@ -56,56 +53,60 @@ class _Site:
 
     def take(self, *, shared: bool, directory: str) -> bool:
         """Try to lock the site; never waits."""
-        from filelock import Timeout
-
         now = time.monotonic()
         if self.since and now - self.tried < POLL_S / 2:
             return False
         self.tried = now
-        try:
-            if not self.turn.is_locked:
-                self.turn.acquire(timeout=0)
-            if not self.users:
-                self._open(shared)
-        except Timeout:
+        if not self._open(shared):
             self.since = self.since or now
             return False
-        self.turn.release()
+        self.leave()
         self.since = self.told = 0.0
         self.shared, self.users = shared, self.users + 1
         if self.users == 1:
-            self._own().write_text(note(directory), encoding="utf-8")
+            with contextlib.suppress(OSError):  # others are then told of "another process"
+                write_note(self._note(), note(directory))
         return True
 
     def give(self) -> None:
         """End one use; the last unlocks the site."""
         self.users -= 1
-        if not self.users:
+        if not self.users and self.access is not None:
             with contextlib.suppress(OSError):
-                self._own().unlink()
-            self.access.release()
+                self._note().unlink()
+            os.close(self.access)
+            self.access = None
 
     def leave(self) -> None:
         """Stop waiting, for now."""
-        if self.turn.is_locked:
-            self.turn.release()
+        if self.turn is not None:
+            os.close(self.turn)
+            self.turn = None
 
     def holder(self) -> str:
         """Who has the site, in words."""
-        files = [path for path in sorted(self.holders.glob("*.json")) if path != self._own()]
-        known = [told for path in files if _alive(path) and (told := holder(path))]
+        notes = [path for path in self._notes() if path != self._note() and _alive(path)]
+        known = [outside.line(told) for path in notes if (told := holder_of(read_note(path)))]
         return "; ".join(known) or "another process"
 
-    def _open(self, shared: bool) -> None:
-        if shared:
-            self.access.acquire_read(blocking=False)  # pyright: ignore[reportUnknownMemberType]
-            return
-        self.access.acquire_write(blocking=False)  # pyright: ignore[reportUnknownMemberType]
-        for path in self.holders.glob("*.json"):  # left by processes that ended: no other holds the site now
-            path.unlink(missing_ok=True)
+    def _open(self, shared: bool) -> bool:
+        if self.turn is None:
+            self.turn = lock(self.stem.with_name(f"{self.stem.name}.turn"), shared=False)
+        if self.turn is None:
+            return False
+        if self.access is None:
+            self.access = lock(self.stem.with_name(f"{self.stem.name}.access"), shared=shared)
+            if self.access is not None and not shared:
+                for path in self._notes():  # left by processes that ended: no other holds the site now
+                    with contextlib.suppress(OSError):  # another user's
+                        path.unlink()
+        return self.access is not None
 
-    def _own(self) -> Path:
-        return self.holders / f"{_host()}@{os.getpid()}.json"
+    def _notes(self) -> list[Path]:
+        return sorted(self.stem.parent.glob(f"{self.stem.name}.*@*.json"))
+
+    def _note(self) -> Path:
+        return self.stem.with_name(f"{self.stem.name}.{_host()}@{os.getpid()}.json")
 
 
 def _host() -> str:
@@ -114,7 +115,7 @@ def _host() -> str:
 
 def _alive(path: Path) -> bool:
     host, _, pid = path.stem.rpartition("@")
-    if host != _host() or not pid.isdecimal():
+    if not host.endswith(f".{_host()}") or not pid.isdecimal():
         return True  # on another host that cannot be found out
     try:
         os.kill(int(pid), 0)
@@ -131,7 +132,7 @@ class SiteLocks:
 
     Attributes:
         directory: the run directory, named to processes that wait.
-        folder: of the lock files; None takes the one in the cache.
+        folder: of the lock files; None takes the one that all users of this machine have in common.
         wait_s: longest wait for a site.
     """
 
@@ -154,8 +155,8 @@ class SiteLocks:
     def _taken(self, name: str, shared: bool) -> bool:
         try:
             return self._site(name).take(shared=shared, directory=self.directory)
-        except (OSError, RuntimeError, sqlite3.Error) as error:  # what a lock file can raise
-            self._broken[name] = f"{name} cannot be locked: {error!r}; HARNESS_CACHE names another folder"
+        except OSError as error:
+            self._broken[name] = f"{name} cannot be locked ({error}); {NAMED} names another folder"
             return False
 
     def give(self, names: Collection[str]) -> None:
@@ -200,12 +201,6 @@ class SiteLocks:
         return self._sites[name]
 
     def _made(self, name: str) -> _Site:
-        from filelock import FileLock, ReadWriteLock
-
-        folder = self.folder or cache_folder() / "locks"
         slug = re.sub(r"[^A-Za-z0-9.-]+", "_", name)[:60]
         stem = f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-        holders = folder / f"{stem}.holders"
-        holders.mkdir(parents=True, exist_ok=True)
-        access = ReadWriteLock(str(folder / f"{stem}.db"), timeout=0, blocking=False, is_singleton=False)
-        return _Site(name, access, FileLock(folder / f"{stem}.turn", timeout=0), holders)
+        return _Site(name, lock_folder(self.folder) / stem)

@@ -79,8 +79,16 @@ def note(directory: str) -> str:
 def holder(path: Path) -> str:
     """Who wrote a file of `note`, in words; empty when it cannot be read."""
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return holder_of(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+
+
+def holder_of(text: str) -> str:
+    """Who wrote a `note`, in words; empty when it is none."""
+    try:
+        told: dict[str, Any] = json.loads(text)
         where = f", run directory {told['directory']}" if told["directory"] else ""
         return f"process {told['pid']} on {told['host']} since {told['since']}{where}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.types import Ask, Observation, Reply, Score
-from tasks._shared.browser import BrowserPool, NoAnswer, Tab
+from tasks._shared.browser import BrowserPool, NoAnswer, PageCrashed, Tab
 from tasks.miniwob.action import MiniWobAction
 from tasks.miniwob.page import WobPage
 from tasks.miniwob.prompts import MiniWobPrompts
 from tasks.miniwob.protocol import Ended, MiniWobRules, ModelCall, Protocol, Script, View
 from tasks.miniwob.score import success
 
-UNUSABLE: frozenset[Ended] = frozenset({"repairs", "verb", "miss", "stuck"})
+UNUSABLE: frozenset[Ended] = frozenset({"repairs", "verb", "miss", "stuck", "crash"})
 """Endings for which the reply, not the page, is the reason."""
 
 
@@ -24,6 +24,7 @@ class WobEpisode:
     Attributes:
         seed: decides the instance.
         beyond: the page keeps dialogs beside its own frame.
+        crashes: instances whose page crashed after an action, for all episodes of a run.
         ended: why the episode is over, None while it runs.
     """
 
@@ -34,6 +35,7 @@ class WobEpisode:
     url: str
     seed: int
     beyond: bool
+    crashes: set[tuple[str, int]]
     view: View = field(default_factory=View)
     ended: Ended | None = None
     calls: int = 0
@@ -46,6 +48,7 @@ class WobEpisode:
     _script: Script | None = None
     _now: Observation = field(default_factory=Observation)
     _tries: int = 0
+    _acted: bool = False
 
     async def reset(self) -> Observation:
         """Load the page in a context of its own and ask for a plan."""
@@ -125,14 +128,33 @@ class WobEpisode:
                 raise
             self._end("stuck")
             return
+        except PageCrashed:
+            if not self._crashes_again():
+                raise
+            self._end("crash")
+            return
         self._now = self._observation(event)
+
+    def _crashes_again(self) -> bool:
+        """Whether the replies are the reason of a crash.
+
+        A page may crash once because the machine is short of memory, and is then built anew. When it crashes
+        again after the same replies, they did it; one that crashes before any action does so by itself.
+        """
+        instance = (self.task, self.seed)
+        if not self._acted or instance in self.crashes:
+            return self._acted
+        self.crashes.add(instance)
+        return False
 
     def _end(self, why: Ended) -> None:
         self.ended = why
+        self.crashes.discard((self.task, self.seed))
         self._now = Observation(done=True, info=self._facts("end"))
 
     async def _act(self, action: MiniWobAction) -> View:
-        assert self._page is not None
+        assert self._page is not None and self._tab is not None
+        self._acted = self._acted or not self._tab.crashed
         missed = not await self._page.act(action)
         self.misses += missed
         return await self._page.look(self._first, missed=missed)

@@ -10,8 +10,8 @@ from tasks.miniwob.action import MiniWobAction, accepted, cut, parse, steps
 from tasks.miniwob.prompts import MiniWobPrompts
 
 Stage = Literal["plan", "critique", "revise", "act", "ground", "repair"]
-Ended = Literal["page", "plan", "repairs", "verb", "miss", "stuck"]
-"""Why it is over: the page decided, the plan ran out, an instruction was unusable or left the page stuck."""
+Ended = Literal["page", "plan", "repairs", "verb", "miss", "stuck", "crash"]
+"""Why it is over: the page decided, the plan ran out, a reply was unusable, or the page hung or crashed."""
 
 
 @dataclass(frozen=True, slots=True)

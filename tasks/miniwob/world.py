@@ -40,6 +40,7 @@ class WobWorld(BaseWorld):
         self._prompts = prompts
         self._rules = rules
         self._variant = variant
+        self._crashes: set[tuple[str, int]] = set()
         self.fingerprint: Mapping[str, str] = {
             "browser": pool.version,
             "miniwob": version("miniwob"),
@@ -59,6 +60,7 @@ class WobWorld(BaseWorld):
             url=pages.location(self._html, task).as_uri(),
             seed=seed & 0xFFFF_FFFF,
             beyond=task in pages.BEYOND,
+            crashes=self._crashes,
         )
 
 
@@ -74,6 +76,7 @@ async def open_world(ctx: Context) -> AsyncIterator[WobWorld]:
         # The size of the released environment's task area; the flight sites are larger.
         viewport=(320, 320) if variant == "agenttuning" else (500, 667),
         flags=_LEAN if variant == "agenttuning" else (*_LEAN, *_FRAMES),
+        folder=ctx.work / "browser",
     )
     async with BrowserPool(settings) as pool:
         await (await pool.tab()).close()

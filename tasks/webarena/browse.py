@@ -109,8 +109,11 @@ class ArenaBrowser:
         """
         from playwright.async_api import Error
 
+        before = self.page
         try:
             await self.pages.calm()
+            if action.element and self.page is not before:
+                return False  # the element was on a page that is gone, and another page stands in its place
             return await self._act(action, seen)
         except Error as error:
             log.debug("%s failed: %s", action.verb, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,17 +54,19 @@ def load(*, legacy: bool = False) -> ArenaConfig:
     """Read the deployment; variables go before the file.
 
     Raises:
-        DataError: the file has an unknown key or a value that is no address, or lacks a site.
+        DataError: the file has an unknown key, a value that is no address or no command, or lacks a site.
     """
     path = Path(os.environ.get(NAMED) or FILE)
     table = _table(path) if path.is_file() or NAMED in os.environ else {}
     given = {name: os.environ.get(name.upper()) or os.environ.get(f"WA_{name.upper()}") for name in SITES}
     real = {**table.get("sites", {}), **{name: url for name, url in given.items() if url}}
     for name, url in real.items():
-        if origin(url) is None:
+        if origin(str(url)) is None:
             raise DataError(f"{name} is at {url!r}, which is no http address: {FIX}")
     control = {name: url.rstrip("/") for name, url in table.get("control", {}).items()}
     full = os.environ.get("WA_FULL_RESET") or table.get("full_reset", "")
+    if full and origin(full) is None:
+        raise DataError(f"WA_FULL_RESET is {full!r}, which is no http address")
     ordered = {name: real[name].rstrip("/") for name in SITES if name in real}
     sites = SiteMap(ordered, tuple(table.get("allow", ())), legacy)
     return ArenaConfig(
@@ -86,7 +89,27 @@ def _table(path: Path) -> dict[str, Any]:
     _known(path, table.get("control", {}), SITES)
     if table.get("edition", "2023") not in EDITIONS:
         raise DataError(f"{path}: edition must be one of {', '.join(EDITIONS)}")
+    _refuse_wrong_ways(path, table)
     return table
+
+
+def _refuse_wrong_ways(path: Path, table: Mapping[str, Any]) -> None:
+    """Refuse a way to restore sites that could only fail, when it is needed."""
+    line = table.get("reset_cmd", "")
+    try:
+        words = shlex.split(line) if isinstance(line, str) else []
+    except ValueError:
+        words = []
+    if "reset_cmd" in table and not words:
+        raise DataError(
+            f'{path}: reset_cmd must be a command as a shell would read it, such as "reset {{site}}"'
+        )
+    named = [(f"control.{site}", url) for site, url in table.get("control", {}).items()]
+    named += [("full_reset", url) for url in (table.get("full_reset"),) if url]
+    named += [("allow", url) for url in table.get("allow", ())]
+    for name, url in named:
+        if origin(str(url)) is None:
+            raise DataError(f"{path}: {name} is {url!r}, which is no http address")
 
 
 def _known(path: Path, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:

@@ -95,6 +95,7 @@ class ArenaEpisode:
     answer: str = ""
     actions: list[ArenaAction] = field(default_factory=list[ArenaAction])
     failed: int = 0
+    _acted: bool = False
     _seen: Seen = field(default_factory=Seen)
     _mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     _tab: Tab | None = None
@@ -114,6 +115,7 @@ class ArenaEpisode:
         except PageLost as error:
             raise EnvironmentFault(f"a start page does not answer: {error}") from error
         self._seen = await self._reader.look()
+        self._refuse_crash(browser)
         return self._show("None", {})
 
     async def step(self, reply: Reply) -> Observation:
@@ -121,6 +123,7 @@ class ArenaEpisode:
         browser, reader = self._browser, self._reader
         if browser is None or reader is None or self.ended is not None:
             return Observation(done=True)
+        self._refuse_crash(browser)
         rules = self.kit.rules
         action = parse(reply.text, self.kit.sites.resolved, lenient=rules.lenient)
         self.actions.append(action)
@@ -138,9 +141,15 @@ class ArenaEpisode:
             return self._end(why, self.kit.prompts.stopped(why, rules.times))
         return self._show(line, {"done": good})
 
+    def _refuse_crash(self, browser: ArenaBrowser) -> None:
+        """A page that crashes before any action was not crashed by the model."""
+        if browser.pages.crashes and not self._acted:
+            raise EnvironmentFault(f"a start page crashed: {', '.join(self.row.start)}")
+
     async def _act(self, browser: ArenaBrowser, action: ArenaAction) -> bool:
         if action.verb == "none":
             return False
+        self._acted = True
         if action.acts:
             self.kit.acted(self.sample, self._mark)
         good = await browser.act(action, self._seen)

@@ -106,7 +106,9 @@ class Logins:
         door, page = DOORS[site], pages.current
         wanted = self.sites.real[site] + door.inside.format(user=self.accounts[site]["username"])
         try:
-            await pages.call(page.goto(wanted, timeout=FORM_S * 1000), limit_s=2 * FORM_S)
+            answer = await pages.call(page.goto(wanted, timeout=FORM_S * 1000), limit_s=2 * FORM_S)
+            if answer is not None and answer.status >= 400:
+                return False
             text = await pages.call(page.content()) if door.word else ""
         except (Error, PageLost):
             return False

@@ -53,6 +53,7 @@ class ArenaWorld(BaseWorld):
     ) -> None:
         self.kit, self.fingerprint, self._forget = kit, fingerprint, forget
         self._acted: dict[str, set[str]] = {}
+        self._begun: set[str] = set()
 
     def acted(self, sample: str, mark: str) -> None:
         """Remember that an attempt at a sample may have changed a site."""
@@ -62,17 +63,23 @@ class ArenaWorld(BaseWorld):
         """Build an episode; a page is the same under every seed."""
         del chats, seed
         row = rows.placed(sample.data["row"], self.kit.sites.filled)
+        self._begun.add(sample.id)
         return ArenaEpisode(row, sample.id, self.kit)
 
     async def restore(self, sample: Sample) -> str:
-        """Undo what an attempt that broke off may have left on a site."""
-        row: rows.ArenaRow = sample.data["row"]
-        marks = self._acted.pop(sample.id, None)
+        """Undo what an attempt that broke off may have left on a site, or say why it was not undone."""
         if not isinstance(self._forget, Restorer):
-            for mark in marks or ():
+            for mark in self._acted.pop(sample.id, ()):
                 self._forget(mark)
             return "the own sites forgot what the attempt before did"
+        row: rows.ArenaRow = sample.data["row"]
         touched = [site for site in STATEFUL if site in row.touched]
+        if not touched:
+            return "nothing to restore: none of its sites keeps what visitors do"
+        if sample.id in self._begun and sample.id not in self._acted:  # else another process played it
+            return "nothing to restore: the attempt before had not acted"
+        if not sample.locks:
+            return f"{', '.join(touched)} not restored: the task only reads, and others may be reading there"
         return await self._forget.restore(touched)
 
 
@@ -102,11 +109,12 @@ async def open_world(ctx: Context, own: bool) -> AsyncIterator[ArenaWorld]:
             call_s=CALL_S,
             proxy=proxy.address,
             many_pages=True,
+            folder=ctx.work / "browser",
         )
         pool = await stack.enter_async_context(BrowserPool(settings))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         await (await pool.tab()).close()
-        yield _world(ctx, deployed, pool, session, forget or Restorer(deployed))
+        yield _world(ctx, deployed, pool, session, forget or Restorer(deployed, lambda: pool.live > 0))
 
 
 def _world(

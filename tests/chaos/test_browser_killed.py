@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contexts import samples_of, task_context
 from in_browser import NEEDS_BROWSER
+from leftovers import Place
 
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.rollout import run_episode
+from harness.running.scratch import scratch
 from harness.running.task_run import TaskRun
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from tasks._shared.browser.process import parents
+from tasks.miniwob.page import WobPage
 from tasks.miniwob.task import TASK
 from tasks.miniwob.world import WobWorld
 
@@ -108,7 +113,8 @@ async def finished(tasks: list[asyncio.Task[Attempt]], going: list[asyncio.Event
 
 @pytest.mark.parametrize("victim", ["browser", "driver"])
 async def test_killed_mid_episode_every_result_is_right(tmp_path: Path, victim: str):
-    ctx = context(tmp_path)
+    ctx, told = context(tmp_path), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, found: told.append(found))
     async with TASK.world(ctx) as world, halted(ctx, world, 8, 8) as (tasks, going):
         old = world.pool.pids()
         launches = world.pool.launches
@@ -123,7 +129,11 @@ async def test_killed_mid_episode_every_result_is_right(tmp_path: Path, victim: 
         assert world.pool.launches > launches
         assert set(old).isdisjoint(world.pool.pids())
         marker = world.pool.marker
+        assert list((ctx.work / "browser").iterdir()), "the browsers' files are in the task's own folder"
     assert parents(marker) == {}
+    assert not (ctx.work / "browser").exists()
+    gc.collect()  # which is when asyncio tells of what nobody read
+    assert [found for found in told if "reading from the driver" in str(found.get("exception"))] == []
 
 
 def child(pid: int) -> bool:
@@ -148,22 +158,74 @@ async def test_a_browser_that_keeps_dying_is_an_infra_error(tmp_path: Path, monk
         await episode.close()
 
 
+async def crash(page: WobPage) -> None:
+    """End the process that shows a page, as too much work for it does."""
+    shown = page._tab.page
+    gone, wire = asyncio.Event(), await shown.context.new_cdp_session(shown)
+    shown.on("crash", lambda _: gone.set())
+    sending = asyncio.ensure_future(wire.send("Page.crash"))
+    await asyncio.wait_for(gone.wait(), 60)
+    sending.cancel()
+
+
+@pytest.mark.parametrize(
+    ("where", "times", "outcome", "value", "rebuilds"),
+    [
+        ("act", 1, "scored", 1.0, 1),  # the machine's doing: the same replies do no harm the second time
+        ("act", 9, "model_error", 0.0, 1),  # the replies' doing: they crash the page again
+        ("start", 9, "infra_error", None, 2),  # before any action
+    ],
+)
+async def test_a_page_that_crashes_is_the_models_failure_when_its_actions_do_it_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    times: int,
+    outcome: str,
+    value: float | None,
+    rebuilds: int,
+):
+    usual, done = getattr(WobPage, where), list[str]()
+
+    async def crashing(page: WobPage, *words: Any, **more: Any) -> Any:
+        found = await usual(page, *words, **more) if where == "start" else None
+        if len(done) < times:
+            done.append(where)
+            await crash(page)
+        return found if where == "start" else await usual(page, *words, **more)
+
+    monkeypatch.setattr(WobPage, where, crashing)
+    ctx = context(tmp_path)
+    async with TASK.world(ctx) as world:
+        live = LiveEpisodes()
+        (sample, *_) = [one for one in samples_of(TASK, ctx, "test") if one.labels["task"] == "enter-text"]
+        made, _ = setup(ctx, world, sample, live)
+        async with asyncio.timeout(150):
+            attempt = await run_episode(made, sample, 0, Activity())
+    assert (attempt.outcome, attempt.value, attempt.rebuilds) == (outcome, value, rebuilds), attempt.error
+    assert ("crash" in attempt.note) == (outcome == "model_error")
+
+
 HOLDING = """
 import asyncio, sys
-from pathlib import Path
+from harness.running.scratch import scratch
 from tasks._shared.browser import BrowserPool, BrowserSettings
 
 async def main():
-    async with BrowserPool(BrowserSettings()) as pool:
-        tabs = [await pool.tab() for _ in range(3)]
-        print(pool.marker, flush=True)
-        await asyncio.sleep(600)
+    with scratch("harness-test-") as work:
+        async with BrowserPool(BrowserSettings(folder=work / "browser")) as pool:
+            tabs = [await pool.tab() for _ in range(3)]
+            print(pool.marker, *pool.drivers, flush=True)
+            await asyncio.sleep(600)
 
 asyncio.run(main())
 """
 
 
-async def test_a_killed_harness_leaves_no_browser(tmp_path: Path, root: Path):
+@pytest.mark.parametrize("driver", ["lives", "killed"])
+async def test_a_killed_harness_leaves_no_browser_and_the_next_one_sweeps_its_files(
+    tmp_path: Path, root: Path, place: Place, driver: str
+):
     env = os.environ | {"PYTHONPATH": str(root)}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -171,11 +233,18 @@ async def test_a_killed_harness_leaves_no_browser(tmp_path: Path, root: Path):
     )
     try:
         assert process.stdout is not None
-        marker = (await process.stdout.readline()).decode().strip()
-        assert parents(marker)
+        marker, *drivers = (await process.stdout.readline()).decode().split()
+        assert parents(marker) and drivers
     finally:
         process.kill()
         await process.wait()
+    for pid in drivers if driver == "killed" else ():
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+            os.kill(int(pid), signal.SIGKILL)
     async with asyncio.timeout(30):
         while parents(marker):  # noqa: ASYNC110 - the kernel tells nobody
             await asyncio.sleep(0.05)
+    left = [path for path in place.folder.iterdir() if path.is_dir()]
+    assert [path.name.startswith("harness-test-") for path in left] == [True]
+    with scratch("harness-test-"):
+        assert not left[0].exists()

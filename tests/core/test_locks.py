@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -155,8 +156,89 @@ def test_a_folder_that_cannot_be_used_loses_the_site_and_not_the_run(tmp_path: P
     locks = SiteLocks("", tmp_path / "file")
     assert not locks.take([SITE], [])
     assert locks.waiting
-    assert "HARNESS_CACHE" in locks.review()[SITE]
+    assert "HARNESS_LOCKS" in locks.review()[SITE]
     assert not locks.waiting
+
+
+def test_a_folder_in_which_anyone_may_remove_files_is_refused(tmp_path: Path):
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(0o777)
+    locks = SiteLocks("", folder)
+    assert not locks.take([SITE], [])
+    assert "chmod +t" in locks.review()[SITE]
+
+
+def test_nothing_that_others_put_into_the_folder_is_followed_or_changed(tmp_path: Path):
+    """Whoever knows a lock's name may put a link, a pipe or a false note in its place."""
+    folder, precious = tmp_path / "locks", tmp_path / "precious"
+    precious.write_text("kept")
+    first = SiteLocks("first", folder)
+    assert first.take([SITE], [])
+    stem = next(folder.glob("*.access")).name.removesuffix(".access")
+    (folder / f"{stem}.linked@1.json").symlink_to(precious)
+    os.mkfifo(folder / f"{stem}.piped@1.json")
+    (folder / f"{stem}.nested@1.json").write_text("[" * 100_000)
+    (folder / f"{stem}.steering@1.json").write_text(
+        '{"pid": 1, "host": "\\u001b[2J", "since": "", "directory": ""}'
+    )
+    other = SiteLocks("other", folder, wait_s=0.0)
+    assert not other.take([SITE], [])
+    told = other.review()[SITE]
+    assert f"process {os.getpid()} on " in told or "process 1 on " in told
+    assert "\x1b" not in told
+    first.give([SITE])
+    for suffix in ("turn", "access"):
+        (folder / f"{stem}.{suffix}").unlink()
+        (folder / f"{stem}.{suffix}").symlink_to(precious)
+        assert not other.take([SITE], [])
+        assert "cannot be locked" in other.review()[SITE]
+        (folder / f"{stem}.{suffix}").unlink()
+    assert precious.read_text() == "kept"
+    assert other.take([SITE], [])
+    other.give([SITE])
+
+
+def test_a_lock_file_that_was_swept_away_locks_nothing(tmp_path: Path):
+    first = SiteLocks("first", tmp_path)
+    assert first.take([SITE], [])
+    for path in tmp_path.glob("*.access"):
+        path.unlink()
+    second, third = SiteLocks("second", tmp_path), SiteLocks("third", tmp_path)
+    assert second.take([SITE], [])
+    assert not third.take([SITE], []), "the new file keeps others out"
+    first.give([SITE])
+    second.give([SITE])
+    third.close()
+
+
+AS_USER = """
+import os, sys
+from harness.running.site_locks import SiteLocks
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[2]))
+locks = SiteLocks("another's run", wait_s=0)
+print("held" if locks.take([sys.argv[1]], []) else locks.review(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(("first", "second"), [("0", "65534"), ("65534", "0"), ("65534", "65533")])
+def test_two_users_with_caches_and_temporary_folders_of_their_own_share_the_locks(first: str, second: str):
+    with tempfile.TemporaryDirectory(dir="/tmp") as top:
+        Path(top).chmod(0o1777)
+        common = {"HARNESS_LOCKS": f"{top}/sites"}
+        own = [{"HARNESS_CACHE": f"{top}/{user}", "TMPDIR": f"{top}/{user}"} for user in (first, second)]
+        with process(AS_USER, SITE, first, **common, **own[0]) as one:
+            assert line(one) == "held"
+            assert Path(top, "sites").stat().st_mode & 0o7777 == 0o1777
+            with process(AS_USER, SITE, second, **common, **own[1]) as two:
+                told = line(two)
+            assert f"held by process {one.pid} on " in told and "another's run" in told
+        with process(AS_USER, SITE, second, **common, **own[1]) as two:
+            assert line(two) == "held", "the first one's end gave the site back"
 
 
 def test_a_second_runner_of_a_directory_is_refused_and_a_dead_one_is_not(tmp_path: Path):

@@ -88,7 +88,9 @@ def run(folder: Path, name: str, shop: str) -> Iterator[subprocess.Popen[str]]:
     """Start a run; killed at the end if it still lives."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     path = os.pathsep.join(filter(None, (str(folder / "site"), env.get("PYTHONPATH", ""))))
-    env |= {"HARNESS_CACHE": str(folder / "cache"), "PYTHONPATH": path}
+    # Each has a cache of its own; what they have in common is the folder of locks.
+    env |= {"HARNESS_CACHE": str(folder / f"cache of {name}"), "HARNESS_LOCKS": str(folder / "locks")}
+    env |= {"PYTHONPATH": path}
     env |= {"SHOP": shop, "SHOP_RUN": name, "SHOP_LOG": str(folder / "log")}
     words = (
         "run",

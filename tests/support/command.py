@@ -31,7 +31,7 @@ def harness(
         variables: further ones of the environment.
     """
     env = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
-    env |= {"HARNESS_CACHE": str(cwd / "cache"), **variables}
+    env |= {"HARNESS_CACHE": str(cwd / "cache"), "HARNESS_LOCKS": str(cwd / "locks"), **variables}
     if site is not None:
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(site), env.get("PYTHONPATH", ""))))
     return FORKS.run(words, cwd, env)

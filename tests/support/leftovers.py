@@ -36,13 +36,11 @@ class Place:
     Attributes:
         mark: value of the variable that its processes carry.
         folder: its temporary folder; any user may enter it, as sandboxes must.
-        known: pattern of names of files that it may leave.
         before: mounts, groups and shared memory that were there already.
     """
 
     mark: str
     folder: Path
-    known: str = ""
     before: frozenset[str] = field(default_factory=lambda: frozenset(machine()))
 
     @property
@@ -55,12 +53,8 @@ class Place:
         ports = listening()
         found = [f"process {pid}: {words}{ports_of(pid, ports)}" for pid, words in self.processes()]
         found += sorted(thing for thing in machine() - self.before if not self.anothers(thing))
-        files = sorted(path for path in self.folder.iterdir() if not self.may_stay(path.name))
+        files = sorted(path for path in self.folder.iterdir() if not KEPT.fullmatch(path.name))
         return found + [f"file {path}" for path in files]
-
-    def may_stay(self, name: str) -> bool:
-        """Whether a file of the folder is none that was forgotten."""
-        return bool(KEPT.fullmatch(name) or (self.known and re.fullmatch(self.known, name)))
 
     def processes(self) -> Iterator[tuple[int, str]]:
         """Its processes but this one, zombies left out, each with its command line."""
@@ -124,11 +118,11 @@ def ports_of(pid: int, ports: Mapping[str, int]) -> str:
 
 
 @contextmanager
-def nothing_left(name: str, known: str = "") -> Iterator[Place]:
+def nothing_left(name: str) -> Iterator[Place]:
     """Give a test its place, and fail when anything of it is left at the end."""
     folder = Path(tempfile.mkdtemp(prefix="hc-", dir="/tmp"))  # short: sockets are named in it
     folder.chmod(0o755)
-    place = Place(f"{name}-{os.getpid()}-{time.monotonic_ns()}", folder, known)
+    place = Place(f"{name}-{os.getpid()}-{time.monotonic_ns()}", folder)
     try:
         yield place
         end = time.monotonic() + WITHIN_S

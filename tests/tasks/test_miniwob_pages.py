@@ -47,6 +47,8 @@ def context(data: Path, work: Path, profile: Profile = "paper", **options: Any) 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WobWorld]:
     async with TASK.world(context(mirror / "miniwob", tmp_path_factory.mktemp("wob"))) as opened:
+        # What types a thousand characters takes long on a machine with much else to do.
+        opened.pool.settings = replace(opened.pool.settings, call_s=60.0)
         yield opened
 
 

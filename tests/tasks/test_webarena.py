@@ -15,6 +15,7 @@ from webarena_kit import Arena, arena, entry, fence, with_rules
 from harness.errors import EnvironmentFault
 from harness.types import Pending, Reply, Score, Verdict
 from tasks._shared.browser import find_browser
+from tasks.webarena.episode import ArenaEpisode
 from tasks.webarena.task import TASK
 
 pytestmark = [
@@ -202,3 +203,43 @@ async def test_a_browser_killed_after_a_write_is_a_fault_and_the_write_is_there_
         assert [state.writes for state in book._states.values() if state.writes] == [1]
         assert await opened.world.restore(sample)
         assert (await opened.play(sample)).value == 1.0
+
+
+async def crash(episode: ArenaEpisode) -> None:
+    """End the process that shows the current page, as too much work for it does."""
+    assert episode._browser is not None
+    page = episode._browser.page
+    gone, wire = asyncio.Event(), await page.context.new_cdp_session(page)
+    page.on("crash", lambda _: gone.set())
+    sending = asyncio.ensure_future(wire.send("Page.crash"))
+    await asyncio.wait_for(gone.wait(), 60)
+    sending.cancel()
+
+
+async def test_a_page_that_crashes_after_an_action_is_gone_and_the_model_goes_on(own: Arena) -> None:
+    episode = await own.world.episode(own.samples["0"], {}, 0)
+    try:
+        await episode.reset()
+        await episode.step(Reply(fence("scroll [down]")))
+        await crash(episode)
+        shown = await episode.step(Reply(fence("click [1]")))
+        assert "RootWebArea" in shown.messages[-1].content and episode.failed == 1
+        shown = await episode.step(Reply(fence("goto [http://onestopmarket.com]")))
+        assert "Corner Shop" in shown.messages[-1].content
+        await episode.step(Reply(fence("stop [$34.50]")))
+        score = await episode.score()
+        assert isinstance(score, Score) and (score.value, score.outcome) == (1.0, None)
+    finally:
+        await episode.close()
+
+
+@pytest.mark.parametrize("action", ["click [1]", "stop [$34.50]"])
+async def test_a_page_that_crashes_before_any_action_is_a_fault(own: Arena, action: str) -> None:
+    episode = await own.world.episode(own.samples["0"], {}, 0)
+    try:
+        await episode.reset()
+        await crash(episode)
+        with pytest.raises(EnvironmentFault, match="start page crashed"):
+            await episode.step(Reply(fence(action)))
+    finally:
+        await episode.close()

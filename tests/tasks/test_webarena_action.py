@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ from harness.data import literals
 from harness.errors import DataError
 from harness.templates import template
 from harness.tokens import CL100K_FILE, cl100k_head
-from tasks.webarena import config, doctor
+from tasks.webarena import config
 from tasks.webarena.action import ArenaAction, parse, repeated
 from tasks.webarena.helpers import parse_call, post_url
 from tasks.webarena.prepare import KEPT
 from tasks.webarena.prompts import ADDRESSES, Shown, WebArenaPrompts
 from tasks.webarena.sites import SITES, SiteMap
-from tasks.webarena.testsites.serve import open_sites
 
 NONE = ArenaAction()
 REAL = {name: f"http://127.0.0.1:{9000 + n}" for n, name in enumerate(SITES)}
@@ -226,18 +224,3 @@ def test_the_deployment_is_read_and_checked(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("GITLAB", "ftp://x")
     with pytest.raises(DataError, match="no http address"):
         config.load()
-
-
-async def test_each_site_is_looked_at() -> None:
-    """On the own sites, some of which are put where another is expected."""
-    literal = {"username": "u", "password": "p"}
-    async with open_sites({name: literal for name in SITES}) as served:
-        real = served.sites.real
-        moved = f"{real['shopping']}/checkout/none"
-        assert await asyncio.to_thread(doctor.look, "reddit", real["reddit"]) is None
-        assert "answers 404" in (await asyncio.to_thread(doctor.look, "map", moved) or "")
-        assert "another site" in (await asyncio.to_thread(doctor.look, "gitlab", real["wikipedia"]) or "")
-    gone = tuple((name, url) for name, url in real.items())
-    found = await asyncio.to_thread(doctor.look_at_all, gone, 0)
-    assert sorted(found) == sorted(SITES)
-    assert all("does not answer" in (told or "") for told in found.values())

@@ -34,7 +34,7 @@ ATTACKS = {
     "download": '<a href="data:application/zip,x" download=x.zip>go</a>',
     "data": '<a href="data:text/html,<h1>evil</h1>">go</a>',
     "source": '<a href="view-source:OTHER/">go</a>',
-    "redirect": '<a href="/hop">go</a>',
+    "redirect": '<a href="/hop?to=OTHER">go</a>',
     "refresh": '<meta http-equiv=refresh content="0; url=OTHER/meta"><button>go</button>',
     "form": "<form action=OTHER/form method=post><button>go</button></form>",
     "socket": "<button onclick=\"new WebSocket('OTHER/ws'.replace('http', 'ws'))\">go</button>",
@@ -73,12 +73,13 @@ async def hostile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hos
 
     @routes.get("/attack/{name}")
     async def attack(request: web.Request) -> web.Response:
-        body = ATTACKS[request.match_info["name"]].replace("OTHER", other)
+        there = other.replace("127.0.0.1", request.query["host"])
+        body = ATTACKS[request.match_info["name"]].replace("OTHER", there)
         return web.Response(text=f"<title>attack</title>{body}", content_type="text/html")
 
     @routes.get("/hop")
     async def hop(request: web.Request) -> web.Response:
-        return web.Response(status=302, headers={"Location": f"{other}/hopped"})
+        return web.Response(status=302, headers={"Location": f"{request.query['to']}/hopped"})
 
     ctx = task_context(TASK, FIXTURE, tmp_path_factory.mktemp("hostile"), source="fixture")
     ctx = replace(ctx, split=OWN_SPLIT)
@@ -98,11 +99,16 @@ SLOW = ("popups", "dialogs", "loop", "large", "deep")
 """Attacks on time itself: each is ended by a deadline of some seconds."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.full] if name in SLOW else []) for name in ATTACKS]
-)
-async def test_an_attack_ends_in_time_and_reaches_nothing(hostile: Hostile, name: str) -> None:
-    page = f"{hostile.where}/attack/{name}"
+OUTSIDE = [name for name, body in ATTACKS.items() if "OTHER" in body]
+"""Attacks that want to reach something: another port of the shop's host, and another host."""
+
+EACH = [pytest.param(name, "127.0.0.1", marks=[pytest.mark.full] * (name in SLOW)) for name in ATTACKS]
+EACH += [pytest.param(name, "localhost") for name in OUTSIDE]
+
+
+@pytest.mark.parametrize(("name", "host"), EACH)
+async def test_an_attack_ends_in_time_and_reaches_nothing(hostile: Hostile, name: str, host: str) -> None:
+    page = f"{hostile.where}/attack/{name}?host={host}"
     role = "link" if ATTACKS[name].startswith("<a ") else "button"
     episode = await hostile.arena.world.episode(hostile.arena.sample(entry(page)), {}, 0)
     try:

@@ -14,12 +14,14 @@ import pytest
 import virtual_time
 from contexts import task_context
 
+from harness.errors import MissingPart
 from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.expected import Expected
 from harness.running.queue import EpisodeQueue, PlannedEpisode, ordered
 from harness.running.scheduler import Scheduler, TaskQueue
 from harness.running.site_locks import SiteLocks
+from harness.running.sites import part
 from harness.types import Capacity, Sample
 from tasks.webarena import config
 from tasks.webarena.sites import SITES, STATEFUL
@@ -38,13 +40,29 @@ class Line(NamedTuple):
 
 
 @pytest.fixture
-def writers(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
-    """Those of the 812 that change a site, in their order, with the locks that they are given."""
+def all_samples(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
+    """The 812 in their order, with the locks that they are given."""
     monkeypatch.delenv(config.NAMED, raising=False)
     monkeypatch.chdir(tmp_path)
     for number, site in enumerate(SITES):
         monkeypatch.setenv(site.upper(), f"http://{site.replace('_', '-')}.example:{8000 + number}")
-    return [one for one in TASK.samples(task_context(TASK, mirror / "webarena", tmp_path)) if one.locks]
+    return list(TASK.samples(task_context(TASK, mirror / "webarena", tmp_path)))
+
+
+@pytest.fixture
+def writers(all_samples: list[Sample]) -> list[Sample]:
+    """Those that change a site."""
+    return [one for one in all_samples if one.locks]
+
+
+def test_the_812_are_divided_by_site_in_two_and_not_in_three(all_samples: list[Sample]) -> None:
+    """Tasks on GitLab or the shop together with the forum join these three; the back office stands alone."""
+    parts = [part(all_samples, (index, 2)) for index in (1, 2)]
+    assert sorted(int(one.id) for each in parts for one in each) == list(range(812))
+    first, second = ({name for one in each for name in (*one.locks, *one.shares)} for each in parts)
+    assert len(first) == 3 and len(second) == 1 and not first & second
+    with pytest.raises(MissingPart, match="--shard i/2"):
+        part(all_samples, (1, 3))
 
 
 def some(writers: list[Sample], chance: random.Random, *, both: int = 0) -> list[Sample]:

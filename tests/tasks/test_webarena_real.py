@@ -56,4 +56,4 @@ async def test_logins_locks_and_restoring(
             world.kit.logins._states["shopping_admin"]["cookies"].clear()
             assert await world.kit.logins.state(("shopping_admin",))
             assert world.kit.logins.made == {"shopping_admin": 2}, "an expired login is made anew"
-            assert "shopping_admin not restored" in await world.restore(samples[0])
+            assert "had not acted" in await world.restore(samples[0])

@@ -46,11 +46,12 @@ class Pages:
     Attributes:
         dialogs: how many were dismissed.
         turned_away: pages that were closed because there were too many.
+        crashes: pages that crashed.
     """
 
     def __init__(self, tab: Tab, most: int = MOST) -> None:
         self.tab = tab
-        self.dialogs = self.turned_away = 0
+        self.dialogs = self.turned_away = self.crashes = 0
         self._most, self._flood = most, 0
         self._watched: dict[Page, _Watched] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -171,6 +172,7 @@ class Pages:
 
     def _lose(self, watched: _Watched) -> None:
         watched.lost = True
+        self.crashes += 1
         self.tab.interrupt()
 
     def _asked(self, request: Request) -> None:

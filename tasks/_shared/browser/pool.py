@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import logging
 import re
+import shutil
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from harness.errors import EnvironmentFault, MissingPart
+from tasks._shared.browser.driver import start_driver
 from tasks._shared.browser.process import BROWSER_FIX, find_browser, kill_marked, parents
 from tasks._shared.browser.tab import BrowserSettings, Slot, Tab
 
@@ -69,6 +71,8 @@ class BrowserPool:
             await self._stop_driver()
         finally:
             kill_marked(self.marker, self.drivers)
+            if self.settings.folder is not None:  # a driver that was killed left its browsers' profiles
+                await asyncio.to_thread(shutil.rmtree, self.settings.folder, ignore_errors=True)
 
     @property
     def live(self) -> int:
@@ -182,9 +186,7 @@ class BrowserPool:
 
     async def _start(self) -> Slot:
         if self._playwright is None:
-            from playwright.async_api import async_playwright
-
-            self._playwright = await async_playwright().start()
+            self._playwright = await start_driver(self.settings.folder)
         program = find_browser(self._playwright.chromium.executable_path)
         if program is None:
             raise MissingPart(f"no Chromium found; {BROWSER_FIX}")

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from harness.errors import EnvironmentFault
@@ -17,12 +18,16 @@ T = TypeVar("T")
 
 # The driver's messages when page, context, browser or its own pipe is gone.
 _GONE = re.compile(
-    r"has been closed|crashed|connection closed|browser closed|not connected|disconnected|pipe closed", re.I
+    r"has been closed|connection closed|browser closed|not connected|disconnected|pipe closed", re.I
 )
 
 
 class PageLost(Exception):
     """A page does not answer, crashed or was closed, while its browser works: the machine did not fail."""
+
+
+class PageCrashed(EnvironmentFault):
+    """The process that shows a page ended, while its browser runs."""
 
 
 class NoAnswer(EnvironmentFault):
@@ -43,6 +48,8 @@ class BrowserSettings:
         proxy: address of the proxy that carries all traffic, loopback's as well; empty for none.
         many_pages: pages open further pages (`Pages` watches them); a page that crashes is then that page's
             affair and not the end of its tab.
+        folder: of the browsers' profiles and other temporary files, removed with the pool; a folder below the
+            task's work folder is also removed after this process was killed. None takes the system's.
     """
 
     allow: tuple[str, ...] = ()
@@ -55,6 +62,7 @@ class BrowserSettings:
     flags: tuple[str, ...] = ()
     proxy: str = ""
     many_pages: bool = False
+    folder: Path | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -133,10 +141,13 @@ class Tab:
             if not clock.expired():
                 raise
             if self.crashed:
-                raise EnvironmentFault("the page crashed") from error
+                raise PageCrashed("the page crashed") from error
             raise NoAnswer(f"the browser did not answer within {limit:g} s") from error
         except Error as error:
-            if self.slot.down or self.crashed or _GONE.search(error.message):
+            # The call's own error may come before the news that the page crashed.
+            if not self.slot.down and (self.crashed or "crashed" in error.message):
+                raise PageCrashed(f"the page crashed: {error.message.splitlines()[0]}") from error
+            if self.slot.down or _GONE.search(error.message):
                 raise EnvironmentFault(f"the browser is gone: {error.message.splitlines()[0]}") from error
             raise
         finally:

@@ -5,8 +5,10 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 
 from harness.catalog import models as catalog
+from tasks.webarena.sites import SITES
 
 
 def compose():
@@ -70,3 +72,18 @@ def test_published_settings(root, size, shards):
     assert text.count("image: ghcr.io/huggingface/text-generation-inference:sha-4cce843") == (
         2 if shards == 4 else 8
     )
+
+
+def test_the_sites_have_health_checks_base_urls_and_controls_that_only_this_machine_reaches(root):
+    services = yaml.safe_load(rendered(root / "docker" / "webarena" / "compose.yml", HOST="shop.example"))[
+        "services"
+    ]
+    assert set(services) == {*SITES} - {"homepage"}, "a page of links of the user's own"
+    for name, service in services.items():
+        assert service["healthcheck"]["test"][0] == "CMD-SHELL", name
+        site, control = service["ports"]
+        # Versions differ in whether they print a table for each port.
+        published = site["published"] if isinstance(site, dict) else site.partition(":")[0]
+        base = service["environment"]["WA_ENV_CTRL_EXTERNAL_SITE_URL"]
+        assert base == f"http://shop.example:{published}"
+        assert "8877" in str(control) and "127.0.0.1" in str(control), name
