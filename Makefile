@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full test-local chaos setup system servers lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full test-local test-servers chaos setup system servers lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -46,6 +46,11 @@ test-slow: system setup
 test-full: system setup servers
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+## test-servers: the tests of tests/servers with llama.cpp's server on a tiny model, which installs in a minute or two
+test-servers: system setup
+	@.ci/servers llama
+	$(BIN)/python -m pytest tests/servers -k llama
 
 # torch stands in no lock: the registry's own build brings gigabytes of CUDA, and is taken only where pip has no CPU build.
 TORCH ?= torch==2.13.0

@@ -64,7 +64,7 @@ class Tiny:
 
     def reference(self, prompts: list[str], tokens: int) -> dict[str, Any]:
         """Greedy texts and first log-probabilities (reference.py)."""
-        command = [python_of("transformers"), HERE / "reference.py", self.folder]
+        command = [python_of("llama"), HERE / "reference.py", self.folder]
         asked = json.dumps({"prompts": prompts, "tokens": tokens})
         done = subprocess.run(
             command,
@@ -84,7 +84,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Build the model of tests/support/tiny_llama.py."""
     folder = tmp_path_factory.mktemp("tiny")
     made = Tiny(folder / "tiny", folder / "tiny.gguf")
-    command = [python_of("transformers"), ROOT / "tests/support/tiny_llama.py", made.folder, made.gguf]
+    command = [python_of("llama"), ROOT / "tests/support/tiny_llama.py", made.folder, made.gguf]
     subprocess.run(command, check=True, capture_output=True, timeout=300, env=os.environ | QUIET)
     return made
 
@@ -137,7 +137,7 @@ def serving(kind: str, tiny: Tiny, folder: Path) -> Iterator[Served]:
     url = f"http://127.0.0.1:{port}"
     common = ["--host", "127.0.0.1", "--port", port]
     if kind == "llama":
-        command = [python_of("transformers"), HERE / "llama_server.py", tiny.gguf, port]
+        command = [python_of("llama"), HERE / "llama_server.py", tiny.gguf, port]
         name = tiny.gguf.name
     elif kind == "transformers":
         command = [python_of("transformers").with_name("transformers"), "serve", tiny.folder, *common]

@@ -109,6 +109,13 @@ KINDS: Mapping[str, ServerKind] = {
     "": ServerKind("a server of unknown kind", unset="its own top_k, top_p, min_p and penalties stand"),
 }
 
+VERSIONS: Mapping[str, tuple[str, str]] = {
+    "vllm": ("/version", "version"),
+    "sglang": ("/get_server_info", "version"),
+    "llama.cpp": ("/props", "build_info"),
+}
+"""The page of a kind of server that tells its version, and the key under which it does."""
+
 _OWNERS: Mapping[str, str] = {
     "vllm": "vllm",
     "sglang": "sglang",
