@@ -1,4 +1,4 @@
-"""What transformers computes of FOLDER: takes JSON objects on standard input, one a line, and answers in lines.
+"""What transformers computes of FOLDER: takes JSON objects, one a line, and answers each in one line.
 
 In: `prompts`, and `tokens`, the most to generate. Out, per prompt: `text`, greedy, and `logprobs` of every
 token of the vocabulary at the first place; `vocabulary`, their spellings.
