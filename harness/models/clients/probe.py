@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from harness.catalog.models import Entry
 from harness.errors import MissingPart, UsageError
 from harness.models import outside
-from harness.models.clients.neutral import VERSIONS, by_listing, by_pages
+from harness.models.clients.neutral import LITELLM_ALIVE, VERSIONS, by_listing, by_pages
 from harness.models.clients.transport import Transport
 from harness.models.once import Once
 from harness.models.pool.capabilities import Capabilities
@@ -181,6 +181,9 @@ async def _software(transport: Transport, url: str, able: Capabilities) -> dict[
     found = able.software
     try:
         if not found and named:  # a bare list of names: there are no further pages
+            page, words = LITELLM_ALIVE
+            if (await transport.get(url + page))[1] == words:
+                return {"software": "litellm"}
             found = by_pages(*[await _get_object(transport, url + path) for path in _PAGES])
         page, key = VERSIONS.get(found, ("", ""))
         told = await _get_object(transport, url + page) if page else {}

@@ -104,6 +104,16 @@ async def test_litellm_is_known_by_its_header_and_a_refused_field_is_sent_no_mor
         assert "it refuses presence_penalty" in model.info["understood"]["unset"]
 
 
+async def test_litellm_without_its_header_is_known_by_its_page_of_health():
+    class LiteLlm(ServerLike):
+        owner = "openai"
+
+    server = LiteLlm()
+    server.pages["/health/liveliness"] = "I'm alive!"
+    async with server, open_at(server) as model:
+        assert model.info["understood"]["server"] == "LiteLLM"
+
+
 async def test_an_unknown_server_gets_openais_fields_only():
     async with ServerLike() as server, open_at(server) as model:
         await model.complete(Call(KEY, TALK, None, Ask(4)))
