@@ -70,7 +70,8 @@ $(LOCAL)/.installed: $(STAMP)
 ## test-local: local models (`hf:PATH`) with a tiny one, on torch for CPUs; fails where torch cannot be had
 test-local: $(LOCAL)/.installed
 	@started=$$(date +%s); OMP_NUM_THREADS=1 HARNESS_TEST_LOCAL=1 $(LOCAL)/bin/python -m pytest -m "not full" \
-	  tests/core/models/test_local_*.py && echo "test-local took $$(($$(date +%s) - started)) s"
+	  tests/core/models/test_local_*.py tests/e2e/test_own_model.py::test_one_line_measures_gsm8k_on_a_local_folder \
+	  && echo "test-local took $$(($$(date +%s) - started)) s"
 
 ## chaos: everything of tests/chaos, the long cases with their seeds as well (200 kills, a run stopped for two minutes, ...)
 chaos: system setup

@@ -49,8 +49,8 @@ def run_words(url: str) -> list[str]:
 
 @pytest.fixture
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screens are kept: HARNESS_SCREENS, for people to look at, or a temporary folder."""
-    named = os.environ.get("HARNESS_SCREENS")
+    """Where screens are kept: HARNESS_SHOTS, for people to look at, or a temporary folder."""
+    named = os.environ.get("HARNESS_SHOTS")
     return Path(named) if named else tmp_path_factory.mktemp("screens")
 
 
