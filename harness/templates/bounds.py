@@ -50,16 +50,20 @@ def count(length: int) -> None:
 def operate(operator: str, left: Any, right: Any) -> None:
     """Count the result of an operator."""
     if operator == "+" and isinstance(left, _LONG) and isinstance(right, _LONG):
-        count(len(left) + len(right))
-    elif operator == "*":
-        for value, times in ((left, right), (right, left)):
-            if isinstance(value, _LONG) and isinstance(times, int):
-                count(len(value) * max(0, times))
+        count(_length(left) + _length(right))
+    elif operator == "*" and isinstance(left, _LONG) and isinstance(right, int):
+        count(_length(left) * max(0, right))
+    elif operator == "*" and isinstance(right, _LONG) and isinstance(left, int):
+        count(_length(right) * max(0, left))
     elif operator == "**" and isinstance(left, int) and isinstance(right, int):
         count(left.bit_length() * max(0, right))
 
 
 _LONG = (str, list, tuple)
+
+
+def _length(value: Any) -> int:
+    return len(value)
 
 
 def join(parts: Iterable[Any], between: str = "") -> str:

@@ -123,18 +123,11 @@ def _generation() -> Any:
     return Generation
 
 
-@lru_cache(maxsize=2)
-def _environment(*, tokens_known: bool) -> Any:
-    from jinja2 import Undefined, nodes, pass_context
-    from jinja2.ext import loopcontrols
+def _sandbox() -> Any:
+    """Jinja's sandbox, within bounds."""
+    from jinja2 import nodes
     from jinja2.runtime import Context
     from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class UnknownToken(Undefined):
-        def __str__(self) -> str:
-            if self._undefined_name in TOKENS and self._undefined_name != "bos_token":
-                self._fail_with_undefined_error()
-            return super().__str__()
 
     class Bounded(ImmutableSandboxedEnvironment):
         """Counts the rounds of every loop, and what operators, blocks and macros make."""
@@ -160,11 +153,26 @@ def _environment(*, tokens_known: bool) -> Any:
                 else:
                     loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None)
             for added in list(tree.find_all(nodes.Concat)):  # `~`, whose results are no operator's to Jinja
-                whole = nodes.Filter(nodes.List(added.nodes), _JOINED, [], [], None, None)
+                whole: Any = nodes.Filter(nodes.List(added.nodes), _JOINED, [], [], None, None)
                 added.nodes = [whole.set_lineno(added.lineno)]
             return tree
 
-    environment: Any = Bounded(
+    return Bounded
+
+
+@lru_cache(maxsize=2)
+def _environment(*, tokens_known: bool) -> Any:
+    from jinja2 import Undefined, pass_context
+    from jinja2.ext import loopcontrols
+    from jinja2.runtime import Context
+
+    class UnknownToken(Undefined):
+        def __str__(self) -> str:
+            if self._undefined_name in TOKENS and self._undefined_name != "bos_token":
+                self._fail_with_undefined_error()
+            return super().__str__()
+
+    environment: Any = _sandbox()(
         undefined=Undefined if tokens_known else UnknownToken,
         trim_blocks=True,
         lstrip_blocks=True,
