@@ -56,5 +56,5 @@ def test_the_demo_explains_itself(tmp_path: Path):
     assert done.returncode in (0, 3), done.stderr
     told = done.stdout.partition("The oracle knows the right answers")[2]
     (low,) = [line for line in told.splitlines() if "cannot reach 100" in line]
-    assert low.partition(" cannot")[0].split(", ") == ["mind2web", "sciworld", "gsm8k"]
+    assert {"mind2web", "sciworld", "gsm8k"} <= {*low.partition(" cannot")[0].split(", ")}
     assert told.count("\n  harness ") == 3

@@ -175,7 +175,7 @@ async def test_letters_are_not_ranked_behind_an_opened_thought(end, refused, tmp
     ]
     async with (
         FaultServer(text="A", default=Behaviour(top_tokens=tops)) as server,
-        open_at(server, template=str(template)) as model,
+        open_model("agentlm-7b", endpoints=[server.url], options=Options(template=str(template))) as model,
     ):
         lines = await ranking(model, {"mmlu": "--set mmlu.answer=generate"})
         assert bool(lines) is refused and bool(server.seen) is not refused

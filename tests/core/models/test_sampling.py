@@ -9,7 +9,6 @@ from server_kinds import LlamaCppLike, ServerLike, TransformersLike, VllmLike
 
 from harness.checks.models import doctor_model
 from harness.errors import UsageError
-from harness.models.api import Options
 from harness.models.connect import open_model
 from harness.models.sampling import ignored, unfit
 
@@ -17,7 +16,7 @@ DRAWN = {"mt_bench": "use --decoding greedy", "gsm8k": ""}
 
 
 def open_at(server, selector="agentlm-7b@openai"):
-    return open_model(selector, endpoints=[server.url], options=Options(time_scale=1000))
+    return open_model(selector, endpoints=[server.url])
 
 
 async def found(server, selector="agentlm-7b@openai"):

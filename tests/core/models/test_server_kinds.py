@@ -27,7 +27,7 @@ TALK = (Message("user", "u1"),)
 
 
 def open_at(server, selector="agentlm-7b@openai", **more):
-    return open_model(selector, endpoints=[server.url], options=Options(time_scale=1000, **more))
+    return open_model(selector, endpoints=[server.url], options=Options(time_scale=30, **more))
 
 
 def ranked(choices):
