@@ -41,9 +41,10 @@ def render(source: str, values: Mapping[str, Any], *, tokens_known: bool = True)
         ConversationError: the template itself refuses, or needs too many rounds, characters or long texts.
         Exception: Jinja's own errors, and whatever a template's expressions raise.
     """
-    compiled = _compile(source, tokens_known=tokens_known)
+    template = _compile(source, tokens_known=tokens_known)
     with bounds.bounded():
-        return _joined(compiled.generate(**values, **{_ROUNDS: _counter()}))
+        # What `Template.generate` does, without its generator around the template's own.
+        return _joined(template.root_render_func(template.new_context({**values, _ROUNDS: _counter()})))
 
 
 def _joined(parts: Iterator[str]) -> str:
