@@ -22,6 +22,9 @@ MADE_LENGTH = 1 << 30
 OPERATORS = frozenset({"+", "*", "**"})
 """Operators that are counted."""
 
+_SMALL = 1 << 10
+"""Length up to which a sum is not counted, as most are: loops make a million of them at most."""
+
 _made: ContextVar[list[int]] = ContextVar("made")
 
 
@@ -50,7 +53,8 @@ def count(length: int) -> None:
 def operate(operator: str, left: Any, right: Any) -> None:
     """Count the result of an operator."""
     if operator == "+" and isinstance(left, _LONG) and isinstance(right, _LONG):
-        count(_length(left) + _length(right))
+        if (length := _length(left) + _length(right)) > _SMALL:
+            count(length)
     elif operator == "*" and isinstance(left, _LONG) and isinstance(right, int):
         count(_length(left) * max(0, right))
     elif operator == "*" and isinstance(right, _LONG) and isinstance(left, int):
@@ -67,10 +71,22 @@ def _length(value: Any) -> int:
 
 
 def join(parts: Iterable[Any], between: str = "") -> str:
-    """Join texts, as blocks, macros, `~` and `join` do."""
+    """Join texts, as blocks, macros and `join` do."""
     texts = [part if isinstance(part, str) else str(part) for part in parts]
     count(sum(map(len, texts)) + len(between) * len(texts))
     return between.join(texts)
+
+
+def concatenate(values: list[Any]) -> str:
+    """What `~` makes; templates have many of them."""
+    length = 0
+    for value in values:
+        if type(value) is not str:
+            return join(values)
+        length += len(value)
+    if length > _SMALL:
+        count(length)
+    return "".join(values)
 
 
 def call(function: Any, args: tuple[Any, ...]) -> None:

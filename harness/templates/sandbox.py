@@ -138,7 +138,7 @@ def _sandbox() -> Any:
 
         def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
             bounds.operate(operator, left, right)
-            return super().call_binop(context, operator, left, right)
+            return self.binop_table[operator](left, right)
 
         def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
             bounds.call(__obj, args)
@@ -190,7 +190,7 @@ def _environment(*, tokens_known: bool) -> Any:
         context.parent[_ROUNDS](len(known))
         return known
 
-    environment.filters |= {"tojson": _to_json, _TICK: tick, _COUNTED: counted, _JOINED: bounds.join}
+    environment.filters |= {"tojson": _to_json, _TICK: tick, _COUNTED: counted, _JOINED: bounds.concatenate}
     for name, counting in (("replace", bounds.counting_replace), ("join", bounds.counting_join)):
         environment.filters[name] = counting(environment.filters[name])
     environment.globals |= {"raise_exception": _refuse, "strftime_now": _today}
