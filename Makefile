@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full test-local chaos setup system servers lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full test-local test-servers chaos setup system servers lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -47,6 +47,11 @@ test-full: system setup servers
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
+## test-servers: the tests of tests/servers with llama.cpp's server on a tiny model, which installs in a minute or two
+test-servers: system setup
+	@.ci/servers llama
+	$(BIN)/python -m pytest tests/servers -k llama
+
 # torch stands in no lock: the registry's own build brings gigabytes of CUDA, so .ci/torch takes one for CPUs or none.
 TORCH ?= torch==2.13.0
 LOCAL := $(VENV)/local
@@ -63,7 +68,8 @@ $(LOCAL)/.installed: $(STAMP)
 ## test-local: local models (`hf:PATH`) with a tiny one, on torch for CPUs; fails where torch cannot be had
 test-local: $(LOCAL)/.installed
 	@started=$$(date +%s); OMP_NUM_THREADS=1 HARNESS_TEST_LOCAL=1 $(LOCAL)/bin/python -m pytest -m "not full" \
-	  tests/core/models/test_local_*.py && echo "test-local took $$(($$(date +%s) - started)) s"
+	  tests/core/models/test_local_*.py tests/e2e/test_own_model.py::test_one_line_measures_gsm8k_on_a_local_folder \
+	  && echo "test-local took $$(($$(date +%s) - started)) s"
 
 ## chaos: everything of tests/chaos, the long cases with their seeds as well (200 kills, a run stopped for two minutes, ...)
 chaos: system setup

@@ -49,11 +49,11 @@ def command(
     from harness.models.clients.recognise import recognise
     from harness.models.local.loading import loaded_models
 
-    found = recognise(models.model, models.endpoints, models.given, models.sampling.max_new_tokens)
-    models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
-    request = RunRequest(workload, models, execution)
     try:
         with loaded_models.kept(), surveyed.kept():
+            found = recognise(models.model, models.endpoints, models.given, models.sampling.max_new_tokens)
+            models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
+            request = RunRequest(workload, models, execution)
             summary = execute(request, yes=yes)
     except OtherModel as error:
         raise UsageError(f"{error}{_renamed(models.model, error)}") from error

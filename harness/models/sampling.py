@@ -6,7 +6,7 @@ What may end a run is concluded from three replies at least, as one pair may agr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from harness.errors import HarnessError, RequestRejected
 from harness.models.api import Call, Model
 from harness.models.clients.base import BaseModel
 from harness.models.clients.openai import CompletionsModel
+from harness.models.pool.endpoint import Endpoint
 from harness.types import Ask, CallKey, Message
 
 Asked = Literal["temperature", "greedy", "seed", "stop", "penalties"]
@@ -48,13 +49,36 @@ def over_openai(model: Model) -> bool:
 
 
 async def ignored(model: Model) -> list[Ignored] | None:
-    """Ask for a few short replies and say what the server ignored; None when they are too short to tell.
+    """Ask for a few short replies and say what a server ignored; None when all are too short to tell.
+
+    Replicas of one kind and version share their replies; those of another version are asked for their own.
 
     Raises:
-        HarnessError: it does not answer.
+        HarnessError: one does not answer.
     """
     if not isinstance(model, BaseModel) or model.entry.local:
         return None
+    groups = _alike(model.pool.endpoints)
+    found: list[Ignored] | None = None
+    for group in groups:
+        async with model.at(group) as part:
+            ignores = await _ignored(part)
+        if ignores is not None:
+            where = f" at {group[0].url}" if len(groups) > 1 else ""
+            found = [*(found or ()), *(Ignored(one.asked, one.told + where) for one in ignores)]
+    return found
+
+
+def _alike(endpoints: Sequence[Endpoint]) -> list[list[Endpoint]]:
+    """Those that answer, by the kind and the version of their server."""
+    groups: dict[tuple[str, str, str], list[Endpoint]] = {}
+    for one in endpoints:
+        if one.healthy and (able := one.capabilities) is not None:
+            groups.setdefault((able.software, able.version, able.build), []).append(one)
+    return list(groups.values()) or [list(endpoints)]
+
+
+async def _ignored(model: BaseModel) -> list[Ignored] | None:
     greedy = [await _text(model, Ask(_TOKENS)) for _ in range(2)]
     if max(map(len, greedy)) < _TELLING:
         return None

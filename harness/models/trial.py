@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.catalog import registry
 from harness.catalog.models import Entry, Kind
 from harness.errors import HarnessError, RequestRejected, TokenBoundaryError, UsageError
 from harness.models.api import Call, Model
@@ -68,6 +69,8 @@ async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
     if not fixes or local:
         return []
     chat = isinstance(model, BaseModel) and model.entry.kind == "chat"
+    if thinking := [task for task in fixes if _thinks_first(model, task)]:
+        return [_thought_line(task, model, fixes[task]) for task in thinking]
     ask = Ask(1, choices=LETTERS, prefix="" if chat else " Answer:")
     try:
         await model.complete(Call(KEY, _QUESTION, None, ask, deadline_s=_RANKING_S))
@@ -76,6 +79,19 @@ async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
     except HarnessError as error:
         return [f"{task}: ranking choices failed ({error}): {fix}" for task, fix in fixes.items()]
     return []
+
+
+def _thinks_first(model: Model, task: str) -> bool:
+    """Whether the template of a task opens a thought, behind which a letter is no answer."""
+    if not isinstance(model, BaseModel):
+        return False
+    suite = registry.load(task).spec.suite if task in registry.names() else ""
+    return bool(model.prompt(Call(replace(KEY, task=task), _QUESTION, None, Ask(1), suite=suite)).opened)
+
+
+def _thought_line(task: str, model: Model, fix: str) -> str:
+    what = f"the template of {model.name} opens a thought (<think>), behind which no letter is an answer yet"
+    return f"{task}: {what}: give --template with one that opens none, or {fix} and needs --max-new-tokens"
 
 
 async def _try(model: BaseModel, url: str) -> Trouble | None:

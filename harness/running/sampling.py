@@ -82,10 +82,9 @@ class Sampling:
             ask = replace(ask, stop=tuple(dict.fromkeys((*ask.stop, *self.stop))))
         if self.max_new_tokens is None:
             return ask
-        grown = self.max_new_tokens - ask.max_new_tokens
-        kept = (
-            None if ask.truncate is None else max(1, ask.truncate - grown)
-        )  # both together stay as they were
+        grown = max(0, self.max_new_tokens - ask.max_new_tokens)
+        # Both together grow to no more than they were; a shorter reply lets the server keep no more prompt.
+        kept = None if ask.truncate is None else max(1, ask.truncate - grown)
         return replace(ask, max_new_tokens=self.max_new_tokens, truncate=kept)
 
     def begins(self, observation: Observation) -> Observation:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from harness.errors import DataError
+from harness.templates import bounds
 from harness.templates.roles import ConversationError
 
 SOURCE_CHARS = 1 << 20
@@ -24,7 +25,7 @@ ROUNDS = 1_000_000
 TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 """Special tokens under the names that templates read them by."""
 
-_ROUNDS, _TICK, _COUNTED = "__rounds__", "__tick__", "__counted__"
+_ROUNDS, _TICK, _COUNTED, _JOINED = "__rounds__", "__tick__", "__counted__", "__joined__"
 
 
 def render(source: str, values: Mapping[str, Any], *, tokens_known: bool = True) -> str:
@@ -37,12 +38,13 @@ def render(source: str, values: Mapping[str, Any], *, tokens_known: bool = True)
             writing one is an error, except for the BOS token, which the server adds.
 
     Raises:
-        ConversationError: the template itself refuses, or needs too many rounds or characters.
+        ConversationError: the template itself refuses, or needs too many rounds, characters or long texts.
         Exception: Jinja's own errors, and whatever a template's expressions raise.
     """
     template = _compile(source, tokens_known=tokens_known)
-    # What `Template.generate` does, without its generator around the template's own.
-    return _joined(template.root_render_func(template.new_context({**values, _ROUNDS: _counter()})))
+    with bounds.bounded():
+        # What `Template.generate` does, without its generator around the template's own.
+        return _joined(template.root_render_func(template.new_context({**values, _ROUNDS: _counter()})))
 
 
 def _joined(parts: Iterator[str]) -> str:
@@ -122,21 +124,25 @@ def _generation() -> Any:
     return Generation
 
 
-@lru_cache(maxsize=2)
-def _environment(*, tokens_known: bool) -> Any:
-    from jinja2 import Undefined, nodes, pass_context
-    from jinja2.ext import loopcontrols
+def _sandbox() -> Any:
+    """Jinja's sandbox, within bounds."""
+    from jinja2 import nodes
     from jinja2.runtime import Context
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class UnknownToken(Undefined):
-        def __str__(self) -> str:
-            if self._undefined_name in TOKENS and self._undefined_name != "bos_token":
-                self._fail_with_undefined_error()
-            return super().__str__()
-
     class Bounded(ImmutableSandboxedEnvironment):
-        """Counts the rounds of every loop."""
+        """Counts the rounds of every loop, and what operators, blocks and macros make."""
+
+        intercepted_binops = bounds.OPERATORS
+        concat = staticmethod(bounds.join)
+
+        def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+            bounds.operate(operator, left, right)
+            return self.binop_table[operator](left, right)
+
+        def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+            bounds.call(__obj, args)
+            return super().call(__context, __obj, *args, **kwargs)
 
         def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
             tree = super()._parse(source, name, filename)
@@ -147,9 +153,27 @@ def _environment(*, tokens_known: bool) -> Any:
                     loop.body.insert(0, nodes.ExprStmt(tick).set_lineno(loop.lineno))
                 else:
                     loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None)
+            for added in list(tree.find_all(nodes.Concat)):  # `~`, whose results are no operator's to Jinja
+                whole: Any = nodes.Filter(nodes.List(added.nodes), _JOINED, [], [], None, None)
+                added.nodes = [whole.set_lineno(added.lineno)]
             return tree
 
-    environment: Any = Bounded(
+    return Bounded
+
+
+@lru_cache(maxsize=2)
+def _environment(*, tokens_known: bool) -> Any:
+    from jinja2 import Undefined, pass_context
+    from jinja2.ext import loopcontrols
+    from jinja2.runtime import Context
+
+    class UnknownToken(Undefined):
+        def __str__(self) -> str:
+            if self._undefined_name in TOKENS and self._undefined_name != "bos_token":
+                self._fail_with_undefined_error()
+            return super().__str__()
+
+    environment: Any = _sandbox()(
         undefined=Undefined if tokens_known else UnknownToken,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -166,6 +190,8 @@ def _environment(*, tokens_known: bool) -> Any:
         context.parent[_ROUNDS](len(known))
         return known
 
-    environment.filters |= {"tojson": _to_json, _TICK: tick, _COUNTED: counted}
+    environment.filters |= {"tojson": _to_json, _TICK: tick, _COUNTED: counted, _JOINED: bounds.concatenate}
+    for name, counting in (("replace", bounds.counting_replace), ("join", bounds.counting_join)):
+        environment.filters[name] = counting(environment.filters[name])
     environment.globals |= {"raise_exception": _refuse, "strftime_now": _today}
     return environment

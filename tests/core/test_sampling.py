@@ -114,6 +114,7 @@ def test_a_run_without_overrides_keeps_its_name():
         (Sampling(top_p=0.5), Ask(9), Ask(9, top_p=0.5)),
         (Sampling(stop=("b", "a")), Ask(9, stop=("a",)), Ask(9, stop=("a", "b"))),
         (Sampling(max_new_tokens=600), Ask(100, truncate=3996), Ask(600, truncate=3496)),
+        (Sampling(max_new_tokens=12), Ask(256, truncate=4000), Ask(12, truncate=4000)),
         (Sampling(max_new_tokens=9999), Ask(100, truncate=3996), Ask(9999, truncate=1)),
         (Sampling(temperature=1, max_new_tokens=5), Ask(1, choices=("A",)), Ask(1, choices=("A",))),
     ],

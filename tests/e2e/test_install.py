@@ -18,7 +18,7 @@ RUN = ("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", "--
 def call(command: list[str], cwd: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")} | environment
     return subprocess.run(
-        [*command, *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=200, check=False
+        [*command, *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=500, check=False
     )
 
 
@@ -48,11 +48,13 @@ def test_another_tasks_that_comes_first_is_refused_in_one_line(form: str, tmp_pa
     assert str(tmp_path / "first/tasks") in line and "take its folder out of PYTHONPATH" in line
 
 
-@pytest.mark.full
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_demo_explains_itself(tmp_path: Path):
     words = ("run", "--model", "oracle", "--suite", "demo", "--ready-only")
     done = call(MODULE, tmp_path, *words)
     assert done.returncode in (0, 3), done.stderr
     told = done.stdout.partition("The oracle knows the right answers")[2]
-    assert "sciworld and gsm8k cannot reach 100" in told
+    (low,) = [line for line in told.splitlines() if "cannot reach 100" in line]
+    assert {"mind2web", "sciworld", "gsm8k"} <= {*low.partition(" cannot")[0].split(", ")}
     assert told.count("\n  harness ") == 3

@@ -231,8 +231,15 @@ def test_an_entry_of_the_file_sends_its_hub_id_or_its_name(
 
 @pytest.mark.parametrize(
     ("path", "kind", "times"),
-    [(TGI, "tgi", 1), (COMPLETIONS, "completions", 2), (CHAT, "chat", 2)],
-    ids=["tgi", "completions", "chat"],
+    [
+        (TGI, "@tgi", 1),
+        (COMPLETIONS, "@completions", 2),
+        (CHAT, "@chat", 2),
+        (TGI, "", 1),
+        (COMPLETIONS, "", 2),
+        (CHAT, "", 2),
+    ],
+    ids=["tgi", "completions", "chat", "found to be tgi", "found to be completions", "found to be chat"],
 )
 def test_an_endpoint_is_surveyed_once(
     path: str,
@@ -247,6 +254,6 @@ def test_an_endpoint_is_surveyed_once(
     server = OwnServer((path,))
     template = () if path == CHAT else TEMPLATE
     with running(server) as (url,):
-        status, said = typed(capsys, *RUN, "--model", f"me/tuned@{kind}", "--endpoint", url, *template)
+        status, said = typed(capsys, *RUN, "--model", f"me/tuned{kind}", "--endpoint", url, *template)
     assert status == 0, said
     assert server.played and server.looked.count("/info") == times, server.looked

@@ -217,3 +217,16 @@ def test_a_template_that_cannot_render_is_refused(call: Said, name: str, tmp_pat
             assert (status, message in said) == (2, True), said
             assert "whose files define its tokens" in said and "Traceback" not in said
     assert not servers[0].asked
+
+
+def test_mmlu_is_refused_where_the_template_opens_a_thought(call: Said, tmp_path: Path):
+    (tmp_path / "own.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}<think>")
+    with started(CASES["tgi"]) as (servers, (url,)):
+        model = ("--model", "m", "--template", "own.jinja", "--endpoint", url, "--mirror", "fixture")
+        for words in (("doctor", "mmlu"), ("run", "--task", "mmlu", "--no-report")):
+            status, said = call(*words, *model)
+            assert (status, "opens a thought (<think>)" in said) == (2, True), said
+            assert "--set mmlu.answer=generate" in said and "Traceback" not in said
+        status, said = call("run", "--task", "gsm8k", "--limit", "1", "--no-report", *model)
+        assert status == 0, said
+    assert servers[0].asked == {"doctor", "gsm8k"}

@@ -49,8 +49,8 @@ def run_words(url: str) -> list[str]:
 
 @pytest.fixture
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screens are kept: HARNESS_SCREENS, for people to look at, or a temporary folder."""
-    named = os.environ.get("HARNESS_SCREENS")
+    """Where screens are kept: HARNESS_SHOTS, for people to look at, or a temporary folder."""
+    named = os.environ.get("HARNESS_SHOTS")
     return Path(named) if named else tmp_path_factory.mktemp("screens")
 
 
@@ -63,7 +63,12 @@ def facts(screen: Screen) -> list[str]:
 
 
 def test_an_endpoint_that_dies_and_returns_and_ctrl_c(tmp_path: Path, kept: Path):
-    with slow_server("0.7") as (server, url), Terminal(run_words(url), tmp_path) as terminal:
+    with (
+        slow_server("0.7") as (server, url),
+        Terminal(
+            [*run_words(url), "--repeats", "40"], tmp_path
+        ) as terminal,  # more than a slow machine plays
+    ):
         terminal.until(lambda screen: any("in flight," in line for line in screen.lines))
         terminal.until(lambda screen: any("mean" in line for line in bars(screen)))
         terminal.keep(kept / "running.txt")

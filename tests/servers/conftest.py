@@ -26,6 +26,7 @@ STARTS_S = 240.0
 
 QUIET = {
     "HF_HUB_OFFLINE": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "OMP_NUM_THREADS": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_NO_USAGE_STATS": "1",
@@ -57,36 +58,40 @@ class Served:
 
 @dataclass(frozen=True)
 class Tiny:
-    """The tiny model's files, and what transformers computes with them."""
+    """The tiny model's files, and what transformers computes with them (reference.py)."""
 
     folder: Path
     gguf: Path
+    log: Path
+    computing: subprocess.Popen[str]
 
     def reference(self, prompts: list[str], tokens: int) -> dict[str, Any]:
-        """Greedy texts and first log-probabilities (reference.py)."""
-        command = [python_of("transformers"), HERE / "reference.py", self.folder]
-        asked = json.dumps({"prompts": prompts, "tokens": tokens})
-        done = subprocess.run(
-            command,
-            input=asked,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env=os.environ | QUIET,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return json.loads(done.stdout)
+        """Greedy texts and first log-probabilities."""
+        assert self.computing.stdin is not None and self.computing.stdout is not None
+        self.computing.stdin.write(json.dumps({"prompts": prompts, "tokens": tokens}) + "\n")
+        self.computing.stdin.flush()
+        answer = self.computing.stdout.readline()
+        assert answer, self.log.read_text("utf-8", "replace")[-2000:]
+        return json.loads(answer)
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    """Build the model of tests/support/tiny_llama.py."""
-    folder = tmp_path_factory.mktemp("tiny")
-    made = Tiny(folder / "tiny", folder / "tiny.gguf")
-    command = [python_of("transformers"), ROOT / "tests/support/tiny_llama.py", made.folder, made.gguf]
-    subprocess.run(command, check=True, capture_output=True, timeout=300, env=os.environ | QUIET)
-    return made
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiny]:
+    """Build the model of tests/support/tiny_llama.py, and load it where transformers computes with it."""
+    top = tmp_path_factory.mktemp("tiny")
+    folder, gguf, log = top / "tiny", top / "tiny.gguf", top / "reference.log"
+    command = [python_of("llama"), ROOT / "tests/support/tiny_llama.py", folder, gguf]
+    subprocess.run(command, check=True, capture_output=True, timeout=600, env=os.environ | QUIET)
+    with (
+        log.open("w") as written,
+        subprocess.Popen(
+            [str(python_of("llama")), str(HERE / "reference.py"), str(folder)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written, text=True, env=os.environ | QUIET,
+        ) as computing,
+    ):  # fmt: skip
+        yield Tiny(folder, gguf, log, computing)
+        assert computing.stdin is not None
+        computing.stdin.close()  # which ends it
 
 
 def free_port() -> int:
@@ -137,7 +142,7 @@ def serving(kind: str, tiny: Tiny, folder: Path) -> Iterator[Served]:
     url = f"http://127.0.0.1:{port}"
     common = ["--host", "127.0.0.1", "--port", port]
     if kind == "llama":
-        command = [python_of("transformers"), HERE / "llama_server.py", tiny.gguf, port]
+        command = [python_of("llama"), HERE / "llama_server.py", tiny.gguf, port]
         name = tiny.gguf.name
     elif kind == "transformers":
         command = [python_of("transformers").with_name("transformers"), "serve", tiny.folder, *common]

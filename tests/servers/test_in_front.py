@@ -1,16 +1,17 @@
-"""nginx and haproxy in front of llama.cpp's server: they close connections, and answer when it is gone."""
+"""nginx, haproxy and LiteLLM in front of llama.cpp's server: what they change, and say when it is gone."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 from asking import ask, prompts
-from conftest import free_port, running, serving, write_entry
+from conftest import free_port, python_of, running, serving, write_entry
 
-from harness.errors import EndpointError
+from harness.errors import ContextOverflow, EndpointError, RequestRejected
 from harness.models.api import Options
 from harness.models.connect import open_model
 from harness.types import Ask
@@ -26,6 +27,12 @@ http {{
   server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {url}; proxy_read_timeout 300s; }} }}
 }}
 """
+LITELLM = """
+model_list:
+  - {{model_name: {name}, litellm_params: {{model: openai/tiny, api_base: {url}/v1, api_key: none}}}}
+general_settings: {{master_key: {key}}}
+"""
+KEY = "sk-the-key-of-a-proxy-that-a-test-starts-0123456789"
 HAPROXY = """
 defaults
   mode http
@@ -91,3 +98,38 @@ async def test_what_they_say_for_a_server_that_is_gone_is_infrastructure(
         # The server has ended, what stands in front of it has not.
         with pytest.raises(EndpointError, match=f"answered {status}"):
             await ask(model, prompts(1), Ask(2), 1)
+
+
+@contextmanager
+def litellm(server, folder):
+    """Run LiteLLM's proxy before a server; gives its URL."""
+    port = free_port()
+    file = folder / "litellm.yaml"
+    file.write_text(LITELLM.format(name=server.name, url=server.url, key=KEY))
+    command = [python_of("litellm").with_name("litellm"), "--config", file]
+    command += ["--host", "127.0.0.1", "--port", port]
+    url = f"http://127.0.0.1:{port}"
+    with running(command, folder / "litellm.log", f"{url}/health/liveliness"):
+        yield url
+
+
+async def test_litellm_hands_on_what_is_asked_and_what_the_server_behind_it_says(tmp_path, tiny, monkeypatch):
+    texts, ask_ = prompts(40), Ask(12)
+    with serving("llama", tiny, tmp_path) as server, litellm(server, tmp_path) as url:
+        write_entry(server, monkeypatch, tmp_path)
+        async with open_model("tiny", endpoints=[server.url]) as model:
+            direct = [reply.text for reply in await ask(model, texts, ask_, 4)]
+        async with open_model("tiny", endpoints=[url], options=Options(token=KEY)) as model:
+            assert model.info["understood"]["server"] == "LiteLLM"
+            assert [reply.text for reply in await ask(model, texts, ask_, 4)] == direct
+            drawn = await ask(model, texts[:1] * 8, Ask(8, temperature=1.5), 4)
+            assert len({reply.text for reply in drawn}) > 1, "eight seeds, which it hands on"
+            with pytest.raises(ContextOverflow):
+                await ask(model, ["ba " * 3000], Ask(4), 1)
+        async with open_model("tiny@chat", endpoints=[url], options=Options(token=KEY)) as model:
+            (reply,) = await ask(model, texts[:1], ask_, 1)
+            assert reply.text and reply.prompt_tokens
+        async with open_model("tiny", endpoints=[url], options=Options(token=KEY)) as model:
+            model.entry = replace(model.entry, wire_name="another")
+            with pytest.raises(RequestRejected, match="Invalid model name"):
+                await ask(model, texts[:1], ask_, 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from harness.catalog.models import Entry
 from harness.models import outside
@@ -168,6 +170,16 @@ class BaseModel:
         `check` refuses answers that cannot be used.
         """
         raise NotImplementedError
+
+    @asynccontextmanager
+    async def at(self, endpoints: Sequence[Endpoint]) -> AsyncGenerator[Self, None]:
+        """This model behind some of its endpoints alone."""
+        part = copy.copy(self)
+        part.pool = self.pool.part(endpoints)
+        try:
+            yield part
+        finally:
+            await part.pool.close()
 
     async def _run(
         self, call: Call, attempt: Callable[[Endpoint], Awaitable[Answer]], seed: int | None

@@ -20,6 +20,7 @@ Sources of the fields (read in November 2026):
 * transformers serve: `cli/serving`: an unknown field is refused ("Unexpected keys in the request"), as are
   logprobs and presence_penalty; frequency_penalty is taken as a repetition penalty, so it is not sent.
 * LiteLLM: OpenAI's fields; one that the server behind it lacks is refused by name (UnsupportedParamsError).
+  Its `openai/` models hand on every other field as well (seen with 1.108).
 * TGI: /v1 refuses top_p 1 and adds nothing.
 """
 
@@ -108,6 +109,16 @@ KINDS: Mapping[str, ServerKind] = {
     "tgi": ServerKind("TGI", widths=(5,)),
     "": ServerKind("a server of unknown kind", unset="its own top_k, top_p, min_p and penalties stand"),
 }
+
+VERSIONS: Mapping[str, tuple[str, str]] = {
+    "vllm": ("/version", "version"),
+    "sglang": ("/get_server_info", "version"),
+    "llama.cpp": ("/props", "build_info"),
+}
+"""The page of a kind of server that tells its version, and the key under which it does."""
+
+LITELLM_ALIVE = ("/health/liveliness", b'"I\'m alive!"')
+"""LiteLLM's page and all it says, of any version; its /openapi.json has 2 MB and takes seconds at first."""
 
 _OWNERS: Mapping[str, str] = {
     "vllm": "vllm",

@@ -7,12 +7,13 @@ import dataclasses
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from harness.catalog.models import Entry
 from harness.errors import MissingPart, UsageError
 from harness.models import outside
-from harness.models.clients.neutral import by_listing, by_pages
+from harness.models.clients.neutral import LITELLM_ALIVE, VERSIONS, by_listing, by_pages
 from harness.models.clients.transport import Transport
 from harness.models.once import Once
 from harness.models.pool.capabilities import Capabilities
@@ -145,18 +146,21 @@ async def survey(
 async def _probe_repeatedly(transport: Transport, url: str, entry: Entry) -> Capabilities | Fault:
     if (known := surveyed.get((url, entry.kind))) is not None:
         return known
-    able = await _asked(transport, url, openai=entry.kind in ("openai", "chat"))
+    openai = entry.kind in ("openai", "chat")
+    able = await patiently(partial(asked_once, transport, url, openai=openai), _PAUSE_S)
     if isinstance(able, Capabilities):
         surveyed.put((url, entry.kind), able)
     return able
 
 
-async def _asked(transport: Transport, url: str, *, openai: bool) -> Capabilities | Fault:
-    async def ask() -> Capabilities:
-        able = await probe(transport, url, openai=openai)
-        return dataclasses.replace(able, software=await _software(transport, url, able)) if openai else able
+async def asked_once(transport: Transport, url: str, *, openai: bool) -> Capabilities:
+    """Ask one endpoint what `probe` asks, and which kind of server it is.
 
-    return await patiently(ask, _PAUSE_S)
+    Raises:
+        Fault: as `probe`.
+    """
+    able = await probe(transport, url, openai=openai)
+    return dataclasses.replace(able, **await _software(transport, url, able)) if openai else able
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], pause_s: float) -> T | Fault:
@@ -171,15 +175,21 @@ async def patiently(ask: Callable[[], Awaitable[T]], pause_s: float) -> T | Faul
     return fault
 
 
-async def _software(transport: Transport, url: str, able: Capabilities) -> str:
-    """Ask the pages that tell a server's kind where its list of models does not."""
+async def _software(transport: Transport, url: str, able: Capabilities) -> dict[str, str]:
+    """Ask the pages that tell a server's kind where its list of models does not, and its version."""
     named = any(record(row).get("owned_by") for row in rows(able.info.get("data")))
-    if able.software or not named:  # a bare list of names: there are no further pages
-        return able.software
+    found = able.software
     try:
-        return by_pages(*[await _get_object(transport, url + path) for path in _PAGES])
+        if not found and named:  # a bare list of names: there are no further pages
+            page, words = LITELLM_ALIVE
+            if (await transport.get(url + page))[1] == words:
+                return {"software": "litellm"}
+            found = by_pages(*[await _get_object(transport, url + path) for path in _PAGES])
+        page, key = VERSIONS.get(found, ("", ""))
+        told = await _get_object(transport, url + page) if page else {}
     except Fault:
-        return ""
+        return {"software": found}
+    return {"software": found, "build": short(told.get(key))}
 
 
 def differs(one: Endpoint, other: Endpoint) -> str:
@@ -187,7 +197,7 @@ def differs(one: Endpoint, other: Endpoint) -> str:
     a, b = one.capabilities, other.capabilities
     if a is None or b is None:
         return ""
-    for name in ("model_id", "model_sha"):
+    for name in ("model_id", "model_sha", "software"):
         mine, theirs = getattr(a, name), getattr(b, name)
         if mine and theirs and mine != theirs:
             return f"{one.url} has {name} {mine}, {other.url} has {theirs}"
@@ -219,9 +229,9 @@ async def alive(
         if difference := differs(other, fresh):
             log.error("%s stays outside the pool: %s", endpoint.url, difference)
             return False
-    endpoint.capabilities = (
-        dataclasses.replace(now, software=now.software or known.software) if known else now
-    )
+    if known is not None:
+        now = dataclasses.replace(now, software=now.software or known.software, build=known.build)
+    endpoint.capabilities = now
     return True
 
 

@@ -17,10 +17,11 @@ from harness.models.clients.answer import read_generate
 from harness.models.clients.build import api_key, base_url
 from harness.models.clients.identity import most_tokens
 from harness.models.clients.openai_wire import read_completion, translate
-from harness.models.clients.probe import from_info, patiently, probe
+from harness.models.clients.probe import asked_once, from_info, patiently, surveyed
 from harness.models.clients.request import call_headers, parameters
 from harness.models.clients.transport import Transport
 from harness.models.own import Given, spoken
+from harness.models.pool.capabilities import Capabilities
 from harness.models.pool.faults import Fault, Refused, classify
 from harness.types import Ask, CallKey
 
@@ -65,11 +66,13 @@ class _Server:
     Attributes:
         kinds: the protocols that it speaks, best first.
         name: what it calls its model.
+        able: what it told of itself.
     """
 
     url: str
     kinds: tuple[Kind, ...]
     name: str
+    able: Capabilities
 
 
 def recognise(
@@ -156,6 +159,7 @@ async def _recognise(asked: _Asked, urls: tuple[str, ...], given: Given, key: st
     model = model or servers[0].name
     kind = _chosen(servers, model, given)
     for server in servers:
+        surveyed.put((server.url, kind), from_info(server.able.info) if kind == "tgi" else server.able)
         others = [spoken(one) for one in server.kinds if one != kind]
         also = f" (and {', '.join(others)}, which --model NAME@{others[0]} takes)" if others else ""
         served = f", and serves {outside.line(server.name)}" if server.name != model else ""
@@ -178,10 +182,10 @@ def _chosen(servers: Sequence[_Server], model: str, given: Given) -> Kind:
 
 
 async def _ask(transport: Transport, url: str, asked: _Asked) -> _Server:
-    able = await probe(transport, url, openai=True)
+    able = await asked_once(transport, url, openai=True)
     if able.version:
         native = from_info(able.info)
-        return _Server(url, ("tgi", "chat") if native.chat else ("tgi",), native.model_id)
+        return _Server(url, ("tgi", "chat") if native.chat else ("tgi",), native.model_id, able)
     served = [one for one in able.model_id.split(",") if one]
     if not (served or asked.model):
         await _check_key(transport, f"{url}/v1/models")
@@ -201,7 +205,7 @@ async def _ask(transport: Transport, url: str, asked: _Asked) -> _Server:
             f"{url} is not recognised as a model server ({'; '.join(refusals)}): give its base URL, as "
             "http://host:port, or the protocol that it speaks, as --model NAME@tgi, @completions or @chat"
         )
-    return _Server(url, tuple(kinds), name)
+    return _Server(url, tuple(kinds), name, able)
 
 
 async def _check_key(transport: Transport, url: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from harness.errors import RequestRejected
+from harness.errors import ContextOverflow, RequestRejected
 from harness.models import outside
 from harness.models.api import Call
-from harness.models.clients.answer import Answer, queue_s, read_generate
+from harness.models.clients.answer import UNCUT, Answer, queue_s, read_generate
 from harness.models.clients.base import BaseModel
 from harness.models.clients.exchange import Check, Prompt
 from harness.models.clients.request import call_headers, parameters
@@ -33,11 +33,22 @@ class TgiModel(BaseModel):
         decoding = {**call.decoding, **call.extra}
         sent = parameters(prompt.asked(call.ask), seed=call.seed, stop=self.entry.stop, decoding=decoding)
         sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
-        body = msgspec.json.encode({"inputs": prompt.text, "parameters": sent})
         headers = call_headers(call.key, call.role, call.part)
         room = int(sent["max_new_tokens"])
 
         async def attempt(endpoint: Endpoint) -> Answer:
+            taken = {
+                key: value for key, value in sent.items() if key != "truncate" or _takes(endpoint, value)
+            }
+            body = msgspec.json.encode({"inputs": prompt.text, "parameters": taken})
+            try:
+                return await once(endpoint, body)
+            except ContextOverflow as error:
+                if taken == sent:
+                    raise
+                raise ContextOverflow(f"{error} ({UNCUT})", limit=error.limit, given=error.given) from error
+
+        async def once(endpoint: Endpoint, body: bytes) -> Answer:
             if (self.options.stream or self.entry.stream) and not extra:
                 url = endpoint.url + "/generate_stream"
                 watch = self.watch(call, prompt)
@@ -77,3 +88,12 @@ class TgiModel(BaseModel):
             return None
         found = await self.tokens(text)
         return None if found is None else len(found)
+
+
+def _takes(endpoint: Endpoint, truncate: Any) -> bool:
+    """Whether a server takes this `truncate`; one above its longest prompt it refuses, whatever is sent.
+
+    Without it, prompts that the server takes are left as they are, and longer ones end as `limit`.
+    """
+    most = endpoint.capabilities.max_input if endpoint.capabilities else 0
+    return not most or not isinstance(truncate, int) or truncate <= most

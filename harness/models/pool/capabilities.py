@@ -15,6 +15,7 @@ class Capabilities:
         version: of TGI; empty for other servers.
         server: `tgi`, `openai` or `generic` (no /info, so that everything is tried).
         software: what runs behind OpenAI's protocol, a key of `clients.neutral.KINDS`; empty when unknown.
+        build: its version, as it tells it; empty when it does not.
         methods: ways to rank choices that its version has.
         max_input: most prompt tokens, 0 unknown; `max_total` with the generated ones.
         model_id, model_sha: what it serves; all endpoints of a model must agree.
@@ -34,3 +35,4 @@ class Capabilities:
     max_stops: int = 4
     info: Mapping[str, Any] = field(default_factory=dict[str, Any])
     software: str = ""
+    build: str = ""

@@ -63,7 +63,7 @@ class Pool:
         seed: int = 0,
     ) -> None:
         self.endpoints = list(endpoints)
-        self._clock = clock or Clock()
+        self._clock, self._alive = clock or Clock(), alive
         self._slots = Slots(self.endpoints, self._clock)
         self._health = Health(self.endpoints, self._slots, self._clock, alive)
         self._gate = Gate(concurrency) if concurrency else None
@@ -142,6 +142,10 @@ class Pool:
         """Let every request that waits for a slot, and every later one, fail with this error."""
         self._aborted = error
         self._slots.fail(error)
+
+    def part(self, endpoints: Sequence[Endpoint]) -> Pool:
+        """A pool of some of the endpoints, for what is asked of them alone; who asked for it closes it."""
+        return Pool(endpoints, alive=self._alive, clock=self._clock)
 
     async def close(self) -> None:
         """Stop asking ejected endpoints for their health."""

@@ -12,6 +12,7 @@ from harness.models.api import Call, Options
 from harness.models.clients.reasoning import Parts, StopWatch, opens, parts
 from harness.models.connect import open_model
 from harness.models.roles import RoleSession
+from harness.models.trial import ranking
 from harness.types import Ask, CallKey, Message
 
 KEY = CallKey("gsm8k", "test/0", 0, 0)
@@ -159,3 +160,24 @@ async def test_a_role_whose_budget_ran_out_in_its_thought_failed():
         judge = RoleSession("judge", model, KEY)
         with pytest.raises(InfraError, match="64 tokens ran out within its thought"):
             await judge.ask("k", "Rate it.", Ask(64))
+
+
+@pytest.mark.parametrize(
+    ("end", "refused"),
+    [("<think>\n", True), ("<think>\n\n</think>\n\n", False), ("", False)],
+    ids=["opened", "closed again", "none"],
+)
+async def test_letters_are_not_ranked_behind_an_opened_thought(end, refused, tmp_path):
+    template = tmp_path / "own.jinja"
+    template.write_text(OPENING.partition("<think>")[0] + f"{{{{ {end!r} }}}}")
+    tops = [
+        {"id": n, "text": f" {one}", "logprob": -1.0 - n, "special": False} for n, one in enumerate("ABCD")
+    ]
+    async with (
+        FaultServer(text="A", default=Behaviour(top_tokens=tops)) as server,
+        open_model("agentlm-7b", endpoints=[server.url], options=Options(template=str(template))) as model,
+    ):
+        lines = await ranking(model, {"mmlu": "--set mmlu.answer=generate"})
+        assert bool(lines) is refused and bool(server.seen) is not refused
+    for line in lines:
+        assert "opens a thought (<think>)" in line and "--set mmlu.answer=generate" in line

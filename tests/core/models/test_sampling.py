@@ -8,7 +8,7 @@ from fault_server import Behaviour
 from server_kinds import LlamaCppLike, ServerLike, TransformersLike, VllmLike
 
 from harness.checks.models import doctor_model
-from harness.models.api import Options
+from harness.errors import UsageError
 from harness.models.connect import open_model
 from harness.models.sampling import ignored, unfit
 
@@ -16,7 +16,7 @@ DRAWN = {"mt_bench": "use --decoding greedy", "gsm8k": ""}
 
 
 def open_at(server, selector="agentlm-7b@openai"):
-    return open_model(selector, endpoints=[server.url], options=Options(time_scale=1000))
+    return open_model(selector, endpoints=[server.url])
 
 
 async def found(server, selector="agentlm-7b@openai"):
@@ -67,6 +67,37 @@ async def test_good_servers_ignore_nothing(kind):
 )
 async def test_what_is_ignored_is_named(kind, expected):
     assert await found(kind()) == expected
+
+
+class Versioned(VllmLike):
+    def __init__(self, version, *, seeds=True):
+        super().__init__()
+        self.pages["/version"] = {"version": version}
+        self.seeds = seeds
+
+    def seed(self, data):
+        return super().seed(data) if self.seeds else 7
+
+
+async def test_every_version_of_a_server_is_tried_and_replicas_of_one_share_a_trial():
+    async with (
+        Versioned("0.32.0") as one,
+        Versioned("0.32.0") as same,
+        Versioned("0.33.0", seeds=False) as new,
+    ):
+        urls = [server.url for server in (one, same, new)]
+        async with open_model("agentlm-7b@openai", endpoints=urls) as model:
+            (found,) = await ignored(model)
+        asked = [len(server.seen) for server in (one, same, new)]
+    assert (found.asked, new.url in found.told) == ("temperature", True)
+    assert asked[2] > 0 and 0 in asked[:2] and sum(asked[:2]) > 0, asked
+
+
+async def test_replicas_of_different_kinds_are_refused():
+    async with VllmLike() as one, LlamaCppLike() as other:
+        with pytest.raises(UsageError, match=r"has software vllm, .* has llama\.cpp"):
+            async with open_model("agentlm-7b@openai", endpoints=[one.url, other.url]):
+                pass
 
 
 async def test_transformers_serve_ignores_the_temperature_and_tasks_that_draw_are_refused():

@@ -27,7 +27,7 @@ TALK = (Message("user", "u1"),)
 
 
 def open_at(server, selector="agentlm-7b@openai", **more):
-    return open_model(selector, endpoints=[server.url], options=Options(time_scale=1000, **more))
+    return open_model(selector, endpoints=[server.url], options=Options(time_scale=30, **more))
 
 
 def ranked(choices):
@@ -102,6 +102,16 @@ async def test_litellm_is_known_by_its_header_and_a_refused_field_is_sent_no_mor
         assert ["presence_penalty" in seen.data for seen in server.seen] == [True, False, False]
         assert all("frequency_penalty" in seen.data for seen in server.seen)
         assert "it refuses presence_penalty" in model.info["understood"]["unset"]
+
+
+async def test_litellm_without_its_header_is_known_by_its_page_of_health():
+    class LiteLlm(ServerLike):
+        owner = "openai"
+
+    server = LiteLlm()
+    server.pages["/health/liveliness"] = "I'm alive!"
+    async with server, open_at(server) as model:
+        assert model.info["understood"]["server"] == "LiteLLM"
 
 
 async def test_an_unknown_server_gets_openais_fields_only():

@@ -128,6 +128,35 @@ def test_endless_templates_end(tmp_path):
         jinja(tmp_path, "x" * (1 << 20) + "y").try_out()
 
 
+LONG = "{% set ns = namespace(t='xxxxxxxx') %}{% for _ in range(60) %}%s{% endfor %}{{ ns.t|length }}"
+DOUBLING = {
+    "added": "{% set ns.t = ns.t + ns.t %}",
+    "joined": "{% set ns.t = ns.t ~ ns.t %}",
+    "multiplied": "{% set ns.t = ns.t * 2 %}",
+    "in a block": "{% set ns.t %}{{ ns.t }}{{ ns.t }}{% endset %}",
+    "replaced": "{% set ns.t = ns.t.replace('x', 'xx') %}",
+    "filtered": "{% set ns.t = ns.t|replace('x', 'xx') %}",
+    "listed": "{% set ns.t = [ns.t, ns.t]|join %}",
+    "joined by a text": "{% set ns.t = ns.t.join(['x', 'x', 'x']) %}",
+}
+
+
+@pytest.mark.parametrize("doubled", DOUBLING.values(), ids=DOUBLING)
+def test_texts_that_double_and_double_end(doubled, tmp_path):
+    with pytest.raises(ConversationError, match="makes texts of over"):
+        jinja(tmp_path, LONG.replace("%s", doubled)).render(HELLO)
+    some = LONG.replace("range(60)", "range(5)").replace("%s", doubled)
+    assert int(jinja(tmp_path, some).render(HELLO)) >= 8 * 2**5
+
+
+def test_many_long_texts_are_too_many(tmp_path):
+    many = "{% for i in range(99) %}{% set long = 'x' * 60000000 %}{% endfor %}"
+    with pytest.raises(ConversationError, match="or too many"):
+        jinja(tmp_path, many).render(HELLO)
+    with pytest.raises(ConversationError, match="makes texts of over"):
+        jinja(tmp_path, "{{ 10 ** 999999999 }}").render(HELLO)
+
+
 def test_a_moved_system_text_is_part_of_the_hash_and_said_in_the_runs_record(tmp_path):
     used = template(str(FOLDER / "gemma-2"))
     assert used.render((Message("system", "S"), *HELLO)) == (
