@@ -29,7 +29,7 @@ _WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
 class TextIndex:
-    """The words of one run's prompts and replies.
+    """The words of one run's prompts and replies, and what each attempt did last.
 
     The store stays as it is: the index lies in a folder of its own under the system's temporary folder, and
     `close` removes it. Texts of private tasks are not in it.
@@ -45,6 +45,7 @@ class TextIndex:
         with closing(sqlite3.connect(self.path)) as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("CREATE VIRTUAL TABLE words USING fts5(prompt, reply, content='')")
+            db.execute("CREATE TABLE ends(id INTEGER PRIMARY KEY, text TEXT NOT NULL)")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._last = 0
@@ -86,6 +87,7 @@ class TextIndex:
                             db.executemany(
                                 "INSERT INTO words(rowid, prompt, reply) VALUES(?, ?, ?)", _texts(run, id)
                             )
+                            db.execute("INSERT INTO ends VALUES(?, ?)", (id, run.end(id, task)))
                     db.commit()
                     self._last = last[-1][0] if last else self._wanted
         except (sqlite3.Error, HarnessError, OSError) as error:
@@ -125,3 +127,9 @@ def hits(words: str, where: str = "") -> str:
     column = f"{where} : " if where else ""
     match = f"{column}({' AND '.join(terms)})".replace("\0", " ").replace("'", "''")
     return f"SELECT rowid >> {SHIFT} FROM found.words WHERE words MATCH '{match}'"
+
+
+def endings(text: str) -> str:
+    """SQL of the ids of attempts whose last log has a text in it; the index is attached as `found`."""
+    asked = outside.paired(text[:1000]).replace("\0", " ").replace("'", "''")
+    return f"SELECT id FROM found.ends WHERE instr(text, '{asked}') > 0"
