@@ -54,14 +54,19 @@ class AttemptReader(Store):
         values = tuple(item[name] for name in ("task", "version", "sample", "repeat"))
         return [dict(zip(names, row, strict=True)) for row in self._rows(_SAME, values)]
 
-    def ended_with(self, id: int) -> Mapping[str, Any]:
-        """What the environment logged of an attempt's last reply; empty where that cannot be read."""
+    def ended_with(self, id: int, logged: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """What the environment logged of an attempt's last reply; empty where that cannot be read.
+
+        Args:
+            id: the attempt's.
+            logged: the log of its last call, where that was read already.
+        """
         try:
             found = self._first(_LAST, (id,)) if self.version > 1 else None
             last: Any = self._codec.unpack_json(found[0]).get("info") if found and found[0] else None
             if last and not isinstance(last, int):  # a number stands for the log of the last call
                 return cast("Mapping[str, Any]", last)
-            return self._logged_last(id)
+            return self._logged_last(id) if logged is None else logged
         except (StoreError, ValueError, TypeError, AttributeError):
             return {}
 

@@ -229,9 +229,9 @@ class RunView(AttemptReader):
             row["other"] = None if found[1] is None else other
         return row
 
-    def end(self, id: int, task: str) -> str:
-        """What an attempt of a task that is not private did last, in a line."""
-        return outside.paired(in_a_line(self.ended_with(id), self.views.get(task, ()), LINE))
+    def end(self, id: int, task: str, logged: Mapping[str, Any] | None = None) -> str:
+        """What an attempt of a task that is not private did last, in a line; `logged` as for `ended_with`."""
+        return outside.paired(in_a_line(self.ended_with(id, logged), self.views.get(task, ()), LINE))
 
     def find(self, task: str, sample: str) -> int:
         """The attempt that counts of a sample, or its newest one.

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.models import outside
 from harness.storage.codec import shared_prefix
+from harness.storage.records import CallRecord
 from harness.view.run_view import RunView
 
 CHARACTERS = 200_000
@@ -84,20 +85,25 @@ class TextIndex:
                     last = run.next_ids(self._last, TOGETHER)
                     for id, task in last:
                         if task not in run.private and not self._stop.is_set():
-                            db.executemany(
-                                "INSERT INTO words(rowid, prompt, reply) VALUES(?, ?, ?)", _texts(run, id)
-                            )
-                            db.execute("INSERT INTO ends VALUES(?, ?)", (id, run.end(id, task)))
+                            _add(db, run, id, task)
                     db.commit()
                     self._last = last[-1][0] if last else self._wanted
         except (sqlite3.Error, HarnessError, OSError) as error:
             self._error = outside.line(f"{error}; make room in {tempfile.gettempdir()}, then view again")
 
 
-def _texts(run: RunView, id: int) -> Iterator[tuple[int, str, str]]:
+def _add(db: sqlite3.Connection, run: RunView, id: int, task: str) -> None:
+    """Index one attempt."""
+    calls = run.all_calls(id)
+    db.executemany("INSERT INTO words(rowid, prompt, reply) VALUES(?, ?, ?)", _texts(id, calls))
+    logged = next((call.info for call in reversed(calls) if not call.role), {})
+    db.execute("INSERT INTO ends VALUES(?, ?)", (id, run.end(id, task, logged)))
+
+
+def _texts(id: int, calls: Sequence[CallRecord]) -> Iterator[tuple[int, str, str]]:
     """What is new in each prompt of an attempt, and each reply."""
     before: dict[str, str] = {}
-    for place, call in enumerate(run.all_calls(id)):
+    for place, call in enumerate(calls):
         shared = shared_prefix(before.get(call.role, ""), call.prompt)
         before[call.role] = call.prompt
         new = outside.paired(call.prompt[shared : shared + CHARACTERS])
