@@ -96,8 +96,9 @@ def _add(db: sqlite3.Connection, run: RunView, id: int, task: str) -> None:
     """Index one attempt."""
     calls = run.all_calls(id)
     db.executemany("INSERT INTO words(rowid, prompt, reply) VALUES(?, ?, ?)", _texts(id, calls))
-    logged = next((call.info for call in reversed(calls) if not call.role), {})
-    db.execute("INSERT INTO ends VALUES(?, ?)", (id, run.end(id, task, logged)))
+    logged = [call.info for call in calls if not call.role]
+    end = run.end(id, task, logged[-1] if logged else None)
+    db.execute("INSERT INTO ends VALUES(?, ?)", (id, end))
 
 
 def _texts(id: int, calls: Sequence[CallRecord]) -> Iterator[tuple[int, str, str]]:
