@@ -6,6 +6,7 @@ below 1 s, the long episode below 1 s, a text search below 3 s once its index is
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
@@ -34,7 +35,8 @@ PAGES = {
 
 
 def call(n: int, prompt: str, reply: str, new: str) -> CallRecord:
-    return CallRecord(n, prompt, reply, {"output_tokens": 9}, turn=Turn((Message("user", new),), ask=Ask(32)))
+    turn, info = Turn((Message("user", new),), ask=Ask(32)), {"action": reply[:40], "valid": True}
+    return CallRecord(n, prompt, reply, {"output_tokens": 9}, info, turn=turn)
 
 
 def build(path: Path, seed: int) -> None:
@@ -44,7 +46,7 @@ def build(path: Path, seed: int) -> None:
     store.set_meta("config", {"model": "m", "profile": "paper", "suites": {}, "tasks": {"garden": chosen}})
     store.set_meta("specs", {"garden": {"metric": "m", "unit": "percent", "excepts": {}}})
     store.plan([EpisodeKey("garden", 1, f"s/{n}", 0) for n in range(EPISODES)])
-    store.commit_later(lambda commit: None)
+    store.commit_later(asyncio.new_event_loop())  # which never runs: commits are large
     for n in range(EPISODES):
         asked, said = (" ".join(seeded.choices(WORDS, k=40)) for _ in range(2))
         store.add(
@@ -67,8 +69,10 @@ def build(path: Path, seed: int) -> None:
 def episode(n: int, calls: list[CallRecord], seeded: random.Random) -> Attempt:
     value = float(seeded.random() < 0.5)
     labels = {"kind": ("even", "odd")[n % 2]}
+    last = Turn((Message("user", "over"),), info={"action": f"stop {n}", "ended": True})
     return Attempt(
-        "garden", 1, f"s/{n}", 0, "scored", value, calls=calls, labels=labels, answer=f"{n}", started=1e9
+        "garden", 1, f"s/{n}", 0, "scored", value, calls=calls, labels=labels, answer=f"{n}", started=1e9,
+        last=last,
     )  # fmt: skip
 
 
@@ -96,7 +100,9 @@ def search(address: str) -> tuple[float, float]:
         time.sleep(0.2)
     built = time.perf_counter() - began
     words = ("apple", "apple drawer", '"heat microwave"', "micro*", str(EPISODES // 2))
-    return built, max(asked(address, "episodes", words=some, sort="turns")[0] for some in words)
+    asked_for = [{"words": some, "sort": "turns"} for some in words]
+    asked_for += [{"end": "stop 99999"}, {"end": "nowhere"}, {"end": "stop 4", "words": "apple"}]
+    return built, max(asked(address, "episodes", **given)[0] for given in asked_for)
 
 
 def measured(paths: list[Path]) -> list[tuple[str, float, float]]:

@@ -186,7 +186,7 @@ def _installed(data: TaskData, task: Task | None, version: int) -> None:
         return
     if task.spec.version != version:
         data.notes = (f"run with version {version} of the task, aggregated by version {task.spec.version}",)
-    data.aggregate, data.headline = task.aggregate, task.spec.headline
+    data.aggregate, data.headline, data.shares = task.aggregate, task.spec.headline, task.spec.shares
     data.own_aggregate = type(task).aggregate is not BaseTask.aggregate
     if "embedder" in task.spec.roles and "judge" not in task.spec.roles:
         data.valued_by = "--role embedder=NAME@URL"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,14 +67,22 @@ def show(reports: Sequence[Report], *, episodes: bool = False) -> None:
 
     say(table.title, "bold")
     for text in _head(table):
-        say(text)
+        say(_wrapped(text, console.width))
     say("")
     for text, style in zip(drawn, emphasis, strict=True):
         say(text, style)
     for note in ["", *table.notes]:
-        say(note, "bold yellow" if "FIXTURE" in note else "dim")
+        say(_wrapped(note, console.width), "bold yellow" if "FIXTURE" in note else "dim")
     for text in table.episodes:
         say(text)
+
+
+def _wrapped(text: str, columns: int) -> str:
+    """A long line broken between words; what follows is set in."""
+    lines = textwrap.wrap(
+        text, columns, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines)
 
 
 def frame(reports: Sequence[Report]) -> DataFrame:

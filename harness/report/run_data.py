@@ -34,6 +34,7 @@ class TaskData:
         source: where the data came from; a fixture marks every table.
         conditions: under which its answers were got.
         cost: what its attempts took; None for a published model.
+        shares: `TaskSpec.shares`.
         ceiling: what the oracle reaches with this data and profile, in `unit`; None when it is not known.
     """
 
@@ -58,6 +59,7 @@ class TaskData:
     conditions: Conditions = field(default_factory=Conditions)
     ceiling: float | None = None
     cost: Cost | None = None
+    shares: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -101,4 +101,5 @@ class PlainProgress:
 
     def stop(self) -> None:
         """Write how it ended."""
+        self.tally.end()
         log.info(one_line(self.tally))

@@ -67,6 +67,7 @@ class LiveProgress(PlainProgress):
         for handler, stream in self._streams:
             handler.setStream(stream)
         self._streams.clear()
+        self.tally.end()
         log.info(one_line(self.tally))
 
 

@@ -17,7 +17,7 @@ _MOST_ENDPOINTS = 4
 def one_line(tally: Tally) -> str:
     """One line: `gsm8k 120/1319 mean 0.254 · 64 in flight · 812 tok/s · 3 min left`."""
     open_tasks = [_task(tally, name) for name, count in tally.planned.items() if tally.done[name] < count]
-    parts = [", ".join(open_tasks) or "all episodes done"]
+    parts = [", ".join(open_tasks) or _all_done(tally)]
     if tally.seen.outage_s is not None:
         parts.append(outage(tally))
     return " · ".join([*parts, *_facts(tally)])
@@ -57,11 +57,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def _all_done(tally: Tally) -> str:
+    """Every result is there; the last environments may still be closing."""
+    closing = tally.seen.live
+    return f"all results are there, {closing} closing" if closing else "all episodes done"
+
+
 def _facts(tally: Tally) -> Iterator[str]:
     seen = tally.seen
-    if seen.live:
+    if seen.live and not tally.complete:
         yield f"{seen.live} live"
-    if seen.live or seen.flying:
+    if (seen.live and not tally.complete) or seen.flying:
         yield f"{seen.flying} in flight" + (f" (+{seen.queued} queued)" if seen.queued else "")
     yield f"{tally.tokens_s():.0f} tok/s"
     if failed := sum(tally.infra.values()):

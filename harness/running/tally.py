@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from dataclasses import replace
 
 from harness.running.look import Look
 from harness.storage.store import Attempt
@@ -63,6 +64,10 @@ class Tally:
                 self.down.pop(endpoint.url, None)
             else:
                 self.down.setdefault(endpoint.url, time.time())
+
+    def end(self) -> None:
+        """Forget what the last look saw alive: nothing is once the command has ended."""
+        self.seen = replace(self.seen, turns={}, flying=0, queued=0)
 
     @property
     def steps(self) -> float:

@@ -108,6 +108,11 @@ class Codec:
         data = self._unpack(body)
         return plain.decode(data[_parts(data)[2] :]).get("facts", {})
 
+    def info(self, body: bytes) -> Mapping[str, Any]:
+        """Of a row's body the environment's log, without putting the prompt together."""
+        data = self._unpack(body)
+        return plain.decode(data[_parts(data)[2] :]).get("info", {})
+
     def records_of_version_1(self, rows: Iterable[tuple[Any, ...]]) -> list[CallRecord]:
         """Calls of one role from rows of version 1's table `call`."""
         prompts: dict[int, str] = {}

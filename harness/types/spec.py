@@ -63,6 +63,8 @@ class TaskSpec:
         private: keep prompts, replies, answers, targets and the words of errors out of stores, reports,
             exports and logs (data that its authors ask not to spread), unless the run is asked to trace them.
         view: entries of `Observation.info` that whoever reads an episode sees first; empty shows all alike.
+        shares: further metrics that are shares of 1, which reports print in percent beside a headline in
+            percent; `f1_*` stands for all that begin so.
     """
 
     name: str
@@ -84,6 +86,7 @@ class TaskSpec:
     paper_judge: str = ""
     private: bool = False
     view: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
-from harness.errors import UsageError
+from harness.errors import StoreError, UsageError
 from harness.storage.store import Store
 from harness.types import JudgeAsk
 
@@ -19,6 +19,13 @@ _NAMES = (
     "turns", "prompt_tokens", "output_tokens", "rebuilds", "started", "seconds", "labels", "cluster",
     "answer", "target",
 )  # fmt: skip
+LARGEST = 1_000_000
+"""Bytes of a stored call beyond which a list does not unpack it."""
+_LAST = "SELECT last FROM episode WHERE id = ?"
+_BODY = (
+    "SELECT CASE WHEN length({0}) < ? THEN {0} END FROM {1} WHERE episode = ? AND role = ''"
+    " ORDER BY n DESC LIMIT 1"
+)
 _SAME = (
     "SELECT id, final, outcome, value, started, seconds FROM episode"
     " WHERE task = ? AND version = ? AND sample = ? AND repeat = ? ORDER BY id LIMIT 100"
@@ -46,6 +53,33 @@ class AttemptReader(Store):
         names = ("id", "final", "outcome", "value", "started", "seconds")
         values = tuple(item[name] for name in ("task", "version", "sample", "repeat"))
         return [dict(zip(names, row, strict=True)) for row in self._rows(_SAME, values)]
+
+    def ended_with(self, id: int, logged: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """What the environment logged of an attempt's last reply; empty where that cannot be read.
+
+        Args:
+            id: the attempt's.
+            logged: the log of its last call, where that was read already.
+        """
+        try:
+            found = self._first(_LAST, (id,)) if self.version > 1 else None
+            last: Any = self._codec.unpack_json(found[0]).get("info") if found and found[0] else None
+            if last and not isinstance(last, int):  # a number stands for the log of the last call
+                return cast("Mapping[str, Any]", last)
+            return self._logged_last(id) if logged is None else logged
+        except (StoreError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def _logged_last(self, id: int) -> Mapping[str, Any]:
+        """The log of an attempt's last call."""
+        for table, column, read in (
+            ("turn", "body", self._codec.info),
+            ("call", "info", self._codec.unpack_json),
+        ):
+            found = self._first(_BODY.format(column, table), (LARGEST, id)) if table in self.tables else None
+            if found and found[0] is not None:
+                return read(found[0])
+        return {}
 
     def asked_of_judge(self, id: int) -> tuple[JudgeAsk, ...]:
         """What the judge of an attempt is asked; empty for tasks without one."""

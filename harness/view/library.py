@@ -12,7 +12,7 @@ from harness.view.changes import compared
 from harness.view.episode import EpisodeView
 from harness.view.query import MOST, Query
 from harness.view.run_view import RunView
-from harness.view.search import TextIndex, hits
+from harness.view.search import TextIndex, endings, hits
 
 Given = Mapping[str, str]
 """What stands in an address behind the question mark."""
@@ -103,9 +103,11 @@ class Library:
     def _episodes(self, given: Given) -> Any:
         run, query = self._run(given), _query(given)
         self._pair()
-        if not query.words:
+        wanted = [hits(query.words, query.where)] if query.words else []
+        wanted += [endings(query.end)] if query.end else []
+        if not wanted:
             return run.page(query)
-        ids = hits(query.words, query.where)
+        ids = " INTERSECT ".join(wanted)
         index = self._index(given)
         index.catch_up(run.newest())
         state = index.state
@@ -151,6 +153,7 @@ def _query(given: Given) -> Query:
         high=_number(given, "high"),
         words=given.get("words", ""),
         where=given.get("where", ""),
+        end=given.get("end", ""),
         every=given.get("every") == "1",
         sort=given.get("sort") or "stored",
         down=given.get("down") == "1",

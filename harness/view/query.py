@@ -41,6 +41,7 @@ class Query:
         group: `label=value`.
         low, high: bounds of the value, both included.
         words: episodes whose texts have these words (`search.py`).
+        end: a part of what the environment logged last (`search.py`).
         every: all attempts of an item, not only the one that counts.
         after: the place of the last episode of the page before: [its key in the order, its id].
     """
@@ -54,6 +55,7 @@ class Query:
     high: float | None = None
     words: str = ""
     where: str = ""
+    end: str = ""
     every: bool = False
     sort: str = "stored"
     down: bool = False

@@ -16,7 +16,7 @@ from harness.models import outside
 from harness.types import TaskSpec
 from harness.view.attempts import AttemptReader
 from harness.view.query import Query
-from harness.view.texts import hidden, remark
+from harness.view.texts import hidden, in_a_line, remark
 
 LINE = 300
 """Characters of a text in a list."""
@@ -223,10 +223,15 @@ class RunView(AttemptReader):
         for name in ("sample", "note", "error", "answer", "target"):
             row[name] = row[name][:LINE]
         row["error"] = outside.message(row["error"])
+        row["end"] = "" if row["task"] in self.private else self.end(row["id"], row["task"])
         if self._paired:
             other = dict(zip(("id", "outcome", "value"), found[1:4], strict=True))
             row["other"] = None if found[1] is None else other
         return row
+
+    def end(self, id: int, task: str, logged: Mapping[str, Any] | None = None) -> str:
+        """What an attempt of a task that is not private did last, in a line; `logged` as for `ended_with`."""
+        return outside.paired(in_a_line(self.ended_with(id, logged), self.views.get(task, ()), LINE))
 
     def find(self, task: str, sample: str) -> int:
         """The attempt that counts of a sample, or its newest one.

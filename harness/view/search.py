@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.models import outside
 from harness.storage.codec import shared_prefix
+from harness.storage.records import CallRecord
 from harness.view.run_view import RunView
 
 CHARACTERS = 200_000
@@ -29,7 +30,7 @@ _WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
 class TextIndex:
-    """The words of one run's prompts and replies.
+    """The words of one run's prompts and replies, and what each attempt did last.
 
     The store stays as it is: the index lies in a folder of its own under the system's temporary folder, and
     `close` removes it. Texts of private tasks are not in it.
@@ -45,6 +46,7 @@ class TextIndex:
         with closing(sqlite3.connect(self.path)) as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("CREATE VIRTUAL TABLE words USING fts5(prompt, reply, content='')")
+            db.execute("CREATE TABLE ends(id INTEGER PRIMARY KEY, text TEXT NOT NULL)")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._last = 0
@@ -83,19 +85,26 @@ class TextIndex:
                     last = run.next_ids(self._last, TOGETHER)
                     for id, task in last:
                         if task not in run.private and not self._stop.is_set():
-                            db.executemany(
-                                "INSERT INTO words(rowid, prompt, reply) VALUES(?, ?, ?)", _texts(run, id)
-                            )
+                            _add(db, run, id, task)
                     db.commit()
                     self._last = last[-1][0] if last else self._wanted
         except (sqlite3.Error, HarnessError, OSError) as error:
             self._error = outside.line(f"{error}; make room in {tempfile.gettempdir()}, then view again")
 
 
-def _texts(run: RunView, id: int) -> Iterator[tuple[int, str, str]]:
+def _add(db: sqlite3.Connection, run: RunView, id: int, task: str) -> None:
+    """Index one attempt."""
+    calls = run.all_calls(id)
+    db.executemany("INSERT INTO words(rowid, prompt, reply) VALUES(?, ?, ?)", _texts(id, calls))
+    logged = [call.info for call in calls if not call.role]
+    end = run.end(id, task, logged[-1] if logged else None)
+    db.execute("INSERT INTO ends VALUES(?, ?)", (id, end))
+
+
+def _texts(id: int, calls: Sequence[CallRecord]) -> Iterator[tuple[int, str, str]]:
     """What is new in each prompt of an attempt, and each reply."""
     before: dict[str, str] = {}
-    for place, call in enumerate(run.all_calls(id)):
+    for place, call in enumerate(calls):
         shared = shared_prefix(before.get(call.role, ""), call.prompt)
         before[call.role] = call.prompt
         new = outside.paired(call.prompt[shared : shared + CHARACTERS])
@@ -125,3 +134,9 @@ def hits(words: str, where: str = "") -> str:
     column = f"{where} : " if where else ""
     match = f"{column}({' AND '.join(terms)})".replace("\0", " ").replace("'", "''")
     return f"SELECT rowid >> {SHIFT} FROM found.words WHERE words MATCH '{match}'"
+
+
+def endings(text: str) -> str:
+    """SQL of the ids of attempts whose last log has a text in it; the index is attached as `found`."""
+    asked = outside.paired(text[:1000]).replace("\0", " ").replace("'", "''")
+    return f"SELECT id FROM found.ends WHERE instr(text, '{asked}') > 0"

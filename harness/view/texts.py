@@ -44,6 +44,19 @@ def remark(text: str) -> str:
     return hidden(text) if text.startswith(OVERFLOW) else text
 
 
+def in_a_line(info: Mapping[str, Any], first: Sequence[str], limit: int) -> str:
+    """A log as one line, `action click[buy] · valid true`.
+
+    Args:
+        info: the log.
+        first: names of the entries that are told (`TaskSpec.view`); where it has none of them, all are.
+        limit: characters of the line.
+    """
+    names = [name for name in first if name in info] or list(info)[:ENTRIES]
+    told = (f"{str(name)[:NAME]} {_told(info[name])[:limit]}" for name in names)
+    return " · ".join(told)[:limit]
+
+
 class Room:
     """Cuts the texts of one page so that all together stay within a bound.
 

@@ -44,6 +44,7 @@ class AgentH(SingleTurn):
             (profile, source): 100.0 for profile in ("paper", "fixed") for source in ("mirror", "fixture")
         },
         paper_n=1845,
+        shares=("h_*", "empty_rate"),
     )
     Options = AgentHOptions
     comparable = "the items and keyword lists of the published Agent-H are not known"

@@ -64,6 +64,7 @@ class AlfWorldTask(BaseTask):
         released={"temperature": 0.7},
         paper_n=50,
         view=("parsed", "executed", "won"),
+        shares=("success_*", "nothing_happens", "rewritten", "repetition"),
     )
 
     Options = AlfWorldOptions

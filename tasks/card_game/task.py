@@ -63,6 +63,7 @@ class CardGame(BaseTask):
         released={"temperature": 0.7},
         paper_n=200,
         view=("step", "round", "ended"),
+        shares=("valid_format",),
     )
 
     Options = CardGameOptions

@@ -94,6 +94,7 @@ class DbBench(BaseTask):
         },
         released={"temperature": 0.7},
         paper_n=300,
+        shares=("SELECT", "INSERT", "UPDATE", "counting", "comparison", "ranking", "aggregation*", "other"),
     )
 
     Options = DbBenchOptions

@@ -43,6 +43,7 @@ class Gsm8k(SingleTurn):
             ("fixed", "fixture"): 100.0,
         },
         paper_n=1319,
+        shares=("lm_eval_*",),
     )
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:

@@ -77,6 +77,16 @@ class HotpotQA(BaseTask):
         released={"temperature": 1e-5, "top_p": 0.95, "typical_p": 0.95},
         paper_n=300,
         view=("action", "result"),
+        shares=(
+            "em",
+            "f1_*",
+            "finished",
+            "step_limit",
+            "context_limit",
+            "no_response",
+            "snapshot_miss",
+            "exemplar_leak",
+        ),
     )
 
     Options = HotpotOptions

@@ -65,6 +65,7 @@ class KnowledgeGraph(BaseTask):
         },
         released={"temperature": 0.7},
         paper_n=150,
+        shares=("em", "executability", "answered", "truncated"),
     )
 
     Options = KgOptions

@@ -53,6 +53,7 @@ class Mind2WebTask(BaseTask):
         released={"temperature": 0.7},
         paper_n=1173,
         private=True,
+        shares=("element_acc", "action_f1", "step_sr_*", "task_sr", "upper_bound", "recall_*", "format_fail"),
     )
 
     Options = Mind2WebOptions

@@ -55,6 +55,7 @@ SPEC = TaskSpec(
     },
     paper_n=460,
     view=("stage", "step", "reward", "ended"),
+    shares=("macro", "wilson_*"),
 )
 
 

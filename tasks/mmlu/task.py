@@ -55,6 +55,7 @@ class Mmlu(SingleTurn):
             ("fixed", "fixture"): 100.0,
         },
         paper_n=14042,
+        shares=("macro", "wilson_*", "method_*", "mmlu_gen"),
     )
 
     Options = MmluOptions

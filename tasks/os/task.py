@@ -41,6 +41,7 @@ class Os(BaseTask):
         mask=(r"[0-9]+",),
         released={"temperature": 0.7},
         paper_n=144,
+        shares=("tampered", "untampered"),
     )
 
     Options = OsOptions

@@ -79,6 +79,17 @@ class Rewoo(BaseTask):
             (profile, source): 100.0 for profile in ("paper", "fixed") for source in ("mirror", "fixture")
         },
         paper_n=350,
+        shares=(
+            "rule_accuracy",
+            "accuracy_*",
+            "em",
+            "f1",
+            "plan_error",
+            "tool_error",
+            "truncated",
+            "snapshot_miss",
+            "exemplar_leak",
+        ),
     )
 
     Options = RewooOptions

@@ -39,6 +39,7 @@ class SciWorldTask(BaseTask):
             ("fixed", "fixture"): 100.0,
         },
         paper_n=270,
+        shares=("success",),
     )
 
     Options = SciWorldOptions

@@ -55,6 +55,7 @@ class TEval(BaseTask):
         roles=("embedder",),
         paper_judge=embedding.EMBEDDER,
         ceiling={("paper", "fixture"): 100.0, ("fixed", "fixture"): 100.0},
+        shares=("instruct", "plan", "reason", "retrieve", "understand", "review"),
     )
 
     Options = TEvalOptions

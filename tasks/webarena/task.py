@@ -47,6 +47,7 @@ SPEC = TaskSpec(
     paper_n=812,
     paper_judge=PUBLISHED_BY,
     view=("action", "url", "ended"),
+    shares=("strict",),
 )
 
 

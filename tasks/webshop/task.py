@@ -69,6 +69,16 @@ class WebShopTask(BaseTask):
         released={"temperature": 0.7},
         paper_n=200,
         view=("action", "valid", "page"),
+        shares=(
+            "success",
+            "bought",
+            "format_fail",
+            "reward_*",
+            "r_*",
+            "query_match",
+            "category_match",
+            "title_score",
+        ),
     )
     Options = WebShopOptions
 

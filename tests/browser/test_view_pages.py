@@ -108,6 +108,11 @@ async def test_filters_search_and_paging(browser, stored):
         await expect(rows.first).to_contain_text("s/117")
         await page.get_by_label("Outcome", exact=True).select_option("infra_error")
         await expect(page.locator("main")).to_contain_text("No episode is like that.")
+        await page.goto(f"{address}#/0/l?")
+        await page.get_by_label("Last log", exact=True).fill("step 0")
+        await page.get_by_label("Last log", exact=True).press("Enter")
+        await expect(rows).to_have_count(1)
+        await expect(rows.first).to_contain_text("step 0")
         seen.check(address)
 
 
@@ -249,6 +254,8 @@ async def test_a_bundle_opens_from_its_folder_without_a_server(browser, stored, 
         view_prompt = page.locator("#turn-2 .panel pre")
         await expect(view_prompt).to_contain_text("SYSTEM be brief")
         await expect(view_prompt).to_contain_text("I think 117")
+        await page.goto(f"{file}#/0/l?end=step+0")
+        await expect(page.locator(".episodes tbody tr")).to_have_count(1)
         await page.goto(f"{file}#/0/e/3?with=3")
         await expect(page.locator("h1")).to_have_text("s/001")
         await page.keyboard.press("c")

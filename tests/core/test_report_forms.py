@@ -89,7 +89,10 @@ def test_a_task_of_two_suites_stands_once_and_shared_facts_are_one_line():
     both = render(
         [build(run), build(data((0.0, 1.0) * 10, name="b", notes=("what both runs say",)))], "table"
     )
-    assert both.count("what both runs say") == 1 and "gsm8k (a-run, b): what both runs say" in both
+    assert both.count("what both runs say") == 1 and "gsm8k: what both runs say" in both
+    third = build(data((0.0, 1.0) * 10, name="c"))
+    some = render([build(run), third], "table")
+    assert "gsm8k (a-run): what both runs say" in some
 
 
 def test_a_reachable_ceiling_and_an_interim_score_are_shown():

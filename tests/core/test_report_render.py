@@ -123,7 +123,7 @@ def test_the_table_reads_as_meant():
     (row,) = [line for line in lines if line.startswith("  gsm8k")]
     assert re.match(r"  gsm8k \S+ +3/3 +accuracy +52\.78 +— +87\.10 +60\.6$", row)
     assert re.search(r"^  mmlu +— +— +—$", "\n".join(lines), re.MULTILINE)
-    assert "1 gsm8k: no interval: 3 samples, and under 10 a bootstrap says nothing" in lines
+    assert "2 gsm8k: no interval: 3 samples, and under 10 a bootstrap says nothing" in lines
     assert "2 gsm8k: paper 52.78, fixed 100.00" in lines
     assert "reference scores: GPT-4, arXiv:2310.12823 Table 4" in lines
     assert any(line.startswith("  mean relative partial (1/4)") for line in lines)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from exported_runs import exported, stored
 from talking_model import played, render, says
+from tiktoken import Encoding
 
 from harness.export.conversations import conversations
 from harness.running.sampling import Sampling
@@ -19,8 +21,20 @@ from harness.types import Ask, Message
 
 slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
-WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-"""Stands in for a tokenizer: what it gives for a text depends on nothing around it."""
+LEFT_OUT = -100
+"""The label that trainers give a token that counts in no loss."""
+
+
+def tokenizer(texts: Iterable[str]) -> Encoding:
+    """Byte-pair encoding as models have it, a space being part of the word behind it; learned from texts."""
+    pieces = r"\s?\w+|\s?[^\s\w]+|\s+"
+    learned = {bytes([n]): n for n in range(256)}
+    for piece in dict.fromkeys(piece for text in texts for piece in re.findall(pieces, text)):
+        data = piece.encode()
+        for end in range(2, min(len(data), 12) + 1):
+            learned.setdefault(data[:end], len(learned))
+    return Encoding("learned", pat_str=pieces, mergeable_ranks=learned, special_tokens={})
+
 
 CASES = [
     ("gsm8k", "{chatter}{n}\nThe answer is 5.", {"one turn"}),
@@ -62,22 +76,33 @@ def test_masked_text_is_the_replies_behind_their_prompts(
     path = stored(tmp_path / "run.sqlite", [attempt])
     replies = [call.reply for call in attempt.calls if not call.role]
     forms = {form: exported(path, form)[0] for form in ("agentinstruct", "sharegpt", "openai")}
+    encoding = tokenizer([*replies, *(call.prompt for call in attempt.calls)])
+    wanted = [encoding.encode_ordinary(reply) for reply in replies]
+    assert max(map(len, wanted)) > 1
     for form, lines in forms.items():
-        masked = [text for line in lines for text in trained(form, line)]
-        assert [WORDS.findall(text) for text in masked] == [WORDS.findall(text) for text in replies]
-        assert masked == replies
+        assert [text for line in lines for text, counts in parts(form, line) if counts] == replies
+        labels = [label for line in lines for label in labelled(encoding, parts(form, line))]
+        assert [label for label in labels if label != LEFT_OUT] == [n for ids in wanted for n in ids]
     prompts = [call.prompt + call.ask.prefix for call in model.calls]
     assert [prompt for line in forms["openai"] for prompt in shown(line)] == prompts
     rewritten = [any(line["harness"]["rewritten"]) for line in forms["openai"]]
     assert any(rewritten) == ("said" in features(attempt))
 
 
-def trained(form: str, line: dict[str, Any]) -> list[str]:
-    """The texts of a line that count in the loss."""
+def parts(form: str, line: dict[str, Any]) -> list[tuple[str, bool]]:
+    """The texts of a line, each with whether it counts in the loss."""
     if form == "openai":
-        return [one["content"] for one in line["messages"] if one.get("weight")]
+        return [(one["content"], bool(one.get("weight"))) for one in line["messages"]]
     flag = {"agentinstruct": "loss", "sharegpt": "train"}[form]
-    return [one["value"] for one in line["conversations"] if one[flag]]
+    return [(one["value"], bool(one[flag])) for one in line["conversations"]]
+
+
+def labelled(encoding: Encoding, texts: list[tuple[str, bool]]) -> Iterator[int]:
+    """A label for each token, as trainers make them of a conversation: each message is encoded by itself."""
+    for text, counts in texts:
+        ids = encoding.encode_ordinary(text)
+        assert encoding.decode(ids) == text
+        yield from ids if counts else [LEFT_OUT] * len(ids)
 
 
 def shown(line: dict[str, Any]) -> list[str]:

@@ -55,7 +55,7 @@ def stored(run: Path) -> list[Any]:
 
 
 def shown(run: Path) -> list[str]:
-    return [render([build(load(str(run)))], form) for form in ("table", "md", "csv", "json", "html")]
+    return [render([build(load(str(run)))], form) for form in ("table", "md", "csv", "json", "html", "latex")]
 
 
 @asynccontextmanager

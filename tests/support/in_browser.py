@@ -6,8 +6,12 @@ import os
 import shutil
 
 import pytest
+from playwright.async_api import expect
 
 from tasks._shared.browser import find_browser
+
+expect.set_options(timeout=30_000)
+"""Milliseconds for what a page is to show: a machine with much else to do takes seconds for a click."""
 
 CI = bool(os.environ.get("CI"))
 NEEDS_BROWSER = pytest.mark.skipif(find_browser() is None and not CI, reason="no Chromium on PATH")

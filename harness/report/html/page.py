@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from harness.report.html.costs import costs
 from harness.report.html.figure import Figure, Run, key, runs_of, scrolled
+from harness.report.html.groups import groups
 from harness.report.html.markup import EMPTY, Markup, element, joined
 from harness.report.html.outcomes import outcomes
 from harness.report.html.radar import radar
@@ -35,7 +36,7 @@ def page(reports: Sequence[Report], table: Table, more: Sequence[Figure] = ()) -
         more: figures below those of the reports.
     """
     runs = runs_of(reports)
-    drawn = [make(runs) for make in (scores, overalls, radar, outcomes, spread, costs)]
+    drawn = [make(runs) for make in (scores, groups, overalls, radar, outcomes, spread, costs)]
     figures = [figure for figure in drawn if figure] + list(more)
     parts = [
         _header(runs, figures),

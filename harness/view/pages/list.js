@@ -3,8 +3,8 @@ import { count, h, link, outcome, score, seconds, shown, value } from "./dom.js"
 import { ask, bundled } from "./source.js";
 
 const PAGE = 100;
-const FURTHER = ["where", "low", "high", "sample", "note", "every"];
-const FIELDS = ["task", "outcome", "group", "low", "high", "sample", "note", "words", "where", "every", "sort", "down"];
+const FURTHER = ["where", "low", "high", "sample", "note", "end", "every"];
+const FIELDS = ["task", "outcome", "group", "low", "high", "sample", "note", "end", "words", "where", "every", "sort", "down"];
 
 export function overview(facts) {
   const [first, second] = facts.runs;
@@ -77,7 +77,7 @@ export class EpisodeList {
 
   element() {
     const columns = [["sample", "Sample"], ["outcome", "Outcome"], ["value", "Value"],
-      this.paired ? ["change", "Second run"] : null, ["", "Answer", "roomy"], ["", "Wanted", "roomy"],
+      this.paired ? ["change", "Second run"] : null, ["", "Answer", "roomy"], ["", "Wanted", "roomy"], ["", "Last", "roomy"],
         ["turns", "Turns", "roomy"], ["tokens", "Tokens", "roomy"], ["seconds", "Time", "roomy"]];
     const numbers = new Set(["value", "change", "turns", "tokens", "seconds"]);
     const head = columns.filter(Boolean).map(([sort, name, room = ""]) => {
@@ -132,7 +132,7 @@ export class EpisodeList {
       h("details", { open: innerWidth > 640 || FURTHER.some((name) => given[name]) }, h("summary", {}, "More filters"), h("div", { class: "filters" },
       choice("where", "Text in", [["", "both"], ["prompt", "prompts"], ["reply", "replies"]]),
       typed("low", "Value from", "number", { step: "any" }), typed("high", "Value to", "number", { step: "any" }),
-      typed("sample", "Sample"), typed("note", "Note"), choice("sort", "Order", sorts),
+      typed("sample", "Sample"), typed("note", "Note"), typed("end", "Last log", "search", { placeholder: "e.g. action finish" }), choice("sort", "Order", sorts),
       bundled ? null : h("label", { class: "field check" }, every, h("span", {}, "every attempt")))));
   }
 
@@ -188,6 +188,7 @@ export class EpisodeList {
       h("td", { class: "number strong" }, value(row.value)),
       this.paired ? h("td", { class: "number" }, other ? [value(other.value), arrow(row, other)] : "–") : null,
       h("td", { class: "excerpt roomy" }, shown(row.answer)), h("td", { class: "excerpt roomy" }, shown(row.target)),
+      h("td", { class: "excerpt roomy", title: row.end }, shown(row.end)),
       h("td", { class: "number roomy" }, count(row.turns)), h("td", { class: "number roomy" }, count(row.output_tokens)),
         h("td", { class: "number roomy" }, seconds(row.seconds)));
   }

@@ -113,6 +113,7 @@ function matches(row, given) {
     && (!given.outcome || (given.outcome === "waiting" ? waits : row.outcome === given.outcome))
     && (!given.sample || row.sample.includes(given.sample))
     && (!given.note || (row.note + row.error).includes(given.note))
+    && (!given.end || row.end.includes(given.end))
     && (!given.group || row.labels[label] === rest.join("="))
     && (!given.low || (row.value !== null && row.value >= Number(given.low)))
     && (!given.high || (row.value !== null && row.value <= Number(given.high)));
