@@ -9,6 +9,7 @@ import pwd
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -72,6 +73,13 @@ class Embedded:
         """The server's process id while it lives."""
         alive = self._process is not None and self._process.returncode is None
         return self._process.pid if self._process and alive else None
+
+    @property
+    def killed_from_outside(self) -> bool:
+        """Whether it was killed, and not for the memory it used: no statement can do that."""
+        starved = self._group is not None and self._group.ran_out_of_memory()
+        killed = self._process is not None and self._process.returncode == -signal.SIGKILL
+        return killed and not starved
 
     @property
     def data(self) -> Path | None:

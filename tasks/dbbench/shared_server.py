@@ -42,6 +42,7 @@ class Server:
         self.generation = 0
         self.names = Names()
         self.fatal: Counter[tuple[str, str]] = Counter()
+        self._suspects: list[tuple[str, str]] = []
         self._own = None if address else servers.Embedded()
         self._starting = asyncio.Lock()
         self._condemned = False
@@ -68,6 +69,7 @@ class Server:
         async with self._starting:
             if self.alive and self.version:
                 return
+            self._settle()
             self.generation += 1
             self.admin.close()
             if self._own is not None:
@@ -80,6 +82,18 @@ class Server:
                 version = await asyncio.to_thread(servers.version)
             self.lenient = "MariaDB" in version
             self.version = version
+
+    def suspect(self, user: str, statement: str) -> None:
+        """Note a statement during which the server was lost; it is counted once it is known what ended it."""
+        self._suspects.append((user, statement))
+        if self._own is None:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Count what the server was lost during, unless something outside has killed it."""
+        if self._own is None or not self._own.killed_from_outside:
+            self.fatal.update(self._suspects)
+        self._suspects.clear()
 
     def condemn(self, generation: int) -> None:
         """Have a server that hangs replaced."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from leftovers import Place, nothing_left
 
-KNOWN = {"test_browser_killed": "playwright[-_].*"}
+KNOWN = dict.fromkeys(("test_browser_killed", "test_children_killed"), "playwright[-_].*")
 """Names that a file of tests is known to leave: Playwright's driver, when it is killed, leaves
 its browsers' profiles and artifacts in the temporary folder; the pool of browsers does not know of them."""
 
