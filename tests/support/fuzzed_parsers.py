@@ -32,6 +32,8 @@ from harness.types import Message
 
 ANSWERED = (Fault, HarnessError)
 """What the clients raise for an answer that is none; the pool and the loop know what to do with each."""
+IN_UTF8 = (DataError, UnicodeDecodeError)
+"""What readers of files refuse that are opened as UTF-8; who opens them says so."""
 FILES = Path(__file__).parents[2]
 
 
@@ -213,8 +215,8 @@ def outer() -> dict[str, Parser]:
         "refusals": Parser(lambda data: classify(400 + len(data) % 130, data), ERRORS),
         "embeddings": Parser(of_embeddings, (b"[[0.5, 1]]", b'{"data": [{"embedding": [1], "index": 0}]}')),
         "thoughts": Parser(of_text(of_thoughts), (b"<think>so</think>yes", b"a</think>")),
-        "data.toml": Parser(lambda data: parse_pins(text_of(data), "gsm8k", "here"), (pinned,), (DataError,)),
-        "models files": Parser(lambda data: models.parse(text_of(data), "here"), (shipped,), (DataError,)),
+        "data.toml": Parser(lambda data: parse_pins(data.decode(), "gsm8k", "here"), (pinned,), IN_UTF8),
+        "models files": Parser(lambda data: models.parse(data.decode(), "here"), (shipped,), IN_UTF8),
         "replay lines": Parser(replayed, (REPLAY,), (DataError,)),
     }
 
