@@ -214,7 +214,10 @@ def parse(text: str, where: str) -> dict[str, Entry]:
             entry = replace(entry, wire_name=entry.hf or name)
         if entry.kind != "chat" and not entry.template:
             raise DataError(f"{where}: [{name}] needs a template; it is never guessed from a name")
-        entries[name] = _located(entry, Path(where).parent)
+        try:
+            entries[name] = _located(entry, Path(where).parent)
+        except RuntimeError as error:  # `~somebody` whom the machine does not know
+            raise DataError(f"{where}: [{name}] its template's path cannot be used: {error}") from None
     return entries
 
 

@@ -10,6 +10,7 @@ there was any.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import random
 import shutil
 import subprocess
@@ -32,7 +33,16 @@ def instrumented(name: str) -> None:
     with atheris.instrument_imports(include=["harness", "tasks"]):
         from fuzzed_parsers import PARSERS
 
-    atheris.Setup([sys.argv[0], *sys.argv[3:]], PARSERS[name])
+    prefix = next(word.partition("=")[2] for word in sys.argv if word.startswith("-artifact_prefix="))
+
+    def once(data: bytes) -> None:
+        try:
+            PARSERS[name](data)
+        except Exception:  # libFuzzer does not always come to write it
+            Path(f"{prefix}crash-{hashlib.sha1(data).hexdigest()}").write_bytes(data)
+            raise
+
+    atheris.Setup([sys.argv[0], *sys.argv[3:]], once)
     atheris.Fuzz()
 
 
