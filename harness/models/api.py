@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.types import Ask, CallKey, Message, Observation, Reply, Value
+from harness.types.empty import empty
 
 if TYPE_CHECKING:
     from harness.episode import Oracle
@@ -48,8 +49,8 @@ class Call:
     turns_left: float = math.inf
     suite: str = ""
     prompt: str = ""
-    decoding: Mapping[str, Value] = field(default_factory=dict[str, Value])
-    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    decoding: Mapping[str, Value] = field(default_factory=empty)
+    extra: Mapping[str, Any] = field(default_factory=empty)
     role: str = ""
     part: str = ""
 
@@ -99,7 +100,7 @@ class LiveEpisode:
 
     oracle: Oracle
     observation: Observation
-    answers: dict[CallName, asyncio.Task[str]] = field(default_factory=dict[CallName, asyncio.Task[str]])
+    answers: dict[CallName, asyncio.Task[str]] = field(default_factory=empty)
     """A repeated request gets the same answer, so that the oracle is asked once for each call."""
 
     def once(self, name: CallName, answer: Callable[[], Coroutine[Any, Any, str]]) -> asyncio.Task[str]:

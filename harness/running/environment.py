@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from harness import seeds
@@ -15,7 +15,7 @@ from harness.running.activity import Activity
 from harness.running.task_run import TaskRun
 from harness.running.time_limit import within
 from harness.storage.records import Attempt
-from harness.types import Chat, Observation, Pending, Reply, Sample, Score
+from harness.types import Chat, Message, Observation, Pending, Reply, Sample, Score
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Environment:
         self._limits = run.spec.limits
         self._episode: Episode | None = None
         self._replies: list[Reply] = []
-        self._seen: list[str] = []
+        self._seen: list[tuple[Message, ...]] = []
         self.seconds = 0.0
 
     async def reset(self) -> Observation:
@@ -138,11 +138,15 @@ class Environment:
 
     def _recognised(self, n: int, observation: Observation) -> Observation:
         """A rebuilt episode must show what the first one showed, or its score would mean nothing."""
-        text = "\x1e".join(message.content for message in observation.messages)
-        for pattern in self._run.spec.mask:
-            text = re.sub(pattern, "", text)
-        if n < len(self._seen) and self._seen[n] != text:
+        if n < len(self._seen) and self._text(self._seen[n]) != self._text(observation.messages):
             raise InfraError(f"the rebuilt environment shows something else at turn {n}")
         if n == len(self._seen):
-            self._seen.append(text)
+            self._seen.append(observation.messages)
         return observation
+
+    def _text(self, messages: Sequence[Message]) -> str:
+        """What is compared of an observation: its texts without what differs from run to run."""
+        text = "\x1e".join(message.content for message in messages)
+        for pattern in self._run.spec.mask:
+            text = re.sub(pattern, "", text)
+        return text

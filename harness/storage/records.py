@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.types import Ask, Message, Outcome, Pending, Row
+from harness.types.empty import empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Turn:
     ask: Ask | None = None
     kept: tuple[tuple[int, int], ...] | None = None
     changed: tuple[tuple[int, int, str], ...] = ()
-    info: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    info: Mapping[str, Any] = field(default_factory=empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class CallRecord:
     n: int
     prompt: str
     reply: str
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    info: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Mapping[str, Any] = field(default_factory=empty)
+    info: Mapping[str, Any] = field(default_factory=empty)
     role: str = ""
     key: str = ""
     turn: Turn | None = None
@@ -81,7 +82,7 @@ class Attempt:
     repeat: int
     outcome: Outcome = "infra_error"
     value: float | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    metrics: Mapping[str, float] = field(default_factory=empty)
     note: str = ""
     error: str = ""
     calls: list[CallRecord] = field(default_factory=list[CallRecord])
@@ -91,7 +92,7 @@ class Attempt:
     pending: Pending | None = None
     prompt_tokens: int = 0
     output_tokens: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    labels: Mapping[str, str] = field(default_factory=empty)
     cluster: str = ""
     answer: str = ""
     target: str = ""
@@ -125,7 +126,7 @@ class StoredAttempt:
     prompt_tokens: int
     output_tokens: int
     seconds: float
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    labels: Mapping[str, str] = field(default_factory=empty)
     cluster: str = ""
     answer: str = ""
     target: str = ""

@@ -40,7 +40,9 @@ def render(source: str, values: Mapping[str, Any], *, tokens_known: bool = True)
         ConversationError: the template itself refuses, or needs too many rounds or characters.
         Exception: Jinja's own errors, and whatever a template's expressions raise.
     """
-    return _joined(_compile(source, tokens_known=tokens_known).generate(**values, **{_ROUNDS: _counter()}))
+    template = _compile(source, tokens_known=tokens_known)
+    # What `Template.generate` does, without its generator around the template's own.
+    return _joined(template.root_render_func(template.new_context({**values, _ROUNDS: _counter()})))
 
 
 def _joined(parts: Iterator[str]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
+from harness.types.empty import empty
+
 Role = Literal["system", "user", "assistant", "function"]
 Pin = Literal["", "shot", "task"]
 Outcome = Literal["scored", "limit", "model_error", "infra_error"]
@@ -79,7 +81,7 @@ class Observation:
     fresh: bool = False
     said: str | None = None
     raw: str | None = None
-    info: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    info: Mapping[str, Any] = field(default_factory=empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Score:
     """
 
     value: float
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    metrics: Mapping[str, float] = field(default_factory=empty)
     note: str = ""
     outcome: Literal["scored", "limit", "model_error"] | None = None
     answer: str = ""
@@ -149,7 +151,7 @@ class JudgeAsk:
     key: str
     messages: tuple[Message, ...]
     ask: Ask
-    info: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    info: Mapping[str, Any] = field(default_factory=empty)
     role: str = "judge"
 
 
@@ -168,7 +170,7 @@ class Pending:
     note: str = ""
     outcome: Literal["scored", "limit", "model_error"] | None = None
     partial: Score | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    metrics: Mapping[str, float] = field(default_factory=empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +198,8 @@ class Sample:
     """
 
     id: str
-    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    data: Mapping[str, Any] = field(default_factory=empty)
+    labels: Mapping[str, str] = field(default_factory=empty)
     cluster: str = ""
     locks: tuple[str, ...] = ()
     shares: tuple[str, ...] = ()
@@ -261,6 +263,6 @@ class Row:
     repeat: int
     outcome: Outcome
     value: float
-    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    metrics: Mapping[str, float] = field(default_factory=empty)
+    labels: Mapping[str, str] = field(default_factory=empty)
     cluster: str = ""

@@ -64,8 +64,12 @@ class Numeral:
 
 def tidy(text: str) -> str:
     """The text with plain digits, one way of grouping thousands, `a/b` for fractions, and no mark-up."""
-    text = _VULGAR.sub(" ", _SET_APART.sub(",", text.translate(_PLAIN)))
-    text = _UNIT_POWER.sub("", unicodedata.normalize("NFKC", text).translate(_PLAIN))
+    if not text.isascii():
+        text = _VULGAR.sub(" ", _SET_APART.sub(",", text.translate(_PLAIN)))
+        text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
+    else:
+        text = _SET_APART.sub(",", text)
+    text = _UNIT_POWER.sub("", text)
     return _MARKS.sub(" ", _FRACTION.sub(r"\1/\2", text.replace("\\$", "$").replace("\\%", "%")))
 
 

@@ -8,6 +8,7 @@ the same way.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice, pairwise
@@ -20,10 +21,13 @@ LONGEST = 400
 TAIL = 6000
 """Characters from the end in which the last number is looked for when nothing names the answer."""
 
+MARKS = 50
+"""Marks of one kind that are looked at, from the last on; a text with more of them repeats itself."""
+
 _MARKED = re.compile(r"^[ \t]*#{4}[ \t]*([^\n]*)", re.MULTILINE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{([^\n]{0,200})")
 _ANSWER = re.compile(
-    r"\banswer\b(?:\s(?:to|for|of)\b[^.\n\d=:]{0,60}?)?\s{0,3}"
+    r"\banswer\b(?:\s(?:to|for|of)\b[^.\n\d=:]{0,60}?)?\s{0,3}+(?=[iawsmce=:])"
     r"(?:is|are|was|would be|will be|should be|must be|comes to|equals|=|:)(?![a-z])[\s:=]{0,9}",
     re.IGNORECASE,
 )
@@ -122,14 +126,18 @@ def _spelt(text: str) -> Found:
 def _named(text: str) -> tuple[Found, int]:
     """The answer that is marked as such, by the strongest mark there is, and where it ends."""
     for mark in (_MARKED, _BOXED):
-        for found in reversed(list(mark.finditer(text))):
+        for found in _from_the_last(mark, text):
             if (value := _said(found[1][:LONGEST]))[0]:
                 return value, found.end()
-    for found in reversed(list(_ANSWER.finditer(text))):
+    for found in _from_the_last(_ANSWER, text):
         sentence = _sentence(text, found.end())
         if (value := _said(sentence))[0]:
             return value, found.end() + min(len(sentence), _first_end(sentence))
     return NOTHING, 0
+
+
+def _from_the_last(mark: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    return reversed(deque(mark.finditer(text), MARKS))
 
 
 def _sentence(text: str, start: int) -> str:

@@ -14,6 +14,9 @@ T = TypeVar("T")
 KINDS: Mapping[str, int] = {name: kind for kind, name in NAMES.items()}
 POSITIONS = ("0", "1", "2", "3")
 
+SHORTEST = 30
+"""Characters of JSON; an object with all the fields that a guess or a move needs has more."""
+
 _Move = tuple[str, bool, int]
 """What was picked, whether it uses its skill, and the target; checked, but not yet taken by the client."""
 
@@ -52,10 +55,15 @@ def _first(text: str, read: Callable[[Mapping[str, Any]], T | None]) -> T | None
 
 
 def _objects(text: str) -> Iterator[Mapping[str, Any]]:
-    """Every stretch from a `{` to the next `}` that is JSON once single quotes are double ones."""
+    """Stretches from a `{` to the next `}` that are JSON once single quotes are double ones.
+
+    Those too short to say anything are left out: a text can hold thousands of them.
+    """
     at = 0
     while (start := text.find("{", at)) >= 0 and (end := text.find("}", start)) >= 0:
         at = end + 1
+        if at - start < SHORTEST:
+            continue
         try:
             yield json.loads(text[start:at].replace("'", '"'))
         except (ValueError, RecursionError):

@@ -43,6 +43,7 @@ _REWRITES = (
     (re.compile(r"incorrect DECIMAL value"), "incorrect DOUBLE value"),
     (re.compile(r"for table `[^`]*`\.`([^`]*)`$"), lambda m: f"for table '{m.group(1)}'"),
 )
+_DEPTHS = {"(": 1, ")": -1}
 _NOT_GROUPED = re.compile(r"^'(.+)' isn't in GROUP BY$", re.DOTALL)
 
 
@@ -89,14 +90,15 @@ def _position(sql: str, column: str) -> int:
     """Number the item of the SELECT list that names a column, from 1."""
     name = column.rpartition(".")[2].lower()
     depth, item = 0, 1
-    for token in reading.tokens(sql):
-        if token.text in ("(", ")"):
-            depth += 1 if token.text == "(" else -1
-        elif token.text == "," and depth == 0:
+    for match in reading.matches(sql):
+        text = match.group()
+        if text in _DEPTHS:
+            depth += _DEPTHS[text]
+        elif depth == 0 and text == ",":
             item += 1
-        elif token.word == "FROM" and depth == 0:
+        elif depth == 0 and text.upper() == "FROM":
             break
-        elif token.text.strip("`").lower() == name:
+        elif text.strip("`").lower() == name:
             return item
     return 1
 
@@ -104,21 +106,20 @@ def _position(sql: str, column: str) -> int:
 def _ungrouped(sql: str, first: str) -> tuple[int, str] | None:
     """Find the first item of the SELECT list that is a column outside any call: its number and name."""
     depth, item = 0, 1
-    found = reading.tokens(sql)
-    for n, token in enumerate(found[1:], start=1):
-        after = found[n + 1].text if n + 1 < len(found) else ""
-        if token.text in ("(", ")"):
-            depth += 1 if token.text == "(" else -1
-        elif depth or token.word == "DISTINCT":
+    found = [(match.lastgroup, match.group()) for match in reading.matches(sql)]
+    for (_, before), (kind, text), (_, after) in zip(found, found[1:], [*found[2:], ("", "")], strict=False):
+        if text in _DEPTHS:
+            depth += _DEPTHS[text]
+        elif depth or text.upper() == "DISTINCT":
             continue
-        elif token.text == ",":
+        elif text == ",":
             item += 1
-        elif token.word == "FROM":
+        elif text.upper() == "FROM":
             break
-        elif token.text == "*" and found[n - 1].text in ("SELECT", "select", ",", "."):
+        elif text == "*" and before in ("SELECT", "select", ",", "."):
             return item, first
-        elif token.kind in ("word", "quoted") and after not in ("(", ".") and found[n - 1].word != "AS":
-            return item, token.text.strip("`")
+        elif kind in ("word", "quoted") and after not in ("(", ".") and before.upper() != "AS":
+            return item, text.strip("`")
     return None
 
 

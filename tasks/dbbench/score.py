@@ -58,7 +58,10 @@ def _fixed(value: Any, text: str, labels: Sequence[str]) -> bool:
     """The `fixed` rule: marks around an answer do not matter, nor how numbers, NULL and lists are written."""
     wanted = sorted(map(plain, labels))
     try:
-        return any(sorted(map(plain, answers)) == wanted for answers in _readings(value, text, labels))
+        return any(
+            len(answers) == len(wanted) and sorted(map(plain, answers)) == wanted
+            for answers in _readings(value, text, labels)
+        )
     except ValueError:  # a whole number, written in another base, of more digits than Python prints
         return False
 

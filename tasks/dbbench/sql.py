@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -76,13 +76,12 @@ class Token(NamedTuple):
         return self.text.upper() if self.kind == "word" else ""
 
 
-def tokens(sql: str) -> list[Token]:
-    """Cut SQL into tokens; comments and white space are left out, nothing is ever refused."""
-    return [
-        Token(match.lastgroup or "", match.group(), match.start())
-        for match in _TOKEN.finditer(sql)
-        if match.lastgroup != "space"
-    ]
+def matches(sql: str) -> Iterator[re.Match[str]]:
+    """Cut SQL into tokens, each a match whose group is its kind; nothing is ever refused.
+
+    Comments and white space are left out.
+    """
+    return (match for match in _TOKEN.finditer(sql) if match.lastgroup != "space")
 
 
 def statements(sql: str) -> list[str]:
@@ -123,7 +122,7 @@ def reserved(sql: str) -> str | None:
     """
     if not _ANY_RESERVED.search(sql.upper()):
         return None
-    found = [match for match in _TOKEN.finditer(sql) if match.lastgroup != "space"]
+    found = list(matches(sql))
     past = _Past(_token(found, 0).word)
     for n, match in enumerate(found):
         kind = match.lastgroup
@@ -163,7 +162,7 @@ class _Past:
 
 def is_xa(statement: str) -> bool:
     """Whether a statement is of a distributed transaction, which would outlive its session."""
-    first = next((match for match in _TOKEN.finditer(statement) if match.lastgroup != "space"), None)
+    first = next(matches(statement), None)
     return first is not None and first.group().upper() == "XA"
 
 

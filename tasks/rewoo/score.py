@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import zip_longest
 
 from harness.authoring.answers import exact_match, f1, normalize
 from tasks._shared.worked_solution import final_number
@@ -22,7 +23,6 @@ WEAK_F1 = 0.5
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 _WORD = re.compile(r"[A-Za-z]+")
 _SAME_LABEL: Mapping[str, str] = {"true": "yes", "false": "no", "correct": "yes", "incorrect": "no"}
-_BLANKLESS = re.compile(r"\S+")
 _STOPS = ".,;"
 """What may follow a unit without being part of it."""
 
@@ -116,17 +116,18 @@ def _numbers(text: str) -> list[float]:
 
 def _same_quantity(answer: str, accepted: Sequence[str]) -> bool:
     """Whether an answer equals an accepted one: the number within 2 %, with the unit if there is one."""
-    same, mine = normalize(answer), _numbers(answer)
-    units = [_unit(choice) for choice in accepted]
-    mentioned = _units(answer, max(LONGEST_NAME, *map(len, units)))
-    for choice, unit in zip(accepted, units, strict=True):
-        true = _numbers(choice)[:1]
-        close = any(
-            abs(number - value) <= PHYSICS_TOLERANCE * abs(value) for value in true for number in mine
-        )
-        if same == normalize(choice) or (close and (not unit or unit in mentioned)):
-            return True
-    return False
+    same = normalize(answer)
+    if any(same == normalize(choice) for choice in accepted):
+        return True
+    mine = set(_numbers(answer))
+    units = {_unit(choice) for choice in accepted if _near(mine, _numbers(choice)[:1])}
+    if not units or "" in units:
+        return bool(units)
+    return not units.isdisjoint(_units(answer, max(LONGEST_NAME, *map(len, units))))
+
+
+def _near(mine: Set[float], true: Sequence[float]) -> bool:
+    return any(abs(number - value) <= PHYSICS_TOLERANCE * abs(value) for value in true for number in mine)
 
 
 def _unit(text: str) -> str:
@@ -145,24 +146,28 @@ def _units(text: str, longest: int) -> set[str]:
 
     Only those of at most `longest` characters, as a text without blanks is the next word of all its numbers.
     """
-    words = [
-        (at.start(), at.start() + len(at[0].rstrip(_STOPS)), at.end()) for at in _BLANKLESS.finditer(text)
-    ]
+    words = text.split()
     found: set[str] = set()
-    n = 0
-    for number in _NUMBER.finditer(text):
-        after = number.end()
-        while n < len(words) and words[n][2] <= after:
-            n += 1
-        joined = ""
-        for start, stop, end in words[n : n + 3]:
-            start = max(start, after)
-            if start < stop and len(joined) + stop - start <= longest:
-                found.add(_unit_name((joined + text[start:stop]).lower()))
-            if len(joined) + end - start > longest:
-                break
-            joined += text[start:end]
+    # A set, because a long text repeats itself: the same words give the same units.
+    for word, *after in set(zip_longest(words, words[1:], words[2:], words[3:], fillvalue="")):
+        end = len(word.rstrip(_STOPS))
+        for number in _NUMBER.finditer(word):
+            if end - number.end() <= longest:
+                rest = word[number.end() :]
+                found.update(_joined([rest, *after] if rest else after, longest))
     return found
+
+
+def _joined(words: Sequence[str], longest: int) -> Iterator[str]:
+    """The units that a number's next three words may be."""
+    joined = ""
+    for word in words[:3]:
+        unit = word.rstrip(_STOPS)
+        if unit and len(joined) + len(unit) <= longest:
+            yield _unit_name((joined + unit).lower())
+        joined += word
+        if len(joined) > longest:
+            return
 
 
 def _names(answer: str, name: str) -> bool:

@@ -50,7 +50,7 @@ def _fill_in_turn(text: str, evidence: Mapping[str, str], wanted: Sequence[str])
     for turn, name in enumerate(wanted):
         turns[name].append(turn)
     lengths = sorted({len(name) for name in turns})
-    plain = {name for name in turns if not VARIABLE.search(evidence[name])}
+    within = {name: tuple(VARIABLE.finditer(evidence[name])) for name in turns}
     pieces: list[str] = []
     size = met = 0
     # Texts being read, the innermost last: (text, its further variables, end of the part written, first
@@ -65,10 +65,10 @@ def _fill_in_turn(text: str, evidence: Mapping[str, str], wanted: Sequence[str])
             turn, name = found
             piece, inner = f"{source[at : match.start()]}[", evidence[name]
             reading.append((source, variables, match.start() + len(name), first))
-            if name in plain:
-                piece += f"{inner}]"
+            if within[name]:
+                reading.append((inner, iter(within[name]), 0, turn + 1))
             else:
-                reading.append((inner, VARIABLE.finditer(inner), 0, turn + 1))
+                piece += f"{inner}]"
         else:
             piece = ""
             reading.append((source, variables, at, first))

@@ -20,6 +20,8 @@ import tasks.os
 from harness.data import cache_folder
 from harness.errors import MissingPart
 from harness.types import Reply, Sample, Score
+from tasks._shared.sandbox.container import Containers
+from tasks._shared.sandbox.spec import BoxSpec, SandboxFault
 from tasks.os.image import CONTAINER_IMAGE, built_root
 from tasks.os.task import TASK
 
@@ -100,6 +102,18 @@ async def test_the_fixture_is_solved_and_nothing_stays(daemon: str) -> None:
     assert len(values) == 8 and set(values.values()) == {1.0}
     listed = subprocess.run(["docker", "ps", "-aq"], capture_output=True, check=True, env=os.environ)  # noqa: ASYNC221
     assert listed.stdout == b""
+
+
+async def test_docker_takes_the_arguments_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client reads every argument before it looks for the daemon, of which there is none here."""
+    if shutil.which("docker") is None:
+        pytest.skip("docker backend NOT RUN: docker not on PATH")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    docker = Containers("docker")
+    with pytest.raises(SandboxFault, match="--ulimit"):
+        await docker.call("run", "--ulimit", "unheard=1:1", "image")
+    with pytest.raises(SandboxFault, match=r"(?i)connect.*nowhere/docker\.sock"):
+        await docker.create(BoxSpec("image", "box"))
 
 
 HOST_MEMORY = {f"7/2023-06-07-00-13-14/{index}" for index in (6, 18)}

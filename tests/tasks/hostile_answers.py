@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostile_builders import Worst, called, defined_and_called, halves, many_calls_of_much, numbered
+from hostile_builders import Worst, called, counted, defined_and_called, halves, many_calls_of_much, numbered
 
 ANSWERS: dict[str, tuple[Worst, ...]] = {
     "gsm8k": (
@@ -24,6 +24,7 @@ ANSWERS: dict[str, tuple[Worst, ...]] = {
             ("\\boxed{", "\\boxed{"),
             "answer is 1 = 2. ",
             "answer of ",
+            "answer of i",
             ("answer of", " "),
             "wait, ",
         ),
@@ -156,7 +157,7 @@ ANSWERS: dict[str, tuple[Worst, ...]] = {
     ),
     "rewoo.quantity": (
         *("5 ", "5x", "5;", "5 ;", "59 ", "5,", "5.", "1,111", "-.5", "5e", "5 m ", "5 kg ", "5  ", "5\n"),
-        *(halves("5x", " "), halves("5;", " x"), ("0.", "0")),
+        *(halves("5x", " "), halves("5;", " x"), ("0.", "0"), counted("59.{} m "), counted("{} ")),
     ),
     "rewoo.number": ("5 ", "1,111", "1,", ".5", "5e5", "5e-", "+", ("0.", "1")),
     "rewoo.names": ("a ", "b", "the "),

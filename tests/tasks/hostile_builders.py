@@ -41,6 +41,11 @@ def numbered(line: str) -> Callable[[int], str]:
     return lambda size: "".join(line.format(n) for n in range(10, 10 + size // (len(line) + 2)))
 
 
+def counted(unit: str) -> Callable[[int], str]:
+    """The unit with a number that rises, so that it never repeats itself."""
+    return lambda size: "".join(unit.format(n) for n in range(10**4, 10**4 + size // (len(unit) + 3)))
+
+
 def listed(item: Callable[[int], str], marks: str) -> Callable[[int], str]:
     """A list of as many items as the size holds."""
 

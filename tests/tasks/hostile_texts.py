@@ -25,6 +25,7 @@ WORST: dict[str, tuple[Worst, ...]] = {
         *("{", "}", "{}", "{'", '{"', "{[", '{"a": [', "'", '{"target_position": ', "{{}"),
         *(('{"guess_type": ', "["), ('{"target_position": ', "9"), ('{"a": "', "\\"), ('{"a": ', "9.")),
         *(listed(COLLIDING_INT, "{}"), '{"guess_type": "eel", "target_position": 9}'),
+        *('{"}', '{"a": "nothing that anyone reads"}', '{"a": {"nothing that anyone reads"}'),
         lambda size: '{"guess_type": "eel", "target_position": ' + "0" * size + "}",
         lambda size: '{"guess_type": "eel", "target_position": "' + "1" * size + '"}',
         lambda size: '{"a": ' + "[" * size + "}",

@@ -44,12 +44,16 @@ def test_dbbench_finds_what_the_patterns_found(text: str):
     assert dbbench_action.statement(text) == (None if block is None else block.strip().replace("\n", " "))
 
 
+def tokens(text: str) -> list[sql.Token]:
+    return [sql.Token(match.lastgroup or "", match.group(), match.start()) for match in sql.matches(text)]
+
+
 def split(text: str) -> list[str]:
     """Cut a batch at its semicolons by looking at every token."""
     parts: list[str] = []
     words: set[str] = set()
     start, empty = 0, True
-    for token in sql.tokens(text):
+    for token in tokens(text):
         body = {"CREATE", "BEGIN"} <= words and words & {"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"}
         if token.kind == "mark" and token.text == ";" and not body:
             parts += [] if empty else [text[start : token.start].strip()]
@@ -91,7 +95,7 @@ def named(found: Sequence[sql.Token], n: int) -> bool:
 
 def near(text: str) -> str | None:
     """`sql.reserved` for texts whose only reserved word is RANK."""
-    found = sql.tokens(text)
+    found = tokens(text)
     for n, token in enumerate(found):
         after = found[n + 1].text if n + 1 < len(found) else ""
         if token.word != "RANK" or (n and found[n - 1].text in (".", "@")):

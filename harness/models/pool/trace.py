@@ -10,6 +10,7 @@ from harness.errors import RequestRejected
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.line import Place
+from harness.types.empty import empty
 
 _REFUSALS = 3
 """After this many endpoints refused a request, no other is asked."""
@@ -64,7 +65,7 @@ class Trace:
     in_a_row: int = 0
     failing_since: float | None = None
     barred: set[Endpoint] = field(default_factory=set[Endpoint])
-    refused: dict[Endpoint, RequestRejected] = field(default_factory=dict[Endpoint, RequestRejected])
+    refused: dict[Endpoint, RequestRejected] = field(default_factory=empty)
     final: bool = False
     """No further endpoint is to be asked after the last refusal."""
 

@@ -11,6 +11,7 @@ import signal
 import struct
 import termios
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from tasks._shared.sandbox import cgroups, linux
 from tasks._shared.sandbox.bounded_reader import BoundedReader, drain
@@ -21,6 +22,8 @@ from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault, u
 
 _CALL_S = 60.0
 _LABEL = "agenttuning-harness"
+_HELP = ("Usage:", "Run '", "See '")
+"""How the lines begin that docker writes below an error."""
 
 
 class Containers:
@@ -64,7 +67,8 @@ class Containers:
         finally:
             await _end(process)
         if process.returncode:
-            reason = stderr.decode("utf-8", "replace").strip().splitlines()
+            said = filter(str.strip, stderr.decode("utf-8", "replace").splitlines())
+            reason = list(takewhile(lambda line: not line.startswith(_HELP), said))
             raise SandboxFault(f"{self.name} {arguments[0]}: {reason[-1][:400] if reason else 'failed'}")
         return stdout.decode("utf-8", "replace").strip()
 
