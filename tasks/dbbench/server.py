@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pwd
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from harness.errors import EnvironmentFault, MissingPart
 from harness.worker.child import die_with_parent
+from tasks._shared.sandbox import linux
 from tasks.dbbench import bounds
 from tasks.dbbench.account import add_data, base, identity, server_account
 
@@ -74,12 +76,16 @@ class Embedded:
         alive = self._process is not None and self._process.returncode is None
         return self._process.pid if self._process and alive else None
 
-    @property
-    def killed_from_outside(self) -> bool:
+    async def killed_from_outside(self) -> bool:
         """Whether it was killed, and not for the memory it used: no statement can do that."""
+        process = self._process
+        if process is None:
+            return False
+        if process.returncode is None and linux.is_ending(process.pid):  # else it hangs
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), START_S)
         starved = self._group is not None and self._group.ran_out_of_memory()
-        killed = self._process is not None and self._process.returncode == -signal.SIGKILL
-        return killed and not starved
+        return process.returncode == -signal.SIGKILL and not starved
 
     @property
     def data(self) -> Path | None:

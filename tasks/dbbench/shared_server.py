@@ -69,7 +69,8 @@ class Server:
         async with self._starting:
             if self.alive and self.version:
                 return
-            self._settle()
+            if self._own is not None:
+                await self._settle(self._own)
             self.generation += 1
             self.admin.close()
             if self._own is not None:
@@ -85,13 +86,14 @@ class Server:
 
     def suspect(self, user: str, statement: str) -> None:
         """Note a statement during which the server was lost; it is counted once it is known what ended it."""
-        self._suspects.append((user, statement))
         if self._own is None:
-            self._settle()
+            self.fatal[user, statement] += 1
+        else:
+            self._suspects.append((user, statement))
 
-    def _settle(self) -> None:
-        """Count what the server was lost during, unless something outside has killed it."""
-        if self._own is None or not self._own.killed_from_outside:
+    async def _settle(self, own: servers.Embedded) -> None:
+        """Count what our server was lost during, unless something outside has killed it."""
+        if self._suspects and not await own.killed_from_outside():
             self.fatal.update(self._suspects)
         self._suspects.clear()
 

@@ -68,7 +68,7 @@ def of_card_game(text: str) -> object:
 def of_dbbench(text: str) -> object:
     statement = dbbench.statement(text) or text
     several = sql.statements(statement)
-    return dbbench.word(text), dbbench.final(text), several, sql.reserved(statement), list(sql.tokens(text))
+    return dbbench.word(text), dbbench.final(text), several, sql.reserved(statement), list(sql.matches(text))
 
 
 def of_gsm8k(text: str) -> object:
