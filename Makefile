@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full test-local test-servers chaos setup system servers lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full test-local test-servers chaos fuzz setup system servers lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -71,10 +71,28 @@ test-local: $(LOCAL)/.installed
 	  tests/core/models/test_local_*.py tests/e2e/test_own_model.py::test_one_line_measures_gsm8k_on_a_local_folder \
 	  && echo "test-local took $$(($$(date +%s) - started)) s"
 
-## chaos: everything of tests/chaos, the long cases with their seeds as well (200 kills, a run stopped for two minutes, ...)
-chaos: system setup
+## chaos: everything of tests/chaos, the long cases with their seeds as well (200 kills, a run stopped for two minutes, ...), then fuzz
+chaos: system setup $(VENV)/fuzz/.installed
 	$(BIN)/harness setup --ready-only
-	$(BIN)/python -m pytest -v -n $(WORKERS) --dist loadscope tests/chaos
+	$(BIN)/python -m pytest -v -rP -n $(WORKERS) --dist loadscope tests/chaos
+	$(VENV)/fuzz/bin/python tests/chaos/fuzz.py --seconds $(FUZZ_S)
+
+# atheris stands in no lock: it has wheels for few platforms, and only fuzzing needs it.
+ATHERIS ?= atheris==3.0.0
+FUZZ_S ?= 60
+
+$(VENV)/fuzz/.installed: $(STAMP)
+	@echo "installing $(ATHERIS) into $(VENV)/fuzz, on top of $(VENV)"
+	$(BIN)/python -m venv $(VENV)/fuzz
+	@$(VENV)/fuzz/bin/python -m pip install --quiet --disable-pip-version-check "$(ATHERIS)" \
+	  || { echo "$(ATHERIS) cannot be installed here: the parsers are not fuzzed, so this target fails"; exit 1; }
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib')); print('$(CURDIR)')" \
+	  > "$$($(VENV)/fuzz/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/zz_harness.pth"
+	@touch $@
+
+## fuzz: every parser for FUZZ_S seconds (60), by atheris; what crashes one becomes a case of tests/core/test_fuzzed.py
+fuzz: $(VENV)/fuzz/.installed
+	$(VENV)/fuzz/bin/python tests/chaos/fuzz.py --seconds $(FUZZ_S)
 
 ## lint: style, types and import layers
 lint: setup

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import mmap
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -72,6 +73,18 @@ def executable_scratch() -> Need:
         return None
 
     return Need("scratch folder", missing, "export TMPDIR=FOLDER on a file system not mounted noexec")
+
+
+def open_files(least: int) -> Need:
+    """Need so many files that one process may have open, as the limit that it can raise its own to."""
+
+    def missing() -> str | None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        enough = hard == resource.RLIM_INFINITY or hard >= least
+        return None if enough else f"a process may open only {hard}, {least} are needed"
+
+    fix = f"raise the hard limit (ulimit -n {least} as root, or --ulimit nofile={least} for a container)"
+    return Need("open files", missing, fix)
 
 
 def role(name: str, cfg: TaskConfig, *, why: str, otherwise: str = "") -> Need:

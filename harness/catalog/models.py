@@ -228,7 +228,10 @@ def parse(text: str, where: str) -> dict[str, Entry]:
             entry = replace(entry, path=entry.path or entry.hf)
         if problem := _problem(entry):
             raise DataError(f"{where}: [{name}] {problem}")
-        entries[name] = _located(entry, Path(where).parent)
+        try:
+            entries[name] = _located(entry, Path(where).parent)
+        except RuntimeError as error:  # `~somebody` whom the machine does not know
+            raise DataError(f"{where}: [{name}] its path cannot be used: {error}") from None
     return entries
 
 

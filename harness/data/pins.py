@@ -108,14 +108,27 @@ def pins(task: str, splits: Sequence[str] | None = None) -> Pins:
     if not path.is_file():
         return Pins(task, task)
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        found = tuple(_pin(entry) for entry in cast("list[dict[str, Any]]", table.get("file", [])))
-        wanted = Pins(task, str(table["folder"]), found)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        text = path.read_text(encoding="utf-8")
+    except ValueError as error:
         raise DataError(f"{path} is not a list of pinned files, correct it: {error!r}") from error
+    wanted = parse(text, task, str(path))
     if splits is not None:
         _check_splits(path, wanted, splits)
     return wanted
+
+
+def parse(text: str, task: str, where: str) -> Pins:
+    """Read the text of a `data.toml`; `where` names it in messages.
+
+    Raises:
+        DataError: it is not of the documented form.
+    """
+    try:
+        table: dict[str, Any] = tomllib.loads(text)
+        found = tuple(_pin(entry) for entry in cast("list[dict[str, Any]]", table.get("file", [])))
+        return Pins(task, str(table["folder"]), found)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{where} is not a list of pinned files, correct it: {error!r}") from error
 
 
 def _check_splits(path: Path, wanted: Pins, splits: Sequence[str]) -> None:

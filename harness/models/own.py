@@ -94,7 +94,10 @@ def rendered(name: str, turns: Sequence[Message]) -> str:
 
 def whole_path(name: str) -> str:
     """A template's name; where it means a path, the whole one, which holds in any folder."""
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # `~somebody` whom the machine does not know
+        return name
     return str(path.resolve()) if name and name not in names() and path.exists() else name
 
 

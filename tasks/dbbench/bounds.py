@@ -77,6 +77,10 @@ class MemoryGroup:
         for folder in self._group.folders:
             (folder / "cgroup.procs").write_text(str(pid))
 
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel has killed the server because its memory was used up."""
+        return self._group is not None and self._group.ran_out_of_memory()
+
     async def remove(self) -> None:
         """Kill what is in the group and remove it."""
         if self._group is not None and not await self._group.remove():

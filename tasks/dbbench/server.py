@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pwd
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from harness.errors import EnvironmentFault, MissingPart
 from harness.worker.child import die_with_parent
+from tasks._shared.sandbox import linux
 from tasks.dbbench import bounds
 from tasks.dbbench.account import add_data, base, identity, server_account
 
@@ -72,6 +75,17 @@ class Embedded:
         """The server's process id while it lives."""
         alive = self._process is not None and self._process.returncode is None
         return self._process.pid if self._process and alive else None
+
+    async def killed_from_outside(self) -> bool:
+        """Whether it was killed, and not for the memory it used: no statement can do that."""
+        process = self._process
+        if process is None:
+            return False
+        if process.returncode is None and linux.is_ending(process.pid):  # else it hangs
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), START_S)
+        starved = self._group is not None and self._group.ran_out_of_memory()
+        return process.returncode == -signal.SIGKILL and not starved
 
     @property
     def data(self) -> Path | None:

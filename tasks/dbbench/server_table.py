@@ -130,7 +130,7 @@ class ServerTable:
             try:
                 await self._ask_server()
             except EnvironmentFault:
-                self._server.fatal[key] += 1
+                self._server.suspect(*key)
                 raise
             return output.LOST  # only this connection is dead: a statement can kill its own session
 

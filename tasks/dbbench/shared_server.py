@@ -42,6 +42,7 @@ class Server:
         self.generation = 0
         self.names = Names()
         self.fatal: Counter[tuple[str, str]] = Counter()
+        self._suspects: list[tuple[str, str]] = []
         self._own = None if address else servers.Embedded()
         self._starting = asyncio.Lock()
         self._condemned = False
@@ -68,6 +69,8 @@ class Server:
         async with self._starting:
             if self.alive and self.version:
                 return
+            if self._own is not None:
+                await self._settle(self._own)
             self.generation += 1
             self.admin.close()
             if self._own is not None:
@@ -80,6 +83,19 @@ class Server:
                 version = await asyncio.to_thread(servers.version)
             self.lenient = "MariaDB" in version
             self.version = version
+
+    def suspect(self, user: str, statement: str) -> None:
+        """Note a statement during which the server was lost; it is counted once it is known what ended it."""
+        if self._own is None:
+            self.fatal[user, statement] += 1
+        else:
+            self._suspects.append((user, statement))
+
+    async def _settle(self, own: servers.Embedded) -> None:
+        """Count what our server was lost during, unless something outside has killed it."""
+        if self._suspects and not await own.killed_from_outside():
+            self.fatal.update(self._suspects)
+        self._suspects.clear()
 
     def condemn(self, generation: int) -> None:
         """Have a server that hangs replaced."""

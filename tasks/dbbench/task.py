@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.episode import BaseTask, World
-from harness.needs import Need, notice, package
+from harness.needs import Need, notice, open_files, package
 from harness.types import Context, Limits, Macro, Row, Sample, TaskConfig, TaskSpec, option
 from tasks.dbbench import rows, score
 from tasks.dbbench.episode import ROUNDS
@@ -53,22 +53,29 @@ SERVER_FIX = (
 ROOM_FIX = "export TMPDIR=FOLDER that every user can enter and write"
 
 
-def _no_server() -> str | None:
+OPEN_FILES = 1024
+"""With fewer, the server tells the model of it in place of rows."""
+
+
+def _named() -> bool:
+    """Whether the user has named a server, so that none is started."""
     import os
 
-    from tasks.dbbench import server
     from tasks.dbbench.world import ADDRESS
 
-    return None if os.environ.get(ADDRESS) else server.missing()
+    return bool(os.environ.get(ADDRESS))
+
+
+def _no_server() -> str | None:
+    from tasks.dbbench import server
+
+    return None if _named() else server.missing()
 
 
 def _no_room() -> str | None:
-    import os
-
     from tasks.dbbench import server
-    from tasks.dbbench.world import ADDRESS
 
-    return None if os.environ.get(ADDRESS) else server.unusable()
+    return None if _named() else server.unusable()
 
 
 class DbBench(BaseTask):
@@ -102,8 +109,9 @@ class DbBench(BaseTask):
     def needs(self, cfg: TaskConfig) -> Sequence[Need]:
         if cfg.options.engine == "sqlite":
             return (notice(cfg),)
+        files = () if _named() else (open_files(OPEN_FILES),)
         server = (Need("mariadbd", _no_server, SERVER_FIX), Need("room for mariadbd", _no_room, ROOM_FIX))
-        return (package("asyncmy", extra="db"), *server, notice(cfg))
+        return (package("asyncmy", extra="db"), *server, *files, notice(cfg))
 
     def samples(self, cfg: TaskConfig) -> Sequence[Sample]:
         split = cfg.split

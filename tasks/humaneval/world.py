@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.episode import BaseWorld, Episode
 from harness.types import Capacity, Chat, Sample
 from tasks._shared.sandbox import Caps, Command, Sandbox, host_interpreter, host_python, open_sandbox
-from tasks._shared.sandbox.spec import Programs
+from tasks._shared.sandbox.spec import Programs, SandboxFault
 from tasks.humaneval import tester
 from tasks.humaneval.action import Program
 
@@ -81,6 +81,8 @@ class HumanEvalWorld(BaseWorld):
                     limits=self._limits,
                 )
             )
+            if box.killed_from_outside:
+                raise SandboxFault("the sandbox was killed while its program ran")
         finally:
             await box.destroy()
         if result.stdout == secret.encode() and result.code == 0 and not result.timed_out:

@@ -99,7 +99,7 @@ class OsEpisode:
         try:
             output = await self._shell.run(action.text, self._settings.command_s)
         except SandboxFault:
-            if self._box.alive:
+            if self._box.alive or self._box.killed_from_outside:
                 raise
             return Observation(done=True, info={"destroyed": True})  # the model caused it
         shown = Message("user", self._show(output).strip())
@@ -124,6 +124,8 @@ class OsEpisode:
     async def score(self) -> Score:
         settings, box = self._settings, self._box
         outcome = "model_error" if self._invalid else None
+        if box is not None and box.killed_from_outside:
+            raise SandboxFault("the system was killed from outside")
         if box is None or not box.alive:
             return Score(0.0, _metrics(0.0, 0.0, 0.0, ""), "the system is gone", outcome)
         rule = checks.CheckRule(
@@ -136,7 +138,7 @@ class OsEpisode:
             async with judging:
                 found = await judging.findings([rule, checks.PAPER, checks.FIXED])
         except SandboxFault:
-            if box.alive:
+            if box.alive or box.killed_from_outside:
                 raise
             return Score(0.0, _metrics(0.0, 0.0, 0.0, ""), "the system died in its checks", outcome)
         value, paper, fixed = (float(verdict) for verdict in found.values)

@@ -115,25 +115,32 @@ async def test_the_server_lives_in_a_memory_group(world: DbWorld):
         assert f"{2 * bounds.MEMORY_MB << 20}" in limits
 
 
+async def _struck(world: DbWorld, statement: str, sign: signal.Signals) -> str:
+    """What the model sees of a statement during which the server gets a signal, if it is executed at all."""
+    async with episode(world) as opened:
+        saying = asyncio.create_task(said(opened, statement))
+        async with asyncio.timeout(60):
+            while not (saying.done() or await _runs(world, statement)):
+                pass
+        if not saying.done():
+            os.kill(pid_of(world), sign)
+        return await saying
+
+
 async def test_a_statement_that_no_server_survives_is_the_models_failure(world: DbWorld):
-    fatal = "SELECT SLEEP(19)"
-
-    async def once() -> str:
-        async with episode(world) as opened:
-            saying = asyncio.create_task(said(opened, fatal))
-            async with asyncio.timeout(60):
-                while not (saying.done() or await _runs(world, fatal)):
-                    pass
-            if not saying.done():
-                os.kill(pid_of(world), signal.SIGKILL)
-            return await saying
-
     for _ in range(2):
         with pytest.raises(EnvironmentFault):
-            await once()
-    assert (await once()).startswith("2013 (HY000): Lost connection")
+            await _struck(world, "SELECT SLEEP(19)", signal.SIGABRT)
+    shown = await _struck(world, "SELECT SLEEP(19)", signal.SIGABRT)
+    assert shown.startswith("2013 (HY000): Lost connection")
     async with episode(world) as after:
         assert await said(after, "SELECT COUNT(*) FROM `Village boats`") == "[(5,)]"
+
+
+async def test_a_server_that_is_killed_from_outside_is_never_the_statements_failure(world: DbWorld):
+    for _ in range(3):
+        with pytest.raises(EnvironmentFault):
+            await _struck(world, "SELECT SLEEP(18)", signal.SIGKILL)
 
 
 async def _runs(world: DbWorld, sql: str) -> bool:

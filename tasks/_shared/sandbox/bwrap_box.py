@@ -82,7 +82,14 @@ class BwrapBox:
     @property
     def alive(self) -> bool:
         """Whether its first process runs; from inside only a lack of memory can end it."""
-        return self._init_pidfd >= 0 and not select.select([self._init_pidfd], [], [], 0)[0]
+        if self._init_pidfd < 0 or select.select([self._init_pidfd], [], [], 0)[0]:
+            return False
+        return not linux.is_ending(self.init_pid)  # it ends the others inside before it is gone itself
+
+    @property
+    def killed_from_outside(self) -> bool:
+        """Whether it is gone although no process inside was killed for lack of memory."""
+        return not self.alive and not self._group.ran_out_of_memory()
 
     async def start(self) -> None:
         """Make the sandbox, and check what its first process reports from inside."""

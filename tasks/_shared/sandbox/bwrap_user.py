@@ -73,6 +73,11 @@ class UserBox:
         """Always true: nothing runs between commands."""
         return True
 
+    @property
+    def killed_from_outside(self) -> bool:
+        """Always false: a command whose sandbox is killed raises."""
+        return False
+
     async def run(self, command: Command) -> Result:
         """Run a command to its end in a sandbox of its own; see `Box.run`."""
         if refused := unusable_arguments(command.argv):
@@ -107,6 +112,8 @@ class UserBox:
                 reader.close()
             await kill_group(process)
         code = process.returncode or 0
+        if code < 0 and not timed_out:  # a signal to bwrap itself, which what runs inside cannot send
+            raise SandboxFault(f"bwrap was ended by signal {-code}")
         truncated = any(reader.truncated for reader in readers)
         stdout, stderr = (bytes(reader.data) for reader in readers)
         return Result(128 - code if code < 0 else code, stdout, stderr, timed_out, truncated, lingering)

@@ -50,6 +50,16 @@ class Group:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel has killed a member because the group's memory was used up."""
+        for file in ("memory.events", "memory.oom_control"):  # versions 2 and 1
+            for folder in self.folders:
+                with contextlib.suppress(OSError):
+                    counts = (line.split() for line in (folder / file).read_text().splitlines())
+                    if any(name == "oom_kill" and int(count) for name, count in counts):
+                        return True
+        return False
+
     async def stop(self, besides: int, *, within: float = 5.0) -> bool:
         """Send SIGSTOP until every member but `besides` has stopped; False when some run past `within`.
 

@@ -119,6 +119,11 @@ class ContainerBox:
         """Whether the container ran when it was last asked."""
         return not (self._gone or self._stopped)
 
+    @property
+    def killed_from_outside(self) -> bool:
+        """Always false: the daemon does not say what ended a container."""
+        return False
+
     async def run(self, command: Command) -> Result:
         """Run a command to its end; see `Box.run`."""
         if refused := unusable_arguments(command.argv):

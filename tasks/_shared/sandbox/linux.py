@@ -33,6 +33,7 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECBIT_NO_SETUID_FIXUP = 4
 SECCOMP_MODE_FILTER = 2
+_PF_EXITING = 4
 CAPABILITY_VERSION_3 = 0x2008_0522
 
 CAPS = {
@@ -140,6 +141,15 @@ def drop_capabilities(mask: int = CAP_MASK) -> None:
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     _check(_libc.capset(header, data), "capset")
+
+
+def is_ending(pid: int) -> bool:
+    """Whether a process is gone or on its way out; a namespace's first waits for all others in it."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (runs before anything heavy)
+            return bool(int(file.read().rpartition(b")")[2].split()[6]) & _PF_EXITING)
+    except (OSError, IndexError, ValueError):
+        return True
 
 
 def process_start(pid: int) -> int | None:

@@ -180,6 +180,11 @@ class Box(Protocol):
         """Whether commands can still run in it."""
         ...
 
+    @property
+    def killed_from_outside(self) -> bool:
+        """Whether it is gone, and nothing inside can have ended it; False where that cannot be told."""
+        ...
+
     async def run(self, command: Command) -> Result:
         """Run a command to its end, without waiting for processes that it leaves running.
 
