@@ -11,9 +11,10 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from harness.errors import MissingPart, UsageError
@@ -103,7 +104,12 @@ def joined(address: str | None, workers: int) -> Generator[Cluster]:
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # tries to reach the cluster, half a minute each
     if address is None:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for: listen on loopback alone
-    with scratch("harness-ray-") as folder:
+    # Ray prints there what it notices of dead workers, and the command its report.
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nothing,
+        redirect_stdout(nothing),
+        scratch("harness-ray-") as folder,
+    ):
         own: dict[str, Any] = {
             "address": "local",
             "num_cpus": workers,
