@@ -1,4 +1,4 @@
-"""From a reply to a command: what is read as the action, and the admissible command it is taken for."""
+"""Reads the action in a reply, and chooses the admissible command that is executed for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs in a worker process: TextWorld's PDDL engine, one game to a slot, played one call at a time."""
+"""Runs in a worker process: TextWorld's PDDL engine, with a game in each slot, played one call at a time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Translation:
     def __call__(
         self, domain: str, problem: str, *, verbose: bool = False, optimize: bool = False
     ) -> tuple[Any, str]:
-        """Translate, or remember; see `fast_downward.pddl2sas`."""
+        """Translate, or return the translation of before; see `fast_downward.pddl2sas`."""
         if optimize and not self.plan:
             return None, self._idle
         key = (domain, problem, optimize)
@@ -68,7 +68,7 @@ class Translation:
         return self._known[key]
 
     def forget(self) -> None:
-        """Give up what the last game needed."""
+        """Forget what was kept for the last game."""
         self._known.clear()
 
 

@@ -69,7 +69,7 @@ class AlfWorldEpisode:
         return self._show([said], self._rules.prompts.observation(feedback), info)
 
     def _show(self, before: list[Message], text: str, info: dict[str, Any]) -> Observation:
-        """Show a user's turn; with it, the list of actions goes and all is said anew without the old one."""
+        """Show a user's turn; with a list of actions in it, the older list is left out of what is sent."""
         prompts, ask = self._rules.prompts, self._rules.ask
         turn = prompts.message("user", text)
         if not self._rules.show_actions:

@@ -1,4 +1,4 @@
-"""Brings what no address serves: the games out of ALFWorld's archive, and texts out of two checkouts."""
+"""Makes the files that no address serves: games from ALFWorld's archive, and texts from two checkouts."""
 
 from __future__ import annotations
 

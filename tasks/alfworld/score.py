@@ -1,4 +1,4 @@
-"""Values an episode from its turns: won or not, and how it was played."""
+"""Scores an episode by its turns: won or not, and how it was played."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ CONTEXT = 4096
 
 @dataclass(frozen=True, slots=True)
 class AlfWorldOptions:
-    """Whose prompts, rules and grammar are in force."""
+    """Whose prompts, rules and grammar are used."""
 
     protocol: str = option(
         "agenttuning",
@@ -92,7 +92,7 @@ class AlfWorldTask(BaseTask):
 
     def asked(self, sample: Sample) -> str:
         del sample
-        return ""  # the goal stands in the game
+        return ""  # the goal is part of the game
 
     def world(self, ctx: Context) -> AbstractAsyncContextManager[World]:
         rules = _rules(ctx)

@@ -17,7 +17,7 @@ from harness.worker import Launch, Lease, PoolSpec, Worker, WorkerPool
 from tasks.alfworld.rows import Game
 
 WORKERS = 8
-"""More processes than this have never been waited for: a step takes 50 ms, a model's reply seconds."""
+"""With so many processes no step was seen to wait: a step takes 50 ms, a model's reply seconds."""
 
 SLOTS = 32
 USES = 400
@@ -103,7 +103,7 @@ class AlfWorld(BaseWorld):
         self._build = build
 
     async def episode(self, sample: Sample, chats: Mapping[str, Chat], seed: int) -> Episode:
-        """Build an episode; the games know no chance, so the seed changes nothing."""
+        """Build an episode; nothing in a game is random, so the seed changes nothing."""
         del chats, seed
         return self._build(sample, self.workers)
 

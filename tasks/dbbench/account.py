@@ -1,4 +1,4 @@
-"""As whom a database server runs, and where its folder is made."""
+"""Which account a database server runs under, and where its folder is made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks._shared.reachable import reachable_folder
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Whom to run the server as: mysql or nobody for root, ourselves otherwise."""
+    """The account of the server: mysql or nobody where we are root, else our own."""
     if os.geteuid():
         return None
     for name in ("mysql", "nobody"):

@@ -69,7 +69,7 @@ class DbEpisode:
             answer = state = await self._table.state()
             right = scoring.CORRECTED.get(self._sample.id, data["answer_md5"])
             rules = {"paper": float(state == data["answer_md5"]), "fixed": float(state == right)}
-            # The table counts whatever the ending was.
+            # A change is judged by the final table, however the episode ended.
             outcome = None if rules[self._rules.profile] else self._outcome
             target = right if self._rules.profile == "fixed" else data["answer_md5"]
         else:

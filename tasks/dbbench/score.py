@@ -1,4 +1,4 @@
-"""Values an answer against the labels, and a table against its stored hash; runs nothing it reads."""
+"""Scores an answer against the labels, and a table against its stored hash; no answer is executed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def judge(text: str, labels: Sequence[str]) -> dict[str, float]:
 
 def _paper(value: Any, text: str, labels: Sequence[str]) -> bool:
     """Upstream's rule; upstream evaluated the text as Python, here only literals are read."""
-    # A string is a list of its characters to upstream, and anything that cannot be listed is its text.
+    # Upstream compares a string as the list of its characters, and what is no list as its text.
     answers = list(value) if isinstance(value, str | bytes | list | tuple | set | dict) else [text]
     if len(answers) == 1 and len(labels) == 1:
         return _same(answers[0], labels[0])
@@ -55,7 +55,7 @@ def _same(answer: Any, label: str) -> bool:
 
 
 def _fixed(value: Any, text: str, labels: Sequence[str]) -> bool:
-    """A careful reader's: marks around an answer do not matter, nor how numbers, NULL and lists look."""
+    """The `fixed` rule: marks around an answer do not matter, nor how numbers, NULL and lists are written."""
     wanted = sorted(map(plain, labels))
     try:
         return any(sorted(map(plain, answers)) == wanted for answers in _readings(value, text, labels))
@@ -91,7 +91,7 @@ def _literal(text: str) -> Any:
     if len(text) > LONGEST:
         return None
     try:
-        with warnings.catch_warnings(action="ignore"):  # what Python thinks of a model's style is no news
+        with warnings.catch_warnings(action="ignore"):  # its warnings of odd literals help nobody
             return ast.literal_eval(text.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""A MariaDB server of our own, on a private socket and folder, killed and swept away at the end."""
+"""Starts a MariaDB server with a socket and a folder of its own; at the end both are removed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks.dbbench.account import add_data, base, identity, server_account
 log = logging.getLogger(__name__)
 
 STARTS = 3
-"""How often a server is started before it counts as one that does not come up."""
+"""Starts that are tried before a server counts as one that cannot start."""
 
 START_S = 60.0
 """Deadline for a busy machine; an idle one takes under a second each for the tables and the start."""
@@ -59,7 +59,7 @@ class Address:
 
 
 class Embedded:
-    """Owns one mariadbd: starts it, says whether it lives, kills it."""
+    """One mariadbd process: starts it, tells whether it runs, kills it."""
 
     def __init__(self) -> None:
         self.address = Address("root", secrets.token_hex(16))
@@ -158,7 +158,7 @@ class Embedded:
                 env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
                 start_new_session=True,
                 preexec_fn=_before_it_runs,
-                # Before the server runs: it would forget the death signal if it dropped its rights itself.
+                # The account first: a process that changes it later loses its death signal.
                 **identity(account),
             )
 

@@ -33,11 +33,11 @@ SYSTEM = frozenset({"mysql", "sys", "information_schema", "performance_schema", 
 
 
 class ServerTable:
-    """A database named like its table on a shared server; the name is ours alone from `open` to `close`."""
+    """A database named like its table on a shared server; no other episode uses the name until `close`."""
 
     def __init__(self, server: Server, content: TableContent, options: ExecutionOptions) -> None:
         self._server, self._content, self._options = server, content, options
-        # The same in every attempt, for errors repeat it; unique because the name is held.
+        # Error texts repeat it, so every attempt has the same; unique because the name is reserved.
         digest = hashlib.blake2b(content.name.lower().encode(), digest_size=8).hexdigest()
         self._user, self._password = f"h{digest}", secrets.token_hex(8)
         self._held = self._ours = False
@@ -53,8 +53,8 @@ class ServerTable:
         self._generation = self._server.generation
         async with self._server.admin.connection() as admin:
             await self._clear(admin)
-            self._ours = True  # from here on what bears the name may be dropped
-            # The user first: where there is a database of ours, there is a user that says so.
+            self._ours = True  # from here on, whatever has this name may be dropped
+            # The user comes first: a database without one of this name was not made here.
             await self._login(admin)
             await session.run(admin, f"CREATE DATABASE {quoted(self._content.name)}")
             return await self._load(admin)
@@ -123,7 +123,7 @@ class ServerTable:
             return output.NO_XA
         key = (self._user, statement)
         if self._server.fatal[key] >= FATAL:
-            return output.LOST  # what no server survives is the statement's failure, not the world's
+            return output.LOST  # a statement that no server survives has failed by itself
         try:
             return await self._executed(several)
         except EnvironmentFault:

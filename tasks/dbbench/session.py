@@ -1,4 +1,4 @@
-"""Talks to a MySQL or MariaDB server: kept connections to administer, one a statement for models."""
+"""Connections to a database server: kept ones to administer it, a new one for each statement of a model."""
 
 from __future__ import annotations
 

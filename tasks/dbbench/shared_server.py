@@ -11,7 +11,7 @@ from tasks.dbbench import session
 
 
 class Names:
-    """One holder a name; those who wait get it in the order they came."""
+    """Reserves names: one holder at a time; those who wait follow in the order they came."""
 
     def __init__(self) -> None:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)

@@ -148,7 +148,7 @@ def _token(found: Sequence[re.Match[str]], n: int) -> Token:
 
 @dataclass(slots=True)
 class _Past:
-    """What of a statement is behind the token that is looked at.
+    """The part of a statement before the token that is looked at.
 
     Attributes:
         first: its first word; empty when it begins with something else.

@@ -1,4 +1,4 @@
-"""SQLite in the server's place: nothing to install, but another dialect with other errors; not comparable."""
+"""SQLite instead of a server: nothing to install, but another dialect and other errors; not comparable."""
 
 from __future__ import annotations
 

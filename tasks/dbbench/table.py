@@ -16,7 +16,7 @@ class TableContent:
 
     @classmethod
     def of(cls, table: dict[str, Any], *, escaped: bool) -> TableContent:
-        """Read a sample's table; `escaped` spoils column names with the escapes of string literals."""
+        """Read a sample's table; `escaped` writes column names as upstream does by mistake: as literals."""
         info = table["table_info"]
         columns = tuple(str(column["name"]) for column in info["columns"])
         if escaped:

@@ -1,4 +1,4 @@
-"""Opens the world of the tables: a server, or SQLite in its place."""
+"""Opens what the episodes of a run share: a server, or SQLite instead."""
 
 from __future__ import annotations
 

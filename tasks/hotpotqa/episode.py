@@ -25,7 +25,7 @@ HALTS: Mapping[str, Literal["limit", "model_error"]] = {
 """What ends an episode that has no answer, and the outcome it gives."""
 
 NO_RESPONSE = "No response"
-"""What upstream's client returned in place of a failed request, and its agent takes for one."""
+"""What upstream's client returned for a failed request; its agent takes any such reply for a failure."""
 
 LONGEST_TOKEN = 128
 """No entry of the cl100k vocabulary is longer in bytes, so longer prompts need no counting."""
@@ -125,7 +125,7 @@ class HotpotEpisode:
         return Score(worth, metrics, note, outcome, answer=self._answer or "", target=self._gold)
 
     async def close(self) -> None:
-        """Nothing is held: the wiki belongs to the world."""
+        """Nothing to close: the wiki belongs to the world."""
 
     # -- the loop
 

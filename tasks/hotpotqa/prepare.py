@@ -37,12 +37,12 @@ _SOURCES = (
 
 
 def prepare_together(sources: Sequence[Path], target: Path, tell: Tell) -> list[Path]:
-    """Write whatever the sources have the material for.
+    """Write every file that can be made from the sources.
 
     Args:
         sources: a folder with HotpotQA's two JSON releases; the checkouts of AgentTuning and BOLAA; or all.
         target: where the files go.
-        tell: hears of every file.
+        tell: called with a line for each file.
 
     Raises:
         DataError: nothing usable was found, or a release lacks one of the questions.

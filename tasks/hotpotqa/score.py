@@ -50,7 +50,7 @@ def value(answer: str | None, gold: str) -> tuple[float, float]:
 
 
 def careful_f1(answer: str | None, gold: str) -> float:
-    """F1 to a careful reader, to whom dates, numbers, units, accents and dashes are the same in any form.
+    """F1 under `fixed`: dates, numbers, units, accents and dashes count as equal in any form.
 
     An answer that begins with the right yes or no is right whatever reasons follow.
     """

@@ -41,7 +41,7 @@ class HotpotOptions(WebOptions):
     parse: str = option("strict", help="how actions are read", choices=("strict", "lenient"))
     search_unit: str = option("lead", help="what Search shows", choices=("lead", "paragraph"))
     lookup_unit: str = option("section", help="what Lookup shows", choices=("section", "sentence"))
-    lookup_reset: bool = option(False, True, help="a new page starts Lookup's counting anew")
+    lookup_reset: bool = option(False, True, help="a new page starts Lookup's count again")
     newline: str = option(
         "delete",
         "space",

@@ -69,7 +69,7 @@ async def open_world(ctx: Context) -> AsyncIterator[HotpotWorld]:
         keep_index=not options.lookup_reset,
     )
     async with open_backends(ctx, options.wiki, lambda: offline(ctx)) as backends:
-        # The vocabulary is no part of a fixture, whose few short pages come near no limit.
+        # A fixture has no vocabulary: its few short pages are far below every limit.
         counter = "estimate" if ctx.source == "fixture" else "cl100k"
         vocabulary = None if ctx.source == "fixture" else core_path(tokens.CL100K_FILE, ctx)
         count = tokens.counter(counter, vocabulary)

@@ -41,7 +41,7 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
         source: a folder with `data_std`, `scores_all_data.pkl` and perhaps `data_dev`, copied out of the
             image, or a checkout of AgentTuning, or both in one.
         target: where the files go; a split that a call before this one finished is not made again.
-        tell: hears of every step.
+        tell: called with a line for each step.
 
     Raises:
         MissingPart: the folder has neither.

@@ -143,7 +143,7 @@ class WobEpisode:
         return Observation(messages, ask, fresh=True, info=self._facts(call.stage))
 
     def _facts(self, stage: str) -> dict[str, Any]:
-        """What a reader of the log, and the oracle, must know beside the prompt."""
+        """What the log and the oracle need besides the prompt."""
         return {
             "stage": stage,
             "task": self.task,

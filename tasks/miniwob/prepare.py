@@ -42,7 +42,7 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     Args:
         source: an AgentTuning checkout, or its folder `eval_heldout/miniwob++`.
         target: where the files go.
-        tell: hears of every file.
+        tell: called with a line for each file.
 
     Returns:
         The files written.

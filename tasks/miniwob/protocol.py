@@ -91,7 +91,7 @@ class Protocol:
         """Run from the first view to the end; returns why it ended."""
         goal = view.utterance
         plan = yield from self._plan(view, goal)
-        # The released loop asks for ever here or drops the episode; here it counts as one that failed.
+        # The released loop never ends here, or drops the episode; we count it as failed.
         self.dropped_upstream = not plan.strip()
         done: list[str] = []
         for _ in range(steps(plan, self._rules.max_steps)):
@@ -106,7 +106,7 @@ class Protocol:
             self.steps += 1
             view = yield action
             if view.missed and action.verb in ("clickoption", "movemouse") and not self._rules.noop_on_miss:
-                return "miss"  # the released environment dies of it
+                return "miss"  # the released environment crashes here
             if view.done or view.reward != 0:
                 return "page"
         return "plan"

@@ -23,7 +23,7 @@ _LEAN = (
     "--disable-software-rasterizer",
     "--enable-features=NetworkServiceInProcess2",
 )
-# The flight sites frame a page of their own; to each other files are strangers without this.
+# The flight sites show a page in a frame; without this, Chromium keeps files apart from each other.
 _FRAMES = ("--allow-file-access-from-files",)
 
 

@@ -30,7 +30,7 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
         source: the word `hub`, Hendrycks' data.tar, the folder it unpacks to (with `dev/` and `test/`), or an
             AgentTuning checkout for prompts.json.
         target: where the files go.
-        tell: hears of every subject.
+        tell: called with a line for each subject.
 
     Raises:
         DataError: `source` is none of these.

@@ -15,7 +15,7 @@ from tasks.os import score as scoring
 from tasks.os.rows import OsProblem, OsScript
 
 CHECK_S = 60.0
-# The checks' Python takes up neither the user's packages nor compiled files, which anybody can leave there.
+# The checks' Python loads neither the user's packages nor compiled files, which the model may have written.
 _CLEAN = {"PYTHONNOUSERSITE": "1", "PYTHONPYCACHEPREFIX": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
 _LOGINS = ("runuser -l", "su -", "--login")
 

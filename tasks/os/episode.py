@@ -57,7 +57,7 @@ class OsEpisode:
         return Observation((*self._prompt.opening, task), self._ask, info={"init": codes})
 
     async def _set_up(self, box: Box, shell: Shell) -> list[int]:
-        """Bring a new system into the problem's first state; the init scripts' exit statuses."""
+        """Bring a new system into the problem's first state; returns the init scripts' exit statuses."""
         try:
             # Upstream logs in before the init scripts run: what they write to ~/.bashrc is not read yet.
             await shell.start()
@@ -70,7 +70,7 @@ class OsEpisode:
 
     @asynccontextmanager
     async def _again(self) -> AsyncIterator[Box]:
-        """A system in the problem's first state that no model has touched, with its shell, which counts."""
+        """A system in the first state, touched by no model, and its shell, which a check may count."""
         box = await self._make()
         shell = Shell(box)
         try:
@@ -101,7 +101,7 @@ class OsEpisode:
         except SandboxFault:
             if self._box.alive:
                 raise
-            return Observation(done=True, info={"destroyed": True})  # the model's own doing
+            return Observation(done=True, info={"destroyed": True})  # the model caused it
         shown = Message("user", self._show(output).strip())
         info = {"output": output.text[:LOGGED], **_marks(output)}
         return Observation((shown,), self._ask, said=reply.text.strip(), info=info)

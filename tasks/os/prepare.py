@@ -35,7 +35,7 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     Args:
         source: top folder of an AgentTuning checkout.
         target: where the files go.
-        tell: hears of both files.
+        tell: called with a line for each file.
 
     Raises:
         DataError: the checkout lacks a file.

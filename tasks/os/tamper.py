@@ -36,7 +36,7 @@ Identity = tuple[object, ...]
 
 
 class Unreadable(Exception):
-    """So much was written, or so strangely, that it cannot be looked through."""
+    """What was written is too much, or too deep, to be looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _known(path: str, image: Path, before: ToolSnapshot) -> bool:
 
 
 def _takes_over(path: str, known: Callable[[str], bool]) -> bool:
-    """Whether a new file is used unasked: found before a command of its name, or read at every start."""
+    """Whether a new file takes effect by itself: found before its namesake, or read at every start."""
     folder, _, name = path.rpartition("/")
     if folder in _PATH and any(known(f"{later}/{name}") for later in _PATH[_PATH.index(folder) + 1 :]):
         return True

@@ -1,4 +1,4 @@
-"""Opens a backend that can make systems, and makes one for each episode."""
+"""Opens a sandbox backend, and makes one system for each episode."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def prepare_together(sources: Sequence[Path], target: Path, tell: Tell) -> list[
             folder that has the package in it); a folder with `hotpot_train_v1.1.json` or with
             `hotpot_qa/*.parquet` (fullwiki, train); one with `trivia_qa/*.parquet` (rc.nocontext, train).
         target: where the files go.
-        tell: hears of every file.
+        tell: called with a line for each file.
 
     Raises:
         DataError: nothing usable was found, or a data set has another number of rows than upstream's.

@@ -26,7 +26,7 @@ FIRST = "look around"
 
 @dataclass(frozen=True, slots=True)
 class SciWorldTurn:
-    """What one action came to."""
+    """The result of one action."""
 
     match: Match
     state: State
@@ -83,7 +83,7 @@ class SciWorldEpisode:
             "score": state.score,
         }
         if self._gave_up(state.observation):
-            # Upstream leaves before it takes over this turn's score.
+            # Upstream ends the loop before it reads this turn's score.
             return self._done(text, "failures", info)
         if state.score < 0:
             return self._done(text, "negative", info)

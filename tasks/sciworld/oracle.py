@@ -1,4 +1,4 @@
-"""Plays a sample by the simulator's own solution, which is shipped with a fixture or computed when asked."""
+"""Plays the simulator's own solution of a sample, which a fixture ships or which is computed on request."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class SimulatorPool:
         self._growing = asyncio.Lock()
         self._chores: set[asyncio.Task[Any]] = set()
         self._closed = False
-        # The simulator writes a table of its objects where it stands.
+        # The simulator writes a table of its objects into its working folder.
         self._home = TemporaryDirectory(prefix="harness-jvm-", ignore_cleanup_errors=True)
 
     @property
@@ -93,7 +93,7 @@ class SimulatorPool:
         return None
 
     async def _grown(self, *, fresh: bool = False) -> Simulator:
-        """Add a simulator; when the caller is cancelled it is added all the same, for the next."""
+        """Add a simulator; a cancelled caller does not stop this, and the next caller gets it."""
         growing = self._chore(self._grow(fresh=fresh))
         try:
             return await asyncio.shield(growing)

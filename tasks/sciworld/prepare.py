@@ -43,7 +43,7 @@ def prepare(source: Path, target: Path, tell: Tell) -> list[Path]:
     Args:
         source: top folder of an AgentTuning checkout.
         target: where the files go.
-        tell: hears of every task whose episodes are drawn.
+        tell: called with a line for each task whose episodes are drawn.
 
     Raises:
         DataError: the checkout is not the one that is pinned.

@@ -1,4 +1,4 @@
-"""The package's own solution of a variation, as whoever asks the package in a new process gets it.
+"""The package's own solution of a variation, the same that the package gives in a new process.
 
 A solution depends on the order of Java's identity hashes: on what the process computed before, and on how
 many threads its garbage collector and compilers have. A process for each solution and a fixed number of

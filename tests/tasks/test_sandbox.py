@@ -244,7 +244,7 @@ async def test_a_prepared_process_that_died_fails_one_sandbox_and_no_other() -> 
 async def test_a_sandbox_given_up_while_it_is_made_leaves_nothing() -> None:
     async with opened() as sandbox:
         for turns in range(24):  # give up at each of the points where creation waits
-            # Every other time right after another sandbox, while the place for the next one is being prepared.
+            # Every other time right after another sandbox, while the next place is being prepared.
             before = [await sandbox.create(hostname=HOSTNAME)] if turns % 2 else []
             making = asyncio.ensure_future(sandbox.create(hostname=HOSTNAME))
             for _ in range(turns // 2):

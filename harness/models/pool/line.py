@@ -43,8 +43,8 @@ class Line(Generic[T]):
     def __init__(self) -> None:
         self.held = 0
         self._by_place: list[tuple[Place, int, Waiter[T]]] = []
-        """Each with the number it was added under: a request that was taken as the oldest still stands here, and
-        may wait again, at the same place, for its next try."""
+        """Each with the number it was added under: a request that was taken as the oldest still stands here,
+        and may wait again, at the same place, for its next try."""
         self._by_age: OrderedDict[int, Waiter[T]] = OrderedDict()
         self._added = 0
         self._taken = 0
