@@ -1,8 +1,8 @@
-"""What `--executor ray` costs in CPU: 10,000 one-turn episodes on one Ray worker, and in one local process.
+"""What `--executor ray` costs in CPU: 10,000 one-turn episodes on a Ray worker, and in one local process.
 
-GSM8K's fixture, repeated, with a server that answers at once. Counted is all that either command starts, Ray's
-own processes as well, from start to end: at most 1.5 x the local command's CPU. Pairs are played in turns, and
-medians compared. Needs ray (make test-dist installs it into .venv/dist) and says so where there is none.
+GSM8K's fixture, repeated, with a server that answers at once. All that either command starts is counted,
+Ray's own processes as well: at most 1.5 x the local command's CPU. Pairs are played in turns, and medians
+compared. Needs ray (make test-dist installs it into .venv/dist) and says so where there is none.
 """
 
 from __future__ import annotations

@@ -66,6 +66,31 @@ def test_a_run_whose_workers_all_die_stops_and_resumes(tmp_path: Path):
     assert len(transcripts(tmp_path / "run")) == 64
 
 
+class Stopping(Threads):
+    """Stops the run after five attempts, as the first Ctrl-C does."""
+
+    def dispatcher(self, plan, tested, store, finished, end) -> Dispatcher:
+        stored: list[Attempt] = []
+
+        def stopping(attempt: Attempt, planned: PlannedEpisode) -> bool:
+            stored.append(attempt)
+            if len(stored) == 5:
+                found.stop()
+            return finished(attempt, planned)
+
+        found = super().dispatcher(plan, tested, store, stopping, end)
+        return found
+
+
+def test_a_stopped_run_plays_what_is_live_to_its_end_and_resumes(tmp_path: Path):
+    asked = request(tmp_path / "run", "gsm8k", repeats=4, concurrency=2)
+    there = Stopping(ThreadWorker, ThreadWorker)
+    summary = played(asked, there)
+    assert summary.exit_code == 3 and 5 <= summary.played < 64
+    assert played(asked).exit_code == 0, "without the cluster"
+    assert len(transcripts(tmp_path / "run")) == 64
+
+
 def without(task: str):
     """Have a worker find that its code of a task is not the command's."""
 

@@ -120,20 +120,20 @@ def joined(address: str | None, workers: int) -> Generator[Cluster]:
         ray = _ray()
         logging.getLogger("ray").setLevel(logging.ERROR)  # Ray's import sets another
         try:
-            with settings.without_secrets():
-                ray.init(
-                    **({"address": address} if address else own),
-                    log_to_driver=False,
-                    configure_logging=False,
-                    logging_level=logging.ERROR,
-                )
+            _begin(ray, {"address": address} if address else own)
             yield Cluster(workers, None if address else "this machine")
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            if ray.is_initialized():
-                raise
-            raise MissingPart(f"Ray cannot be used: {outside.line(str(error))}") from error
         finally:
             ray.shutdown()
+
+
+def _begin(ray: Any, options: dict[str, Any]) -> None:
+    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
+    try:
+        with settings.without_secrets():
+            ray.init(**options, **quiet)
+    except Exception as error:  # Ray raises whatever it likes
+        why = outside.line(str(error))
+        raise MissingPart(f"Ray cannot be used, on a busy machine repeat the command: {why}") from error
 
 
 @dataclass(frozen=True, slots=True)
