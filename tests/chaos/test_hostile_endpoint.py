@@ -21,7 +21,7 @@ from test_hostile_answers import ERRORS, NUMBERS, UNUSABLE
 
 from harness.storage.store import Store
 
-ANSWERS, DEADLINE_S, MOST_MB, REPEATS, IN_FLIGHT, RUNS = 200, 8.0, 200, 60, 8, 20
+ANSWERS, DEADLINE_S, MOST_MB, REPEATS, IN_FLIGHT, RUNS = 200, 12.0, 200, 60, 8, 20
 MODEL = "THUDM/agentlm-7b"
 KINDS = {"tgi": "agentlm-7b", "openai": "agentlm-7b@openai", "chat": "agentlm-7b@chat"}
 

@@ -35,7 +35,8 @@ def call(number=0, **more):
 
 
 def open_at(*servers, selector="agentlm-7b", **more):
-    options = Options(time_scale=FAST, read_s=5, **more)
+    more.setdefault("time_scale", FAST)
+    options = Options(read_s=5, **more)
     return open_model(selector, endpoints=[server.url for server in servers], options=options)
 
 
@@ -282,6 +283,7 @@ async def test_tokens_of_wrong_types_are_a_fault(rows):
             self.seen.append(seen)
             return await write(writer, Behaviour(), rows if len(self.seen) == 1 else b'[{"id": 7}]')
 
-    async with Tokens() as server, open_at(server) as model:
+    # Counting has a deadline of a minute, which is not to become a few milliseconds.
+    async with Tokens() as server, open_at(server, time_scale=5) as model:
         assert await model.tokens("x") == [7]
         assert len(server.seen) == 2
