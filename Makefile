@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full test-local test-servers chaos fuzz setup system servers lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full test-local test-servers test-dist chaos fuzz setup system servers lint nightly bench local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -70,6 +70,23 @@ test-local: $(LOCAL)/.installed
 	@started=$$(date +%s); OMP_NUM_THREADS=1 HARNESS_TEST_LOCAL=1 $(LOCAL)/bin/python -m pytest -m "not full" \
 	  tests/core/models/test_local_*.py tests/e2e/test_own_model.py::test_one_line_measures_gsm8k_on_a_local_folder \
 	  && echo "test-local took $$(($$(date +%s) - started)) s"
+
+# Ray stands in no lock either: the hashed lock holds what every platform has.
+RAY ?= ray==2.60.0
+DIST := $(VENV)/dist
+
+$(DIST)/.installed: $(STAMP)
+	@echo "installing $(RAY) into $(DIST), on top of $(VENV)"
+	$(BIN)/python -m venv $(DIST)
+	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' constraints.txt > $(DIST)/versions.txt
+	$(DIST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(DIST)/versions.txt "$(RAY)"
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib')); print('$(CURDIR)')" \
+	  > "$$($(DIST)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/zz_harness.pth"
+	@touch $@
+
+## test-dist: --executor ray on real clusters of this machine, one node of which is killed; fails where ray cannot be had
+test-dist: $(DIST)/.installed
+	HARNESS_TEST_DIST=1 $(DIST)/bin/python -m pytest tests/core/test_ray_cluster.py
 
 ## chaos: everything of tests/chaos, the long cases with their seeds as well (200 kills, a run stopped for two minutes, ...), then fuzz
 chaos: system setup $(VENV)/fuzz/.installed

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import shlex
 import sys
-from contextlib import closing
+from collections.abc import Collection
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from harness.running.summary import Summary
 if TYPE_CHECKING:
     from harness.models.api import Model
     from harness.models.sampling import Ignored
+    from harness.running.ray_executor.cluster import Cluster
 
 log = logging.getLogger("harness.run")
 
@@ -36,15 +38,15 @@ log = logging.getLogger("harness.run")
 @click.option("--yes", is_flag=True, help="Do not ask before more than 10,000 requests.")
 @click.option("--report/--no-report", "wanted", default=True, help="Print the report at the end.")
 @grouped(given=Given, sampling=Sampling, workload=Workload, models=ModelChoice, execution=Execution)
-def command(
-    *, workload: Workload, models: ModelChoice, execution: Execution, executor: str, wanted: bool, yes: bool
-) -> int:
+def command(*, workload: Workload, models: ModelChoice, execution: Execution, wanted: bool, yes: bool) -> int:
     """Run benchmarks against a model; the same command resumes an interrupted run.
 
     Exit code: 0 complete, 2 usage or a missing part, 3 incomplete, 130 interrupted.
     """
-    if executor == "ray":
-        raise UsageError("--executor ray is not part of this version: use --shard i/n on several machines")
+    if execution.executor == "ray":
+        from harness.running.ray_executor import cluster
+
+        cluster.check(execution.ray_address)
     from harness.models.clients.probe import surveyed
     from harness.models.clients.recognise import recognise
     from harness.models.local.loading import loaded_models
@@ -141,7 +143,17 @@ def _played(plan: Plan, directory: Path, ignored: list[Ignored], *, checked: boo
             log.warning("%s", cost)
             if not yes and sys.stdin.isatty() and sys.stderr.isatty():
                 click.confirm("go on?", abort=True, err=True)
-        return patience.run(Runner(plan, store, directory, for_terminal()).run(remaining))
+        with _executor(plan, remaining) as cluster:
+            return patience.run(Runner(plan, store, directory, for_terminal(), cluster).run(remaining))
+
+
+def _executor(plan: Plan, remaining: Collection[object]) -> AbstractContextManager[Cluster | None]:
+    execution = plan.request.execution
+    if execution.executor == "local" or not remaining:
+        return nullcontext()
+    from harness.running.ray_executor.cluster import joined
+
+    return joined(execution.ray_address, execution.workers)
 
 
 def _ready_hint(plan: Plan) -> str:

@@ -99,7 +99,19 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--set", "settings", multiple=True, help="TASK.KEY=VALUE (harness list tasks NAME shows them)."
     ),
     click.option("--concurrency", type=click.IntRange(1), help="Most requests in flight."),
-    click.option("--executor", type=click.Choice(["local", "ray"]), default="local", hidden=True),
+    click.option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Play in this process, or on the nodes of a Ray cluster (docs/operations.md).",
+    ),
+    click.option(
+        "--ray-address", envvar="RAY_ADDRESS", help="HOST:PORT of the cluster; without it on this machine."
+    ),
+    click.option(
+        "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on each Ray node."
+    ),
     click.option("--shard", callback=_shard, help="i/n: only the i-th of n parts of the plan."),
     click.option("--ready-only", is_flag=True, help="Run what is ready; the suite is then partial."),
     click.option("--retry", type=click.Choice(["infra"]), help="Retry only the infrastructure failures."),

@@ -99,10 +99,12 @@ class EpisodeQueue:
     Attributes:
         expected: how many turns its episodes take.
         live: how many were taken and have not ended.
+        fed: episodes may still come from elsewhere, so that it is not over while it is empty.
     """
 
     def __init__(self, episodes: Iterable[PlannedEpisode] = (), expected: Expected | None = None) -> None:
         self.expected = expected or Expected()
+        self.fed = False
         self._order = itertools.count()
         self._entries: dict[int, QueuedEpisode] = {}
         self._nameless: deque[QueuedEpisode] = deque()
@@ -118,7 +120,7 @@ class EpisodeQueue:
     @property
     def over(self) -> bool:
         """Whether no episode is left and none that is live can come back."""
-        return not self._entries and not self.live
+        return not self._entries and not self.live and not self.fed
 
     @property
     def urgency(self) -> float:
@@ -157,9 +159,11 @@ class EpisodeQueue:
         if again:
             self.append(planned)
 
-    def clear(self) -> None:
+    def clear(self) -> list[PlannedEpisode]:
         """Take all episodes out."""
+        waiting = [entry.planned for entry in self._entries.values()]
         self._keep(lambda entry: False)
+        return waiting
 
     def drop(self, name: str) -> int:
         """Take out every episode that needs a name; returns how many there were."""

@@ -98,6 +98,9 @@ class Execution:
         retry: `infra` plays only what failed for infrastructure.
         time_limit_s: start no episode later than this after the run began.
         trace_private: store the texts of private tasks as well.
+        executor: `local` plays in this process, `ray` on the nodes of a Ray cluster.
+        ray_address: HOST:PORT of the cluster; None starts one on this machine.
+        workers: processes on each of its nodes.
     """
 
     out: Path | None = None
@@ -108,6 +111,9 @@ class Execution:
     retry: Literal["infra"] | None = None
     time_limit_s: float | None = None
     trace_private: bool = False
+    executor: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.episode import World
 from harness.errors import MissingPart, StoreError, cause
@@ -46,6 +46,10 @@ from harness.storage.completeness import incomplete_tasks
 from harness.storage.private import without_texts
 from harness.storage.store import Attempt, EpisodeKey, Store
 
+if TYPE_CHECKING:
+    from harness.running.ray_executor.cluster import Cluster
+    from harness.running.ray_executor.dispatch import Dispatcher
+
 log = logging.getLogger(__name__)
 
 SHOWN = 20
@@ -53,12 +57,20 @@ SHOWN = 20
 
 
 class Runner:
-    """One command's run of one plan."""
+    """One command's run of one plan, in this process or on a cluster."""
 
-    def __init__(self, plan: Plan, store: Store, directory: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        directory: Path,
+        progress: Progress,
+        cluster: Cluster | None = None,
+    ) -> None:
         self.plan, self.store, self.progress = plan, store, progress
         self.summary = Summary(directory)
-        self.scheduler: Scheduler | None = None
+        self.scheduler: Scheduler | Dispatcher | None = None
+        self._cluster = cluster
         self._retries = RetryPolicy()
         self._traits, self._systems = Traits(store), Systems(store)
         self._queues: dict[str, TaskQueue] = {}
@@ -143,23 +155,29 @@ class Runner:
         turns = {plan.spec.name: plan.spec.expected_turns for plan in self.plan.tasks}
         self.progress.start(dict(planned), {name: planned[name] - left[name] for name in planned}, turns)
         deadline_s = self.plan.request.models.deadline_s
-        sites = SiteLocks(str(self.summary.directory.resolve()))
-        budget = Budget.of_machine(live_bound(self.plan.request))
-        self.scheduler = Scheduler(budget, sites, partial(pressure, models.tested))
+        if self._cluster is not None:
+            scheduler = self.scheduler = self._cluster.dispatcher(
+                self.plan, models.tested, self.store, self._finished, self._end
+            )
+            see = scheduler.look
+        else:
+            sites = SiteLocks(str(self.summary.directory.resolve()))
+            budget = Budget.of_machine(live_bound(self.plan.request))
+            scheduler = self.scheduler = Scheduler(budget, sites, partial(pressure, models.tested))
+            see = partial(look, models.tested, self._queues.values(), deadline_s)
         self.store.commit_later(asyncio.get_running_loop())
         _collect_garbage_less_often()
         try:
-            see = partial(look, models.tested, self._queues.values(), deadline_s)
             async with heartbeat(self.store, partial(self._facts, see)), ticking(self.progress, see):
                 with Signals(self.interrupt):
-                    await self.scheduler.run(list(self._queues.values()), until=self._ends)
+                    await scheduler.run(list(self._queues.values()), until=self._ends)
             self._traits.close()
             self.store.flush()
         except* StoreError as errors:
             self.summary.stopped = str(cause(errors))
         finally:
             self.progress.stop()
-        if self.scheduler.expired and not self.summary.stopped:
+        if scheduler.expired and not self.summary.stopped:
             limit = self.plan.request.execution.time_limit_s
             self.summary.stopped = f"the time limit of {limit:g} s is over; the same command resumes"
 

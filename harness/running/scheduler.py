@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,24 +88,42 @@ class Scheduler:
         """Whether `stop` was called."""
         return self._stopping
 
-    async def run(self, tasks: list[TaskQueue], *, until: float | None = None) -> None:
+    def grant(self) -> None:
+        """Look at the queues again, to which episodes were added, or which are fed no more."""
+        self._admission.grant()
+
+    def begin(self, task: TaskQueue) -> None:
+        """Begin to play one more task, while `feed` runs."""
+        self._tasks.append(task)
+        self._group.create_task(self._play_task(task), name=f"task {task.name}")
+
+    async def run(
+        self,
+        tasks: list[TaskQueue],
+        *,
+        until: float | None = None,
+        feed: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         """Play every episode; returns when all are done, or, after `stop`, when the live ones are.
 
         Args:
             tasks: one queue per task.
             until: time of the event loop's clock at which the scheduler stops itself; `expired` then says
                 whether episodes were left.
+            feed: adds episodes and tasks until it returns.
         """
-        self._tasks = tasks
+        self._tasks = list(tasks)
         with ExitStack() as stack:
             stack.callback(self._sites.close)
             for helper in (self._watch(), self._retry_sites(), self._follow()):
                 stack.callback(asyncio.create_task(helper).cancel)
             if until is not None:
                 stack.callback(asyncio.get_running_loop().call_at(until, self._expire).cancel)
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as self._group:
                 for task in sorted(tasks, key=lambda task: task.episodes.urgency, reverse=True):
-                    group.create_task(self._play_task(task), name=f"task {task.name}")
+                    self._group.create_task(self._play_task(task), name=f"task {task.name}")
+                if feed is not None:
+                    await feed()
 
     def _expire(self) -> None:
         self.expired = any(task.episodes for task in self._tasks)
@@ -172,11 +190,16 @@ class Scheduler:
 
     def waits(self, count: int, over_s: float = 0.0) -> list[Wait]:
         """The live episodes, and the worlds that are being opened, that have waited longest for one thing."""
-        now = time.monotonic()
-        waits = [
-            Wait(task.name, name, activity.name, now - activity.since, activity.turn)
-            for task in self._tasks
-            for name, activity in (*task.live.items(), *([("", task.opening)] if task.opening else ()))
-            if now - activity.since >= over_s
-        ]
-        return sorted(waits, key=lambda wait: (wait.seconds, wait.task, wait.episode), reverse=True)[:count]
+        return longest_waits(self._tasks, over_s)[:count]
+
+
+def longest_waits(tasks: Iterable[TaskQueue], over_s: float = 0.0) -> list[Wait]:
+    """What the live episodes of tasks wait for, and their worlds that are being opened, longest first."""
+    now = time.monotonic()
+    waits = [
+        Wait(task.name, name, activity.name, now - activity.since, activity.turn)
+        for task in tasks
+        for name, activity in (*task.live.items(), *([("", task.opening)] if task.opening else ()))
+        if now - activity.since >= over_s
+    ]
+    return sorted(waits, key=lambda wait: (wait.seconds, wait.task, wait.episode), reverse=True)

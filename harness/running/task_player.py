@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from harness.episode import World
 from harness.history import vocabulary, window_notice
@@ -18,7 +19,7 @@ from harness.running.queue import PlannedEpisode
 from harness.running.request import RunRequest
 from harness.running.rollout import run_episode
 from harness.running.task_run import TaskRun
-from harness.storage.store import Attempt, Store
+from harness.storage.store import Attempt, EpisodeKey
 
 RESTORE_S = 1800.0
 """Longest a world may take to undo what a broken attempt left."""
@@ -39,6 +40,22 @@ class OpenModels:
     roles: dict[str, Model] = field(default_factory=dict[str, Model])
 
 
+class Record(Protocol):
+    """What a player writes down beside attempts; a run's `Store` is one."""
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Keep what a world says of itself."""
+        ...
+
+    def begun(self, item: EpisodeKey) -> bool:
+        """Whether an attempt at an item may have touched its environment."""
+        ...
+
+    def begin(self, item: EpisodeKey) -> None:
+        """Record, before the environment is touched, that an attempt begins."""
+        ...
+
+
 class TaskPlayer:
     """One task of a run.
 
@@ -46,14 +63,14 @@ class TaskPlayer:
         plan: the task's part of the run's plan.
         request: what the user asked for.
         models: open as long as the task is played.
-        store: the run's, open for writing.
+        record: the run's store, open for writing, or what passes on to it.
         work: the task's scratch folder, which is made.
     """
 
     def __init__(
-        self, plan: TaskPlan, request: RunRequest, models: OpenModels, store: Store, work: Path
+        self, plan: TaskPlan, request: RunRequest, models: OpenModels, record: Record, work: Path
     ) -> None:
-        self._plan, self._request, self._models, self._store = plan, request, models, store
+        self._plan, self._request, self._models, self._record = plan, request, models, record
         self._ctx = context(plan.cfg, work)
         self._history = plan.task.history(self._ctx)
         self._notice = window_notice(self._history, self._ctx)
@@ -65,9 +82,9 @@ class TaskPlayer:
         """Open the task's world and record what it says of itself."""
         name = self._plan.spec.name
         async with self._plan.task.world(self._ctx) as world:
-            self._store.set_meta(f"fingerprint/{name}", dict(world.fingerprint))
+            self._record.set_meta(f"fingerprint/{name}", dict(world.fingerprint))
             told = {"notes": world.notes, "stand_ins": world.stand_ins, "comparable": world.comparable}
-            self._store.set_meta(f"world/{name}", told)
+            self._record.set_meta(f"world/{name}", told)
             self._run = self._task_run(world)
             yield world
 
@@ -109,8 +126,8 @@ class TaskPlayer:
         """
         spec = run.spec
         key = self._plan.key(planned.sample, planned.repeat)
-        if not self._store.begun(key):
-            self._store.begin(key)
+        if not self._record.begun(key):
+            self._record.begin(key)
             return ""
         activity.enter("restore")
         try:

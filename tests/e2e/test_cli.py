@@ -61,7 +61,6 @@ def test_the_mission_command_without_endpoint_or_data_explains_itself(harness, t
         ((*RUN, "--suite", "held-in"), "gsm8k is not in held-in"),
         ((*RUN, "--suite", "general,held-in", "--task", "gms8k"), "did you mean gsm8k"),
         ((*RUN, "--role", "judge"), "ROLE=NAME@URL"),
-        ((*RUN, "--executor", "ray"), "--shard i/n"),
         (
             ("run", "--model", "replay:missing.jsonl", "--task", "gsm8k", "--mirror", "fixture"),
             "missing.jsonl",
