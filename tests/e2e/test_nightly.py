@@ -53,6 +53,17 @@ async def test_nights_with_noise_are_green_a_fault_is_red_and_a_dead_server_is_n
         assert not file.is_file() or TOKEN.encode() not in file.read_bytes(), file
 
 
+async def test_webarenas_sites_are_a_night_of_their_own_where_their_addresses_are_set(checkout):
+    """These addresses lead nowhere: that night is refused, and the suite's is played all the same."""
+    model = Scripted()
+    async with serving(application(model, "THUDM/agentlm-7b")) as url:
+        code, text = await night(checkout, "n0", url, SHOPPING="http://127.0.0.1:9")
+    assert code == 2, text
+    assert model.asked == sum(TASKS.values())
+    assert (checkout / "results/runs/agentlm-7b-nights-n0").is_dir()
+    assert "webarena" in text and not (checkout / "results/runs/agentlm-7b-webarena-n0").exists()
+
+
 @pytest.mark.slow
 async def test_a_suspect_task_is_played_once_more_and_both_plays_decide(checkout):
     model = Scripted()
