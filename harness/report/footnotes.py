@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from harness.report.result import Report, TaskResult
 
 SHOWN = 6
-"""Further metrics shown under a table; all of them are in the JSON."""
+"""Further metrics shown under a table, and one that is no share beside as many shares; the JSON has all."""
 
 OF = "of"
 """A metric of this name is the number of which the metrics before it are counts: `passed 37/812`."""
@@ -124,7 +124,7 @@ def further(result: TaskResult) -> str:
     first += [f"{key} {told[key] * scale:.2f}" for key in told if key in shares]
     rest = [f"{key} {told[key]:g}/{whole:g}" for key in counts if whole is not None]
     rest += [f"{key} {told[key]:.4g}" for key in others]
-    first, rest = first[:SHOWN], rest[: max(0, SHOWN - len(first))]
+    first, rest = first[:SHOWN], rest[: max(1, SHOWN - len(first))]
     more = len(result.metrics) - len(first) - len(rest) - (whole is not None)
     if rest and percent:
         rest[0] = f"not in percent: {rest[0]}"
