@@ -18,6 +18,8 @@ TESTS_USER, CODE_USER = 65533, 65534
 _FRAME = 1 << 24
 _PR_SET_DUMPABLE = 4
 _BROKEN = 3  # exit status: the code's process broke the protocol, or is gone
+NO_PROCESS = 4
+"""Exit status: no process could be made for the code, of which nothing has run yet."""
 
 
 def encode(value: Any) -> Any:
@@ -242,7 +244,11 @@ def main() -> NoReturn:
     """Split into the two processes before anything of the problem is read."""
     calls, answers = os.pipe(), os.pipe()
     try:
-        if os.fork() == 0:
+        child = os.fork()
+    except OSError:
+        os._exit(NO_PROCESS)
+    try:
+        if child == 0:
             null = os.open(os.devnull, os.O_RDWR)
             for fd in (0, 1, 2):
                 os.dup2(null, fd)

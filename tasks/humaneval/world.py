@@ -83,6 +83,8 @@ class HumanEvalWorld(BaseWorld):
             )
             if box.killed_from_outside:
                 raise SandboxFault("the sandbox was killed while its program ran")
+            if result.code == tester.NO_PROCESS:
+                raise SandboxFault("the machine has no process left for the program")
         finally:
             await box.destroy()
         if result.stdout == secret.encode() and result.code == 0 and not result.timed_out:

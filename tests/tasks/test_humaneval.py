@@ -16,6 +16,7 @@ from contexts import samples_of, task_context
 
 from harness.errors import MissingPart
 from harness.types import Context, Observation, Reply, Sample
+from tasks._shared.sandbox import Caps, SandboxFault
 from tasks.humaneval import action
 from tasks.humaneval.action import Program
 from tasks.humaneval.task import TASK
@@ -212,6 +213,24 @@ async def test_what_a_function_gives_reaches_the_tests_whole() -> None:
     ]
     found = await verdicts(programs)
     assert [name for name, passed in found.items() if not passed] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can limit a sandbox's processes")
+async def test_a_machine_without_processes_fails_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From none that can be made in the sandbox to enough: a right program passes, or nothing is said."""
+    right = Program(
+        "def f(x):\n    return x + 1\n", "def f(x):\n    ''", "def check(f):\n    assert f(1) == 2\n", "f"
+    )
+    told = set[str]()
+    async with open_world("bwrap", 60.0, lambda *_: None) as world:
+        for most in range(1, 9):
+            monkeypatch.setattr("tasks.humaneval.world._CAPS", Caps(memory_mb=1024, pids=most, disk_mb=64))
+            try:
+                assert (await world.judge(right)).passed, most
+                told.add("passed")
+            except SandboxFault as error:
+                told.add(str(error))
+    assert {"passed", "the machine has no process left for the program"} <= told
 
 
 @pytest.fixture
