@@ -1,4 +1,4 @@
-"""A judge behind OpenAI's chat protocol that gives every answer a 7."""
+"""A server behind OpenAI's chat protocol that says one text: a judge that rates everything 7."""
 
 from __future__ import annotations
 
@@ -9,16 +9,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Judge(http.server.BaseHTTPRequestHandler):
-    """Rates everything 7."""
+class Chat(http.server.ThreadingHTTPServer):
+    """What is said, and to how many questions.
+
+    Attributes:
+        odd: a sample, and what its questions get instead.
+    """
+
+    text = "Fine. Rating: [[7]]"
+    odd: tuple[str, str] | None = None
+    asked = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers one question."""
+
+    server: Chat
 
     def do_GET(self):
         self.send_error(404)
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        message = {"role": "assistant", "content": "Fine. Rating: [[7]]"}
-        body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+        self.server.asked += 1
+        sample, text = self.server.odd or ("", "")
+        said = text if self.headers.get("X-Harness-Sample") == sample else self.server.text
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        body = json.dumps({"choices": [choice]}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -30,11 +51,18 @@ class Judge(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def rating_judge() -> Iterator[str]:
-    """Serve the judge on loopback; yields its URL."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Judge) as server:
+def chat() -> Iterator[Chat]:
+    """Serve on loopback."""
+    with Chat(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield server
         server.shutdown()
         thread.join(10)
+
+
+@contextmanager
+def rating_judge() -> Iterator[str]:
+    """Serve the judge; yields its URL."""
+    with chat() as server:
+        yield server.url
