@@ -85,7 +85,7 @@ def join(pid: int, into: cgroups.Group) -> None:
 
 
 @ROOT_ONLY
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(900)
 def test_a_run_with_too_few_processes_scores_nothing_wrong(tmp_path: Path):
     """Its sandboxes cannot be made, or not all at once: that is no failure of the model."""
