@@ -117,15 +117,16 @@ def further(result: TaskResult) -> str:
     scale = 100.0 if percent else 1.0
     told = {key: value for key, value in result.metrics.items() if "/" not in key}
     both = {key: told.pop(key) for key in ("paper", "fixed") if key in told}
-    whole = told.pop(OF, None)
-    counts = _before(result, OF) if whole is not None else []
+    keys = list(told)
+    counts = keys[: keys.index(OF)] if OF in told else []
+    whole = told.pop(OF, 0.0)
     others = [key for key in told if key not in shares and key not in counts]
     first = [f"{key} {value * scale:.2f}" for key, value in both.items()]
     first += [f"{key} {told[key] * scale:.2f}" for key in told if key in shares]
-    rest = [f"{key} {told[key]:g}/{whole:g}" for key in counts if whole is not None]
+    rest = [f"{key} {told[key]:g}/{whole:g}" for key in counts]
     rest += [f"{key} {told[key]:.4g}" for key in others]
     first, rest = first[:SHOWN], rest[: max(1, SHOWN - len(first))]
-    more = len(result.metrics) - len(first) - len(rest) - (whole is not None)
+    more = len(result.metrics) - len(first) - len(rest) - (OF in result.metrics)
     if rest and percent:
         rest[0] = f"not in percent: {rest[0]}"
     hidden = f"{more} more metric{'s' * (more > 1)} with --format json" if more else ""
@@ -136,9 +137,3 @@ def _declared(result: TaskResult) -> list[str]:
     """The metrics that the task says are shares of 1."""
     patterns = result.data.shares
     return [key for key in result.metrics if any(fnmatchcase(key, pattern) for pattern in patterns)]
-
-
-def _before(result: TaskResult, last: str) -> list[str]:
-    """The metrics that stand before one."""
-    keys = [key for key in result.metrics if key not in ("paper", "fixed") and "/" not in key]
-    return keys[: keys.index(last)]
