@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.catalog.models import Entry
-from harness.models.local.loading import ELSEWHERE, missing_packages, token_bytes
+from harness.models.local.loading import ELSEWHERE, missing_packages, token_bytes, usual_dtype
 from harness.models.local.local_hf import named_template
 from harness.models.local.memory import available
 from harness.models.untrusted import decode, record
@@ -36,7 +36,7 @@ def local_findings(entry: Entry) -> list[Finding]:
     device, free = _free(entry.device)
     if not free:
         return [*found, Finding("fail", entry.path, f"torch finds no {device} here", "take another device")]
-    dtype = entry.dtype or ("float32" if device == "cpu" else "bfloat16")
+    dtype = entry.dtype or usual_dtype(device)
     return [*found, *_memory(entry.path, config, size, (device, dtype, free))]
 
 

@@ -107,6 +107,11 @@ def load(path: str, settings: Settings | None = None) -> Loaded:
     return loaded
 
 
+def usual_dtype(device: str) -> str:
+    """The type of numbers that a model is run with where none is asked for."""
+    return "float32" if device == "cpu" else "bfloat16"
+
+
 def _load(path: str, settings: Settings) -> Loaded:
     torch: Any = importlib.import_module("torch")
     transformers: Any = importlib.import_module("transformers")
@@ -117,7 +122,7 @@ def _load(path: str, settings: Settings) -> Loaded:
         )
     if device == "cpu":  # two threads that wait for each other on a loaded machine are far slower than one
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
-    dtype = getattr(torch, settings.dtype or ("float32" if device == "cpu" else "bfloat16"))
+    dtype = getattr(torch, settings.dtype or usual_dtype(device))
     source: dict[str, Any] = {"trust_remote_code": False}
     source |= {"revision": settings.revision} if settings.revision else {}
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(path, **source)
