@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from harness import tokens
@@ -56,6 +57,7 @@ def policy(name: str, notice: Notice | None = None) -> tuple[Policy, str]:
     return pairs(int(found["pairs"])), found["counter"] or "cl100k"
 
 
+@lru_cache(maxsize=64)
 def counting(name: str, notice: Notice | None = None, vocabulary: Path | None = None) -> Shown:
     """A policy together with its token counter.
 

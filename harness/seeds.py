@@ -10,6 +10,6 @@ def derive(seed: int, *parts: object) -> int:
 
     TGI takes u64, SQLite and Java signed 64 bits; 63 bits fit all of them.
     """
-    text = "\x1f".join([str(seed), *(str(part) for part in parts)])
+    text = "\x1f".join(map(str, (seed, *parts)))
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

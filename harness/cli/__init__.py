@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import sys
 from typing import Any
@@ -84,6 +85,7 @@ def main() -> None:
     from harness.cli.failing import exit_code, hold_descriptors
     from harness.cli.own_package import find_own_tasks
 
+    gc.set_threshold(20_000, 20, 20)  # start-up makes objects that stay: not worth looking through so often
     closed = hold_descriptors()
     try:
         find_own_tasks()

@@ -124,9 +124,10 @@ class Admission:
 
     def grant(self) -> None:
         """Admit every waiting episode that fits."""
-        # Equal ones in the order in which they began to wait: the sort is stable.
-        waiting = sorted(self._waiting, key=lambda waiter: waiter.queue.urgency, reverse=True)
-        self._waiting = []
+        waiting, self._waiting = self._waiting, []
+        if len(waiting) > 1:
+            # Equal ones in the order in which they began to wait: the sort is stable.
+            waiting.sort(key=lambda waiter: waiter.queue.urgency, reverse=True)
         for waiter in waiting:
             if waiter.granted.done():
                 continue

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from harness import seeds
@@ -22,7 +23,7 @@ from harness.running.sampling import SYSTEM_LEFT_OUT
 from harness.running.task_run import TaskRun
 from harness.storage.private import OVERFLOW
 from harness.storage.records import Attempt, CallRecord, Turn
-from harness.types import CallKey, Message, Observation, Reply, Sample
+from harness.types import CallKey, Chat, Observation, Reply, Sample
 
 _NOTHING = Observation()
 
@@ -57,10 +58,11 @@ class _Rollout:
         self.run, self.attempt, self.activity = run, attempt, activity
         self.oracle = run.oracle(sample) if run.oracle else None
         self._show_oracle(_NOTHING)  # an episode may ask a role in its reset
+        # None of these parts refers back to this object: an episode is then freed, with its prompts, as soon
+        # as it ends, and not when the garbage collector comes.
+        self._prompt = partial(run.model.render, suite=run.spec.suite, task=run.spec.name)
         self.conversation = Conversation(run.history, self._prompt, run.notice, run.vocabulary)
-        options = RoleOptions(self._role_seed, run.spec.suite, run.deadline_s)
-        roles = EpisodeRoles(attempt, run.roles, options)
-        self.environment = Environment(run, sample, attempt, roles.chats, activity)
+        self.environment = Environment(run, sample, attempt, self._chats(), activity)
 
     async def play(self) -> None:
         """Play to the end and write the score into the attempt."""
@@ -129,12 +131,12 @@ class _Rollout:
         attempt = self.attempt
         return seeds.derive(self.run.seed, attempt.task, attempt.sample, attempt.repeat, *what)
 
-    def _role_seed(self, role: str, key: str) -> int:
-        return seeds.derive(self._seed("roles"), role, key)
-
-    def _prompt(self, messages: Sequence[Message]) -> str:
-        spec = self.run.spec
-        return self.run.model.render(messages, spec.suite, spec.name)
+    def _chats(self) -> Mapping[str, Chat]:
+        run = self.run
+        if not run.roles:
+            return {}
+        options = RoleOptions(partial(seeds.derive, self._seed("roles")), run.spec.suite, run.deadline_s)
+        return EpisodeRoles(self.attempt, run.roles, options).chats
 
     def _show_oracle(self, observation: Observation) -> None:
         """Leave the oracle what it is to answer, for the server that answers in its place."""
@@ -154,5 +156,5 @@ class _Rollout:
         if not observation.info:
             return
         calls = self.attempt.calls
-        last = max(index for index, call in enumerate(calls) if not call.role)
+        last = next(index for index in reversed(range(len(calls))) if not calls[index].role)
         calls[last] = replace(calls[last], info=observation.info)

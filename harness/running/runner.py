@@ -96,7 +96,7 @@ class Runner:
             if not self.summary.interrupted and not self.summary.incomplete:
                 await self._judge(folder)
         if request.models.model != "oracle":  # its answers are no model's, and need no judge
-            waiting = [a for a in self.store.attempts(final_only=True) if a.value is None]
+            waiting = list(self.store.attempts(final_only=True, waiting=True))
             for_embedder = {a.item.task for a in waiting if waits_for(a, EMBEDDER)}
             unasked = for_embedder if self._embedder is None else set[str]()
             self.summary.unembedded = sorted(unasked)
@@ -271,7 +271,9 @@ def private_tasks(plan: Plan) -> tuple[str, ...]:
 
 
 def _collect_garbage_less_often() -> None:
-    """Let the garbage collector skip what start-up made, and run less often: a tenth of the loop's time."""
-    gc.collect()
+    """Let the garbage collector skip what start-up made, and run less often: a tenth of the loop's time.
+
+    What start-up left in cycles is a handful of objects: it is not worth looking at all others for.
+    """
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

@@ -45,9 +45,15 @@ class Traits:
         if counts is None:
             counts = self._counts[task] = Counter(self._store.meta(f"counts/{task}") or {})
         before = len(counts)
-        told = [("calls", *_traits(call)) for call in attempt.calls if not call.role]
-        counts.update(name for names in told for name in names)
-        counts.update(_whole(attempt, {name for names in told for name in names}))
+        seen = set[str]()
+        for call in attempt.calls:
+            if not call.role:
+                counts["calls"] += 1
+                for name in _traits(call):
+                    counts[name] += 1
+                    seen.add(name)
+        for name in _whole(attempt, seen):
+            counts[name] += 1
         self._noted[task] += 1
         if len(counts) > before or self._noted[task] % EVERY == 0:
             self._write(task)

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import msgspec
 
-INT64 = (-(2**63), 2**63 - 1)
+LEAST, MOST = -(2**63), 2**63 - 1
+"""What 64 bits hold."""
 DEPTH = 64
 """Levels of lists and dicts that are kept of a value that is nested too deep, or within itself."""
 
@@ -22,7 +23,7 @@ def text(value: str) -> str:
 
 def integer(value: int) -> int:
     """An int for an INTEGER column: clamped to 64 bits."""
-    return min(max(value, INT64[0]), INT64[1])
+    return value if LEAST <= value <= MOST else min(max(value, LEAST), MOST)
 
 
 def real(value: float) -> float:

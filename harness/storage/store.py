@@ -96,12 +96,16 @@ class Store(RunRecord):
             text(a.answer[:ANSWER_CHARACTERS]), text(a.target[:ANSWER_CHARACTERS]), last,
         )  # fmt: skip
 
-    def attempts(self, *, final_only: bool = False) -> Iterator[StoredAttempt]:
+    def attempts(self, *, final_only: bool = False, waiting: bool = False) -> Iterator[StoredAttempt]:
         """Stored attempts in the order they were committed.
 
         They are read by pages, so that a slow reader keeps no writer from folding in its log.
+
+        Args:
+            final_only: leave out those that are not final.
+            waiting: only those without a value yet.
         """
-        wanted = " AND final = 1" if final_only else ""
+        wanted = " AND final = 1" * final_only + " AND value IS NULL" * waiting
         added = "labels, cluster, answer, target" if self.version > 1 else "'{}', '', '', ''"
         query = (
             "SELECT id, task, version, sample, repeat, final, outcome, value, metrics, note, error, pending,"

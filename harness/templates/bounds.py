@@ -6,9 +6,8 @@ templates that go wrong, not against every one that means harm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar, Token
 from typing import Any, cast
 
 from harness.templates.roles import ConversationError
@@ -28,14 +27,14 @@ _SMALL = 1 << 10
 _made: ContextVar[list[int]] = ContextVar("made")
 
 
-@contextmanager
-def bounded() -> Generator[None]:
-    """Count what is made from here to the end."""
-    token = _made.set([0])
-    try:
-        yield
-    finally:
-        _made.reset(token)
+def begin() -> Token[list[int]]:
+    """Count what is made from here to `end`."""
+    return _made.set([0])
+
+
+def end(begun: Token[list[int]]) -> None:
+    """Stop counting what was begun."""
+    _made.reset(begun)
 
 
 def count(length: int) -> None:

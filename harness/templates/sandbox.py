@@ -42,9 +42,12 @@ def render(source: str, values: Mapping[str, Any], *, tokens_known: bool = True)
         Exception: Jinja's own errors, and whatever a template's expressions raise.
     """
     template = _compile(source, tokens_known=tokens_known)
-    with bounds.bounded():
+    begun = bounds.begin()
+    try:
         # What `Template.generate` does, without its generator around the template's own.
         return _joined(template.root_render_func(template.new_context({**values, _ROUNDS: _counter()})))
+    finally:
+        bounds.end(begun)
 
 
 def _joined(parts: Iterator[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from harness.catalog.models import Entry
@@ -39,7 +38,8 @@ class Confirmation:
         self._openai = entry.kind in ("openai", "chat")
         self._agreed: dict[Endpoint, tuple[float, int]] = {}
         """When the last probe that agreed began, and how many requests had failed by then."""
-        self._asking: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asking: dict[Endpoint, asyncio.Event] = {}
+        """Endpoints that are being probed, and what tells when that is over."""
         self._changed: ModelChanged | None = None
         self.abort: Callable[[Exception], None] = lambda error: None
 
@@ -74,19 +74,41 @@ class Confirmation:
         if known is None or not known.model_id:
             return
         arrived, failed = clock() - (0.0 if known.version else LISTED_S), endpoint.faults.total()
-        async with self._asking[endpoint]:
-            agreed, failures = self._agreed.get(endpoint, (-math.inf, 0))
-            if agreed >= arrived and failures == failed:
+        while not self._holds(endpoint, arrived, failed):
+            if (asked := self._asking.get(endpoint)) is not None:
+                await asked.wait()
+            elif self._changed is not None:
+                raise self._changed
+            elif not await self._ask(endpoint, failed):
                 return
-            began = clock()
-            try:
-                now = await probe(self._transport, endpoint.url, openai=self._openai)
-            except Fault as fault:  # it answered a moment ago: the next answer is confirmed
-                log.debug("%s cannot be confirmed: %s", endpoint.url, fault)
-                return
-            if changed := self._compare(endpoint, now):
-                raise changed
-            self._agreed[endpoint] = began, failed
+
+    def _holds(self, endpoint: Endpoint, arrived: float, failed: int) -> bool:
+        """Whether a probe agreed that began after an answer arrived, with no failure since."""
+        began, failures = self._agreed.get(endpoint, (-math.inf, 0))
+        return began >= arrived and failures == failed
+
+    async def _ask(self, endpoint: Endpoint, failed: int) -> bool:
+        """Probe an endpoint for all answers that wait; False when it does not answer.
+
+        All of them go on together when this is over, and not one after the other as with a lock.
+
+        Raises:
+            ModelChanged: it serves another model.
+        """
+        over = self._asking[endpoint] = asyncio.Event()
+        began = asyncio.get_running_loop().time()
+        try:
+            now = await probe(self._transport, endpoint.url, openai=self._openai)
+        except Fault as fault:  # it answered a moment ago: the next answer is confirmed
+            log.debug("%s cannot be confirmed: %s", endpoint.url, fault)
+            return False
+        finally:
+            del self._asking[endpoint]
+            over.set()
+        if changed := self._compare(endpoint, now):
+            raise changed
+        self._agreed[endpoint] = began, failed
+        return True
 
 
 def _change(entry: Entry, before: Capabilities, now: Capabilities) -> str:

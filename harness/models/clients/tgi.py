@@ -32,14 +32,15 @@ class TgiModel(BaseModel):
         """Send one prompt with the call's parameters, and `extra` ones over them (None removes one)."""
         decoding = {**call.decoding, **call.extra}
         sent = parameters(prompt.asked(call.ask), seed=call.seed, stop=self.entry.stop, decoding=decoding)
-        sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
+        if extra:
+            sent = {key: value for key, value in {**sent, **extra}.items() if value is not None}
         headers = call_headers(call.key, call.role, call.part)
         room = int(sent["max_new_tokens"])
 
         async def attempt(endpoint: Endpoint) -> Answer:
-            taken = {
-                key: value for key, value in sent.items() if key != "truncate" or _takes(endpoint, value)
-            }
+            taken = sent
+            if not _takes(endpoint, sent.get("truncate")):
+                taken = {key: value for key, value in sent.items() if key != "truncate"}
             body = msgspec.json.encode({"inputs": prompt.text, "parameters": taken})
             try:
                 return await once(endpoint, body)

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -126,8 +127,7 @@ class Transport:
         self, url: str, body: bytes, headers: Mapping[str, str], max_new_tokens: int
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         read_s = self._read_s or max(60.0, max_new_tokens * 0.25 + _QUEUE_ALLOWANCE_S)
-        whole_s = 2 * read_s + _QUEUE_ALLOWANCE_S
-        timeout = aiohttp.ClientTimeout(total=whole_s, sock_connect=_CONNECT_S, sock_read=read_s)
+        timeout = _timeout(read_s)
         named = {**_JSON, **headers}
         with self._named(url, read_s):
             async with await self._sessions.open(
@@ -149,6 +149,14 @@ class Transport:
         """Raise when the answer is a proxy's, which does not know who asks."""
         if response.status == 407 and (proxy := self._sessions.proxy(url)) is not None:
             raise unknown_to_proxy(proxy)
+
+
+@lru_cache(maxsize=64)
+def _timeout(read_s: float) -> aiohttp.ClientTimeout:
+    """The bounds of one request that may be silent for so long."""
+    return aiohttp.ClientTimeout(
+        total=2 * read_s + _QUEUE_ALLOWANCE_S, sock_connect=_CONNECT_S, sock_read=read_s
+    )
 
 
 async def _reason(response: aiohttp.ClientResponse) -> bytes:
