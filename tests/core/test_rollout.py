@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,6 +103,22 @@ async def test_an_episode_that_ends_itself_is_scored():
     assert (attempt.prompt_tokens, attempt.output_tokens) == (10, 4)
     assert [model.render(call.messages) for call in model.calls] == ["u:one", "u:one|a:reply 1|u:two"]
     assert episode.closed == 1
+
+
+async def test_an_episode_leaves_nothing_to_the_garbage_collector():
+    """Its prompts would otherwise stay in memory until the collector comes, which takes the more time."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await run(Worlds([Scripted([say("one"), say("two"), END])]))
+        gc.collect()
+        left = {type(one).__name__ for one in gc.garbage if type(one).__module__.startswith("harness.")}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert left == set()
 
 
 async def test_said_replaces_the_reply_and_fresh_forgets_everything():
