@@ -160,7 +160,7 @@ async def test_a_browser_that_keeps_dying_is_an_infra_error(tmp_path: Path, monk
 
 async def crash(page: WobPage) -> None:
     """End the process that shows a page, as too much work for it does."""
-    shown = page._tab.page
+    shown = page.tab.page
     gone, wire = asyncio.Event(), await shown.context.new_cdp_session(shown)
     shown.on("crash", lambda _: gone.set())
     sending = asyncio.ensure_future(wire.send("Page.crash"))
