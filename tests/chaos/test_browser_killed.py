@@ -111,7 +111,7 @@ async def finished(tasks: list[asyncio.Task[Attempt]], going: list[asyncio.Event
         return await asyncio.gather(*tasks)
 
 
-@pytest.mark.parametrize("victim", ["browser", "driver"])
+@pytest.mark.parametrize("victim", ["browser", pytest.param("driver", marks=pytest.mark.slow)])
 async def test_killed_mid_episode_every_result_is_right(tmp_path: Path, victim: str):
     ctx, told = context(tmp_path), list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda _, found: told.append(found))
