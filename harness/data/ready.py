@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +14,6 @@ from harness.data.prepare import Tell, prepare, preparer, quiet
 from harness.data.resolve import Problem, cache_folder, check, corrupt, data_folder
 from harness.data.verified import Verified
 from harness.errors import HarnessError, UsageError
-
-log = logging.getLogger("harness.data")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -19,8 +19,6 @@ LINES = ("oracle", "silent", "hostile", "first", "early", "twice", "interleaved"
 
 SIDE_BY_SIDE = 16
 """Episodes that are compared alone and interleaved with others."""
-
-T = TypeVar("T")
 
 
 class Opened:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from harness.worker.launch import Launch
 from harness.worker.worker import Worker
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
