@@ -72,7 +72,7 @@ def last_number(text: str) -> Decimal | None:
 
 
 def first_choice(text: str, choices: Sequence[str]) -> str | None:
-    """The first of the choices that stands alone in a text, not within a word or a number."""
+    """The first choice in a text that is a word of its own, not part of a word or a number."""
     found = _alone(tuple(choices)).search(text)
     return found.group() if found else None
 

@@ -34,7 +34,7 @@ class Made:
 def make_ready(
     tasks: Sequence[str], named: Sequence[Path], tell: Tell = quiet, *, resume: bool = False
 ) -> Mapping[str, Made]:
-    """Make all that can be made of the tasks' data from what lies in and below some folders.
+    """Prepare as much of the tasks' data as the files in and below some folders allow.
 
     Raises:
         UsageError: a folder is not there, or nothing in any can be used.

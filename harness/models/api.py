@@ -121,7 +121,7 @@ class LiveEpisode:
 
 
 def _mark_read(task: asyncio.Task[str]) -> None:
-    """Keep asyncio from reporting a failure that nobody awaits: its request was given up."""
+    """Keep asyncio from reporting the failure of a request that was given up and is no longer awaited."""
     if not task.cancelled():
         task.exception()
 

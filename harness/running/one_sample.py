@@ -28,7 +28,7 @@ async def play(plan: Plan, screen: Screen) -> Attempt:
     """Play a plan's only sample with a person in the place of the model.
 
     Args:
-        plan: of one sample of one task, for the model `oracle`, whom the person may ask.
+        plan: of one sample of one task, for the model `oracle`, which the person may ask.
         screen: where the person is.
 
     Returns:

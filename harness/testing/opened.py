@@ -18,7 +18,7 @@ LINES = ("oracle", "silent", "hostile", "first", "early", "twice", "interleaved"
 """What a task may except itself from, by the names in `TaskSpec.excepts`."""
 
 SIDE_BY_SIDE = 16
-"""Episodes that are compared alone and interleaved with others."""
+"""Episodes that are played one by one and interleaved, and compared."""
 
 
 class Opened:

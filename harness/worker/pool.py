@@ -37,7 +37,7 @@ class _Entry:
 
     Attributes:
         start: its start, which leases wait for.
-        free: numbers of the slots nobody holds.
+        free: numbers of the slots that are not in use.
         taken: slots that are held.
         uses: leases so far.
         worn: to be replaced, for its leases or its memory.

@@ -1,4 +1,4 @@
-"""A plot as wide as its place: x is a share of an axis, y is in pixels, words keep their size."""
+"""A plot as wide as the page allows: x is a share of the axis, y is in pixels, text keeps its size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Axis:
     unit: str = ""
 
     def share(self, value: float) -> float:
-        """Where a value lies, from 0 to 1; what is outside lies on the edge."""
+        """The position of a value on the axis, from 0 to 1; values outside are put on the edge."""
         return min(1.0, max(0.0, value / self.top)) if self.top else 0.0
 
     def told(self, value: float) -> str:
@@ -72,7 +72,7 @@ def stroke(start: tuple[float, float], end: tuple[float, float], look: str) -> M
 
 
 def words(text: str, share: float, y: float, look: str, *, by: float = 0, hint: str = "") -> Markup:
-    """Words at a share of the width, moved by some pixels."""
+    """Text at a share of the width, moved by some pixels."""
     inside = [element("title", hint)] if hint else []
     return element("text", *inside, text, class_=look, x=place(share), y=y, dx=by or None)
 
