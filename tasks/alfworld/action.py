@@ -71,19 +71,19 @@ def _hopeless(candidate: int, reference: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CountedAction:
     """A candidate's tokens, and how often it has each n-gram of each order."""
 
     length: int
     grams: tuple[Counter[tuple[str, ...]], ...]
 
 
-def counted(candidate: Sequence[str]) -> Candidate:
+def counted(candidate: Sequence[str]) -> CountedAction:
     """Count the n-grams of a candidate, which is compared with many references."""
-    return Candidate(len(candidate), tuple(Counter(_grams(candidate, n)) for n in ORDERS))
+    return CountedAction(len(candidate), tuple(Counter(_grams(candidate, n)) for n in ORDERS))
 
 
-def bleu(reference: Sequence[str], said: Candidate) -> float:
+def bleu(reference: Sequence[str], said: CountedAction) -> float:
     """BLEU of one candidate against one reference, orders 1 to 4, smoothed by NLTK's method 4.
 
     The closed form of Papineni et al. (2002) with the smoothing of Chen and Cherry (2014): an order without a
