@@ -19,6 +19,7 @@ from harness.types import (
     Need,
     NoOptions,
     Observation,
+    Oracle,
     Pending,
     Reply,
     Row,
@@ -125,22 +126,6 @@ class BaseWorld:
         """Nothing to undo."""
         del sample
         return ""
-
-
-class Oracle(Protocol):
-    """Plays a sample as well as it can be played; stateful, one per attempt."""
-
-    async def reply(self, observation: Observation) -> str:
-        """Answer; may read `observation.info`. For `Ask.choices` return the chosen string."""
-        ...
-
-    async def role_reply(self, role: str, prompt: str) -> str:
-        """Answer in the place of an auxiliary model.
-
-        Raises:
-            NotImplementedError: the oracle does not play this role.
-        """
-        ...
 
 
 class BaseOracle:

@@ -6,13 +6,10 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from harness.types import Ask, CallKey, Message, Observation, Reply, Value
+from harness.types import Ask, CallKey, Message, Observation, Oracle, Reply, Value
 from harness.types.empty import empty
-
-if TYPE_CHECKING:
-    from harness.episode import Oracle
 
 Vectors = tuple[tuple[float, ...], ...]
 """One vector for each text."""

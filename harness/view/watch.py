@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.running.heartbeat import EVERY_S
-from harness.running.progress_text import duration
+from harness.storage.run_record import BEAT_S, duration
 from harness.view.run_view import RunView
 
-LATE_S = 2.5 * EVERY_S
+LATE_S = 2.5 * BEAT_S
 """Without a heartbeat for longer the run's process counts as stopped or ended."""
 SLOW_S = 15.0
 """An environment that works longer on one thing is named."""
