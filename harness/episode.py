@@ -19,6 +19,7 @@ from harness.types import (
     Need,
     NoOptions,
     Observation,
+    Oracle,
     Pending,
     Reply,
     Row,
@@ -43,7 +44,7 @@ class Episode(Protocol):
         ...
 
     async def step(self, reply: Reply) -> Observation:
-        """Act on the model's reply. Whatever the text is, this must not raise because of it."""
+        """Act on the model's reply. No text may make this raise."""
         ...
 
     async def score(self) -> Score | Pending:
@@ -70,7 +71,7 @@ class World(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the number must know; printed under every table."""
+        """Remarks that a reader needs to judge the score; printed under every table."""
         ...
 
     @property
@@ -127,22 +128,6 @@ class BaseWorld:
         return ""
 
 
-class Oracle(Protocol):
-    """Plays a sample as well as it can be played; stateful, one per attempt."""
-
-    async def reply(self, observation: Observation) -> str:
-        """Answer; may read `observation.info`. For `Ask.choices` return the chosen string."""
-        ...
-
-    async def role_reply(self, role: str, prompt: str) -> str:
-        """Answer in the place of an auxiliary model.
-
-        Raises:
-            NotImplementedError: the oracle does not play this role.
-        """
-        ...
-
-
 class BaseOracle:
     """An oracle that plays no auxiliary role."""
 
@@ -183,7 +168,7 @@ class Task(Protocol):
         ...
 
     def accepts(self, ask: JudgeAsk, text: str) -> bool:
-        """Whether a judge's verdict can be used; one that cannot is asked for once more."""
+        """Whether a judge's verdict can be used; if not, the judge is asked once more."""
         ...
 
     def resolve(self, ctx: Context, pending: Pending, verdicts: Sequence[Verdict]) -> Score:
@@ -191,7 +176,7 @@ class Task(Protocol):
         ...
 
     def aggregate(self, rows: Sequence[Row]) -> Mapping[str, float]:
-        """Reduce rows to numbers in the scale of `Score.value`; the headline stands under `spec.metric`."""
+        """Reduce rows to numbers in the scale of `Score.value`; the key `spec.metric` holds the headline."""
         ...
 
     def old_labels(self, sample: str, metrics: Mapping[str, float]) -> Mapping[str, str]:
@@ -203,7 +188,7 @@ class Task(Protocol):
         ...
 
     def asked(self, sample: Sample) -> str:
-        """The words of a sample's question, which `harness contamination` looks for in training files.
+        """The text of a sample's question, which `harness contamination` looks for in training files.
 
         Empty where the question is known only when the sample is played.
         """
@@ -251,7 +236,7 @@ class BaseTask:
         return bool(row.metrics.get("exemplar_leak"))
 
     def asked(self, sample: Sample) -> str:
-        """The text under `question` in the sample's data, or every text of it where there is none."""
+        """The text under `question` in the sample's data, or all texts in it when that key is missing."""
         question = sample.data.get("question")
         return question if isinstance(question, str) else "\n".join(_texts(sample.data))
 

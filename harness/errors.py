@@ -50,7 +50,7 @@ class EndpointError(InfraError):
 
 
 class ModelChanged(InfraError):
-    """An endpoint serves another model than when the run began; the run ends, what is stored stands."""
+    """An endpoint serves another model than when the run began; the run ends and keeps what is stored."""
 
 
 class OtherModel(UsageError):

@@ -1,1 +1,1 @@
-"""The benchmarks, one folder each; nobody imports them but the registry's entry points."""
+"""The benchmarks, one folder each; only the registry's entry points import them."""

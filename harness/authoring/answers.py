@@ -62,17 +62,9 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     return next(iter(deque(pattern.finditer(text), maxlen=1)), None)
 
 
-def first_number(text: str, start: int = 0) -> Decimal | None:
-    """The first number from `start` on, with its sign and without its thousands commas and dollar sign."""
-    return _decimal(_NUMBER.search(text, start))
-
-
 def last_number(text: str) -> Decimal | None:
-    """The last number of a text, read as by `first_number`."""
-    return _decimal(last_match(_NUMBER, text))
-
-
-def _decimal(found: re.Match[str] | None) -> Decimal | None:
+    """The last number of a text, with its sign and without its thousands commas and dollar sign."""
+    found = last_match(_NUMBER, text)
     if found is None:
         return None
     number = Decimal(found["digits"].replace(",", ""))
@@ -80,7 +72,7 @@ def _decimal(found: re.Match[str] | None) -> Decimal | None:
 
 
 def first_choice(text: str, choices: Sequence[str]) -> str | None:
-    """The first of the choices that stands alone in a text, not within a word or a number."""
+    """The first choice in a text that is a word of its own, not part of a word or a number."""
     found = _alone(tuple(choices)).search(text)
     return found.group() if found else None
 

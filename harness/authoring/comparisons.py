@@ -10,7 +10,7 @@ from harness.authoring.answers import f1, first_choice, last_number, normalize
 
 Comparison = Literal["exact", "verbatim", "contains", "number", "choice", "f1"]
 """Same text after normalisation; same characters; the answer's words in the reply; the last number; the first
-choice that stands alone; token F1."""
+choice that is a word of its own; token F1."""
 
 Read = Literal["all", "first_line", "last_line"]
 """Which part of a reply is looked at; lines without a character are passed over."""

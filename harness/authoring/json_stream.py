@@ -24,7 +24,7 @@ class JsonText:
 
     Attributes:
         line: on which it begins, from 1.
-        text: as it stands in the file; not checked to be JSON.
+        text: as the file has it; not checked to be JSON.
         cut: it was longer than allowed, and the text ends in the middle.
     """
 
@@ -81,7 +81,7 @@ class _Array:
     Attributes:
         line: of the next byte.
         depth: of open brackets within the array.
-        quoted: the next byte stands in a string.
+        quoted: the next byte is within a string.
         escaped: the next byte follows a backslash.
         kept, begun, cut: what is kept of the element, the line it began on, whether bytes were left out.
         closed: the array has ended.
@@ -128,7 +128,7 @@ class _Array:
             self._keep(chunk[begin:])
 
     def _next(self, chunk: bytes, place: int) -> int | None:
-        """Where the next byte stands that means something here."""
+        """The position of the next byte that changes the state."""
         if self.escaped and place < len(chunk):
             self.escaped = False
             place += 1

@@ -37,7 +37,7 @@ def jsonl(
     number = total = 0
     try:
         with _opened(path) as file:
-            # Bytes end at line feeds only; U+2028, which stands unescaped in JSON, ends no line.
+            # Bytes end at line feeds only; U+2028, which JSON allows unescaped, ends no line.
             while line := file.readline(longest + 1):
                 number, total = number + 1, total + len(line)
                 if len(line) > longest or total > LARGEST:

@@ -102,7 +102,7 @@ class QuestionSet(SingleTurn):
         return samples
 
     def _read(self, row: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """The text that is asked and the right answers.
+        """The question as sent, and its right answers.
 
         Raises:
             DataError: a field is missing, or a reply with the right answer would not be taken for right.

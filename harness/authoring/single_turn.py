@@ -21,7 +21,7 @@ class SingleTurn(BaseTask, ABC):
     """
 
     notes: tuple[str, ...] = ()
-    """What a reader of the number must know."""
+    """Remarks that a reader needs to judge the score."""
 
     comparable: str = ""
     """Why scores are not comparable with the published one; empty when they are."""
@@ -36,7 +36,7 @@ class SingleTurn(BaseTask, ABC):
 
     @abstractmethod
     async def value(self, sample: Sample, reply: Reply, shared: Any) -> Score:
-        """Value a reply. Whatever its text is, this must not raise because of it."""
+        """Value a reply. No text may make this raise."""
 
     @abstractmethod
     def gold(self, sample: Sample, asked: Observation) -> str:

@@ -44,7 +44,7 @@ async def plain_world(
     Args:
         build: makes an episode of a sample.
         fingerprint: hashes worth keeping in the manifest, such as that of the exemplars.
-        notes: what a reader of the number must know.
+        notes: remarks that a reader needs to judge the score.
         comparable: why scores are not comparable with the published one; empty when they are.
     """
     yield PlainWorld(build, fingerprint or {}, notes, comparable)

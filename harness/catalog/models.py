@@ -230,7 +230,7 @@ def parse(text: str, where: str) -> dict[str, Entry]:
             raise DataError(f"{where}: [{name}] {problem}")
         try:
             entries[name] = _located(entry, Path(where).parent)
-        except RuntimeError as error:  # `~somebody` whom the machine does not know
+        except RuntimeError as error:  # `~NAME` of a user that does not exist here
             raise DataError(f"{where}: [{name}] its path cannot be used: {error}") from None
     return entries
 

@@ -78,9 +78,9 @@ def question_set(name: str) -> QuestionSet | None:
 
 
 def package(name: str) -> str:
-    """Dotted name of the package that holds the task: the entry point's module, or what that module lies in.
+    """Dotted name of the package that holds the task: the entry point's module, or the package it belongs to.
 
-    The module is looked for, not imported; one that lies in no package stands for itself.
+    The module is looked up, not imported; for one outside any package its own name is returned.
     """
     module = _entry(name).module
     try:

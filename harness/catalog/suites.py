@@ -1,4 +1,4 @@
-"""Suites: named lists of tasks, with the samples each takes and the rule of its Overall; all of it data.
+"""Suites, read from data: named lists of tasks, with the samples of each and the rule of the Overall.
 
 This package's are in `suites.toml` and `ids/`. Another package adds its own, or tasks to one of these, with
 an entry point of the group `harness.suites`: its value is the package that holds a `suites.toml` like this.

@@ -75,7 +75,7 @@ def _free(device: str) -> tuple[str, int]:
     """Where the model would run, and the bytes that are free there; 0 where there is no such device.
 
     Args:
-        device: the one that is asked for; empty takes a GPU where there is one.
+        device: the requested one; empty takes a GPU where there is one.
     """
     if (not device or device.startswith("cuda")) and not missing_packages():
         torch: Any = importlib.import_module("torch")

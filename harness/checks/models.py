@@ -73,7 +73,7 @@ def doctor_model(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a run would be made of beside the model: the profile, the tasks that rank choices."""
+    """What of a run the checks of a model depend on: the profile, the tasks that rank choices."""
 
     profile: Profile
     ranked: Mapping[str, str]

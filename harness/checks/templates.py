@@ -70,7 +70,7 @@ async def _ids(model: BaseModel, endpoint: Endpoint, texts: list[str]) -> list[t
 
 
 async def _tokenized(model: BaseModel, endpoint: Endpoint, text: str) -> list[int] | None:
-    """Ids of a text's tokens; None when the server does not say. TGI, vLLM and llama.cpp each know a part."""
+    """Ids of a text's tokens; None when no answer of TGI's, vLLM's or llama.cpp's form gives them."""
     asked: dict[str, Any] = {"inputs": text, "parameters": {"max_new_tokens": 1}}  # TGI
     asked |= {"model": model.entry.wire_name, "prompt": text, "add_special_tokens": False}  # vLLM
     asked |= {"content": text, "add_special": False, "parse_special": True}  # llama.cpp

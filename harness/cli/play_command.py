@@ -71,8 +71,8 @@ def command(
 
 
 async def _play(plan: Plan, screen: PlayScreen) -> Attempt:
+    from harness.running.one_sample import play
     from harness.running.person import HELP
-    from harness.running.play import play
     from harness.running.signals import Signals
 
     screen.show(f"{plan.tasks[0].spec.name} {plan.tasks[0].samples[0].id}\n{HELP}")

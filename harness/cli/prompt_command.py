@@ -56,7 +56,7 @@ def command(
 
     from harness.models.api import Options
     from harness.models.clients.recognise import recognise
-    from harness.running.first_request import described, first_request
+    from harness.running.one_sample import described, first_request
 
     found = recognise(models.model, models.endpoints, models.given)
     models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)

@@ -92,7 +92,7 @@ def core_path(name: str, cfg: TaskConfig) -> Path:
 
 
 def _around(folder: Path, source: Source) -> str | None:
-    """The mirror that a task's folder lies in; None when it lies in none."""
+    """The mirror that holds a task's folder; None when no mirror does."""
     return str(folder.parent) if source == "mirror" else None
 
 

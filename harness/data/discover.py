@@ -15,7 +15,7 @@ log = logging.getLogger("harness.data")
 DEPTH = 3
 """Levels below a named folder that are looked through."""
 MOST = 20_000
-"""Folders that are looked through; what lies beyond is reported as not looked at."""
+"""Most folders that are searched; the others are reported as not searched."""
 _SKIPPED = frozenset({".git", ".venv", "node_modules", "__pycache__"})
 
 

@@ -84,7 +84,7 @@ class Pins:
         return replace(self, files=tuple(p for p in self.files if not p.splits or split in p.splits))
 
     def place(self, folder: Path, pin: Pin) -> Path:
-        """Where a file lies; `folder` is the list's own, in a mirror or in the cache."""
+        """The path of a file; `folder` is the list's own, in a mirror or in the cache."""
         return (folder.parent / pin.folder if pin.folder else folder) / pin.path
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger("harness.data")
 Tell = Callable[[int, int | None, str], None]
 """Progress of a long work: `tell(done, total, what)`.
 
-`done` of `total` parts are finished (total None: nobody knows how many), and `what` names the part that was
+`done` of `total` parts are finished (total None: the number is not known), and `what` names the part that was
 finished last, in a few words. A progress bar shows all three, a log prints the line.
 """
 Prepare = Callable[[Path, Path, Tell], Sequence[Path]]
@@ -44,7 +44,7 @@ class Preparer:
 
     Attributes:
         make: called with the sources.
-        together: it wants all sources at once; otherwise it is called with one.
+        together: it is called with all sources at once, otherwise with one.
     """
 
     make: PrepareTogether

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +14,6 @@ from harness.data.prepare import Tell, prepare, preparer, quiet
 from harness.data.resolve import Problem, cache_folder, check, corrupt, data_folder
 from harness.data.verified import Verified
 from harness.errors import HarnessError, UsageError
-
-log = logging.getLogger("harness.data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Made:
 def make_ready(
     tasks: Sequence[str], named: Sequence[Path], tell: Tell = quiet, *, resume: bool = False
 ) -> Mapping[str, Made]:
-    """Make all that can be made of the tasks' data from what lies in and below some folders.
+    """Prepare as much of the tasks' data as the files in and below some folders allow.
 
     Raises:
         UsageError: a folder is not there, or nothing in any can be used.

@@ -91,7 +91,7 @@ def resolve(task: str, mirror: str | None = None, split: str | None = None) -> R
     """Find a task's data.
 
     Where the mirror lacks files and the cache has them all, the cache is taken; a corrupt file in the mirror
-    is always reported. A question set is read where it lies, whatever the mirror is.
+    is always reported. A question set is read from its own folder, whatever the mirror is.
 
     Args:
         task: its name, or `core`.

@@ -13,7 +13,7 @@ EXACT = 500
 
 
 class Sample(NamedTuple):
-    """A sample's results: `right` of all `results`, of which `tonight` are tonight's."""
+    """A sample's results: `right` of all `results` are right, and `tonight` of them are from this night."""
 
     right: int
     results: int

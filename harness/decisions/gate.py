@@ -39,7 +39,7 @@ class TaskVerdict:
         samples: number of samples judged.
         lost: samples that one side lacks because of infrastructure errors.
         fell, rose: samples that are worse, or better, than their share in the baseline.
-        passes: pass@k and pass^k, where every sample was played k times; told and not tested.
+        passes: pass@k and pass^k, where every sample was played k times; reported, not tested.
     """
 
     task: str
@@ -91,7 +91,7 @@ class GateVerdict:
 
     @property
     def word(self) -> str:
-        """The whole verdict in words."""
+        """The whole verdict as text."""
         return {0: "pass", 2: "not comparable", 3: "no verdict", 4: "regression"}[self.exit_code]
 
 

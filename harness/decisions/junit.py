@@ -23,7 +23,7 @@ def write(path: Path, verdict: GateVerdict, suites: Mapping[str, Sequence[str]])
     Args:
         path: of the file.
         verdict: of the gate.
-        suites: member tasks by suite; a task in none stands in a suite of its own, `tasks`.
+        suites: member tasks by suite; a task in none is listed in a suite of its own, `tasks`.
 
     Raises:
         UsageError: it cannot be written.
@@ -35,7 +35,7 @@ def write(path: Path, verdict: GateVerdict, suites: Mapping[str, Sequence[str]])
 
 
 def document(verdict: GateVerdict, suites: Mapping[str, Sequence[str]]) -> bytes:
-    """The XML; a task that several suites share stands in the first of them."""
+    """The XML; a task of several suites is listed under the first of them."""
     root = ET.Element("testsuites", name="harness gate")
     left = {task.task: task for task in verdict.tasks}
     for name, members in suites.items():

@@ -27,7 +27,7 @@ class Passes:
     all_tonight: float
 
     def told(self) -> str:
-        """In words."""
+        """As text."""
         return (
             f"pass@{self.k} {self.any_before:.2f} -> {self.any_tonight:.2f}, "
             f"pass^{self.k} {self.all_before:.2f} -> {self.all_tonight:.2f}"

@@ -1,4 +1,4 @@
-"""How likely the gate sees a drop: what a baseline can promise before any night is played."""
+"""Computes how likely the gate detects a drop, from the baseline, before any night is played."""
 
 from __future__ import annotations
 

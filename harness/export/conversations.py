@@ -16,7 +16,7 @@ class Part:
     """One message of an exported conversation.
 
     Attributes:
-        loss: the model generated the content in this place, as it stands: train on it. A ranked choice was
+        loss: the model generated the content in this place, unchanged: train on it. A ranked choice was
             not generated, and an earlier reply that a later prompt repeats is trained on where it was given.
         rewritten: later prompts showed `said` in place of the content.
         thought: what the model thought before it; no part of the content.

@@ -29,7 +29,7 @@ def line(
         calls: of the model under test and of the auxiliary roles.
         note: the attempt's.
         verdicts: of the judge, by key and number.
-        numbered: the line stands for this repeat alone.
+        numbered: the line is for this repeat only.
     """
     calls = list(calls)
     own = [call for call in calls if not call.role]

@@ -132,7 +132,7 @@ TRAINING: Mapping[str, Callable[[Sequence[Part]], dict[str, Any]]] = {
 def line(form: str, row: Row) -> dict[str, Any]:
     """A row in a format for training.
 
-    What the format has no place for stands under `harness`: the row's source, and lists with an entry for
+    What the format has no field for is under `harness`: the row's source, and lists with an entry for
     each message. Every line has the same keys with values of the same types, so that loaders can tell them.
     """
     source, parts = row.source, row.conversation.parts

@@ -1,1 +1,1 @@
-"""The model side: endpoints, their pool, and the loopback servers that stand in for a model."""
+"""Models: their endpoints and the pool of these, and the loopback servers that replace a model."""

@@ -6,13 +6,10 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from harness.types import Ask, CallKey, Message, Observation, Reply, Value
+from harness.types import Ask, CallKey, Message, Observation, Oracle, Reply, Value
 from harness.types.empty import empty
-
-if TYPE_CHECKING:
-    from harness.episode import Oracle
 
 Vectors = tuple[tuple[float, ...], ...]
 """One vector for each text."""
@@ -121,7 +118,7 @@ class LiveEpisode:
 
 
 def _mark_read(task: asyncio.Task[str]) -> None:
-    """Keep asyncio from reporting a failure that nobody awaits: its request was given up."""
+    """Keep asyncio from reporting the failure of a request that was given up and is no longer awaited."""
     if not task.cancelled():
         task.exception()
 

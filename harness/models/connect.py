@@ -25,7 +25,7 @@ async def open_model(
     """Open the model that a selector names, and close it on leaving.
 
     Args:
-        selector: what stands after `--model`: `agentlm-70b`, `NAME@openai`, `NAME@chat`, `oracle`,
+        selector: the value of `--model`: `agentlm-70b`, `NAME@openai`, `NAME@chat`, `oracle`,
             `replay:FILE`, `hf:PATH_OR_ID` (harness/catalog/models.py), or what it was resolved to.
         endpoints: base URLs; empty for those of models.toml.
         live: needed by `oracle`.

@@ -22,7 +22,7 @@ class Proxy:
 
     Attributes:
         url: without user and password.
-        user: empty when the proxy wants none.
+        user: empty when the proxy needs none.
         password: of that user.
         variable: the environment variable that names it.
     """

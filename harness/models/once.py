@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class Once(Generic[K, V]):
-    """Values by key, kept while `kept` is open, and by nobody else."""
+    """Values by key, kept only while `kept` is open."""
 
     def __init__(self, name: str) -> None:
         self._values: ContextVar[dict[K, V] | None] = ContextVar(name, default=None)

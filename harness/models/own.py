@@ -1,4 +1,4 @@
-"""A model that no file describes: what the command says of it, and what it needs."""
+"""A model without an entry in models.toml: what the command says of it, and what it needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ API_KEY = "HARNESS_API_KEY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What a command says of the model under test beside its name; what is empty is the entry's.
+    """What a command says of the model under test beside its name; empty fields are taken from its entry.
 
     Attributes:
         template: chat template instead of the entry's, for all tasks.
@@ -96,7 +96,7 @@ def whole_path(name: str) -> str:
     """A template's name; where it means a path, the whole one, which holds in any folder."""
     try:
         path = Path(name).expanduser()
-    except RuntimeError:  # `~somebody` whom the machine does not know
+    except RuntimeError:  # `~NAME` of a user that does not exist here
         return name
     return str(path.resolve()) if name and name not in names() and path.exists() else name
 

@@ -33,7 +33,7 @@ class Ignored:
 
     Attributes:
         asked: what; `temperature` is one above 0, `greedy` one of 0.
-        told: what was seen.
+        told: what was observed.
     """
 
     asked: Asked

@@ -209,5 +209,5 @@ async def _page(transport: Transport, url: str) -> bytes:
 
 
 def _without(error: Exception, url: str) -> str:
-    """A message without the address, which stands before it already."""
+    """A message without the address, which the line already begins with."""
     return str(error).replace(url, "").strip(" :")

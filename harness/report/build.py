@@ -75,7 +75,7 @@ def _count(result: TaskResult, task: TaskData) -> None:
 
 
 def is_complete(task: TaskData) -> bool:
-    """Whether a task may have a headline: all of it was tried and it can be averaged; draws no interval."""
+    """Whether a task may have a headline: all of it was tried and can be averaged. Draws no interval."""
     result = TaskResult(task, task.metric)
     _count(result, task)
     _score(result, task)

@@ -21,7 +21,7 @@ class Damaged(Exception):
 
 
 class Collector:
-    """Takes in the attempts of one task, in the order of the file.
+    """Collects the attempts of one task, in the order of the file.
 
     A damaged attempt counts as an infrastructure error, and a metric that is no number is left out; the
     report says how many there are of each.
@@ -47,7 +47,7 @@ class Collector:
         self._odd: list[str] = []
 
     def add(self, attempt: StoredRow) -> None:
-        """Take in one attempt."""
+        """Add one attempt."""
         key = (attempt.version, attempt.sample, attempt.repeat)
         if not attempt.final:
             self._failed.add(key)

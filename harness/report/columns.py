@@ -24,7 +24,7 @@ NO_TEXTS = Texts("", "")
 
 @runtime_checkable
 class WithTexts(Protocol):
-    """Rows that know their answers and targets."""
+    """Rows with their answers and targets."""
 
     def with_texts(self) -> Iterator[tuple[Row, Texts]]:
         """Every row with them."""

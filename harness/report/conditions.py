@@ -33,7 +33,7 @@ _COUNTED: Mapping[str, str] = {
     "refusal": "replies were marked as refusals by the server",
     "tool call": "replies called a tool, though none was offered",
 }
-"""Traits whose share a reader wants to know; none of them makes two numbers unlike."""
+"""Traits whose share is shown to the reader; they do not keep two numbers from being compared."""
 
 
 def overridden(config: Mapping[str, Any]) -> str:
@@ -63,7 +63,7 @@ class Conditions:
 
     @property
     def decodings(self) -> list[str]:
-        """How answers were drawn, in words."""
+        """How answers were drawn, as text."""
         return [t.removeprefix(_DECODING) for t in self._traits if t.startswith(_DECODING)]
 
     def moving(self) -> dict[str, str]:
@@ -77,13 +77,13 @@ class Conditions:
         return {name: value for name, value in told.items() if value}
 
     def against_paper(self) -> list[str]:
-        """Why the number does not stand beside a published one."""
+        """Why the number is not comparable with a published one."""
         reasons = [f"choices by {METHODS['F']}"] if "F" in self._methods() else []
         reasons += [_TOLD[name] for name in _TOLD if name in self._traits]
         return [*reasons, *self._spoiled(least=SPOILING)]
 
     def notes(self) -> list[str]:
-        """What a reader of the number must know, in words."""
+        """Remarks that a reader needs to judge the number."""
         methods = self._methods()
         told = [f"choices ranked by {METHODS.get(name, name)}" for name in methods]
         told += [text for name, text in _TOLD.items() if name in self._traits]
@@ -105,7 +105,7 @@ class Conditions:
         return [t.removeprefix(_METHOD) for t in self._traits if t.startswith(_METHOD)]
 
     def _imputed(self) -> float:
-        """Share of samples with a value that the server did not give; all of them where nobody counted."""
+        """Share of samples with a value that the server did not give; 1 where this was not counted."""
         if not any(t.startswith(_IMPUTED) for t in self._traits):
             return 0.0
         played, held = self._counts.get(_EPISODES, 0), self._counts.get(_WITH_IMPUTED, 0)

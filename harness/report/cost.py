@@ -31,7 +31,7 @@ def total(costs: Iterable[Cost]) -> Cost:
 
 
 def told(cost: Cost, price: Price | None) -> str:
-    """In words; empty when nothing was asked of a model."""
+    """As text; empty when no model was asked anything."""
     if not cost.requests:
         return ""
     parts = [

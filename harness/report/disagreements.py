@@ -37,12 +37,12 @@ class Disagreeing(Sequence[Row]):
         return filter(disagree, self._rows)
 
     def with_texts(self) -> Iterator[tuple[Row, Texts]]:
-        """The rows with what was read and what was wanted."""
+        """The rows with the answers that were read and the targets."""
         return (pair for pair in with_texts(self._rows) if disagree(pair[0]))
 
 
 def only_disagreeing(report: Report) -> Report:
-    """The report with these episodes alone, and a note that says how many they are."""
+    """The report of only these episodes, with a note that says how many they are."""
     tasks = {}
     for name, result in report.tasks.items():
         rows = Disagreeing(result.data.rows)

@@ -27,7 +27,7 @@ class Share:
     queue_seconds: float = 0.0
 
     def add(self, facts: Mapping[str, Any]) -> None:
-        """Take in one reply."""
+        """Add one reply."""
         self.requests += 1
         self.tries += int(facts.get("attempts", 1))
         self.prompt_tokens += int(facts.get("prompt_tokens", 0))
@@ -40,7 +40,7 @@ ByEndpoint = Mapping[str, Share]
 
 
 def read(reader: Reader) -> ByEndpoint:
-    """Read every call of a run; a reply of which no endpoint was logged counts under `not recorded`."""
+    """Read every call of a run; a reply without a logged endpoint counts under `not recorded`."""
     found: dict[str, Share] = {}
     for facts in reader.call_facts():
         found.setdefault(str(facts.get("endpoint") or "not recorded"), Share()).add(facts)

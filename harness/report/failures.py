@@ -42,7 +42,7 @@ def read(reader: Reader, tasks: Iterable[str]) -> ByTask:
 
 
 def _notes(reader: Reader, task: str) -> frozenset[str]:
-    """What the task's world noted of itself, which stands in the note of every episode."""
+    """The world's own remarks, which the note of every episode repeats."""
     world = cast("Mapping[str, Any]", reader.meta(f"world/{task}") or {})
     return frozenset(map(str, world.get("notes", ())))
 
@@ -60,7 +60,7 @@ def _reason(found: Failures, always: frozenset[str]) -> str:
     """The reason without what differs from episode to episode.
 
     Of an error that is its last line (a traceback ends with what was raised), of a note the first part
-    that does not stand in every note of the task; numbers become `#`.
+    that is not in every note of the task; numbers become `#`.
     """
     if found.outcome == "infra_error":
         lines = str(found.error).strip().splitlines()

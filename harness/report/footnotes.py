@@ -107,7 +107,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def further(result: TaskResult) -> str:
-    """A task's other metrics; beside a headline in percent, those that are not are set apart and named so.
+    """A task's other metrics; when the headline is in percent, those that are not are listed separately.
 
     In percent are the scores under both profiles and what the task declares as shares (`TaskSpec.shares`).
     Of others no unit is known: 0.8 may be a count's mean.

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from harness.report.conditions import Conditions, overridden
 from harness.storage.reader import Reader
+from harness.storage.run_record import duration
 from harness.storage.store_part import PART
 
 Head = Mapping[str, str]
@@ -99,13 +100,7 @@ def _played(reader: Reader) -> str:
         return ""
     first, last = (datetime.fromtimestamp(when, UTC) for when in (began, ended))
     until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
-    return f"{first:%Y-%m-%d %H:%M} to {until} UTC ({_duration(ended - began)})"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{first:%Y-%m-%d %H:%M} to {until} UTC ({duration(ended - began)})"
 
 
 def _harness(commands: Sequence[Mapping[str, Any]]) -> str:

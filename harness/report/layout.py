@@ -97,7 +97,7 @@ def _single(report: Report, title: str, marks: Footnotes) -> Table:
 
 
 def _heading(suite: str, tasks: Iterable[str], above: set[str], mark: str) -> str:
-    """A suite's name, with its tasks that stand in a suite above."""
+    """A suite's name, with those of its tasks that an earlier suite already lists."""
     shared = [task for task in tasks if task in above]
     text = f"{suite}, with {', '.join(shared)} from above" if shared else suite
     return f"{text} {mark}".rstrip()

@@ -37,7 +37,7 @@ def lines(found: Mapping[str, Sequence[Group]]) -> Iterator[str]:
 
 
 def told(one: Group) -> str:
-    """A group in words: its name, score, interval and size."""
+    """A group as text: its name, score, interval and size."""
     interval = f" [{one.ci[0]:.2f}, {one.ci[1]:.2f}]" if one.ci else ""
     score = NONE if one.score is None else number(one.score, 2)
     return f"{one.value} {score}{interval} (n = {one.count})"

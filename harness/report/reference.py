@@ -33,7 +33,7 @@ class Published:
     """One published score, in its unit.
 
     Attributes:
-        note: what a reader of a ratio to it must know.
+        note: remark for readers of a ratio to it.
         rough: no other score is quite comparable with it: a ratio is only an approximation.
     """
 
@@ -46,7 +46,7 @@ class Published:
 
 
 def folder() -> Path:
-    """Where the reference data lies: in the package when installed, in results/ in a checkout."""
+    """The folder of the reference data: in the package when installed, results/ in a checkout."""
     here = Path(__file__).resolve().parents[1]
     installed = here / "reference"
     return installed if installed.is_dir() else here.parent / "results" / "reference"
@@ -54,7 +54,7 @@ def folder() -> Path:
 
 @cache
 def scores(table: str = "agenttuning") -> Mapping[str, Mapping[str, Published]]:
-    """Published scores by model and task; under the name of a suite stands its Overall as printed.
+    """Published scores by model and task; the name of a suite gives its Overall as printed.
 
     Args:
         table: name of the table, as `suites.toml` has it; `agenttuning` is AgentTuning's Table 4 and

@@ -34,7 +34,7 @@ def relate(result: TaskResult, rules: Rules, table: str) -> None:
 
 
 def _not_comparable(result: TaskResult, rules: Rules) -> list[str]:
-    """Why the result does not stand beside its reference."""
+    """Why the result is not comparable with its reference."""
     other = (rules.against or {}).get(result.data.name)
     if other is None:
         return list(result.data.not_comparable)

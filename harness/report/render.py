@@ -78,7 +78,7 @@ def show(reports: Sequence[Report], *, episodes: bool = False) -> None:
 
 
 def _wrapped(text: str, columns: int) -> str:
-    """A long line broken between words; what follows is set in."""
+    """A long line broken between words; the following lines are indented."""
     lines = textwrap.wrap(
         text, columns, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
@@ -88,7 +88,7 @@ def _wrapped(text: str, columns: int) -> str:
 def frame(reports: Sequence[Report]) -> DataFrame:
     """All results in long form, in full precision: a row for each run, task and number.
 
-    Rows without a task say what the head says; `overall:SUITE` stands for a suite.
+    Rows without a task say what the head says; `overall:SUITE` names a suite.
     """
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 

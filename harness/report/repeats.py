@@ -43,7 +43,7 @@ class Repeats:
     """A task's repeats.
 
     Attributes:
-        scores: the headline of each repeat alone, in the task's unit; None where it has none.
+        scores: the headline of each single repeat, in the task's unit; None where it has none.
         passes: from k = 2 on; empty unless every value is 0 or 1.
     """
 
@@ -68,7 +68,7 @@ class Repeats:
         }
 
     def told(self) -> str:
-        """In words, with the largest k alone."""
+        """As text, with only the largest k."""
         scores = [score for score in self.scores if score is not None]
         spread = f", standard deviation {stdev(scores):.2f}" if len(scores) > 1 else ""
         parts = [f"{len(self.scores)} repeats: {', '.join(f'{score:.2f}' for score in scores)}{spread}"]

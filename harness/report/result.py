@@ -33,7 +33,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """Label and value in words."""
+        """Label and value as text."""
         return f"{self.label} {self.value}"
 
     def facts(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class TaskResult:
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON knows no NaN."""
+    """None in place of NaN and infinity, which JSON cannot express."""
     return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 

@@ -28,8 +28,8 @@ class TaskData:
         own_aggregate: whether the task computes its numbers itself (see `stats.interval`).
         published: a score in `unit` from the literature, instead of rows.
         not_comparable: why the score is not comparable with published ones; empty when it is.
-        notes: what a reader of the number must know.
-        technical: what only a developer of the task needs; in the JSON alone.
+        notes: remarks that a reader needs to judge the score.
+        technical: what only a developer of the task needs; only in the JSON.
         judge: who judged; part of the metric's name, as other judges give other numbers.
         source: where the data came from; a fixture marks every table.
         conditions: under which its answers were got.

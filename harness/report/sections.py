@@ -1,4 +1,4 @@
-"""What stands below a report's table when it is asked for."""
+"""The parts of a report that options add below its table."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def suite_result(
 
 
 def printed_suite(name: str, members: list[str], printed: float, rules: Rules) -> SuiteResult:
-    """A suite of which only the Overall was published, by AgentTuning's rule."""
+    """A suite with only a published Overall, computed by AgentTuning's rule."""
     suite = _empty(name, members)
     suite.overall, suite.overall_of = printed, len(members)
     suite.notes.append("the Overall as printed: the scores of its tasks were not published with it")
@@ -94,7 +94,7 @@ def _overall(suite: SuiteResult, present: list[str], results: Mapping[str, TaskR
 
 
 def _say_why_withheld(suite: SuiteResult, results: Mapping[str, TaskResult], rules: Rules) -> None:
-    """Name what keeps a whole suite without its Overall; of a partial one the members that miss are told."""
+    """Note why a complete suite has no Overall; a partial one already has a note on its missing members."""
     unlike = [task for task in suite.tasks if task in results and results[task].data.not_comparable]
     if unlike and not suite.missing and not rules.force:
         told = f"no Overall, as {', '.join(unlike)} cannot be compared with the published scores"

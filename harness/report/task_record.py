@@ -1,4 +1,4 @@
-"""What a run's file records of one task, and what of that a reader of its number must know."""
+"""What a run's file records of one task, and the remarks on its score that follow from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class WorldRecord:
     """What a task's world reported about itself.
 
     Attributes:
-        notes: what a reader of the number must know.
+        notes: remarks that a reader needs to judge the score.
         not_comparable: why the scores are not comparable with the published ones, stand-ins first.
     """
 
@@ -59,7 +59,7 @@ class TaskRecord:
 
 
 def notes(record: TaskRecord, rows: Sequence[Row]) -> list[str]:
-    """What stands below a table."""
+    """The remarks below a table."""
     found: list[str] = []
     if record.chosen["source"] == "fixture":
         found.append("FIXTURE: self-made samples, not the benchmark")

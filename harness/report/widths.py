@@ -10,7 +10,7 @@ from harness.report.layout import Table
 
 GAP = 2
 SHORTEST = 8
-"""Columns that a word keeps when it is cut; numbers are never cut."""
+"""Characters that a word keeps when it is cut; numbers are never cut."""
 
 _INTERVAL = re.compile(r" \[[^\]]*\]")
 
@@ -71,7 +71,7 @@ def _fit(cells: list[list[str]], table: Table, most: int) -> None:
 
 
 def _cut(cells: Sequence[list[str]], column: int, over: int, count: int, *, all_behind: bool = False) -> None:
-    """Cut the words of a column (or of it and all behind it) until as many columns are saved as are over."""
+    """Cut the words of a column (or of it and all after it) until the table is no longer too wide."""
     chosen = range(column, count) if all_behind else range(column, column + 1)
     while over > 0:
         widest = max((width(row[i]), i) for row in cells for i in chosen if len(row) > i)

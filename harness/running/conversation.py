@@ -30,7 +30,7 @@ class Conversation:
         self._shown: tuple[Message, ...] | None = None
 
     def observe(self, observation: Observation, reply: Reply | None) -> None:
-        """Take in the last reply as it enters the history, then what is new."""
+        """Add the last reply as it enters the history, then the new messages."""
         if observation.fresh:
             self._messages.clear()
         elif reply is not None:

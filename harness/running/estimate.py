@@ -1,4 +1,4 @@
-"""What a plan costs before it is begun: requests, tokens and time, and when to ask first."""
+"""Estimates the requests, tokens and time of a plan, and when to ask a person before it starts."""
 
 from __future__ import annotations
 

@@ -41,5 +41,5 @@ class Expected:
         return max(1.0, self.declared if sample.turns is None else sample.turns)
 
     def left(self, sample: Sample, made: int) -> float:
-        """Turns that an episode still makes, of which it has made some; at least one."""
+        """Turns that an episode is still expected to make after those it has made; at least one."""
         return max(1.0, self.told(sample) * self.scale - made, made * OVERTIME)

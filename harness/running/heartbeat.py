@@ -9,17 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from harness.errors import StoreError
+from harness.storage.run_record import BEAT_S
 from harness.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 10.0
-"""Seconds between two beats; without one for several times that, the process may be taken for ended."""
-
 
 @asynccontextmanager
 async def heartbeat(
-    store: Store, facts: Callable[[], Mapping[str, Any]], every_s: float = EVERY_S
+    store: Store, facts: Callable[[], Mapping[str, Any]], every_s: float = BEAT_S
 ) -> AsyncGenerator[None]:
     """Beat at the start, every `every_s` seconds and, with `state` ended, at the end of the block.
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def keep(store: Store, model: Mapping[str, Any], directory: Path) -> None:
-    """Record who plays a run, or refuse to go on with somebody else.
+    """Record the model of a run, or refuse to continue with another model.
 
     Args:
         store: the run's.
@@ -36,7 +36,7 @@ def keep(store: Store, model: Mapping[str, Any], directory: Path) -> None:
 
 
 def refuse_other(store: Store, model: Mapping[str, Any], directory: Path) -> None:
-    """Refuse to go on with somebody else; the arguments and the error are those of `keep`."""
+    """Refuse to continue with another model; the arguments and the error are those of `keep`."""
     known = recorded(store)
     if known and store.counts()[0]:
         _refuse(known, cast("dict[str, Any]", model["identity"]), directory)

@@ -33,10 +33,10 @@ async def judge_run(
 
     Args:
         store: the run's.
-        tasks: the judged tasks of the run with their contexts, by name; others are left alone.
+        tasks: the judged tasks of the run with their contexts, by name; others are not touched.
         judge: who judges, and how often.
-        told: the judge in words, for reports.
-        role: what the judge is; episodes that wait for another one are left alone.
+        told: the judge as text, for reports.
+        role: of the judge; episodes that wait for another role are not touched.
     """
     attempts = [a for a in store.attempts(final_only=True) if waits_for(a, role) and a.item.task in tasks]
     tally, resolved = Tally(), 0

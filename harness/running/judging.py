@@ -23,7 +23,7 @@ log = logging.getLogger("harness.running.judge")
 
 
 def judge_role(text: str) -> RoleSpec:
-    """Read what stands after `--judge`.
+    """Read the value of `--judge`.
 
     Raises:
         UsageError: another form, or the model as its own judge.
@@ -51,7 +51,7 @@ def asked_role(request: JudgeRequest) -> RoleSpec:
 
 
 def judge_name(role: RoleSpec, info: Mapping[str, Any]) -> tuple[str, str]:
-    """The judge by the id its server gives, which may be another than was typed; and the same in words."""
+    """The judge by the id its server gives, which may differ from the typed name; and the same as text."""
     if role.selector.startswith("st:"):
         folder = Path(role.selector.removeprefix("st:")).expanduser().absolute().name
         return folder, folder

@@ -1,4 +1,4 @@
-"""The names that live episodes of a run hold, alone or shared."""
+"""The names that live episodes of a run hold, exclusively or shared."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def members_of(asked: Sequence[suites.Suite], named: Sequence[str]) -> list[str]
     names = ", ".join(suite.name for suite in asked)
     if outside := [name for name in named if name not in whole]:
         for name in outside:
-            is_installed(name)  # a typing error is told as one
+            is_installed(name)  # raises the error that suggests the nearest names
         both = ",".join([*whole, *outside])
         raise UsageError(
             f"{', '.join(outside)} is not in {names}: --suite with --task plays these tasks of the suite; "

@@ -1,4 +1,4 @@
-"""An event loop whose clock stands still while its process does, so that no deadline passes meanwhile."""
+"""An event loop whose clock stops while its process is stopped, so that no deadline passes meanwhile."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 
 GAP_S = 10.0
-"""A loop that wakes once a second and was not awake for so long stood still: its processes were stopped, its
-machine slept, or its own thread was held up."""
+"""A loop that did not run its one-second timer for so long was stopped: by a signal,
+with its machine, or because its own thread was held up."""
 TICK_S = 1.0
 
 T = TypeVar("T")
 
 
 class PatientLoop(asyncio.SelectorEventLoop):
-    """Its `time`, by which every deadline goes, leaves out the time in which it stood still."""
+    """A loop whose `time`, used by every deadline, leaves out while the process was stopped."""
 
     def __init__(self) -> None:
         self._awake = time.monotonic()

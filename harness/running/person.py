@@ -1,4 +1,4 @@
-"""A person in the place of the model under test: what is asked is shown, and the reply is typed."""
+"""A person in the place of the model under test: prompts are shown on the screen and replies are typed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Screen(Protocol):
         """The next line that is typed, without its end.
 
         Raises:
-            Left: the person wants no more.
+            Left: the person stopped playing.
         """
         ...
 
@@ -73,7 +73,7 @@ class Person:
         """Nothing to close."""
 
     async def complete(self, call: Call) -> Reply:
-        """Show what is asked, and take the reply.
+        """Show the prompt and read the reply.
 
         Raises:
             Left: the person ended the play.

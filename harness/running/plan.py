@@ -153,7 +153,7 @@ def _tasks_slug(names: list[str]) -> str:
 
 
 def _is_chat(models: ModelChoice) -> bool:
-    """Whether a model is behind a chat endpoint; one that nobody knows is refused when it is opened."""
+    """Whether a model is behind a chat endpoint; an unknown model is refused when it is opened."""
     try:
         return models.entry().kind == "chat"
     except UsageError:

@@ -95,7 +95,7 @@ class PlainProgress:
     def _say(self) -> None:
         self._last = time.monotonic()
         line = one_line(self.tally)
-        if line != self._shown:  # a run that stands still says so once
+        if line != self._shown:  # a run without progress logs one line, not the same one again
             log.info(line)
         self._shown = line
 

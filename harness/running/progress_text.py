@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.running.look import EndpointLook
 from harness.running.tally import Tally
+from harness.storage.run_record import duration
 
 _BAR = 20
 """Columns of a bar, where there is room."""
@@ -48,13 +49,6 @@ def outage(tally: Tally) -> str:
     began = time.time() - (tally.seen.outage_s or 0.0)
     ends = _clock(began + tally.seen.deadline_s)
     return f"no endpoint is alive since {_clock(began)}, waiting until {ends} (deadline)"
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min` or `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _all_done(tally: Tally) -> str:

@@ -28,7 +28,7 @@ class PlannedEpisode:
 
     @property
     def locks(self) -> tuple[str, ...]:
-        """All names it needs, alone or shared."""
+        """All names it needs, exclusively or shared."""
         return self.sample.locks + self.sample.shares
 
 
@@ -69,7 +69,7 @@ class QueuedEpisode:
 
     Attributes:
         order: position in the queue; smaller ones are earlier.
-        alone: names it holds alone.
+        alone: names it holds exclusively.
         shared: names it holds with others that share them.
         behind: for how many of its names some earlier episode of this queue is still waiting.
         ticket: set when it first found a name held by another task's episode; earlier tickets go first.

@@ -16,7 +16,7 @@ from harness.running.results import Decoding
 from harness.types import Profile, Sample, Stage, TaskConfig
 
 CORE = data.CORE
-"""What stands in place of a task's name for the files that several tasks use."""
+"""Shown in place of a task's name for the files that several tasks use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class ModelChoice:
         model: the model under test, as after `--model`.
         endpoints: base URLs of its replicas; none takes those of models.toml.
         given: what else the command says of the model under test.
-        sampling: what it is asked for instead of what the tasks ask.
+        sampling: settings that replace those of the tasks.
         roles: `ROLE=NAME@URL` strings of the auxiliary models.
         judge: judges at the end of the run, as after `--judge`; None leaves judged episodes waiting.
         decoding: `protocol` as the benchmark says, `greedy`, or `released` as the released code does.

@@ -20,7 +20,7 @@ THOUGHT_CHARS = 1 << 18
 """Characters of a thought that are stored."""
 
 EXCERPT_CHARS = 2000
-"""Characters kept of what was read out of the replies, and of what was wanted."""
+"""Characters kept of an answer that was read out of the replies, and of its target."""
 
 
 def as_sent(ask: Ask, decoding: Decoding, profile: Profile) -> Ask:
@@ -33,7 +33,7 @@ def as_sent(ask: Ask, decoding: Decoding, profile: Profile) -> Ask:
 
 
 def bounded(reply: Reply) -> Reply:
-    """The reply as everything after this point sees it: no halves of characters, and not endless."""
+    """The reply as it is used from here on: without halves of characters and of bounded length."""
     text, thought = paired(reply.text), paired(reply.thought)
     if len(thought) > THOUGHT_CHARS:
         reply = replace(reply, notes=(*reply.notes, f"a thought is stored up to {THOUGHT_CHARS} characters"))
@@ -46,7 +46,7 @@ def bounded(reply: Reply) -> Reply:
 
 
 def facts(reply: Reply) -> dict[str, Value | list[float] | list[str]]:
-    """What is logged of a reply beside its text; empty values are left out."""
+    """What is logged of a reply in addition to its text; empty values are left out."""
     facts: dict[str, Value | list[float] | list[str]] = {
         "choice": reply.choice,
         "logprobs": list(reply.logprobs) if reply.logprobs else None,

@@ -20,7 +20,7 @@ from harness.types import Sample
 def remaining_items(plan: Plan, store: Store) -> set[EpisodeKey]:
     """What is still to be played.
 
-    Infra errors of a run that is complete within its tolerance are left alone unless asked for.
+    Infra errors of a run that is complete within its tolerance are not tried again unless requested.
     """
     final = store.final_items()
     open_items = {item for item in plan.items() if item not in final}

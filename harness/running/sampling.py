@@ -16,7 +16,7 @@ SYSTEM_LEFT_OUT = "system text not sent (raw prompt)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """Overrides of what tasks ask; what is None or empty is left to the task.
+    """Decoding settings that replace those of the tasks; None or empty keeps the task's own.
 
     Ranked choices generate nothing: only `system` and `extra` concern them.
 
@@ -70,7 +70,7 @@ class Sampling:
             raise UsageError("--decoding released sends the released lengths: leave out --max-new-tokens")
 
     def over(self, ask: Ask) -> Ask:
-        """What is asked instead of what the task asks."""
+        """A task's request with these settings in place of its own; ranked choices keep theirs."""
         if ask.choices:
             return ask
         if self.temperature is not None:

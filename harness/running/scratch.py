@@ -61,7 +61,7 @@ def _make(prefix: str, dead: ExitStack) -> tuple[Path, Callable[[], None], list[
     from filelock import FileLock
 
     top = Path(tempfile.gettempdir())
-    # Nobody else may see a folder that is made but not locked yet. One guard per user: others cannot open it.
+    # No process may see a folder that is not locked yet. One guard per user: others cannot open it.
     with FileLock(top / f".{prefix}{os.getuid()}.lock", timeout=GUARD_S):
         orphans = [path for path in sorted(top.glob(f"{prefix}*")) if _is_orphan(path, dead)]
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=top))
@@ -77,7 +77,7 @@ def _is_orphan(folder: Path, dead: ExitStack) -> bool:
         if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
             return False
         if not (folder / OWNER).is_file():
-            folder.rmdir()  # its process died while making or removing it; anything else is not ours
+            folder.rmdir()  # its process ended while making or removing it; anything else is not ours
             return False
         lock = FileLock(folder / OWNER, timeout=0)
         lock.acquire()

@@ -21,7 +21,7 @@ COMMON = Path("/tmp/harness-sites")
 """Not below TMPDIR, which may be each user's own."""
 
 OPEN_TO_ALL = 0o1777
-"""Everyone may add files, and nobody may remove those of others."""
+"""Every user may add files, and remove only their own."""
 
 NOTE_BYTES = 4096
 
@@ -48,7 +48,7 @@ def lock_folder(given: Path | None = None) -> Path:
 
 
 def _make(folder: Path) -> None:
-    """Make the folder under another name first: nobody may see it before everyone may use it."""
+    """Make the folder under another name first, so that it appears only once every user may use it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     made.chmod(OPEN_TO_ALL)

@@ -35,7 +35,7 @@ class _Site:
     """One site's lock as this process has it.
 
     A process first locks `turn`, and holds it until it has the site. So a process that gives the site back
-    and wants it again queues behind those that wait, and sharers cannot keep others out forever.
+    and wants it again queues behind those that wait, and sharers cannot keep others out for ever.
 
     Attributes:
         stem: of its files: two that are locked, and a note of each process that holds the site.
@@ -84,7 +84,7 @@ class _Site:
             self.turn = None
 
     def holder(self) -> str:
-        """Who has the site, in words."""
+        """Who holds the site, as text."""
         notes = [path for path in self._notes() if path != self._note() and _alive(path)]
         known = [outside.line(told) for path in notes if (told := holder_of(read_note(path)))]
         return "; ".join(known) or "another process"
@@ -167,7 +167,7 @@ class SiteLocks:
 
     @property
     def waiting(self) -> bool:
-        """Whether another process holds a site that is wanted here."""
+        """Whether another process holds a site that this one needs."""
         return bool(self._broken) or any(site.since for site in self._sites.values())
 
     def review(self) -> dict[str, str]:

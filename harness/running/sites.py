@@ -51,7 +51,7 @@ def with_site_names(sample: Sample) -> Sample:
 
 
 def part(whole: Sequence[Sample], shard: tuple[int, int] | None) -> list[Sample]:
-    """The samples of one shard; those that stand on one site, directly or through others, are all in one.
+    """The samples of one shard; samples that share a site, directly or through others, are in the same shard.
 
     Args:
         whole: samples with the names that `with_site_names` gives.

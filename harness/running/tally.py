@@ -13,7 +13,7 @@ WINDOW_S = 120.0
 """Rates are taken over the last so many seconds."""
 _ENOUGH_S, _ENOUGH_STEPS = 3.0, 5
 _ALMOST = 0.95
-"""Most that a live episode counts: nobody knows how many turns it takes."""
+"""Most that a live episode counts, as its number of turns is not known before its end."""
 
 
 class Tally:

@@ -41,7 +41,7 @@ class OpenModels:
 
 
 class Record(Protocol):
-    """What a player writes down beside attempts; a run's `Store` is one."""
+    """Where a player records things other than attempts, such as a run's `Store`."""
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keep what a world says of itself."""

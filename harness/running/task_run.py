@@ -24,7 +24,7 @@ class TaskRun:
         history: name of the history policy.
         notice: what the policy says of the messages it leaves out.
         vocabulary: of the policy's token counter; None where it counts without one.
-        sampling: what is asked instead of what the task asks.
+        sampling: settings that replace those of the task.
         seed: of the run; every episode and every call derives its own.
         deadline_s: how long one request may be retried.
     """

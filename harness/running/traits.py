@@ -1,4 +1,4 @@
-"""Records how a task's answers were got, where that moves its number or belongs beside it."""
+"""Records how a task's answers were obtained, as far as it changes the score or is shown with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVERY = 100
 
 EPISODES, IMPUTED = "episodes", "episodes with imputed values"
 NO_TRAITS = frozenset(("calls", EPISODES, IMPUTED))
-"""Counts that stand beside those of the traits."""
+"""Counts that are stored beside those of the traits."""
 
 
 class Traits:
@@ -93,7 +93,7 @@ def _traits(call: CallRecord) -> Iterator[str]:
 
 
 def decoding(ask: Ask) -> str:
-    """How an `Ask` wants its answer drawn, in words."""
+    """The decoding that an `Ask` requests, as text."""
     if ask.top_p is None and not ask.temperature:
         return "greedy"
     drawn = [f"temperature {1.0 if ask.temperature is None else ask.temperature:g}"]

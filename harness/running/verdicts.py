@@ -29,7 +29,7 @@ class Judge:
     """Who judges, and how often.
 
     Attributes:
-        name: the id its server gives; part of the metric's name, and verdicts of other judges are left alone.
+        name: the id its server gives; part of the metric's name, and verdicts of other judges stay.
         chat: gives the judge for an episode.
         k: judgings of each item.
         concurrency: most calls in flight.
@@ -45,7 +45,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRequest:
-    """What the user asked to be judged, and by whom.
+    """The judging that the user requested: by which judge, and how often.
 
     Attributes:
         judge: NAME@URL of an OpenAI-compatible server, or an entry of models.toml; None beside `role`.
@@ -118,7 +118,7 @@ class Tally:
 
     @property
     def complete(self) -> bool:
-        """Whether every wanted verdict is in the store now."""
+        """Whether every requested verdict is in the store now."""
         return not self.failed and not self.stopped
 
 
@@ -158,8 +158,8 @@ async def collect(
     Args:
         waiting: episodes to judge; read lazily.
         store: where verdicts are looked up and committed.
-        judge: who is asked.
-        accepts: says whether a verdict can be read; one that cannot is asked for once more, unless its
+        judge: the model that judges.
+        accepts: says whether a verdict can be read; else the judge is asked once more, unless its
             question's `info` says `once`.
         tally: goes on counting here.
 

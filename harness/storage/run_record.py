@@ -14,7 +14,17 @@ from harness.storage import plain
 from harness.storage.records import EpisodeKey
 from harness.storage.store_file import StoreFile
 
+BEAT_S = 10.0
+"""Seconds between two heartbeats of a playing run; without one for several times that it may have ended."""
+
 _ITEM = "task = ? AND version = ? AND sample = ? AND repeat = ?"
+
+
+def duration(seconds: float) -> str:
+    """How long something of a run takes: `40 s`, `12 min` or `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class RunRecord(StoreFile):

@@ -1,4 +1,4 @@
-"""The contract test, for a benchmark's own package: needs pytest, and nothing else beside the harness.
+"""The contract test for a benchmark's own package; it needs only pytest and the harness.
 
 A test file of three lines runs it on the task's fixture::
 

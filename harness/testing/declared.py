@@ -105,7 +105,7 @@ class Declared(Opened):
 
 
 def about(sample: Sample) -> tuple[object, ...]:
-    """All the loop, the store and the report know of a sample."""
+    """All that the loop, the store and the report read of a sample."""
     return sample.id, dict(sample.labels), sample.cluster, sample.locks, sample.shares, sample.turns
 
 

@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,9 +18,7 @@ LINES = ("oracle", "silent", "hostile", "first", "early", "twice", "interleaved"
 """What a task may except itself from, by the names in `TaskSpec.excepts`."""
 
 SIDE_BY_SIDE = 16
-"""Episodes that are compared alone and interleaved with others."""
-
-T = TypeVar("T")
+"""Episodes that are played one by one and interleaved, and compared."""
 
 
 class Opened:

@@ -3,6 +3,7 @@
 from harness.types.average import Macro, Mean, Statistic, Table, by, macro, mean, metric_means
 from harness.types.need import Need, Stage
 from harness.types.options import NoOptions, Option, Profile, Value, option
+from harness.types.oracle import Oracle
 from harness.types.spec import Capacity, Context, Limits, Source, TaskConfig, TaskSpec, Unit
 from harness.types.talk import (
     ASKS,
@@ -41,6 +42,7 @@ __all__ = [
     "Notice",
     "Observation",
     "Option",
+    "Oracle",
     "Outcome",
     "Pending",
     "Pin",

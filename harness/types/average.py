@@ -1,4 +1,4 @@
-"""The averages that headlines are made of; the report's interval knows them and resamples them fast."""
+"""The averages that headlines are made of, which the report can resample quickly for its interval."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Option:
 
     @property
     def bounds(self) -> str:
-        """The allowed range in words, empty when every number is allowed."""
+        """The allowed range as text; empty when every number is allowed."""
         if self.ge is not None and self.le is not None:
             return f"from {self.ge:g} to {self.le:g}"
         if self.ge is not None:

@@ -64,7 +64,7 @@ class TaskSpec:
             exports and logs (data that its authors ask not to spread), unless the run is asked to trace them.
         view: entries of `Observation.info` that whoever reads an episode sees first; empty shows all alike.
         shares: further metrics that are shares of 1, which reports print in percent beside a headline in
-            percent; `f1_*` stands for all that begin so.
+            percent; `f1_*` means all that begin so.
     """
 
     name: str

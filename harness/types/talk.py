@@ -93,8 +93,8 @@ class Reply:
         choice: index into `Ask.choices`, or None when text was generated.
         logprobs: log-likelihood of each choice, in the order of `Ask.choices`.
         method: how a choice was made (G, P, T, F or O of specs/general.md §1.4).
-        notes: what a reader of the number must know, such as `raw->user` or `imputed`.
-        thought: what the model thought before its answer; stored, and shown to nobody who plays.
+        notes: remarks that a reader of the score needs, such as `raw->user` or `imputed`.
+        thought: what the model thought before its answer; stored, but not shown to the episode or to roles.
         unfinished: the budget of tokens ran out before there was any answer; the loop ends the episode.
     """
 
@@ -125,7 +125,7 @@ class Score:
         outcome: None lets the loop decide (`scored`, or `limit` when it stopped the episode);
             `model_error` says that a reply could not be used, `limit` that the task's own limit hit.
         answer: what was read out of the replies, for readers of the run; kept up to 2,000 characters.
-        target: what was wanted, likewise.
+        target: the right answer, likewise.
     """
 
     value: float
@@ -160,7 +160,7 @@ class Pending:
     """An episode that is complete but whose number waits for a judge.
 
     Attributes:
-        items: what the judge is asked.
+        items: the questions to the judge.
         partial: what is known without the judge (a verdict on a live page that will be gone by then).
         metrics: numbers that are final already; the task's `aggregate` gets them, with NaN for the value, as
             long as the episode waits.
@@ -192,7 +192,7 @@ class Sample:
         labels: what aggregators group by (kind, level, subject); stored with every attempt.
         cluster: samples of one cluster are not independent (one page, one table): the interval resamples
             clusters; empty makes the sample a cluster of its own.
-        locks: names an attempt at this sample holds alone. `site:URL` also holds across processes.
+        locks: names an attempt at this sample holds exclusively. `site:URL` also holds across processes.
         shares: names it holds together with others that share them.
         turns: expected turns, so that long episodes start first; None takes the task's.
     """

@@ -36,7 +36,7 @@ class AttemptReader(Store):
     """A run's store with what the page of one attempt needs."""
 
     def attempt(self, id: int) -> dict[str, Any]:
-        """What the file says of an attempt beside its calls.
+        """What the file records of an attempt in addition to its calls.
 
         Raises:
             UsageError: there is no such attempt.
@@ -64,7 +64,7 @@ class AttemptReader(Store):
         try:
             found = self._first(_LAST, (id,)) if self.version > 1 else None
             last: Any = self._codec.unpack_json(found[0]).get("info") if found and found[0] else None
-            if last and not isinstance(last, int):  # a number stands for the log of the last call
+            if last and not isinstance(last, int):  # a number refers to the log of the last call
                 return cast("Mapping[str, Any]", last)
             return self._logged_last(id) if logged is None else logged
         except (StoreError, ValueError, TypeError, AttributeError):
@@ -82,7 +82,7 @@ class AttemptReader(Store):
         return {}
 
     def asked_of_judge(self, id: int) -> tuple[JudgeAsk, ...]:
-        """What the judge of an attempt is asked; empty for tasks without one."""
+        """The questions to the judge of an attempt; empty for tasks without one."""
         from msgspec import convert
 
         found = self._first("SELECT pending FROM episode WHERE id = ?", (id,))

@@ -39,7 +39,7 @@ _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
 def bundle(paths: Sequence[Path], folder: Path, *, only: str = "", most: int) -> str:
-    """Write one run, or the first of two beside the second, to a new folder.
+    """Write one run, or two for comparison, to a new folder.
 
     Args:
         paths: of the stores.
@@ -115,7 +115,7 @@ class _Writer:
         return "; ".join(parts)
 
     def _rows(self) -> Iterator[list[dict[str, Any]]]:
-        """Rows of the episodes that are wanted, some hundred at a time, with their labels."""
+        """Rows of the chosen episodes, some hundred at a time, with their labels."""
         run = self._library.runs[0]
         sort, after = "change" if len(self._library.runs) > 1 else "stored", ()
         while after is not None:

@@ -1,4 +1,4 @@
-"""Two texts side by side: which words of them differ, within bounded time."""
+"""Compares two texts word by word, within bounded time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Part = tuple[str, str]
 
 
 def compared(first: str, second: str) -> dict[str, Any]:
-    """Parts of two texts in their order, equal or in one of them alone.
+    """Parts of two texts in their order: in both, or only in one of them.
 
     Returns:
         `parts`: [sign, text] each; `cut`: whether one of the texts was longer than what was compared.

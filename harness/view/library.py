@@ -15,7 +15,7 @@ from harness.view.run_view import RunView
 from harness.view.search import TextIndex, endings, hits
 
 Given = Mapping[str, str]
-"""What stands in an address behind the question mark."""
+"""The query of an address: what follows its question mark."""
 
 TURNS = 100
 """Turns that are compared with another attempt's by one answer."""

@@ -63,7 +63,7 @@ class Query:
     limit: int = 100
 
     def conditions(self) -> tuple[str, list[Any]]:
-        """SQL behind WHERE about `episode AS e`, without the words and the page's start; and its values.
+        """The WHERE clause for `episode AS e` and its values, without the text search and the page's start.
 
         Raises:
             UsageError: an outcome or a group of another form.

@@ -145,7 +145,7 @@ class RunView(AttemptReader):
     def pair_with(self, rows: Iterable[tuple[Any, ...]], *, anew: bool = True) -> None:
         """Lay the counted episodes of another run beside this one's.
 
-        They go to a table of this connection alone, so that one statement can sort by the difference.
+        They go to a temporary table of this connection, so that one statement can sort by the difference.
 
         Args:
             rows: task, sample, repeat, id, outcome and value of each.

@@ -30,7 +30,7 @@ _WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
 class TextIndex:
-    """The words of one run's prompts and replies, and what each attempt did last.
+    """A full-text index of one run's prompts and replies, and what each attempt did last.
 
     The store stays as it is: the index lies in a folder of its own under the system's temporary folder, and
     `close` removes it. Texts of private tasks are not in it.
@@ -115,7 +115,7 @@ def hits(words: str, where: str = "") -> str:
     """SQL of the ids of attempts of which one call has all words; the index is attached as `found`.
 
     Args:
-        words: as typed; words in quotes stand together, and a word that ends in `*` is a beginning.
+        words: as typed; words in quotes must be next to each other, and `*` ends a prefix.
         where: `prompt` or `reply`; empty means both.
 
     Raises:

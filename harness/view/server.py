@@ -1,4 +1,4 @@
-"""Serves the pages of a run to a browser on this machine; it answers reads alone."""
+"""Serves the pages of a run to a browser on this machine, read-only."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _refused(status: int, why: str) -> web.Response:
 
 
 def _page(name: str) -> web.Response:
-    """A file of the pages; only those that stand directly in their folder."""
+    """A file of the pages; only files directly in their folder are served."""
     from aiohttp import web
 
     if name not in {path.name for path in PAGES.iterdir()}:

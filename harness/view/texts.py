@@ -26,7 +26,7 @@ _HASHED = "sha256:"
 def json_bytes(value: Any) -> bytes:
     r"""A value as JSON that any parser reads and that a script may hold as it is.
 
-    Lone surrogates, which UTF-8 does not know, and the line ends that end a line of a script are escaped.
+    Lone surrogates, which UTF-8 cannot encode, and the line ends that end a line of a script are escaped.
     """
     text = plain.encode(value).decode("utf-8", "surrogatepass")
     if not text.isascii():
@@ -40,7 +40,7 @@ def hidden(text: str) -> str:
 
 
 def remark(text: str) -> str:
-    """A private task's note as it may be shown: the task's own words, without what a server said."""
+    """A private task's note as it may be shown: the task's own text, without anything a server sent."""
     return hidden(text) if text.startswith(OVERFLOW) else text
 
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.running.heartbeat import EVERY_S
-from harness.running.progress_text import duration
+from harness.storage.run_record import BEAT_S, duration
 from harness.view.run_view import RunView
 
-LATE_S = 2.5 * EVERY_S
-"""Without a heartbeat for longer the run's process is taken for stopped or gone."""
+LATE_S = 2.5 * BEAT_S
+"""Without a heartbeat for longer the run's process counts as stopped or ended."""
 SLOW_S = 15.0
 """An environment that works longer on one thing is named."""
 WINDOW_S = 120.0
@@ -49,7 +48,7 @@ class Watch:
         return ended >= planned
 
     def lines(self, now: float | None = None) -> list[str]:
-        """The whole picture; lines that begin with `!` tell of something that stands still or fails.
+        """All lines about the run; those that begin with `!` report something that is stuck or fails.
 
         Args:
             now: Unix seconds; None takes the clock's.
@@ -87,7 +86,7 @@ class Watch:
 
 
 def reason(error: str) -> str:
-    """A stored failure in one line; in a traceback the exception stands last."""
+    """A stored failure in one line; of a traceback the last line, which names the exception."""
     lines = [line.strip() for line in error.strip().splitlines() if line.strip()]
     return (lines[-1] if lines and lines[0].startswith("Traceback") else (lines or ["unknown"])[0])[:160]
 
@@ -148,7 +147,7 @@ def _endpoints(beat: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _waits(beat: Mapping[str, Any]) -> Iterator[str]:
-    """What the live episodes that stand still longest wait for."""
+    """What the live episodes that have waited longest wait for."""
     if beat.get("state") != "playing":
         return
     found: Sequence[Mapping[str, Any]] = beat.get("oldest") or ()

@@ -12,7 +12,7 @@ HEAD = 4
 """Bytes of a frame's length, big-endian, the length itself excluded."""
 
 FRAME_CAP = 64 * 2**20
-"""Largest payload either side accepts unless told otherwise."""
+"""Largest payload, in bytes, that either side accepts by default."""
 
 
 class FrameError(EnvironmentFault):

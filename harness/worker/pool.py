@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from harness.worker.launch import Launch
 from harness.worker.worker import Worker
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class _Entry:
 
     Attributes:
         start: its start, which leases wait for.
-        free: numbers of the slots nobody holds.
+        free: numbers of the slots that are not in use.
         taken: slots that are held.
         uses: leases so far.
         worn: to be replaced, for its leases or its memory.

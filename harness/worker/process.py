@@ -16,7 +16,7 @@ from harness.worker import frames
 from harness.worker.launch import Launch
 
 GRACE_S = 2.0
-"""How long a process that was told to end may take before it is killed."""
+"""Seconds that a process may take to end before it is killed."""
 
 TAIL = 8192
 """Bytes of stderr kept for error messages."""
@@ -28,7 +28,7 @@ class ChildProcess:
     """One child process and its process group.
 
     Attributes:
-        ended: it was told to end, or killed; it takes no further call.
+        ended: it was asked to end, or killed; no further call is accepted.
     """
 
     def __init__(self, launch: Launch) -> None:
@@ -73,7 +73,7 @@ class ChildProcess:
         self._stderr = asyncio.create_task(self._keep_tail())
 
     async def send(self, frame: bytes) -> None:
-        """Write a frame; that the process is gone shows when the answer is read."""
+        """Write a frame. A process that has ended is noticed only when the answer is read."""
         assert self._process is not None and self._process.stdin is not None
         with contextlib.suppress(ConnectionError):
             self._process.stdin.write(frame)
@@ -83,7 +83,7 @@ class ChildProcess:
         """Read one frame.
 
         Raises:
-            EnvironmentFault: the process closed its pipe or died; the message has the end of its stderr.
+            EnvironmentFault: the process closed its pipe or ended; the message has the end of its stderr.
             FrameError: it sent something else than an answer.
         """
         assert self._process is not None and self._process.stdout is not None

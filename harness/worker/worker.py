@@ -59,7 +59,7 @@ class Worker:
         """Start the child and wait until its handler is built.
 
         Raises:
-            EnvironmentFault: it died or did not answer in time; the message has the end of its stderr.
+            EnvironmentFault: it ended or did not answer in time; the message has the end of its stderr.
         """
         await self._process.start()
         try:

@@ -53,7 +53,7 @@ class Numeral:
     Attributes:
         value: None for what is no single number: part of a range or of a time of day, a division by zero.
         start, end: its place.
-        money: whether a currency sign stands before it.
+        money: whether a currency sign comes before it.
     """
 
     value: Decimal | None
@@ -114,7 +114,7 @@ def _single(text: str, start: int) -> Iterator[Numeral]:
 
 
 def _fraction(whole: Decimal, over: re.Match[str]) -> Decimal | None:
-    """What stands before the line, or before a fraction, with the rest of it."""
+    """What comes before the line, or before a fraction, with the rest of it."""
     parts = over.groupdict()
     below = Decimal(parts["below"])
     if not below or max(len(whole.as_tuple().digits), len(parts["below"])) > _LONGEST_DIVISION:

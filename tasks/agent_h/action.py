@@ -69,7 +69,7 @@ def anywhere(text: str, words: Keywords) -> Signs:
 def meant(text: str, words: Keywords, tools: Sequence[str]) -> Signs:
     """A careful reading: a mark at the start of a line, and a call in a sentence that names a tool.
 
-    What stands in quotation marks is nobody's announcement.
+    A text in quotation marks does not count as the reply's own announcement.
     """
     text = words.folded(text)
     lines = (line.lstrip(_MARKUP) for line in text.splitlines())

@@ -36,7 +36,7 @@ Item = Mapping[str, Any]
 
 
 def turns(chat: str) -> list[tuple[str, str]]:
-    """Roles and texts of a conversation as it stands in the data."""
+    """Roles and texts of a conversation as the data has it."""
     parts = _TURN.split(chat)
     pairs = zip(parts[1::2], parts[2::2], strict=True)
     return [(_ROLES[role], text.replace("<|endoftext|>", "").strip()) for role, text in pairs]

@@ -1,4 +1,4 @@
-"""Reads the items: a conversation that wants a plain answer, and the circumstance it stands for."""
+"""Reads the items: a conversation that needs a plain answer, and the circumstance it is an example of."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AgentHRow:
 
     Attributes:
         messages: the conversation up to the turn that the model has to write.
-        answer: the plain answer that stands there in the data.
+        answer: the plain answer that the data has in this place.
         tools: names of the functions that the system prompt offers.
     """
 

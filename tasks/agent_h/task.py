@@ -1,4 +1,4 @@
-"""Agent-H style: items that want a plain answer, and how often a reply is an agent's instead."""
+"""Agent-H style: items that need a plain answer, and how often the reply is an agent's instead."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def nearest(action: str, commands: Sequence[str]) -> Choice:
     tokens = action.split()
     if _hopeless(len(tokens), max(len(command.split()) for command in commands)):
         return Choice(action, 0.0)
-    said = _counted(tokens)
-    scores = [_bleu(command.split(), said) for command in commands]
+    said = counted(tokens)
+    scores = [bleu(command.split(), said) for command in commands]
     best = max(range(len(scores)), key=scores.__getitem__)  # the first of equals, as numpy's argmax
     return Choice(commands[best] if scores[best] > LIMIT else action, scores[best])
 
@@ -71,27 +71,24 @@ def _hopeless(candidate: int, reference: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class CountedAction:
     """A candidate's tokens, and how often it has each n-gram of each order."""
 
     length: int
     grams: tuple[Counter[tuple[str, ...]], ...]
 
 
-def _counted(candidate: Sequence[str]) -> _Counted:
-    return _Counted(len(candidate), tuple(Counter(_grams(candidate, n)) for n in ORDERS))
+def counted(candidate: Sequence[str]) -> CountedAction:
+    """Count the n-grams of a candidate, which is compared with many references."""
+    return CountedAction(len(candidate), tuple(Counter(_grams(candidate, n)) for n in ORDERS))
 
 
-def bleu(reference: Sequence[str], candidate: Sequence[str]) -> float:
+def bleu(reference: Sequence[str], said: CountedAction) -> float:
     """BLEU of one candidate against one reference, orders 1 to 4, smoothed by NLTK's method 4.
 
     The closed form of Papineni et al. (2002) with the smoothing of Chen and Cherry (2014): an order without a
     match gets a small precision that halves with every further such order; a single token leaves it out.
     """
-    return _bleu(reference, _counted(candidate))
-
-
-def _bleu(reference: Sequence[str], said: _Counted) -> float:
     length = said.length
     matches = [_matches(reference, grams, n) for n, grams in zip(ORDERS, said.grams, strict=True)]
     if not matches[0]:

@@ -39,7 +39,7 @@ def _class(name: str) -> str:
 
 
 class Translation:
-    """Stands in for the engine's PDDL translator, which it calls four times for one game.
+    """Replaces the engine's PDDL translator, which it calls four times for one game.
 
     One translation is enough to play. The second kind serves the planner only; unless a plan is wanted the
     planner gets the smallest task there is, which saves most of its memory.
@@ -73,7 +73,7 @@ class Translation:
 
 
 class GrammarParser:
-    """Stands in for the engine's parser of grammar rules, and parses equal texts once.
+    """Replaces the engine's parser of grammar rules, and parses equal texts once.
 
     All games have the same rules but for the task's sentence, and every turn expands the same few again.
     The engine makes its symbols anew from what is returned, so that games share nothing that changes.

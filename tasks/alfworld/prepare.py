@@ -13,7 +13,6 @@ from harness.errors import DataError, MissingPart
 from tasks.alfworld import prompts
 from tasks.alfworld.task import GAMES, LOGIC, SPLITS
 
-TASK_FILE = "src/tasks/alfworld/task.py"
 MAX_GAME = 4 * 2**20
 
 

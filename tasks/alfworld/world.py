@@ -42,7 +42,7 @@ class GameSession:
         """Start the game and return what the player sees.
 
         Raises:
-            EnvironmentFault: the worker died, hung, or could not load the game.
+            EnvironmentFault: the worker ended, hung, or could not load the game.
         """
         lease = self._lease = await self._workers.pool.acquire()
         logic = self._game.logic
@@ -58,7 +58,7 @@ class GameSession:
         """Execute a command; returns the feedback and whether the game is won.
 
         Raises:
-            EnvironmentFault: the worker died or hung.
+            EnvironmentFault: the worker ended or hung.
         """
         if self._lease is None:
             raise EnvironmentFault("the game is not open")

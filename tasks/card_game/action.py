@@ -46,7 +46,7 @@ def read_move(text: str, seat: Seat, *, fix_infight_target: bool) -> Command | N
     if seat.battle.fish[seat.side][fish].id in AOE_FISH:
         return Command(fish, active=True, enemies=tuple(seat.enemies))
     if picked in POSITIONS and not fix_infight_target:
-        return None  # the client was told of an enemy, and this skill has none: the whole reply is lost
+        return None  # the reply names an enemy, and this skill has none: the whole reply is lost
     return Command(fish, active=True, allies=(target,))
 
 

@@ -242,7 +242,7 @@ class Battle:
         alive = [any(not fish.dead for fish in side) for side in self.fish]
         self._count += 1
         if not all(alive):
-            # Where nobody is left, the player who moved wins.
+            # Where no fish is left, the player who moved wins.
             self.winner, self.ending = alive.index(True) if any(alive) else self.mover, ending
         elif self._count > COMMANDS:
             self.winner, self.ending = int(self._standing(1) >= self._standing(0)), "limit"

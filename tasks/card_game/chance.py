@@ -75,5 +75,5 @@ class Chance:
         return self._order.sample(positions, len(positions))
 
     def unit(self) -> float:
-        """A number in [0, 1) from what stands for the machine's random device."""
+        """A number in [0, 1) from the seeded replacement of the machine's random device."""
         return self._device.random()

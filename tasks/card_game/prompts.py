@@ -28,8 +28,8 @@ class CardGamePrompts:
 
     Attributes:
         guess_rules: first turn of every call for a guess; `move_rules` of every call for an action.
-        assent: the answer that stands after the rules.
-        guess_parts: what stands before, between and after the four facts of a guess's prompt.
+        assent: the assistant's turn after the rules.
+        guess_parts: the texts before, between and after the four facts of a guess's prompt.
         move_parts: the same for the three facts of an action's.
         corrected: name the true targets and abilities instead of what upstream's client makes of them.
         rules_first: put the rules before the earlier turns instead of after them.

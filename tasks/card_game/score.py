@@ -32,7 +32,7 @@ class Tally:
         calls: replies, the unusable ones included.
         distinct: replies that differ from the others to the same step, summed over the steps.
         accepted: replies that were used.
-        rounds: own turns begun.
+        rounds: own turns that were started.
     """
 
     steps: int = 0

@@ -21,7 +21,7 @@ def statement(text: str) -> str | None:
 
 
 def _between(text: str, start: str, end: str) -> str | None:
-    """What stands between the first `start` and the next `end`, or None.
+    """The text between the first `start` and the next `end`, or None.
 
     By search, not by a pattern: where no `end` follows, that would look for it behind every `start`.
     """

@@ -53,7 +53,7 @@ CONTAINED = (
 
 
 class MemoryGroup:
-    """A control group around one server; where none can be made, a resource limit stands in for it."""
+    """A control group around one server; where none can be made, a resource limit replaces it."""
 
     def __init__(self) -> None:
         layout, reason = cgroups.discover()

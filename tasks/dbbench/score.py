@@ -94,7 +94,7 @@ def _literal(text: str) -> Any:
     if len(text) > LONGEST:
         return None
     try:
-        with warnings.catch_warnings(action="ignore"):  # its warnings of odd literals help nobody
+        with warnings.catch_warnings(action="ignore"):  # a model's odd literals need no warning
             return ast.literal_eval(text.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None

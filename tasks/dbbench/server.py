@@ -264,7 +264,7 @@ def version() -> str:
 
 
 def sweep() -> None:
-    """Remove folders whose harness was killed; its server died with it."""
+    """Remove folders whose harness was killed; its server ended with it."""
     for folder in {Path(tempfile.gettempdir()), Path("/tmp")}:
         for path in folder.glob(f"{PREFIX}*-*"):
             owner = path.name.removeprefix(PREFIX).partition("-")[0]

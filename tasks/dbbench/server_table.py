@@ -24,7 +24,7 @@ WATCH_S = 0.2
 """How often the files of a database are looked at while a statement runs."""
 
 FATAL = 2
-"""A statement under which the server died so often is not sent again."""
+"""A statement that made the server crash this often is not sent again."""
 
 TOO_MANY = 1226
 """MySQL's error when a user holds all the connections it may."""

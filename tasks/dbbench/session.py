@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from tasks.dbbench.server import Address
 if TYPE_CHECKING:
     from asyncmy.connection import Connection
 
-log = logging.getLogger(__name__)
 
 CONNECT_S = 15.0
 ADMIN_S = 30.0

@@ -26,13 +26,13 @@ class Names:
 
 
 class Server:
-    """A server of our own, restarted when it dies, or one that the user named.
+    """A server of our own, restarted when it ends, or one that the user named.
 
     Attributes:
         generation: counts restarts; what was made on an earlier one is lost.
         lenient: it is MariaDB: it takes what MySQL 8 refuses.
         foreign: it is the user's.
-        fatal: how often the server died or hung while a user's statement ran, by user and statement.
+        fatal: how often the server crashed or hung while a user's statement ran, by user and statement.
     """
 
     def __init__(self, address: servers.Address | None) -> None:

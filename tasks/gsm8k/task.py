@@ -20,7 +20,7 @@ MAX_NEW_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class Gsm8kShared:
-    """What stands before every question, and whose rules hold."""
+    """What comes before every question, and whose rules hold."""
 
     opening: tuple[Message, ...]
     profile: str

@@ -1,4 +1,4 @@
-"""Finds the code in a chat reply: its fenced blocks, or the code that stands bare between prose."""
+"""Finds the code in a chat reply: its fenced blocks, or code between prose without a fence."""
 
 from __future__ import annotations
 

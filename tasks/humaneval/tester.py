@@ -104,7 +104,7 @@ class Channel:
 
         Raises:
             ValueError: it is too long, or no JSON.
-            EOFError: nobody writes any more.
+            EOFError: the other end was closed.
         """
         size = int.from_bytes(self._read(4), "big")
         if size > _FRAME:
@@ -150,7 +150,7 @@ def _answer(function: Callable[..., Any], call: Any) -> Any:
 
 
 class Candidate:
-    """Stands for the reply's function in the tests; a call is made in the other process."""
+    """Takes the place of the reply's function in the tests; a call is made in the other process."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel

@@ -31,7 +31,7 @@ def clean(text: str) -> str:
 
 
 def final(text: str) -> str | None:
-    """The digits of the first `Final Answer: #...`, wherever it stands; None without one."""
+    """The digits of the first `Final Answer: #...`, wherever it is; None without one."""
     found = _FINAL.search(text)
     return found[1] if found else None
 
@@ -93,7 +93,7 @@ def read_names(line: str, name: str, entities: Collection[str]) -> KgCall:
 
 
 def _known(line: str, at: int, entities: Collection[str]) -> str:
-    """The longest entity name that stands at a place and is all of an argument; empty without one."""
+    """The longest entity name at a place that is all of an argument; empty without one."""
     for entity in sorted(entities, key=len, reverse=True):
         if (
             entity

@@ -1,4 +1,4 @@
-"""Programs: what a variable stands for, as a small algebra over the graph; nothing here is executed."""
+"""Programs: the meaning of a variable, as a small algebra over the graph; nothing here is executed."""
 
 from __future__ import annotations
 

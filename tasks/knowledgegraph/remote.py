@@ -121,7 +121,7 @@ async def declare(answers: Answers, split: str, endpoint: str) -> None:
     """Write into a recording what it is of.
 
     Raises:
-        DataError: the file was begun for another split.
+        DataError: the file was started for another split.
     """
 
     async def about() -> Answer:

@@ -32,7 +32,7 @@ class CandidatePool:
 
     @property
     def unasked(self) -> int:
-        """Candidates about which nobody was asked."""
+        """Candidates that were not asked about yet."""
         return sum(id not in self._asked for id in self._left)
 
     @property

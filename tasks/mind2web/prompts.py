@@ -49,7 +49,7 @@ class Mind2WebPrompts:
         """The live turn.
 
         Args:
-            task: what the user of the page wants.
+            task: the goal of the page's user.
             previous: all earlier actions as recorded.
             page: its text.
             choices: the words of each candidate.

@@ -36,7 +36,7 @@ class Mind2WebRow:
     """One step.
 
     Attributes:
-        n: its number in the file, under which its page lies.
+        n: its number in the file, which is also the key of its page.
         previous: the recorded actions before it.
         positives: the right elements, all ranks; empty when the page shows none.
         negatives: other elements with good ranks.
@@ -80,7 +80,7 @@ COLUMNS = tuple(field.name for field in fields(Mind2WebRow))
 
 
 def split_file(data: Path, split: str) -> Path:
-    """Where a split lies."""
+    """The path of a split."""
     return data / f"{split}.sqlite"
 
 

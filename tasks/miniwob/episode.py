@@ -111,7 +111,7 @@ class WobEpisode:
             await tab.close()
 
     async def _advance(self, answer: str | View | None) -> None:
-        """Feed the protocol until it wants the model again, acting on the page meanwhile."""
+        """Feed the protocol until it needs the model again, acting on the page meanwhile."""
         script = self._script
         assert script is not None
         try:

@@ -37,7 +37,7 @@ class WobPage:
     """Drives one instance of one page.
 
     Args:
-        beyond: also read what stands beside the page's own frame (dialogs).
+        beyond: also read what is outside the page's own frame (dialogs).
     """
 
     def __init__(self, tab: Tab, url: str, *, beyond: bool) -> None:

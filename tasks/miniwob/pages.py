@@ -38,7 +38,7 @@ _MAILS = r"(?<=var n = )core\.randi\(4, MAX_EMAILS\)"
 _POSTS = r"(?<=totalResults = )core\.randi\(\d+,\s*\d+\)"
 
 CHANGES: dict[str, tuple[Change, ...]] = {
-    # A partly right answer pays nothing.
+    # A partly right answer has no reward.
     **{name: (_STRICT,) for name in CHECKBOXES},
     # Shorter lists: 3 to 5 mails or posts; 3 in the pages with free English and in social-media.
     "email-inbox": (Change(_MAILS, "core.randi(3, 6)"),),

@@ -28,7 +28,7 @@ _PLACEHOLDERS = {
 
 @dataclass(frozen=True, slots=True)
 class PromptFiles:
-    """The seven files of a task (or of the folder that stands for tasks without one)."""
+    """The seven files of a task (or of the folder for tasks without one of their own)."""
 
     base: str
     example: str

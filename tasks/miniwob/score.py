@@ -21,7 +21,7 @@ def success(*, done: bool, reward: float, raw: float, strict: bool, moved: bool)
         done: the page ended the episode.
         reward: the page's reward, possibly decayed with time.
         raw: the reward before decay.
-        strict: the page pays partly right answers, which is no success (the unchanged checkbox pages).
+        strict: the page rewards partly right answers, which is no success (the unchanged checkbox pages).
         moved: the page is no longer the one that was loaded.
 
     Returns:

@@ -40,7 +40,7 @@ def chosen(reply: Reply) -> str | None:
 
 
 def first_letter(reply: Reply) -> str | None:
-    """The first letter A to D that stands alone in a generated answer."""
+    """The first letter A to D that is a word of its own in a generated answer."""
     return first_choice(reply.text[:MAX_GENERATED], LETTERS)
 
 
@@ -81,7 +81,7 @@ def _unless_two(text: str, found: re.Match[str], group: int) -> str | None:
 
 
 def _option(text: str, options: Sequence[str]) -> str | None:
-    """The letter of the only option whose text stands in the answer."""
+    """The letter of the only option whose text is part of the answer."""
     said = f" {normalize(text)} "
     held = [
         (len(words), letter, words)

@@ -1,4 +1,4 @@
-"""The system the OS task runs on: what it is made of, where it lies, and its hash."""
+"""The system the OS task runs on: what it is made of, its folder, and its hash."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _VOLATILE = (
 
 
 def root_folder(cache: Path) -> Path:
-    """Where the root file system lies under the user's cache."""
+    """The folder of the root file system in the user's cache."""
     return cache / "os" / f"root-{SUITE}-{VERSION}"
 
 

@@ -32,7 +32,7 @@ class OsOracle(BaseOracle):
 
     @property
     def _answers(self) -> bool:
-        """Whether the problem wants an answer; else the state of the system decides."""
+        """Whether the problem needs an answer; else the state of the system decides."""
         checks = self._problem.checks
         asked = any(check is None or check.language == "python" for check in checks)
         return asked or self._problem.match is not None

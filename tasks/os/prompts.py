@@ -41,7 +41,7 @@ class OsPrompts:
 
     @classmethod
     def from_literals(cls, texts: Mapping[str, Any]) -> OsPrompts:
-        """Lay out upstream's literals: the exemplar's first turn stands behind the instruction."""
+        """Lay out upstream's literals: the exemplar's first turn follows the instruction."""
         first, *others = texts[ONE_SHOT]
         start = texts[INSTRUCTION] + texts[FIRST_LEAD] + first["content"]
         shots = [

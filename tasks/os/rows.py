@@ -41,7 +41,7 @@ class OsProblem:
         init: run before the episode, each on its own.
         start: run in the agent's shell before its first turn.
         match: the answer expected, None when scripts decide.
-        checks: scripts that must all succeed; None stands for the example.
+        checks: scripts that must all succeed; None means the example.
         example: the reference solution.
     """
 

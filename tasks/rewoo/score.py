@@ -171,6 +171,6 @@ def _joined(words: Sequence[str], longest: int) -> Iterator[str]:
 
 
 def _names(answer: str, name: str) -> bool:
-    """Whether the normalised name stands, as whole words, in a normalised answer with blanks around it."""
+    """Whether the normalised name occurs, as whole words, in a normalised answer with blanks around it."""
     words = _folded(name)
     return bool(words) and f" {words} " in answer

@@ -188,7 +188,7 @@ class Simulator:
         A caller that is cancelled leaves the calls running; `idle` waits for them.
 
         Raises:
-            EnvironmentFault: the JVM died, hung or threw.
+            EnvironmentFault: the JVM ended, hung or raised an exception.
         """
         self._running = asyncio.create_task(self._watched(work))
         return await asyncio.shield(self._running)

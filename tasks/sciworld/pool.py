@@ -17,7 +17,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SLOTS = 8
-"""Simulators in one JVM: as many episodes are rebuilt when it dies."""
+"""Simulators in one JVM: as many episodes are rebuilt when it ends."""
 
 EPISODES = 200
 RESIDENT_MB = 1200
@@ -130,7 +130,7 @@ class SimulatorPool:
             self._sweep()
 
     def _sweep(self) -> None:
-        """End processes that died, or that retired and are empty."""
+        """Clean up processes that ended, and end retired ones without episodes."""
         for slot in [slot for slot in self._free if slot.jvm.retired or not slot.jvm.alive]:
             self._free.remove(slot)
             _leave(slot)

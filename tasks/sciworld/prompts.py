@@ -56,7 +56,7 @@ class SciWorldPrompts:
             ) from error
 
     def opening(self, index: int, scene: str, *, exemplars: bool) -> tuple[Message, ...]:
-        """Everything the model is told before its first answer.
+        """Everything the model is shown before its first answer.
 
         Args:
             index: the task's place in the alphabetical list, which names its exemplar.

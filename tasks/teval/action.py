@@ -54,7 +54,7 @@ def load(text: str, first: str = "", last: str = "") -> Any:
     """A Python literal or JSON, the latter also in single quotes; nothing is evaluated.
 
     Args:
-        text: what stands after a fence is taken where there is one.
+        text: where there is a fence, what follows it is taken.
         first: the text is taken from its first occurrence on.
         last: and up to its last one.
 
@@ -152,7 +152,7 @@ def marked_call(
 
 
 def _fields(text: str, marks: Sequence[str]) -> tuple[str, ...] | None:
-    """What stands between markers, each field as long as it can be, the first one first."""
+    """The texts between markers, each field as long as it can be, the first one first."""
     start, ends = text.find(marks[0]), len(text)
     if start < 0:
         return None

@@ -32,7 +32,7 @@ class Texts:
     places: dict[str, int] = field(default_factory=dict[str, int])
 
     def place(self, text: str) -> int:
-        """Where a text stands among them; it is added when it is new.
+        """The index of a text among them; it is added when it is new.
 
         An empty text becomes a space, which the model reads alike and servers do not refuse.
         """

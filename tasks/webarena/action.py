@@ -136,7 +136,7 @@ def _numbered(verb: Literal["click", "hover", "tab_focus"], text: str) -> ArenaA
 
 
 def _inside(verb: str, text: str) -> str | None:
-    """What stands between `verb [` and the last closing bracket; None where that is nothing."""
+    """The text between `verb [` and the last closing bracket; None when it is empty."""
     start = re.search(verb + r" ?\[", text)
     end = text.rfind("]")
     return text[start.end() : end] if start and end > start.end() else None

@@ -119,7 +119,7 @@ class ArenaBrowser:
             log.debug("%s failed: %s", action.verb, error)
         except PageLost as error:
             log.debug("%s ended the page: %s", action.verb, error)
-            await self.pages.close(self.page)  # each further call would wait as long, and in vain
+            await self.pages.close(self.page)  # each further call would wait as long without an answer
         return False
 
     async def _act(self, action: ArenaAction, seen: Seen) -> bool:

@@ -62,7 +62,7 @@ class ArenaKit:
         cut: shortens what is shown of a page.
         recorded: the verdicts that stand in for a judge; None asks one.
         marked: each episode sends a header of its own, under which the own sites keep its state.
-        acted: told that an episode may have changed a site, with its header's value.
+        acted: called when an episode may have changed a site, with its header's value.
     """
 
     pool: BrowserPool
@@ -248,7 +248,7 @@ def judged(score: Score, part: float, early: bool) -> Score:
 
 
 def _target(row: ArenaRow) -> str:
-    """What the evaluators want, for readers of a run."""
+    """What the evaluators require, for readers of a run."""
     parts = [row.exact or "", *row.include, *row.fuzzy, *row.pages]
     parts += [text for check in row.checks for some in check.required for text in some]
     return "; ".join(part for part in (*parts, "N/A" if row.unreachable else "") if part)

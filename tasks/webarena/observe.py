@@ -120,7 +120,7 @@ def _closed_lists(nodes: Mapping[str, BoxedNode]) -> frozenset[str]:
 def _walk(
     nodes: Mapping[str, BoxedNode], sight: Sight, skipped: Collection[str]
 ) -> Iterator[tuple[BoxedNode, int, str]]:
-    """Every node that is told of, depth first from the first one, with its depth and its line without id.
+    """Every node that is shown, depth first from the first one, with its depth and its line without id.
 
     A node that is left out because nothing can be said of it leaves its children at its own depth.
     """

@@ -37,7 +37,7 @@ def prepare_together(sources: Sequence[Path], target: Path, tell: Tell) -> list[
     Args:
         sources: checkouts of AgentTuning and of web-arena-x/webarena, in any order.
         target: where the files go.
-        tell: told of every file.
+        tell: called for every file.
 
     Raises:
         DataError: a checkout, a file or a literal is not there.

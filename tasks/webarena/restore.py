@@ -33,7 +33,7 @@ class Restorer:
         """Restore sites, and say what was done.
 
         Raises:
-            EnvironmentFault: a restoration was begun and failed.
+            EnvironmentFault: a restoration was started and failed.
         """
         told: list[str] = []
         left: list[str] = []

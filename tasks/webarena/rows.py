@@ -53,7 +53,7 @@ class ArenaRow:
         unreachable: the right answer is that the task cannot be done, `why` is the reason.
         pages: where the browser must be at the end, in alternatives.
         rule: how a URL is compared.
-        gold: actions that solve it, for the own sites; `{role:name}` stands for an element.
+        gold: actions that solve it, for the own sites; `{role:name}` names an element.
     """
 
     id: int

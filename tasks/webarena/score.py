@@ -55,7 +55,7 @@ def gives_up(answer: str) -> bool:
 
 
 def arrived(row: ArenaRow, url: str, edition: Edition) -> bool:
-    """Whether the browser ended where `url_match` wants it."""
+    """Whether the browser ended at an address that `url_match` requires."""
     if "url_match" not in row.types:
         return True
     if edition == "v2024":

@@ -30,7 +30,7 @@ _END_OF_PATH = r"(?![A-Za-z0-9_~%@-])"
 
 
 def placeholder(site: str) -> str:
-    """The word that stands for a site's address in the task file."""
+    """The placeholder of a site's address in the task file."""
     return f"__{site.upper()}__"
 
 

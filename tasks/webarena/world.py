@@ -199,7 +199,7 @@ def _pace(settle: str, own: bool) -> Pace:
 def cutter(ctx: Context, own: bool) -> Callable[[str], str]:
     """Cut what is shown of a page to its first tokens.
 
-    On the own sites, which need no download, a third of the characters stands for the tokens.
+    On the own sites, which need no download, tokens are estimated as a third of the characters.
     """
     most = ctx.options.max_obs_length
     if own:

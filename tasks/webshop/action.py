@@ -10,7 +10,7 @@ PARSERS = {
     "agenttuning": re.compile(r"[Aa]ction: *+\n *+(?=(?:search|click)\[)"),
     "agentbench-v0.2": re.compile(r"[Aa]ction: *+\n*+ *+(?=(?:search|click)\[)"),
 }
-"""What stands before an action."""
+"""What comes before an action."""
 
 
 @dataclass(frozen=True, slots=True)

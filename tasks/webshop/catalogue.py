@@ -185,7 +185,7 @@ def no_room(data: Path, split: str) -> str | None:
 
 
 def _target(files: Sequence[Path]) -> Path:
-    """Where the catalogue that is built from these files lies."""
+    """The path of the catalogue that is built from these files."""
     return cache_folder() / "built" / f"webshop-{_key(files)}"
 
 

@@ -35,7 +35,7 @@ def length_byte(length: int) -> int:
 
 
 def byte_length(code: int) -> int:
-    """The length that a byte stands for."""
+    """The length that a byte encodes."""
     rest = code - _EXACT
     if rest < 0:
         return code

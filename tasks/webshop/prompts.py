@@ -17,7 +17,7 @@ TURNS = tuple(f"{_BASE}predict#{place}" for place in (7, 11, 15, 19, 23, 27, 31,
 """The assent to the prompt, then the exemplar's four pages and replies."""
 
 ACTIONS = f"{_BASE}predict#44"
-"""What stands between a page and what can be done on it."""
+"""The text between a page and the list of its actions."""
 
 ADDRESSES = (PROMPT, *TURNS, ACTIONS)
 LABEL = "Observation:\n"

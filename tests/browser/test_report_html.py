@@ -15,7 +15,7 @@ import pytest_asyncio
 from axe_script import AXE_S, axe_script, violations
 from drawn_reports import drawn
 from hostile_report import HOSTILE, hostile
-from in_browser import CANARY, LOOKS, MORE_LOOKS, NEEDS_BROWSER, NEEDS_NPM
+from in_browser import CANARY, LOOKS, MORE_LOOKS, NEEDS_BROWSER, NEEDS_NPM, Seen
 from playwright.async_api import Browser, Page, async_playwright
 
 from harness.decisions import ledger_page
@@ -47,17 +47,6 @@ COVERED = """() => [...document.querySelectorAll('svg.rows')].flatMap((svg) => {
     ).map(([other]) => `${one} | ${other}`));
 })"""
 """Words beside a plot that overlap other words."""
-
-
-class Seen:
-    """What a page complained about, and the addresses it asked for."""
-
-    def __init__(self, page: Page) -> None:
-        self.errors: list[str] = []
-        self.asked: list[str] = []
-        page.on("console", lambda message: self.errors.append(message.text))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from in_browser import CANARY, LOOKS, MORE_LOOKS, NEEDS_BROWSER
+from in_browser import CANARY, LOOKS, MORE_LOOKS, NEEDS_BROWSER, Seen
 from playwright.async_api import Browser, Page, async_playwright, expect
 from viewed_runs import attempt, begun, hostile_run, viewed_run
 
@@ -25,21 +25,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     NEEDS_BROWSER,
 ]
-
-
-class Seen:
-    """What a page complained about, and the addresses it asked for."""
-
-    def __init__(self, page: Page) -> None:
-        self.errors: list[str] = []
-        self.asked: list[str] = []
-        page.on("console", lambda message: self.errors.append(message.text))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
-
-    def check(self, start: str) -> None:
-        assert self.errors == []
-        assert self.asked and all(url.startswith((start, "data:")) for url in self.asked)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -11,7 +11,7 @@ import pytest
 from contexts import task_context
 
 from harness.authoring import SingleTurn, jsonl, write_jsonl
-from harness.authoring.answers import first_choice, first_number, last_number
+from harness.authoring.answers import first_choice, last_number
 from harness.errors import DataError
 from harness.types import Ask, Message, Observation, Reply, Sample, Score, TaskSpec
 
@@ -64,8 +64,8 @@ def test_a_file_that_is_missing_or_cut_is_named_with_the_fix(tmp_path: Path) -> 
 
 def test_answers_are_read_out_of_sentences() -> None:
     assert last_number("of 12 there are -$1,234.50 left") == Decimal("-1234.50")
-    assert first_number("a 3 and a 4", 4) == Decimal(4)
-    assert (last_number("none"), first_number("")) == (None, None)
+    assert last_number("a 3 and a 4") == Decimal(4)
+    assert (last_number("none"), last_number("")) == (None, None)
     assert first_choice("The answer: (B), not C", "ABC") == "B"
     assert first_choice("Because", "ABC") is None
     assert first_choice("it is not so", ("no", "not so")) == "not so"

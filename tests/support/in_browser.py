@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tasks._shared.browser import find_browser
 
@@ -25,3 +25,19 @@ MORE_LOOKS = [
 ]
 CANARY = "globalThis.called = 0; globalThis.canary = () => { globalThis.called += 1; }"
 """A function that no text of a page may call."""
+
+
+class Seen:
+    """What a page complained about, and the addresses it asked for."""
+
+    def __init__(self, page: Page) -> None:
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        page.on("console", lambda message: self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.asked.append(request.url))
+
+    def check(self, start: str) -> None:
+        """No complaint, and every address the page asked for begins with `start`."""
+        assert self.errors == []
+        assert self.asked and all(url.startswith((start, "data:")) for url in self.asked)

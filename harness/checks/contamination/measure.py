@@ -1,4 +1,4 @@
-"""Measures how much of each benchmark's samples stands in training files."""
+"""Measures how much of each benchmark's samples is found in training files."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def measure(questions: Questions, files: Sequence[Path], rule: Rule, tokens: Tok
 
 
 def _longest(text: str, covered: Any, tokens: Tokens) -> str:
-    """The longest run of covered tokens, as it stands in the text."""
+    """The longest run of covered tokens, as the text writes it."""
     best = (0, 0)
     start = None
     for place, hit in enumerate([*covered.tolist(), False]):

@@ -1,4 +1,4 @@
-"""Splits a run's scores by whether the samples stand in the training files."""
+"""Splits a run's scores by whether the samples are found in the training files."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Tokens(Protocol):
 
     @property
     def about(self) -> str:
-        """What a token is, in words."""
+        """Say what counts as a token."""
         ...
 
     def cut(self, text: str) -> Sequence[Hashable]:
@@ -29,7 +29,7 @@ class Tokens(Protocol):
         ...
 
     def excerpt(self, text: str, first: int, last: int) -> str:
-        """What stands in a text from its token `first` to before its token `last`, counted from 0."""
+        """The part of a text from its token `first` up to, without, its token `last`; both count from 0."""
         ...
 
 

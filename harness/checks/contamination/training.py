@@ -174,7 +174,7 @@ def _row(one: JsonText, place: str) -> TrainingRow:
 
 
 def _loose(text: bytes) -> str:
-    """The words of JSON that ends in the middle: its escapes are undone, its marks stay."""
+    """The text of JSON that was cut off: escapes are decoded, brackets and quotation marks stay."""
 
     def undone(found: re.Match[str]) -> str:
         return chr(int(found[1], 16)) if found[1] else found[2] if found[2] in '"\\/' else " "

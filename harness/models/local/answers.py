@@ -7,17 +7,14 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from harness.errors import DataError, MissingPart
 from harness.models.api import LiveEpisodes
 from harness.models.untrusted import record
-from harness.types import CallKey, Observation
-
-if TYPE_CHECKING:
-    from harness.episode import Oracle
+from harness.types import CallKey, Observation, Oracle
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ class Bar:
 
     Attributes:
         value, interval: in the unit of the row.
-        mark: behind the number, where a reader has to know more.
+        mark: after the number, where there is a remark on it.
         instead: said where there is no value.
-        hollow: whether it does not stand for what the row is about: a stand-in, or a published value.
+        hollow: whether it shows something else than the row's own result: a stand-in, or a published value.
         told: its number as text, where that is not the value with two digits.
     """
 
@@ -117,7 +117,7 @@ def _bar(panel: Panel, row: Row, bar: Bar, y: float, thick: int) -> None:
 
 
 def words_of(text: Markup, y: float) -> Markup:
-    """What stands right of a row."""
+    """The text right of a row."""
     return element("text", text, class_="value", x="100%", y=y, dx=10)
 
 

@@ -14,7 +14,7 @@ COLOURS = 6
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A report with the letter and the look by which plots name it; one alone has no letter."""
+    """A report with the letter and the style that mark it in plots; a single run has no letter."""
 
     report: Report
     letter: str
@@ -38,7 +38,7 @@ def _letter(n: int) -> str:
 
 
 def key(run: Run) -> Markup:
-    """A run's swatch and letter; empty for one alone."""
+    """A run's swatch and letter; empty for a single run."""
     return element("b", run.letter, class_=f"key {run.look}") if run.letter else EMPTY
 
 
@@ -48,7 +48,7 @@ class Figure:
 
     Attributes:
         lead: how to read it.
-        legend: what its marks and colours stand for.
+        legend: what its marks and colours mean.
         header, rows: its numbers; the first `names` columns are words.
     """
 

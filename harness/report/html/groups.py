@@ -18,7 +18,7 @@ MOST = 80
 HEADER = ("task", "run", "label", "value", "score", "low", "high", "episodes")
 
 Broken = Mapping[tuple[str, str], Mapping[str, Group]]
-"""The groups of a task by its name and the run's letter, by label and value in words."""
+"""The groups of a task by its name and the run's letter, by label and value."""
 
 
 def groups(runs: Sequence[Run]) -> Figure | None:

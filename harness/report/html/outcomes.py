@@ -20,11 +20,11 @@ ENDS: Mapping[str, str] = {
     "waiting": "waits for a judge",
     "unplayed": "not played",
 }
-"""How an episode can stand, with what that means."""
+"""The states of an episode, with what each means."""
 
 
 def outcomes(runs: Sequence[Run]) -> Figure | None:
-    """A bar for every task of every run; None for published models alone."""
+    """A bar for every task of every run; None when there are only published models."""
     panel = Panel(PERCENT)
     rows: list[Sequence[str]] = []
     seen: set[str] = set()

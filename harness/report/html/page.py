@@ -20,7 +20,7 @@ from harness.report.result import Report
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 WORDS = ("task", "metric")
-"""Columns of a report's table that hold words."""
+"""Columns of a report's table that hold text."""
 OPEN = 2
 """Runs whose heads are shown unfolded."""
 
@@ -124,7 +124,7 @@ def _state(report: Report) -> Markup:
 
 
 def _heads(runs: Sequence[Run]) -> Markup:
-    """How each run was made; what all of them share stands once."""
+    """How each run was made; facts that all runs share are listed once."""
     heads = [dict(run.report.head) for run in runs]
     shared = {name for name, text in heads[0].items() if all(head.get(name) == text for head in heads[1:])}
     if len(runs) == 1:
@@ -186,7 +186,7 @@ def _line(line: Line, table: Table, *, split: bool) -> Markup:
 
 
 def _split(cell: str) -> Sequence[str]:
-    """A run's cell: its score, then in small what is told with it."""
+    """A run's cell: its score, then its remarks in small print."""
     found = _CELL.fullmatch(cell)
     if not found or cell == NONE:
         return [cell]

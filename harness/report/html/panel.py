@@ -1,4 +1,4 @@
-"""A plot as wide as its place: x is a share of an axis, y is in pixels, words keep their size."""
+"""A plot as wide as the page allows: x is a share of the axis, y is in pixels, text keeps its size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Axis:
     unit: str = ""
 
     def share(self, value: float) -> float:
-        """Where a value lies, from 0 to 1; what is outside lies on the edge."""
+        """The position of a value on the axis, from 0 to 1; values outside are put on the edge."""
         return min(1.0, max(0.0, value / self.top)) if self.top else 0.0
 
     def told(self, value: float) -> str:
@@ -36,15 +36,15 @@ class Axis:
 PERCENT = Axis(100.0, (0, 25, 50, 75, 100), " %")
 
 
-def upto(largest: float, unit: str = "") -> Axis:
+def upto(largest: float) -> Axis:
     """An axis from 0 with at most five round steps that holds a value."""
     if not (math.isfinite(largest) and largest > 0):
-        return Axis(1.0, (0, 1), unit)
+        return Axis(1.0, (0, 1))
     raw = largest / 4
     size = 10.0 ** math.floor(math.log10(raw))
     step = next((size * times for times in (1, 2, 2.5, 5, 10) if size * times >= raw), size * 10)
     count = math.ceil(largest / step - 1e-9)
-    return Axis(step * count, [step * n for n in range(count + 1)], unit)
+    return Axis(step * count, [step * n for n in range(count + 1)])
 
 
 def compact(value: float) -> str:
@@ -72,7 +72,7 @@ def stroke(start: tuple[float, float], end: tuple[float, float], look: str) -> M
 
 
 def words(text: str, share: float, y: float, look: str, *, by: float = 0, hint: str = "") -> Markup:
-    """Words at a share of the width, moved by some pixels."""
+    """Text at a share of the width, moved by some pixels."""
     inside = [element("title", hint)] if hint else []
     return element("text", *inside, text, class_=look, x=place(share), y=y, dx=by or None)
 
@@ -93,12 +93,11 @@ class Panel:
         """Draw marks; later ones lie above earlier ones."""
         self._marks += marks
 
-    def svg(self, name: str, look: str = "rows") -> Markup:
+    def svg(self, name: str) -> Markup:
         """The drawing, with its grid below the marks.
 
         Args:
             name: what it shows, for readers who hear the page.
-            look: its class.
         """
         tall = self.height + FOOT
         axis = self.axis
@@ -108,4 +107,4 @@ class Panel:
             grid += [stroke((x, HEAD - 4), (x, tall - 2), "zero" if tick == 0 else "grid")]
             grid += [words(axis.told(tick), x, 11, "tick")]
         drawn = joined([element("title", name), *grid, *self._marks], "\n")
-        return element("svg", drawn, class_=look, width="100%", height=tall, role="img")
+        return element("svg", drawn, class_="rows", width="100%", height=tall, role="img")

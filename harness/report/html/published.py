@@ -34,7 +34,7 @@ _PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What was published for a task, where, and what a reader must know of a model's score."""
+    """What was published for a task, where, and the remarks on a model's score."""
 
     scores: Scores
     source: str
@@ -89,7 +89,7 @@ def mark(model: str, share: float, y: float, hint: str) -> Markup:
 
 
 def legend(models: Iterable[str]) -> list[Markup]:
-    """What each mark stands for."""
+    """What each mark means."""
     shown: list[Markup] = []
     for model in models:
         drawn = element("path", class_=f"pub {_look(model)}", d=_path(model))

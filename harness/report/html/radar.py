@@ -17,7 +17,7 @@ RADIUS, WIDE, TALL = 118.0, 420, 310
 TOGETHER = 4
 """Runs in one drawing; where there are more, each has its own."""
 RINGS = (25, 50, 75, 100)
-"""Percent at which circles stand."""
+"""Percentages that have a circle."""
 LEAST = 3
 """Axes that make an area."""
 
@@ -99,7 +99,7 @@ def _grid(tasks: Sequence[str]) -> Iterator[Markup]:
 
 
 def _labels() -> Iterator[Markup]:
-    """What the rings stand for; above the outlines, so that it can be read."""
+    """The values of the rings, drawn above the outlines so that they can be read."""
     for percent in RINGS:
         yield element("text", str(percent), class_="tick", x=3, y=-RADIUS * percent / 100 + 9)
 

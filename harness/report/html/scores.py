@@ -16,7 +16,7 @@ from harness.report.result import RULES, SuiteResult, TaskResult
 HEADER = ("task", "whose", "metric", "remark", "score", "low", "high", "n/N")
 UNLIKE = "†"
 NAMED = 6
-"""Runs that every legend names; more of them stand once, at the head of the page."""
+"""Most runs that every legend names; more of them are named once, at the head of the page."""
 
 
 def legend(runs: Sequence[Run], models: Sequence[str] = ()) -> Markup:

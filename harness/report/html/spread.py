@@ -15,7 +15,7 @@ from harness.types.average import values_of
 
 BINS = 10
 TALL, LOW = 64, 26
-"""Pixels of a run's row: alone, and one of several."""
+"""Pixels of a run's row: of a single run, and of one among several."""
 
 Counts = Sequence[int]
 """Episodes with exactly 0, in each tenth between, and with exactly the full value."""
@@ -93,7 +93,7 @@ def _drawing(task: str, found: Sequence[tuple[Run, Counts]]) -> Markup:
 
 
 def _labels() -> Iterator[tuple[str, float]]:
-    """What stands below the first, the middle and the last column."""
+    """The labels below the first, the middle and the last column."""
     wide = 1 / (BINS + 2)
     yield from (("0", wide / 2), ("half", 0.5), ("full", 1 - wide / 2))
 

@@ -1,4 +1,4 @@
-"""Starts Playwright's driver with a temporary folder of its own, and reads what it says when it dies.
+"""Starts Playwright's driver with a temporary folder of its own, and reads its last output when it ends.
 
 Playwright has no public way to either; where its inside is another than expected, both are left undone.
 """
@@ -38,7 +38,7 @@ async def start_driver(folder: Path | None) -> Playwright:
         _FOLDER.reset(token)
     death = getattr(getattr(getattr(manager, "_client", None), "_transport", None), "on_error_future", None)
     if isinstance(death, asyncio.Future):
-        # Every call fails then and says so; nobody awaits this one, and asyncio would print it as an error.
+        # Every call fails then and says so; this one is not awaited, and asyncio would print it as an error.
         death.add_done_callback(_read)
     return playwright
 

@@ -188,7 +188,7 @@ class Pages:
     async def _dismiss(self, dialog: Dialog) -> None:
         self.dialogs += 1
         with contextlib.suppress(Exception):
-            # A page that asks whether it may be left is left, or it could hold the browser forever.
+            # A page that asks whether it may be left is left, it could hold the browser for ever.
             await (dialog.accept() if dialog.type == "beforeunload" else dialog.dismiss())
 
 

@@ -178,7 +178,7 @@ class BrowserPool:
                 async with asyncio.timeout(self.settings.call_s * 3):
                     return await self._start()
             except (Error, TimeoutError, OSError) as error:
-                # When the driver dies, its browsers end too: start a new driver, once.
+                # When the driver ends, its browsers end too: start a new driver, once.
                 await self._stop_driver()
                 if last:
                     raise EnvironmentFault(f"no browser could be started: {error}") from error

@@ -18,7 +18,7 @@ from tasks._shared.sandbox.bounded_reader import BoundedReader, drain
 from tasks._shared.sandbox.bwrap_command import bwrap_argv, marker_path
 from tasks._shared.sandbox.fork_client import ForkClient
 from tasks._shared.sandbox.prepared_cgroup import PreparedCgroup
-from tasks._shared.sandbox.reply import BwrapTerminal, Reply, read_until, wait_for_exit
+from tasks._shared.sandbox.reply import BwrapTerminal, Reply, read_line, wait_for_exit
 from tasks._shared.sandbox.spec import (
     ENVIRONMENT,
     MARKER,
@@ -108,7 +108,7 @@ class BwrapBox:
                 os.close(hello_write)
             self._bwrap_pid = reply.sender
             os.write(self._stdin, HANDSHAKE.format(marker=marker_path(image)).encode())
-            hello = await read_until(hello_read, b"\n", 4096)
+            hello = await read_line(hello_read)
             self.init_pid = _read_init_pid(await reply.text(b"}"), hello)
             self._init_pidfd = os.pidfd_open(self.init_pid)
             self._verify(hello.decode("utf-8", "replace"))

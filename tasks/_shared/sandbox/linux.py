@@ -13,7 +13,6 @@ MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
-MS_RELATIME = 1 << 21
 
 CLONE_NEWNS = 0x0002_0000
 CLONE_NEWCGROUP = 0x0200_0000
@@ -23,7 +22,6 @@ CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWPID = 0x2000_0000
 CLONE_NEWNET = 0x4000_0000
 
-PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_READ = 23
@@ -125,19 +123,19 @@ def load_seccomp(program: bytes) -> None:
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(frame))
 
 
-def drop_capabilities(mask: int = CAP_MASK) -> None:
-    """Keep only `mask`, in the bounding set as in the process; nothing is inheritable or ambient."""
+def drop_capabilities() -> None:
+    """Keep only `CAP_MASK`, in the bounding set as in the process; nothing is inheritable or ambient."""
     bit = 0
     while bit < 64:
         try:
             held = prctl(PR_CAPBSET_READ, bit)
         except OSError:  # past the kernel's last capability
             break
-        if held and not mask >> bit & 1:
+        if held and not CAP_MASK >> bit & 1:
             prctl(PR_CAPBSET_DROP, bit)
         bit += 1
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    low, high = mask & 0xFFFF_FFFF, mask >> 32
+    low, high = CAP_MASK & 0xFFFF_FFFF, CAP_MASK >> 32
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     _check(_libc.capset(header, data), "capset")

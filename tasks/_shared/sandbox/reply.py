@@ -14,6 +14,7 @@ from tasks._shared.sandbox.spec import Refused, SandboxFault
 
 ANSWER_S = 60.0
 _KILL_S = 30.0
+_LINE = 4096
 
 
 class Reply:
@@ -137,12 +138,12 @@ async def wait_readable(fd: int) -> None:
         loop.remove_reader(fd)
 
 
-async def read_until(fd: int, mark: bytes, cap: int) -> bytes:
-    """Read a non-blocking descriptor until `mark` came, it ended, or `cap` bytes are there."""
+async def read_line(fd: int) -> bytes:
+    """Read a non-blocking descriptor until a line or `_LINE` bytes are there, or it ended."""
     data = b""
-    while mark not in data and len(data) < cap:
+    while b"\n" not in data and len(data) < _LINE:
         try:
-            more = os.read(fd, 4096)
+            more = os.read(fd, _LINE)
         except BlockingIOError:
             await wait_readable(fd)
             continue

@@ -45,7 +45,6 @@ class Corpus:
         for title, text in pages:
             self._pages.setdefault(title, text)
         self._other = _other_names(self._pages, redirects or {})
-        self._redirects = len(redirects or {})
         self._lucky = lucky
         self._index = _index(self._pages)
         self._common = _common(self._index, max(20, int(COMMON * len(self._pages))))

@@ -26,7 +26,7 @@ _NO_TITLE = re.compile(r"[|#<>\[\]{}\x00-\x1f]")
 
 
 class _NoPage(Exception):
-    """The title is missing, or stands for a disambiguation page."""
+    """The title is missing, or is that of a disambiguation page."""
 
 
 class _UnusableAnswer(Exception):

@@ -10,7 +10,6 @@ from tasks._shared.web import Request
 from tasks.rewoo.tools.base import ToolError, askable
 from tasks.rewoo.tools.service import Service
 
-ENDPOINT = "https://google.serper.dev/search"
 KEY = "SERPER_API_KEY"
 NO_RESULT = "No good Google Search Result was found"
 RESULTS = 10

@@ -8,7 +8,6 @@ from tasks._shared.web import Answer, Request
 from tasks.rewoo.tools.base import ToolError, askable
 from tasks.rewoo.tools.service import Service
 
-ENDPOINT = "https://api.wolframalpha.com/v2/query"
 KEY = "WOLFRAM_ALPHA_APPID"
 NOT_ABLE = "Wolfram Alpha wasn't able to answer it"
 NO_RESULT = "No good Wolfram Alpha Result was found"
