@@ -60,7 +60,7 @@ $(LOCAL)/.installed: $(STAMP)
 	@echo "installing $(TORCH) and transformers into $(LOCAL), on top of $(VENV)"
 	$(BIN)/python -m venv $(LOCAL)
 	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' constraints.txt > $(LOCAL)/versions.txt
-	@.ci/torch $(LOCAL)/bin/python $(TORCH) $(LOCAL)/versions.txt
+	@.ci/torch $(LOCAL)/bin/python $(TORCH) $(LOCAL)/versions.txt "transformers>=4.57,<5"
 	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib')); print('$(CURDIR)')" \
 	  > "$$($(LOCAL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/zz_harness.pth"
 	@touch $@

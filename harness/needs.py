@@ -98,7 +98,10 @@ def role(name: str, cfg: TaskConfig, *, why: str, otherwise: str = "") -> Need:
 
 
 def ranked_choices(otherwise: str) -> Need:
-    """Need a model that can rank choices; `otherwise` says how to do without. It is tried, not looked up."""
+    """Need a model that ranks choices behind a text with which its turn begins, which a chat server does not.
+
+    It is tried, not looked up; `otherwise` says how to do without.
+    """
     return Need("ranked choices", lambda: None, otherwise, "rank")
 
 

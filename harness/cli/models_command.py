@@ -100,7 +100,7 @@ def meanings() -> dict[str, str]:
 def _resolved(name: str, endpoints: Sequence[str], given: Given) -> tuple[Entry, tuple[str, ...]]:
     from harness.models.clients.recognise import recognise
 
-    found = recognise(name, endpoints, given)
+    found = recognise(name, endpoints, given, must_answer=True)
     return own.find(found.model, found.given), found.endpoints
 
 

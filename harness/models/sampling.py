@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.errors import HarnessError, RequestRejected
@@ -141,7 +141,8 @@ async def _text(
     model: BaseModel, ask: Ask, extra: Mapping[str, Any] | None = None, *, seed: int | None = None
 ) -> str:
     call = Call(_KEY, _TALK, None, ask, seed=seed, deadline_s=_DEADLINE_S)
-    return (await model.generate(call, model.prompt(call), extra or {})).text
+    prompt = replace(model.prompt(call), quiet=False)  # a thought, too, ends at what the server is told
+    return (await model.generate(call, prompt, extra or {})).text
 
 
 async def unfit(model: Model, drawn: Mapping[str, str], found: list[Ignored]) -> list[str]:

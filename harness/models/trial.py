@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.catalog import registry
-from harness.catalog.models import Entry, Kind
+from harness.catalog.models import Entry, Kind, known
 from harness.errors import HarnessError, RequestRejected, TokenBoundaryError, UsageError
 from harness.models.api import Call, Model
 from harness.models.clients.base import BaseModel
@@ -15,6 +16,7 @@ from harness.models.clients.identity import most_tokens
 from harness.models.clients.openai import CompletionsModel
 from harness.models.clients.recognise import HELLO, KEY, key_fix, no_room_at, one_token
 from harness.models.clients.transport import Transport
+from harness.models.own import spoken
 from harness.models.pool.faults import Fault, Refused
 from harness.models.untrusted import decode, record, rows, short
 from harness.types import Ask, Message
@@ -25,6 +27,7 @@ _QUESTION = (Message("user", "Which letter is the first of the alphabet: A, B, C
 
 LETTERS = ("A", "B", "C", "D")
 _TRIES, _PAUSE_S, _RANKING_S = 3, 0.3, 60.0
+_NOT_THERE = (404, 405, 501)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,9 @@ async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:
     local = isinstance(model, BaseModel) and model.entry.local
     if not fixes or local:
         return []
-    chat = isinstance(model, BaseModel) and model.entry.kind == "chat"
     if thinking := [task for task in fixes if _thinks_first(model, task)]:
         return [_thought_line(task, model, fixes[task]) for task in thinking]
-    ask = Ask(1, choices=LETTERS, prefix="" if chat else " Answer:")
+    ask = Ask(1, choices=LETTERS, prefix=" Answer:")
     try:
         await model.complete(Call(KEY, _QUESTION, None, ask, deadline_s=_RANKING_S))
     except (RequestRejected, TokenBoundaryError, UsageError) as error:
@@ -133,12 +135,13 @@ async def _refused(model: BaseModel, url: str, refused: Refused) -> Trouble:
         fix = key_fix(named) + ("" if named else f", or {_key_entry(entry)}")
         what = "refuses the API key" if named else "wants an API key"
         return Trouble(url, f"{what} ({_without(refused, url)})", fix)
-    if status in (404, 405, 501):
+    if status in _NOT_THERE or status == 400:  # transformers serve and LiteLLM refuse another name so
         served = await _served(model.transport, url)
         if entry.kind != "tgi" and served and entry.wire_name not in served:
             return Trouble(
                 url, f"does not serve {entry.wire_name}, but {', '.join(served[:5])}", _use(entry, served)
             )
+    if status in _NOT_THERE:
         return await _wrong_kind(model, url, f"has no {_path(entry)} ({_without(refused, url)})")
     return Trouble(url, f"refuses a short request ({_without(refused, url)})", "see its log")
 
@@ -186,8 +189,8 @@ def _key_entry(entry: Entry) -> str:
 
 
 def _use(entry: Entry, served: Sequence[str]) -> str:
-    if entry.kind == "chat":
-        return f"--model {served[0]}@chat"
+    if known(entry.name)[0] is None:  # no file describes it
+        return f"--model {shlex.quote(f'{served[0]}@{spoken(entry.kind)}')}"
     return f'wire_name = "{served[0]}" in the entry of {entry.name.partition("@")[0]}'
 
 

@@ -91,7 +91,8 @@ def _server(model: Mapping[str, Any]) -> str:
     versions = sorted({str(one.get("version") or "") for one in ends} - {""})
     kind = "TGI" if versions else str(ends[0].get("server") or "unknown server")
     count = f"{len(ends)} replica{'s' if len(ends) > 1 else ''}"
-    return f"{' '.join([kind, *versions])}, {count}, spoken to as {model.get('kind')}"
+    spoken = "completions" if model.get("kind") == "openai" else model.get("kind")  # as people type it
+    return f"{' '.join([kind, *versions])}, {count}, spoken to as {spoken}"
 
 
 def _played(reader: Reader) -> str:

@@ -56,8 +56,9 @@ def read(path: Path) -> Checkpoint:
     if path.suffix == ".jinja":
         return _checkpoint(_text(path), path.parent)
     own = _json(path)
-    source = _chosen(own, path)
-    return _checkpoint(_of_folder(path.parent) if source is None else source, path.parent, own)
+    if (source := _chosen(own, path)) is None:  # the tokens, too, are the folder's: config.json has none
+        return _checkpoint(_of_folder(path.parent), path.parent)
+    return _checkpoint(source, path.parent, own)
 
 
 def _of_folder(folder: Path) -> str:
@@ -129,7 +130,7 @@ def _json(path: Path) -> Mapping[str, Any]:
     try:
         found: Any = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"chat template {path} is not JSON or not readable, get it again: {error}") from error
+        raise _unreadable(path, error) from error
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
@@ -139,4 +140,10 @@ def _text(path: Path) -> str:
             raise DataError(f"chat template {path} has over {_BYTES >> 20} MiB: that is another file")
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise DataError(f"chat template {path} is not JSON or not readable, get it again: {error}") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    named = path.suffix in (".json", ".jinja")
+    fix = "get it again" if named else f"give a .jinja file or the model's {CONFIG}"
+    return DataError(f"chat template {path} is not JSON or not readable, {fix}: {error}")

@@ -60,7 +60,7 @@ def template(name: str) -> Template:
     if name in names():
         return _shipped(name)
     path = Path(name).expanduser()
-    if _is_path(name) or path.is_dir():
+    if _is_path(name) or path.exists():
         return Template.of_checkpoint(str(path), read(path))
     if hub.is_id(name):
         return Template.of_checkpoint(name, hub.from_hub(name))

@@ -18,8 +18,8 @@ class Need:
         missing: returns None when present, else what is wrong in a few words.
         fix: the command, or sentence, that brings it.
         stage: `play` for what episodes need, `judge` for what reading a judge's verdicts needs, `rank` for a
-            model that can rank choices, `draw` for one that draws at a temperature: it is tried, and `fix`
-            says how the task does without.
+            model that ranks choices behind a text that begins its turn, `draw` for one that draws at a
+            temperature: it is tried, and `fix` says how the task does without.
     """
 
     name: str

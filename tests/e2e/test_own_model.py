@@ -19,6 +19,7 @@ from typed import typed
 
 from harness.catalog.models import Entry
 from harness.cli.models_command import meanings
+from harness.models.clients.build import base_url
 
 KEY = "sk-own-model-key-1"
 RUN = ("run", "--task", "gsm8k", "--mirror", "fixture", "--limit", "3", "--out", "r")
@@ -69,6 +70,8 @@ def test_one_line_measures_gsm8k(kind: str, tmp_path: Path):
     name = words[1] if words[0] == "--model" else "me/tuned"
     assert f"({name})" in done.stdout and "66.67" in done.stdout, "two of three: one answer is negative"
     assert len(server.played) == 3
+    spoken = {TGI: "tgi", COMPLETIONS: "completions", CHAT: "chat"}[server.played[0].path]
+    assert f"spoken to as {spoken}\n" in done.stdout
     for asked in server.played:
         assert asked.path == (CHAT if "chat" in name or kind.startswith("chat") else server.paths[0])
         assert asked.key == server.key
@@ -127,6 +130,16 @@ REFUSED: dict[str, tuple[Sequence[OwnServer], tuple[str, ...], str]] = {
         ("--model", "c", *TEMPLATE),
         "serves a, b, not c: give one of them as --model",
     ),
+    "another name": (
+        (OwnServer((CHAT,), unknown=400),),
+        ("--model", "other@chat"),
+        "does not serve other, but me/tuned: --model me/tuned@chat",
+    ),
+    "another name, prompts": (
+        (OwnServer((COMPLETIONS,)),),
+        ("--model", "other@completions", *TEMPLATE),
+        "does not serve other, but me/tuned: --model me/tuned@completions",
+    ),
     "negative temperature": (ONE, (*TEMPLATE, "--temperature", "-1"), "not in the range 0<=x<=100"),
     "no temperature": (ONE, (*TEMPLATE, "--temperature", "nan"), "write one such as 0.7"),
     "greedy nucleus": (ONE, (*TEMPLATE, "--temperature", "0", "--top-p", "0.9"), "leave out --top-p"),
@@ -157,6 +170,36 @@ def test_what_cannot_be_meant_is_refused(call: Said, what: str, tmp_path: Path):
     assert not [asked for asked in sent if asked.task != "doctor"]
     assert not sent or "tokens" not in what, "told before anything is sent"
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("task", ["mmlu", "mmlu,gsm8k"])
+def test_a_task_that_ranks_letters_is_refused_on_a_chat_server(call: Said, task: str, tmp_path: Path):
+    with running(server := OwnServer((CHAT,))) as (url,):
+        words = ("run", "--task", task, "--mirror", "fixture", "--limit", "2", "--out", "r")
+        status, said = call(*words, "--model", "mine", "--endpoint", url)
+    assert (status, "use the same model @completions" in said) == (2, True), said
+    assert "mmlu.answer=generate" in said and {asked.task for asked in server.seen} == {"doctor"}
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/v1", "/v1/completions", "/v1/chat/completions/"])
+def test_the_address_of_a_request_means_its_server(tail: str):
+    assert base_url(Entry("mine", "chat"), f"http://gpu:8000/models{tail}") == "http://gpu:8000/models"
+    assert base_url(Entry("mine", "tgi"), "http://gpu/v1/completions") == "http://gpu/v1/completions"
+
+
+def test_no_protocol_is_written_or_shown_for_a_server_that_does_not_answer(
+    call: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with running(OwnServer((CHAT,))) as (url,):
+        pass
+    for action in ("show", "add"):
+        if action == "add":
+            monkeypatch.setenv("HARNESS_MODELS", str(tmp_path / "models.toml"))
+        status, said = call("models", action, "mine", "--endpoint", url, *TEMPLATE)
+        assert (status, "no endpoint answers" in said) == (2, True), said
+    assert not (tmp_path / "models.toml").exists()
+    assert call("models", "add", "mine", "--endpoint", url, "--kind", "completions", *TEMPLATE)[0] == 0
 
 
 def test_a_run_resumes_and_its_servers_may_be_gone(call: Said, caplog: pytest.LogCaptureFixture):

@@ -1,4 +1,4 @@
-"""Runs llama.cpp's HTTP server from the wheel `xllamacpp`: FILE.gguf PORT [CERTIFICATE KEY]."""
+"""Runs llama.cpp's HTTP server from the wheel `xllamacpp`: FILE.gguf PORT."""
 
 import sys
 
@@ -10,7 +10,5 @@ chosen = xllamacpp.CommonParams()
 chosen.model.path, chosen.port = sys.argv[1], int(sys.argv[2])
 chosen.n_parallel, chosen.n_ctx = SLOTS, SLOTS * CONTEXT
 chosen.cpuparams.n_threads = chosen.cpuparams_batch.n_threads = 1  # two would spin against each other
-if len(sys.argv) > 3:
-    chosen.ssl_file_cert, chosen.ssl_file_key = sys.argv[3], sys.argv[4]
 server = xllamacpp.Server(chosen)
 sys.stdin.read()

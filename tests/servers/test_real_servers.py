@@ -44,6 +44,17 @@ async def test_a_prompt_that_does_not_fit_is_the_models_limit(entry):
             await ask(model, long, Ask(4), 1)
 
 
+@pytest.mark.parametrize("server", ["llama", "vllm"], indirect=True)
+def test_more_tokens_than_the_server_takes_are_refused_before_anything_is_sent(entry, tmp_path):
+    """transformers serve does not tell how many it takes."""
+    words = ["run", "--model", "its own", "--endpoint", entry.url, "--template", "chatml", "--task", "gsm8k"]
+    if entry.kind == "vllm":
+        words[2] = "tiny"  # it refuses other names
+    done = harness(tmp_path, *words, "--mirror", "fixture", "--max-new-tokens", str(CONTEXT), "--out", "run")
+    assert done.returncode == 2, done.stderr
+    assert f"takes {CONTEXT} tokens in all, with the prompt" in done.stderr
+
+
 async def test_a_stop_string_ends_the_text(entry, tiny):
     (answer,) = tiny.reference(prompts(1), TOKENS)["answers"]
     stop = answer["text"].strip()[4:8]

@@ -35,7 +35,7 @@ class OwnServer:
 
     Attributes:
         paths: of the generation requests that it knows; TGI's comes with /info.
-        served: what /v1/models lists; other names are refused.
+        served: what /v1/models lists; other names are refused, with the status `unknown`.
         room: tokens in all, as vLLM's list says them.
         key: the bearer token that it wants.
         seen: every generation request.
@@ -46,6 +46,7 @@ class OwnServer:
     served: tuple[str, ...] = ("me/tuned",)
     room: int = 4096
     key: str = ""
+    unknown: int = 404
     seen: list[Request] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
 
@@ -71,7 +72,7 @@ class OwnServer:
         data = await request.json()
         self.seen.append(Request(request.path, request.headers.get("X-Harness-Task", ""), key, data))
         if request.path != TGI and data["model"] not in self.served:
-            return web.json_response({"error": {"message": f"no model {data['model']}"}}, status=404)
+            return web.json_response({"error": {"message": f"no model {data['model']}"}}, status=self.unknown)
         return web.json_response(told(request.path, said(data)))
 
 

@@ -14,6 +14,12 @@ from harness.models.pool.faults import Fault
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
 # OpenSSL's codes for certificates whose signer is not among the trusted ones.
 _UNKNOWN_SIGNER = (2, 18, 19, 20, 21)
+# Where a proxy carries the request, the name that is not found is the proxy's.
+_PROXY_ERRORS = (
+    aiohttp.ClientProxyConnectionError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ClientConnectorDNSError,
+)
 
 
 def broken(error: Exception, url: str, *, waited_s: float, proxy: Proxy | None) -> Fault:
@@ -28,11 +34,12 @@ def broken(error: Exception, url: str, *, waited_s: float, proxy: Proxy | None) 
     if isinstance(error, aiohttp.SocketTimeoutError):
         return Fault("timeout", f"{url} sent nothing for {waited_s:g} s")
     if isinstance(error, TimeoutError):
-        return Fault("timeout", f"{url} came to no end in time")
+        fix = "start it, or write http:// if it does not speak https" if url.startswith("https:") else ""
+        return Fault("timeout", f"{url} came to no end in time", fix=fix)
     if isinstance(error, OSError) and _out_of_files(error):
         fix = "raise it (ulimit -n 4096) or lower --concurrency"
         return Fault("files", "too many open files here", fix=fix, ejects=False, in_a_row=None)
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError) and proxy:
+    if isinstance(error, _PROXY_ERRORS) and proxy:
         return _of_proxy(error, url, proxy)
     if isinstance(error, aiohttp.ClientSSLError):
         return _of_encryption(error, url)
@@ -52,11 +59,9 @@ def unknown_to_proxy(proxy: Proxy) -> Fault:
     return Fault("proxy", shown, fix=f"write both before its host in {proxy.variable}")
 
 
-def _of_proxy(
-    error: aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError, url: str, proxy: Proxy
-) -> Fault:
+def _of_proxy(error: Exception, url: str, proxy: Proxy) -> Fault:
     fix = f"correct {proxy.variable}, or add the server's host to NO_PROXY"
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
+    if not isinstance(error, aiohttp.ClientHttpProxyError):
         return Fault("proxy", f"{url}: cannot reach the proxy {proxy.url} ({proxy.variable})", fix=fix)
     if error.status == 407:
         return unknown_to_proxy(proxy)

@@ -151,10 +151,15 @@ _KINDS: Mapping[str, type[TgiModel] | type[CompletionsModel]] = {
 
 
 def base_url(entry: Entry, url: str) -> str:
-    """Normalise an endpoint's address; OpenAI's are often written with their /v1."""
+    """Normalise an endpoint's address; OpenAI's are often written with /v1 or a request's path."""
     check_address(url)
     url = url.rstrip("/")
-    return url.removesuffix("/v1") if entry.kind in ("openai", "chat") else url
+    if entry.kind not in ("openai", "chat"):
+        return url
+    for path in ("/chat/completions", "/completions"):
+        if url.endswith(f"/v1{path}"):
+            url = url.removesuffix(path)
+    return url.removesuffix("/v1")
 
 
 def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:

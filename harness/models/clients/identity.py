@@ -58,9 +58,13 @@ def root(entry: Entry, able: Capabilities) -> str:
 
 
 def most_tokens(entry: Entry, able: Capabilities) -> int:
-    """The tokens that a server takes in all, prompt and reply; 0 when it does not say."""
+    """The tokens that a server takes in all, prompt and reply; 0 when it does not say.
+
+    llama.cpp tells what one of its slots takes, not the context of the weights (`n_ctx_train`).
+    """
     row = _listed(entry, able)
-    return able.max_total or count(row.get("max_model_len")) or count(row.get("context_length")) or 0
+    told = (row.get("max_model_len"), row.get("context_length"), record(row.get("meta")).get("n_ctx"))
+    return able.max_total or next(filter(None, map(count, told)), 0)
 
 
 def _listed(entry: Entry, able: Capabilities) -> dict[str, Any]:

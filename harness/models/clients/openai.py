@@ -163,8 +163,8 @@ class ChatModel(CompletionsModel):
         """
         if call.ask.prefix:
             raise UsageError(
-                f"{call.key.task} starts the assistant's turn itself, which {self.name} (chat) cannot; "
-                "use the same model @openai or a TGI endpoint"
+                f"the task begins the assistant's turn itself, which {self.name} (chat) cannot take; "
+                "use the same model @completions or a TGI endpoint"
             )
         messages = call.messages if call.raw is None else (Message("user", call.raw),)
         quiet = self.options.reasoning == "strip" and self._quiet

@@ -53,10 +53,11 @@ class Recognised:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the command asks for: the model's name, if any, and most tokens of a reply."""
+    """What the command asks for: the model, if named, the most tokens of a reply, whether one must answer."""
 
     model: str
     max_new_tokens: int | None
+    must_answer: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,12 @@ class _Server:
 
 
 def recognise(
-    model: str, endpoints: Sequence[str], given: Given, max_new_tokens: int | None = None
+    model: str,
+    endpoints: Sequence[str],
+    given: Given,
+    max_new_tokens: int | None = None,
+    *,
+    must_answer: bool = False,
 ) -> Recognised:
     """Ask the servers of a model that no file describes for their protocol and, without a name, for its name.
 
@@ -87,11 +93,13 @@ def recognise(
         endpoints: base URLs.
         given: what else the command says of the model.
         max_new_tokens: what it will ask for; refused before anything is sent where it cannot be generated.
+        must_answer: no answer is an error, where else a named model's protocol is guessed.
 
     Raises:
         UsageError: neither name nor server are given; the servers do not agree; what they speak needs a
             template; they serve several models, none of that name.
-        MissingPart: the variable of the API key is not set, or no server answers and there is no name.
+        MissingPart: the variable of the API key is not set, or no server answers and one must, or there is no
+            name.
     """
     if not model and not endpoints:
         raise UsageError("give --model NAME, or --endpoint URL alone for the model that it serves")
@@ -99,7 +107,7 @@ def recognise(
     if model and not (endpoints and own.is_undescribed(model)):
         return Recognised(model, tuple(endpoints), given)
     urls = dict.fromkeys(base_url(Entry("", "openai"), url) for url in endpoints)
-    return asyncio.run(_recognise(_Asked(model, max_new_tokens), tuple(urls), given, key))
+    return asyncio.run(_recognise(_Asked(model, max_new_tokens, must_answer), tuple(urls), given, key))
 
 
 def no_room_at(url: str, asked: int | None, most: int) -> str:
@@ -150,7 +158,7 @@ async def _recognise(asked: _Asked, urls: tuple[str, ...], given: Given, key: st
     finally:
         await transport.close()
     servers = [one for one in found if isinstance(one, _Server)]
-    if not servers and not model:
+    if not servers and (asked.must_answer or not model):
         raise MissingPart(
             f"no endpoint answers ({found[0]}); start one (docker/README.md), or correct --endpoint"
         )

@@ -11,6 +11,7 @@ import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from command import harness
 from fault_server import Behaviour, FaultServer, error, write
@@ -18,6 +19,7 @@ from fault_server import Behaviour, FaultServer, error, write
 from harness.checks.models import doctor_model
 from harness.errors import EndpointError, MissingPart, UsageError
 from harness.models.api import Call, Options
+from harness.models.clients.broken import broken
 from harness.models.connect import open_model
 from harness.models.network import CA_VARIABLE, proxy_for
 from harness.models.roles import RoleSpec, open_role
@@ -165,6 +167,15 @@ async def test_https_to_a_plain_server_says_so():
     assert "no encrypted connection" in told and "write http://" in told
 
 
+async def test_https_to_a_server_that_waits_for_more_says_so():
+    """llama.cpp reads on until a line ends, which the bytes of https never do."""
+    url = "https://127.0.0.1:1/info"
+    for broke, told in ((TimeoutError(), True), (aiohttp.ClientPayloadError("cut"), False)):
+        assert ("write http://" in str(broken(broke, url, waited_s=1, proxy=None))) is told
+    plain = broken(TimeoutError(), url.replace("https", "http"), waited_s=1, proxy=None)
+    assert "write http://" not in str(plain)
+
+
 @pytest.mark.parametrize(("text", "says"), [("no pem", "holds no certificate"), (None, "cannot be read")])
 async def test_a_ca_file_that_is_none(text, says, tmp_path, monkeypatch):
     file = tmp_path / "ca.pem"
@@ -224,9 +235,10 @@ async def test_a_proxy_that_wants_a_password_gets_it_and_nobody_sees_it(no_proxi
 
 
 async def test_a_dead_proxy_is_named_and_never_used_for_this_machine(no_proxies):
-    no_proxies.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    for told in await refusal(OUTSIDE):
-        assert "cannot reach the proxy http://127.0.0.1:9 (HTTP_PROXY)" in told and "NO_PROXY" in told
+    for dead in ("http://proxy.invalid:3128", "http://127.0.0.1:9"):
+        no_proxies.setenv("HTTP_PROXY", dead)
+        for told in await refusal(OUTSIDE):
+            assert f"cannot reach the proxy {dead} (HTTP_PROXY)" in told and "NO_PROXY" in told
     async with FaultServer() as server:
         for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
             assert (await answer(url=url)).text

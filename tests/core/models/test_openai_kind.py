@@ -96,7 +96,7 @@ async def test_tgis_own_v1_wants_the_model_name_tgi():
 
 async def test_chat_refuses_a_prefix():
     async with answering(chat("hi")) as server, open_at(server, "any-name@chat") as model:
-        with pytest.raises(UsageError, match="@openai"):
+        with pytest.raises(UsageError, match="@completions"):
             await model.complete(asking(Ask(32, prefix="Thought:")))
         assert not server.seen
 

@@ -9,17 +9,19 @@ from server_kinds import LlamaCppLike, ServerLike, TransformersLike, VllmLike
 
 from harness.checks.models import doctor_model
 from harness.errors import UsageError
+from harness.models.api import Options
 from harness.models.connect import open_model
 from harness.models.sampling import ignored, unfit
 
+SELECTOR = "agentlm-7b@openai"
 DRAWN = {"mt_bench": "use --decoding greedy", "gsm8k": ""}
 
 
-def open_at(server, selector="agentlm-7b@openai"):
+def open_at(server, selector=SELECTOR):
     return open_model(selector, endpoints=[server.url])
 
 
-async def found(server, selector="agentlm-7b@openai"):
+async def found(server, selector=SELECTOR):
     async with server, open_at(server, selector) as model:
         return [one.asked for one in await ignored(model)]
 
@@ -69,6 +71,16 @@ async def test_what_is_ignored_is_named(kind, expected):
     assert await found(kind()) == expected
 
 
+@pytest.mark.parametrize(("kind", "expected"), [(LlamaCppLike, []), (NoStop, ["stop"])])
+async def test_a_template_that_opens_a_thought_says_nothing_of_the_server(kind, expected, tmp_path):
+    """A task's stop strings are not sent there, as the thought would end at them; the trial's are."""
+    template = tmp_path / "opening.jinja"
+    template.write_text("{{ messages[-1].content }}{% if add_generation_prompt %}<think>\n{% endif %}")
+    options = Options(template=str(template))
+    async with kind() as server, open_model(SELECTOR, endpoints=[server.url], options=options) as model:
+        assert [one.asked for one in await ignored(model)] == expected
+
+
 class Versioned(VllmLike):
     def __init__(self, version, *, seeds=True):
         super().__init__()
@@ -86,7 +98,7 @@ async def test_every_version_of_a_server_is_tried_and_replicas_of_one_share_a_tr
         Versioned("0.33.0", seeds=False) as new,
     ):
         urls = [server.url for server in (one, same, new)]
-        async with open_model("agentlm-7b@openai", endpoints=urls) as model:
+        async with open_model(SELECTOR, endpoints=urls) as model:
             (found,) = await ignored(model)
         asked = [len(server.seen) for server in (one, same, new)]
     assert (found.asked, new.url in found.told) == ("temperature", True)
@@ -96,7 +108,7 @@ async def test_every_version_of_a_server_is_tried_and_replicas_of_one_share_a_tr
 async def test_replicas_of_different_kinds_are_refused():
     async with VllmLike() as one, LlamaCppLike() as other:
         with pytest.raises(UsageError, match=r"has software vllm, .* has llama\.cpp"):
-            async with open_model("agentlm-7b@openai", endpoints=[one.url, other.url]):
+            async with open_model(SELECTOR, endpoints=[one.url, other.url]):
                 pass
 
 

@@ -16,9 +16,12 @@ from server_kinds import (
     ids,
 )
 
+from harness.catalog.models import Entry
 from harness.errors import ContextOverflow, RequestRejected
 from harness.models.api import Call, Options
+from harness.models.clients.identity import most_tokens
 from harness.models.connect import open_model
+from harness.models.pool.capabilities import Capabilities
 from harness.types import Ask, CallKey, Message
 
 LETTERS, SPACED = ("A", "B", "C", "D"), (" A", " B", " C", " D")
@@ -56,6 +59,13 @@ async def test_llama_cpp_draws_from_more_than_forty_tokens():
 async def test_greedy_is_greedy_whatever_the_server_adds(kind):
     async with kind() as server, open_at(server) as model:
         assert (await model.complete(Call(KEY, TALK, None, Ask(4)))).text == " w0 w1 w2 w3"
+
+
+def test_llama_cpp_tells_the_tokens_of_one_slot():
+    row = {"id": "m", "meta": {"n_ctx": 512, "n_ctx_train": 2048}}
+    for listed, most in ((row, 512), (row | {"meta": None}, 0), (row | {"max_model_len": 99}, 99)):
+        able = Capabilities("openai", model_id="m", info={"data": [listed]})
+        assert most_tokens(Entry("m", "openai", wire_name="m"), able) == most
 
 
 async def test_what_is_asked_wins_over_the_neutral_value():

@@ -72,6 +72,20 @@ def test_a_file_of_its_own_goes_before_the_configuration(tmp_path):
     assert template(str(tmp_path / "tokenizer_config.json")).render(HELLO) == "config hi"
 
 
+def test_another_file_of_the_folder_means_the_folder_with_its_tokens(tmp_path):
+    source = "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
+    jinja(tmp_path, "", chat_template=source, eos_token="</s>")
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    assert template(str(tmp_path / "config.json")).render(HELLO) == "hi</s>"
+
+
+def test_a_file_that_holds_weights_is_no_template(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF\x80\xff")
+    with pytest.raises(DataError, match=r"give a \.jinja file or the model's tokenizer_config"):
+        template("tiny.gguf")
+
+
 def test_a_folder_without_a_template_says_where_it_looked(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text("{}")
     with pytest.raises(
