@@ -118,11 +118,10 @@ class Engine:
         for sequence in [one for one in self._rows if one.cancelled]:
             self.counts.cancelled += 1
             self._leave(sequence)
-        if any(one.cancelled for one in self._waiting):
-            with self._wake:
-                kept = [one for one in self._waiting if not one.cancelled]
-                self.counts.cancelled += len(self._waiting) - len(kept)
-                self._waiting = deque(kept)
+        with self._wake:  # `submit` adds to them from other threads
+            kept = [one for one in self._waiting if not one.cancelled]
+            self.counts.cancelled += len(self._waiting) - len(kept)
+            self._waiting = deque(kept)
 
     def _join(self) -> None:
         while self._waiting:
