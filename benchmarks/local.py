@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import os
 import resource
 import sys
 import tempfile
@@ -56,13 +57,16 @@ async def measure(requests: int) -> bool:
             await rate(server, IN_FLIGHT, IN_FLIGHT)  # everything is loaded
             print(f"{size / 1e6:.2f}M parameters")
             ratios: list[float] = []
+            by_cpu: list[float] = []
             for _ in range(PAIRS):
                 single, single_cpu = await rate(server, 1, 8)
                 many, many_cpu = await rate(server, IN_FLIGHT, 4 * IN_FLIGHT)
                 print(f"tokens/s: {single:.0f} alone, {many:.0f} at {IN_FLIGHT}; ", end="")
                 print(f"a second of CPU time: {single_cpu:.0f}, {many_cpu:.0f}")
                 ratios.append(many / single)
-            print(f"ratio {median(ratios):.1f} x, at least {TARGET:g} x")
+                by_cpu.append(many_cpu / single_cpu)
+            print(f"ratio {median(ratios):.1f} x, at least {TARGET:g} x; ", end="")
+            print(f"by CPU time {median(by_cpu):.1f} x, load {os.getloadavg()[0]:.0f}")
             await rate(server, IN_FLIGHT, WARM)
             before = resident_mb()
             await rate(server, IN_FLIGHT, max(0, requests - WARM))

@@ -29,17 +29,15 @@ class Batch:
             Logits (pieces, places, vocabulary), and the index in a piece that each place stands for.
         """
         torch, device = self._torch, self._model.device
-        queries = max(len(piece.ids) for piece in pieces)
-        self.cache.look(pieces)
+        positions = self.cache.look(pieces, device)
+        queries = positions.shape[1]
         ids = torch.tensor([[*p.ids, *[0] * (queries - len(p.ids))] for p in pieces], device=device)
-        starts = torch.tensor([[piece.start] for piece in pieces], device=device)
-        positions = starts + torch.arange(queries, device=device)
         kept = list(range(queries)) if whole else sorted({len(piece.ids) - 1 for piece in pieces})
         part = self._some and len(kept) < queries
         output = self._model(
             input_ids=ids,
-            attention_mask=self.cache.mask(queries, self._model.dtype, device),
-            position_ids=positions.clamp(max=self.cache.length - 1),
+            attention_mask=self.cache.mask(positions, self._model.dtype),
+            position_ids=positions,
             cache_position=positions[0],
             past_key_values=self.cache,
             use_cache=True,

@@ -14,6 +14,7 @@ from harness.models.local.batch import Batch
 from harness.models.local.invalid import Invalid
 from harness.models.local.loading import Loaded
 from harness.models.local.memory import Budget
+from harness.models.local.sampler import choose
 from harness.models.local.sequence import Failed, Finish, Sequence
 from harness.models.local.slot_cache import Piece
 
@@ -108,11 +109,8 @@ class Engine:
         try:
             self._join()
             for rows in self._prompts():
-                self._compute(rows, [self._chunk(row) for row in rows])
-            if any(not one.reading for one in self._rows):
-                # Rows that still read a prompt compute a token nobody uses: so the rows stay one block.
-                pieces = [self._next(row) for row in range(len(self._rows))]
-                self._compute(range(len(pieces)), pieces, decoding=True)
+                self._read([self._rows[row] for row in rows], [self._chunk(row) for row in rows])
+            self._write()
         except Exception as error:
             self._recover(error)
 
@@ -120,11 +118,10 @@ class Engine:
         for sequence in [one for one in self._rows if one.cancelled]:
             self.counts.cancelled += 1
             self._leave(sequence)
-        if any(one.cancelled for one in self._waiting):
-            with self._wake:
-                kept = [one for one in self._waiting if not one.cancelled]
-                self.counts.cancelled += len(self._waiting) - len(kept)
-                self._waiting = deque(kept)
+        with self._wake:  # `submit` adds to them from other threads
+            kept = [one for one in self._waiting if not one.cancelled]
+            self.counts.cancelled += len(self._waiting) - len(kept)
+            self._waiting = deque(kept)
 
     def _join(self) -> None:
         while self._waiting:
@@ -167,67 +164,76 @@ class Engine:
         one = self._rows[row]
         return Piece(row, one.read, one.prompt.ids[one.read : one.read + _CHUNK])
 
-    def _next(self, row: int) -> Piece:
-        one = self._rows[row]
-        return Piece(row, one.cached, [0 if one.reading else one.written[-1]])
-
-    def _compute(self, rows: Iterable[int], pieces: list[Piece], *, decoding: bool = False) -> None:
-        sequences = [self._rows[row] for row in rows]
-        whole = not decoding and any(one.sent.decoder_input_details for one in sequences)
+    def _read(self, sequences: list[Sequence], pieces: list[Piece]) -> None:
+        """Compute a piece of each sequence's prompt, and the first token of those that end with it."""
+        whole = any(one.sent.decoder_input_details for one in sequences)
         logits, kept = self._batch.forward(pieces, whole=whole)
-        ready: list[tuple[Sequence, Any]] = []
+        ready: list[int] = []
+        places: list[int] = []
         for index, (sequence, piece) in enumerate(zip(sequences, pieces, strict=True)):
-            if decoding and sequence.reading:
-                continue
-            end = len(piece.ids) - 1
-            if not decoding:
-                if sequence.sent.decoder_input_details:
-                    sequence.own += self._batch.own(logits[index], sequence.prompt.ids, piece)
-                sequence.read += len(piece.ids)
+            if sequence.sent.decoder_input_details:
+                sequence.own += self._batch.own(logits[index], sequence.prompt.ids, piece)
+            sequence.read += len(piece.ids)
             if not sequence.reading:
-                ready.append((sequence, logits[index, kept.index(end)]))
+                ready.append(index)
+                places.append(kept.index(len(piece.ids) - 1))
         if ready:
-            self._choose(ready)
+            self._choose([sequences[index] for index in ready], logits[ready, places])
 
-    def _choose(self, ready: list[tuple[Sequence, Any]]) -> None:
-        torch = self._torch
-        logits = torch.stack([row for _, row in ready]).float()
-        sound = logits.max(-1).values.isfinite().tolist()  # NaN and infinity both show in the maximum
-        scored: list[tuple[Sequence, Any]] = []
-        for (sequence, _), row, good in zip(ready, logits, sound, strict=True):
-            if not good:
-                self._batch.cache.wipe(self._rows.index(sequence))
-                self._fail(sequence, "the model gave no finite logits (NaN or infinity)")
-            elif (scores := self._scores(sequence, row)) is not None:
-                scored.append((sequence, scores))
-        if not scored:
+    def _write(self) -> None:
+        """Compute the next token of every sequence whose prompt is read."""
+        ready = [row for row, one in enumerate(self._rows) if not one.reading]
+        if not ready:
             return
-        logprobs = torch.stack([scores for _, scores in scored]).log_softmax(-1)
-        best = logprobs.max(-1)
-        pairs = zip(scored, best.indices.tolist(), best.values.tolist(), logprobs, strict=True)
-        for (sequence, _), token, value, row in pairs:
-            if sequence.sent.sampling:
-                token = sequence.sampler.pick(row)
-                value = float(row[token])
-            self._take(sequence, token, value, row)
+        # Rows that still read a prompt compute a token nobody uses: so the rows stay one block.
+        last = [0 if one.reading else one.written[-1] for one in self._rows]
+        pieces = [Piece(row, one.cached, [last[row]]) for row, one in enumerate(self._rows)]
+        logits, _ = self._batch.forward(pieces, whole=False)
+        found = logits[:, 0] if len(ready) == len(pieces) else logits[ready, 0]
+        self._choose([self._rows[row] for row in ready], found)
 
-    def _scores(self, sequence: Sequence, logits: Any) -> Any:
-        """Logits after everything that a request asks for; None when that fails it."""
-        if sequence.sampler.greedy:
-            return logits
-        seen = [*sequence.prompt.ids, *sequence.written]
-        try:
-            return sequence.sampler.scores(logits, seen, last=sequence.last)
-        except Invalid as error:  # the grammar cannot go on, or has too many states
-            self._fail(sequence, str(error))
-            return None
+    def _choose(self, ready: list[Sequence], logits: Any) -> None:
+        """Give every sequence its next token by its row of the logits (sequences, vocabulary)."""
+        logits = logits.float()
+        sound = logits.max(-1).values.isfinite().tolist()  # NaN and infinity both show in the maximum
+        kept = [row for row, one in enumerate(ready) if self._sound(one, logits, row, finite=sound[row])]
+        if not kept:
+            return
+        if len(kept) < len(ready):
+            ready, logits = [ready[row] for row in kept], logits[kept]
+        tokens, logprobs = choose(self._torch, logits, [one.sampler for one in ready])
+        values = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
+        likeliest = self._likeliest(ready, logprobs)
+        for sequence, token, value, top in zip(ready, tokens.tolist(), values, likeliest, strict=True):
+            self._take(sequence, token, value, top)
 
-    def _take(self, sequence: Sequence, token: int, logprob: float, logprobs: Any) -> None:
-        top: list[tuple[int, float]] = []
-        if wanted := sequence.sent.top_n_tokens:
-            likeliest = logprobs.topk(min(wanted, len(logprobs)))
-            pairs = zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
-            top = [(one, value) for one, value in pairs if value > float("-inf")]
+    def _sound(self, sequence: Sequence, logits: Any, row: int, *, finite: bool) -> bool:
+        """Lay a request's constraints on its row of the logits; False when that, or the model, fails it."""
+        if not finite:
+            self._batch.cache.wipe(self._rows.index(sequence))
+            self._fail(sequence, "the model gave no finite logits (NaN or infinity)")
+        elif sequence.sampler.constrained:
+            seen = [*sequence.prompt.ids, *sequence.written]
+            try:
+                logits[row] = sequence.sampler.constrain(logits[row], seen, last=sequence.last)
+            except Invalid as error:  # the grammar cannot go on, or has too many states
+                self._fail(sequence, str(error))
+                return False
+        return finite
+
+    def _likeliest(self, ready: list[Sequence], logprobs: Any) -> list[list[tuple[int, float]]]:
+        """The `top_n_tokens` likeliest tokens of every sequence, with their log-probabilities."""
+        wanted = [one.sent.top_n_tokens or 0 for one in ready]
+        if not any(wanted):
+            return [[] for _ in ready]
+        best = logprobs.topk(min(max(wanted), logprobs.shape[-1]))
+        found: list[list[tuple[int, float]]] = []
+        for count, ids, values in zip(wanted, best.indices.tolist(), best.values.tolist(), strict=True):
+            pairs = zip(ids[:count], values[:count], strict=True)
+            found.append([(one, value) for one, value in pairs if value > float("-inf")])
+        return found
+
+    def _take(self, sequence: Sequence, token: int, logprob: float, top: list[tuple[int, float]]) -> None:
         try:
             finish = sequence.take(token, logprob, top)
         except Invalid as error:  # the grammar has more states than are kept
@@ -252,7 +258,8 @@ class Engine:
         """Take a sequence out; the last row takes its place, so that the rows stay one block."""
         row, last = self._rows.index(sequence), len(self._rows) - 1
         if row != last:
-            self._batch.cache.move(last, row)
+            # One more than it has told of: this step's pass may have read its newest token already.
+            self._batch.cache.move(last, row, self._rows[last].cached + 1)
             self._rows[row] = self._rows[last]
         self._rows.pop()
 

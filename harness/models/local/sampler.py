@@ -1,7 +1,8 @@
-"""One request's way from the logits of its next token to the token: grammar, penalties, temperature, cuts."""
+"""From the logits of next tokens to the tokens: grammar, penalties, temperature, cuts, draws."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ from harness.models.local.request import Parameters
 
 _COLDEST = 1e-5
 """A smaller temperature draws the likeliest token all the same, and its quotients overflow."""
+_BITS = 48
+"""Of a draw: few enough that its product with a sum of chances stays below that sum."""
 
 
 class Sampler:
-    """Chooses the tokens of one request, with a generator of its own.
+    """What one request asks of the choice of its tokens, with a generator of its own.
 
     Args:
         torch: the module.
@@ -22,6 +25,12 @@ class Sampler:
         seed: of the generator.
         grammar: what the answer has to match; None takes any.
         ends: ids of the end of a text.
+
+    Attributes:
+        constrained: whether `constrain` changes logits.
+        cuts: whether `cut` changes them.
+        draws: whether tokens are drawn at random; else the likeliest is taken.
+        temperature: that logits are divided by between the two.
     """
 
     def __init__(
@@ -32,14 +41,15 @@ class Sampler:
         self._ends = list(ends)
         self._grammar = grammar
         self._state: Term = grammar.start if grammar else ()
-        self._generator: Any = torch.Generator().manual_seed(seed) if sent.sampling else None
-        penalized = sent.repetition_penalty not in (None, 1.0) or bool(sent.frequency_penalty)
-        self._penalized = penalized
-        self.greedy = not (sent.sampling or grammar or penalized)
-        """Whether the likeliest token is taken as the model gives it."""
+        self._generator = random.Random(seed)
+        self._penalized = sent.repetition_penalty not in (None, 1.0) or bool(sent.frequency_penalty)
+        self.constrained = self._penalized or grammar is not None
+        self.cuts = bool(sent.top_k) or sent.top_p is not None or sent.typical_p is not None
+        self.draws = sent.sampling
+        self.temperature = max(sent.temperature or 1.0, _COLDEST) if sent.sampling else 1.0
 
-    def scores(self, logits: Any, ids: Sequence[int], *, last: bool) -> Any:
-        """Logits (vocabulary) after everything that the request asks for; -inf where a token is excluded.
+    def constrain(self, logits: Any, ids: Sequence[int], *, last: bool) -> Any:
+        """Logits (vocabulary) after penalties and grammar; -inf where a token is excluded.
 
         Args:
             logits: of the next token.
@@ -53,9 +63,10 @@ class Sampler:
             logits = self._less_repetition(logits, ids)
         if self._grammar is not None:
             logits = self._within_grammar(logits, self._grammar, last=last)
-        if not self._sent.sampling:
-            return logits
-        logits = logits / max(self._sent.temperature or 1.0, _COLDEST)
+        return logits
+
+    def cut(self, logits: Any) -> Any:
+        """Logits (vocabulary) with -inf for what `top_k`, `top_p` and `typical_p` leave out."""
         if self._sent.top_k:
             kept = logits.topk(min(self._sent.top_k, logits.shape[-1])).values[-1]
             logits = self._without(logits, logits < kept)
@@ -65,15 +76,9 @@ class Sampler:
             logits = self._typical(logits, self._sent.typical_p)
         return logits
 
-    def pick(self, logprobs: Any) -> int:
-        """Draw a token, or take the likeliest one when the request does not sample."""
-        if self._generator is None:
-            return int(logprobs.argmax())
-        # On the CPU, so that one seed gives one text on every device: argmax(p / Exp(1)) has distribution p.
-        chances = logprobs.cpu().exp()
-        waits = self._torch.empty_like(chances).exponential_(generator=self._generator)
-        waits.clamp_(min=self._torch.finfo(waits.dtype).tiny)
-        return int((chances / waits).argmax())
+    def drawn(self) -> float:
+        """The next random number, from 0 to below 1."""
+        return self._generator.getrandbits(_BITS) / (1 << _BITS)
 
     def took(self, token: int) -> None:
         """Go on in the grammar after a token."""
@@ -121,3 +126,31 @@ class Sampler:
 
     def _without(self, logits: Any, excluded: Any) -> Any:
         return logits.masked_fill(excluded, float("-inf"))
+
+
+def choose(torch: Any, logits: Any, samplers: Sequence[Sampler]) -> tuple[Any, Any]:
+    """The next token of every row, and the log-probabilities it was chosen by.
+
+    Args:
+        torch: the module.
+        logits: (rows, vocabulary), constrained; written over.
+        samplers: of the rows.
+
+    Returns:
+        Ids (rows) and log-probabilities (rows, vocabulary).
+    """
+    if any(one.temperature != 1.0 for one in samplers):
+        logits = logits / logits.new_tensor([one.temperature for one in samplers])[:, None]
+    for row, one in enumerate(samplers):
+        if one.cuts:
+            logits[row] = one.cut(logits[row])
+    logprobs = logits.log_softmax(-1)
+    tokens = logits.argmax(-1)
+    if drawing := [row for row, one in enumerate(samplers) if one.draws]:
+        # On the CPU, so that one seed gives one text on every device.
+        sums = logprobs[drawing].cpu().exp().cumsum(-1, dtype=torch.float64)
+        drawn = torch.tensor([[samplers[row].drawn()] for row in drawing], dtype=torch.float64)
+        # The first sum beyond a draw: a token without a chance adds nothing, so it is never that one.
+        found = torch.searchsorted(sums, drawn * sums[:, -1:], right=True)[:, 0]
+        tokens[drawing] = found.to(tokens.device)
+    return tokens, logprobs

@@ -28,7 +28,8 @@ class Piece:
 class SlotCache:
     """What transformers asks of a cache (`update`, `get_seq_length`), over rows that come and go.
 
-    Tensors have the shape (rows, heads, length, head size), one pair for each layer.
+    Tensors have the shape (rows, length, heads, head size), one pair for each layer: the heads of a position
+    lie side by side, so that one stretch of memory is read for a row and one is written for a token.
     """
 
     is_compileable = False
@@ -39,25 +40,32 @@ class SlotCache:
         self.rows, self.length = 0, 0
         self._pieces: Sequence[Piece] = ()
         self._chosen: Any = slice(0)
+        self._at: tuple[Any, Any] = (None, None)
         self._width = 0
 
-    def look(self, pieces: Sequence[Piece]) -> None:
-        """Choose the rows that the next forward pass reads and writes."""
+    def look(self, pieces: Sequence[Piece], device: Any) -> Any:
+        """Choose the rows that the next forward pass reads and writes; gives the tokens' positions.
+
+        Returns:
+            (pieces, tokens of the longest one); padding stands at the last position that is read.
+        """
+        torch = self._torch
         self._pieces = pieces
         self._width = max(piece.start + len(piece.ids) for piece in pieces)
         rows = [piece.row for piece in pieces]
         whole = rows == list(range(len(rows)))  # a slice is a view; a list of rows copies
         self._chosen = slice(len(rows)) if whole else rows
+        starts = torch.tensor([piece.start for piece in pieces], device=device)
+        self._at = (torch.tensor(rows, device=device), starts)
+        queries = torch.arange(max(len(piece.ids) for piece in pieces), device=device)
+        return (starts[:, None] + queries).clamp_(max=self._width - 1)
 
-    def mask(self, queries: int, dtype: Any, device: Any) -> Any:
-        """The additive mask (rows, 1, queries, width) of the chosen rows: each token sees those up to it."""
+    def mask(self, positions: Any, dtype: Any) -> Any:
+        """The additive mask (pieces, 1, tokens, width) of `look`'s positions: each sees those up to it."""
         torch = self._torch
-        starts = torch.tensor([piece.start for piece in self._pieces], device=device)
-        positions = (starts[:, None] + torch.arange(queries, device=device)).clamp(max=self._width - 1)
-        hidden = torch.arange(self._width, device=device) > positions[:, None, :, None]
-        return torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(
-            hidden, torch.finfo(dtype).min
-        )
+        hidden = torch.arange(self._width, device=positions.device) > positions[:, None, :, None]
+        empty = torch.zeros(hidden.shape, dtype=dtype, device=positions.device)
+        return empty.masked_fill_(hidden, torch.finfo(dtype).min)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Unused: positions are given with every pass."""
@@ -70,27 +78,30 @@ class SlotCache:
         return self.length
 
     def update(self, key: Any, value: Any, layer: int, told: Any = None) -> tuple[Any, Any]:
-        """Store the new keys and values of a layer; gives all of the chosen rows up to the widest."""
+        """Store the new keys and values of a layer; gives all of the chosen rows up to the widest.
+
+        Both in the shape (pieces, heads, tokens, head size), as transformers has it.
+        """
         del told
         if layer not in self._layers:
-            self._layers[layer] = (self._empty(key), self._empty(value))
+            self._layers[layer] = (self._empty(key.transpose(1, 2)), self._empty(value.transpose(1, 2)))
         kept = self._layers[layer]
         for tensor, new in zip(kept, (key, value), strict=True):
             self._write(tensor, new)
-        return kept[0][self._chosen, :, : self._width], kept[1][self._chosen, :, : self._width]
+        read = (tensor[self._chosen, : self._width].transpose(1, 2) for tensor in kept)
+        return next(read), next(read)
 
     def _write(self, kept: Any, new: Any) -> None:
         if new.shape[2] == 1:
-            rows = [piece.row for piece in self._pieces]
-            kept[rows, :, [piece.start for piece in self._pieces]] = new[:, :, 0]
+            kept[self._at] = new[:, :, 0]
             return
         for index, piece in enumerate(self._pieces):
             count = len(piece.ids)
-            kept[piece.row, :, piece.start : piece.start + count] = new[index, :, :count]
+            kept[piece.row, piece.start : piece.start + count] = new[index, :, :count].transpose(0, 1)
 
     def _empty(self, like: Any) -> Any:
         # Zeros: what is masked is still multiplied by 0, which not every number survives.
-        return like.new_zeros((self.rows, like.shape[1], self.length, like.shape[3]))
+        return like.new_zeros((self.rows, self.length, *like.shape[2:]))
 
     def fit(self, rows: int, length: int, used: Sequence[int]) -> None:
         """Make the tensors `rows` by `length`, keeping the first `used[i]` positions of row i."""
@@ -109,14 +120,14 @@ class SlotCache:
         fresh = self._empty(tensor)
         if used:
             count, width = len(used), max(used)
-            fresh[:count, :, :width] = tensor[:count, :, :width]
+            fresh[:count, :width] = tensor[:count, :width]
         return fresh
 
-    def move(self, source: int, target: int) -> None:
-        """Copy a row over another one."""
+    def move(self, source: int, target: int, used: int) -> None:
+        """Copy the first `used` positions of a row over those of another one."""
         for pair in self._layers.values():
             for tensor in pair:
-                tensor[target] = tensor[source]
+                tensor[target, :used] = tensor[source, :used]
 
     def wipe(self, row: int) -> None:
         """Set a row to zero: after NaN, which would spread to the next sequence there."""

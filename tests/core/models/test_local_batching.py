@@ -13,6 +13,10 @@ import pytest
 from local_server import WAIT_S, Local, asked, ids, local, prompts
 from tiny_model import needed, write_tiny
 
+from harness.models.local.request import Parameters, Prompt
+from harness.models.local.sampler import Sampler
+from harness.models.local.sequence import Done, Sequence
+
 COUNT = 200
 
 
@@ -112,6 +116,46 @@ async def test_cancelled_streams_leave_before_the_next_step(tiny):
 async def opened(server: Local):
     body = asked("apples", {"max_new_tokens": 4000})  # greedily it never ends
     return await server.session.post(server.url + "/generate_stream", json=body)
+
+
+async def test_a_request_may_come_while_the_waiting_ones_are_looked_through(tiny):
+    async with local(tiny, batch=1) as server:
+        engine, loaded = server.service.engine, server.service.loaded
+        stream = await opened(server)
+        await server.until(lambda: engine.running == 1)
+        told, submitted = [], threading.Event()
+
+        def sequence(kind=Sequence):
+            sent = Parameters(max_new_tokens=1)
+            sampler = Sampler(loaded.torch, sent, seed=0, grammar=None, ends=())
+            return kind(Prompt((5, 6), 1), sent, sampler, loaded.vocabulary, (), told.append)
+
+        def another() -> None:
+            engine.submit(sequence())
+            submitted.set()
+
+        class Looked(Sequence):
+            """Sends another request when the engine looks at it, and gives that one time to come."""
+
+            sends = True
+
+            @property
+            def cancelled(self) -> bool:
+                if self.sends:
+                    self.sends = False
+                    threading.Thread(target=another).start()
+                    submitted.wait(0.5)
+                return False
+
+            @cancelled.setter
+            def cancelled(self, value: bool) -> None:
+                del value
+
+        engine.submit(sequence(Looked))
+        await server.until(lambda: submitted.is_set() or not engine.alive)
+        stream.close()
+        await server.until(lambda: len(told) == 2 or not engine.alive)
+        assert [type(event) for event in told] == [Done, Done]
 
 
 def test_nothing_stays_after_close(tiny):
