@@ -63,8 +63,8 @@ def command(*, workload: Workload, models: ModelChoice, execution: Execution, wa
         from harness.cli.demo_text import after
         from harness.cli.report_command import show_run
 
-        show_run(summary.directory)
-        for line in after(request):
+        report = show_run(summary.directory)
+        for line in after(request, report):
             echo(line)
     return _close(summary, execution.retry)
 
