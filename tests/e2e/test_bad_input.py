@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import command
@@ -28,6 +31,21 @@ def harness(tmp_path: Path):
         ((*ORACLE, "--out", ""), "an empty path: write a folder, or leave it out"),
         ((*ORACLE, "--out", "file"), "file is a file; give --out a folder that can be written"),
         ((*ORACLE, "--out", "file/a/b"), "file is a file; give --out a folder that can be written"),
+        ((*ORACLE, "--repeats", "100000000"), "1,600,000,000 episodes are more than a run holds"),
+        (
+            (
+                *RUN,
+                "--task",
+                "mmlu",
+                "--model",
+                "oracle",
+                "--set",
+                "mmlu.answer=rank",
+                "--set",
+                "mmlu.answer=generate",
+            ),
+            "--set mmlu.answer is given as rank and as generate: keep one",
+        ),
         ((*RUN, "--model", "replay:folder"), "replay file folder is a folder; give a file of JSON lines"),
         ((*RUN, "--model", "replay:"), "replay: names no file; write replay:FILE"),
         ((*RUN, "--model", "replay:file"), "replay file file is empty; harness export RUN --format replay"),
@@ -55,6 +73,25 @@ def test_a_table_of_options_is_aligned_and_fits(harness):
     assert max(map(len, table)) <= 100
     assert all(line[column - 1] == " " and line[column] != " " for line in table), "in one column"
     assert any(line.startswith("the oracle reaches 60 percent on fixture, paper") for line in lines)
+
+
+def test_an_incomplete_run_is_told_as_such_though_nobody_reads_the_report(harness, tmp_path: Path):
+    (tmp_path / "old.jsonl").write_text('{"task": "gsm8k", "sample": "test/0", "replies": ["7"]}\n')
+    words = ["run", "--task", "gsm8k", "--mirror", "fixture", "--model", "replay:old.jsonl", "--out", "r"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", *words],
+            cwd=tmp_path,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3, done.stderr
+    assert "incomplete: gsm8k; the same command resumes" in done.stderr
+    assert "BrokenPipe" not in done.stderr and "Traceback" not in done.stderr
 
 
 def test_recorded_replies_are_called_so(harness, tmp_path: Path):
