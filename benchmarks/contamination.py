@@ -1,7 +1,8 @@
 """How long `harness contamination` takes for a training file of AgentTuning's shape, and what memory.
 
 100,000 turns in conversations of ten, of 20 to 300 words each, some of them a benchmark's own question, are
-looked through for the questions of every suite's tasks whose data is there. Target: five minutes, 2 GB.
+looked through for the questions of every suite's tasks (without HARNESS_MIRROR of their fixtures).
+Target: five minutes, 2 GB.
 
     HARNESS_MIRROR=DIR python benchmarks/contamination.py [TURNS]
 """
@@ -9,6 +10,7 @@ looked through for the questions of every suite's tasks whose data is there. Tar
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import sys
@@ -47,7 +49,8 @@ def write(path: Path, count: int, questions: Sequence[str]) -> None:
 
 def main(count: int) -> None:
     started = time.perf_counter()
-    found = read(QuestionChoices(suites=("all", "agentflan-heldout")))
+    mirror = None if os.environ.get("HARNESS_MIRROR") else "fixture"
+    found = read(QuestionChoices(suites=("all", "agentflan-heldout"), mirror=mirror))
     texts = [text for task in found.tasks for text in task.texts.values() if text]
     print(f"{len(texts):,} questions of {len(found.tasks)} tasks in {time.perf_counter() - started:.1f} s")
     with tempfile.TemporaryDirectory() as folder:

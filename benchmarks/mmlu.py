@@ -2,7 +2,8 @@
 
 14,042 questions, 128 in flight, 200 ms each (a 1,000-token prefill on a busy GPU takes about that). Target:
 wall at most 1.3 x ideal after start-up, where ideal is the larger of the latency bound and the wall of a bare
-aiohttp loop that posts the same prompts. Needs the data mirror (HARNESS_MIRROR).
+aiohttp loop that posts the same prompts. Without HARNESS_MIRROR the fixture's 24 questions, which are
+shorter, are asked again and again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import resource
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from support.running import fixed_latency_server
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 
 IN_FLIGHT, DELAY_S = 128, 0.2
+FIXTURE_REPEATS = 585
 TARGET, GRACE = 1.3, 1.5
 
 
@@ -50,7 +53,10 @@ def bare(url: str, bodies: list[bytes]) -> float:
 def harness(url: str, directory: Path) -> tuple[float, list[bytes]]:
     """Wall of the whole run from its first episode on, and the requests it amounts to."""
     models = ModelChoice(model="agentlm-7b", endpoints=(url,), concurrency=IN_FLIGHT)
-    run = played(RunRequest(Workload(tasks=("mmlu",)), models, Execution(out=directory)))
+    work = Workload(tasks=("mmlu",))
+    if not os.environ.get("HARNESS_MIRROR"):
+        work = Workload(tasks=("mmlu",), mirror="fixture", repeats=FIXTURE_REPEATS)
+    run = played(RunRequest(work, models, Execution(out=directory)))
     constrained = {"grammar": {"type": "regex", "value": " [ABCD]"}, "top_n_tokens": 5, "max_new_tokens": 1}
     sent = [prompt for prompts in run.prompts for prompt in prompts]
     return run.wall, [json.dumps({"inputs": p, "parameters": constrained}).encode() for p in sent]

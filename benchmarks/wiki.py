@@ -84,7 +84,7 @@ def network_requests() -> int:
             await asyncio.sleep(0.02)
             return Answer(200, b"{}")
 
-        await asyncio.gather(*(answers.get(Request("wiki", "http://x"), ask) for _ in range(200)))
+        await asyncio.gather(*(answers.get(Request("wiki", "http://x").question, ask) for _ in range(200)))
         return asked
 
     return asyncio.run(main())

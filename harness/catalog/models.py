@@ -140,12 +140,14 @@ def known(selector: str, extra: Path | None = None) -> tuple[Entry | None, str, 
     """The entry that a selector means, if there is one, with its name and the kind that is typed behind it.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: there is no such kind, or no file behind `replay:`.
     """
     if selector == "oracle":
         return Entry("oracle", "oracle", template="llama2-chat", context=1 << 20), selector, None
     prefix, colon, rest = selector.partition(":")
     if colon and prefix == "replay":
+        if not rest:
+            raise UsageError("replay: names no file; write replay:FILE")
         return Entry(selector, "replay", template="llama2-chat", context=1 << 20, path=rest), selector, None
     if colon and prefix == "hf":
         return Entry(selector, "hf", hf=rest, path=rest), selector, None

@@ -10,8 +10,9 @@ import click
 
 from harness import data
 from harness.catalog import registry
-from harness.cli.screen import counted, echo
+from harness.cli.screen import echo
 from harness.errors import HarnessError, UsageError
+from harness.report.words import counted
 
 MIRROR = click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data instead of the cache.")
 SPLIT = click.option("--split", help="Only the files that this split of TASKS reads.")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness import data
 from harness.catalog import registry
-from harness.cli.screen import counted
 from harness.data import Pin
 from harness.errors import HarnessError
+from harness.report.words import counted
 
 
 def screen(mirror: str | None) -> Iterator[str]:

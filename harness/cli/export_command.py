@@ -11,8 +11,9 @@ import click
 from harness.cli.common_options import RESULTS
 from harness.cli.grouping import grouped
 from harness.cli.run_options import names
-from harness.cli.screen import counted, echo
+from harness.cli.screen import echo
 from harness.export.episodes import Choice
+from harness.report.words import counted
 
 if TYPE_CHECKING:
     from harness.export.episodes import Run, Tally

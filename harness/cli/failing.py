@@ -48,11 +48,11 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        return _quiet()
+        return quiet()
     if isinstance(error, SystemExit):
         # Click exits so when the reader of stdout has closed it.
         if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
-            return _quiet()
+            return quiet()
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
         return 130
@@ -64,7 +64,7 @@ def exit_code(error: BaseException) -> int:
         return 3 if isinstance(error, StoreError) else 2
     if isinstance(error, OSError):
         _say(f"harness: {_FIXES.get(error.errno or 0) or error}")
-        _quiet()
+        quiet()
         return 3 if error.errno == errno.ENOSPC else 2
     if isinstance(error, RecursionError):
         _say("harness: a file is nested too deeply to be read; give one that is not")  # no loader named it
@@ -81,7 +81,7 @@ def _say(text: str, usage: click.ClickException | None = None) -> None:
             click.echo(usage.ctx.get_usage(), err=True)
         click.echo(prefix + outside.shown(text), err=True)
     except (OSError, ValueError):
-        _quiet()  # stderr is closed as well
+        quiet()  # stderr is closed as well
 
 
 def _trace(error: BaseException) -> None:
@@ -90,7 +90,7 @@ def _trace(error: BaseException) -> None:
     logging.getLogger("harness").debug("traceback", exc_info=error)
 
 
-def _quiet() -> int:
+def quiet() -> int:
     """Discard what is still to be written: the interpreter flushes once more when it exits."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):

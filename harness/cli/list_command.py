@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,13 @@ from harness.cli.common_options import MIRROR, RESULTS
 from harness.cli.data_status import state
 from harness.cli.screen import echo
 from harness.errors import UsageError
+from harness.report.words import counted
 from harness.running.selection import shown
 from harness.types import Option, TaskSpec
 from harness.types.options import declared
+
+COLUMNS, SHORTEST = 100, 40
+"""Width of a table of options; that of their meanings, where names are long."""
 
 
 @click.group("list")
@@ -56,25 +61,33 @@ def _summary(name: str, mirror: str | None) -> tuple[str, ...]:
 
 
 def _one(spec: TaskSpec, options: Sequence[Option]) -> list[str]:
+    turns = counted(spec.limits.turns, "turn")
     lines = [
         f"{spec.name} v{spec.version}, {spec.suite}: {spec.metric} in {spec.unit}",
-        f"splits: {', '.join(spec.splits)} · at most {spec.limits.turns} turns · history: {spec.history}",
+        f"splits: {', '.join(spec.splits)} · at most {turns} · history: {spec.history}",
     ]
     for (profile, source), ceiling in sorted(spec.ceiling.items()):
-        lines.append(f"oracle on {source}, {profile}: {ceiling:g}")
+        lines.append(f"the oracle reaches {ceiling:.4g} {spec.unit} on {source}, {profile}")
     if spec.roles:
         lines.append(f"roles: {', '.join(spec.roles)}")
-    if options:
-        lines.append(f"{'option':<22}{'paper':<16}{'fixed':<16}meaning")
-    lines += [_option(spec.name, option) for option in options]
-    return lines
+    return [*lines, *_options(spec.name, options)] if options else lines
 
 
-def _option(task: str, option: Option) -> str:
-    choices = f" [{', '.join(shown(c) for c in option.choices)}]" if option.choices else ""
-    bounds = f" ({option.bounds})" if option.bounds else ""
-    name = f"{task}.{option.name}"
-    return f"{name:<22} {shown(option.paper):<15} {shown(option.fixed):<15} {option.help}{choices}{bounds}"
+def _options(task: str, options: Sequence[Option]) -> Iterator[str]:
+    """A table of options, whose last column is broken between words."""
+    rows = [("option", "paper", "fixed", "meaning")]
+    for option in options:
+        choices = f" [{', '.join(shown(c) for c in option.choices)}]" if option.choices else ""
+        bounds = f" ({option.bounds})" if option.bounds else ""
+        values = shown(option.paper), shown(option.fixed)
+        rows.append((f"{task}.{option.name}", *values, f"{option.help}{choices}{bounds}"))
+    sizes = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    for *cells, meaning in rows:
+        left = "".join(f"{cell:<{size}}  " for cell, size in zip(cells, sizes, strict=True))
+        wrapped = textwrap.wrap(meaning, max(COLUMNS - len(left), SHORTEST), break_on_hyphens=False)
+        for text in wrapped or [""]:
+            yield f"{left}{text}".rstrip()
+            left = " " * len(left)
 
 
 @command.command("suites")

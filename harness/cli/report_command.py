@@ -177,12 +177,14 @@ def _read_ledger(path: Path) -> Sequence[Night]:
     return ledger.read(path)
 
 
-def show_run(directory: Path) -> None:
-    """Print a finished run's table."""
+def show_run(directory: Path) -> Report:
+    """Print a finished run's table; returns what it shows."""
     from harness.report.build import build
     from harness.report.load import load
 
-    _print([build(load(str(directory)))], "table", episodes=False)
+    report = build(load(str(directory)))
+    _print([report], "table", episodes=False)
+    return report
 
 
 def _print(reports: Sequence[Report], form: Format, *, episodes: bool, more: Sequence[Figure] = ()) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.failing import quiet
 from harness.cli.grouping import grouped
 from harness.cli.run_options import run_options
 from harness.cli.screen import echo
@@ -60,12 +61,10 @@ def command(*, workload: Workload, models: ModelChoice, execution: Execution, wa
     except OtherModel as error:
         raise UsageError(f"{error}{_renamed(models.model, error)}") from error
     if wanted and (summary.played or summary.already):
-        from harness.cli.demo_text import after
-        from harness.cli.report_command import show_run
-
-        show_run(summary.directory)
-        for line in after(request):
-            echo(line)
+        try:
+            _show(request, summary)
+        except BrokenPipeError:  # whoever read it has left, and the run ends as it ended all the same
+            quiet()
     return _close(summary, execution.retry)
 
 
@@ -100,6 +99,15 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
             return _played(plan, directory, ignored, checked=fresh, yes=yes)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Summary(directory, interrupted=True)
+
+
+def _show(request: RunRequest, summary: Summary) -> None:
+    from harness.cli.demo_text import after
+    from harness.cli.report_command import show_run
+
+    report = show_run(summary.directory)
+    for line in after(request, report):
+        echo(line)
 
 
 def _played(plan: Plan, directory: Path, ignored: list[Ignored], *, checked: bool, yes: bool) -> Summary:

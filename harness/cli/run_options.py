@@ -20,7 +20,17 @@ def names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tupl
 
 
 def _ids(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else None
+    if value is None:
+        return None
+    if not (ids := tuple(part.strip() for part in value.split(",") if part.strip())):
+        raise click.BadParameter(f"{value!r} names no sample: write ids with commas between, or leave it out")
+    return ids
+
+
+def _folder(_: click.Context, __: click.Parameter, value: str | None) -> Path | None:
+    if value == "":
+        raise click.BadParameter("an empty path: write a folder, or leave it out")
+    return Path(value) if value is not None else None
 
 
 def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -77,7 +87,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     CA,
     click.option("--role", "roles", multiple=True, help="Auxiliary model as ROLE=NAME@URL, or ROLE=self."),
     click.option("--judge", help="Judge inline with this model (NAME@URL)."),
-    click.option("--out", type=click.Path(path_type=Path), help="Run directory."),
+    click.option("--out", callback=_folder, metavar="PATH", help="Run directory."),
     click.option("--name", help="Keep this run apart from others of the same configuration."),
     click.option("--new", is_flag=True, help="Start another run of the same configuration."),
     PROFILE,

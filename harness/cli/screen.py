@@ -10,8 +10,3 @@ from harness.models import outside
 def echo(text: str, *, err: bool = False) -> None:
     """Print a text for people; names in it may come from a server, a package or a folder."""
     click.echo(outside.shown(text), err=err)
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 problem`, `2 problems`."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -11,8 +11,9 @@ import click
 from harness.catalog import models as catalog
 from harness.catalog.models import Entry
 from harness.cli.grouping import grouped
-from harness.cli.screen import counted, echo
+from harness.cli.screen import echo
 from harness.errors import UsageError
+from harness.report.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,8 @@ def lines(comparison: Comparison) -> Iterator[str]:
         yield f"  {mark}{task.task:<{width}}  {_line(task)}"
         yield from _flips(task)
     levels = comparison.levels
-    yield f"counts: p <= {levels.alpha:g} after Holm's correction and at least {levels.min_effect:g} points"
+    least = f"{levels.min_effect:g} point{'' if levels.min_effect == 1 else 's'}"
+    yield f"counts: p <= {levels.alpha:g} after Holm's correction and at least {least}"
     for heading, found in (
         ("≈ not the same measurement, compared because of --force", comparison.unlike),
         ("differences that may be the cause (there -> here)", comparison.causes),

@@ -35,7 +35,7 @@ def lines(verdict: GateVerdict) -> Iterator[str]:
     yield from _listed("not comparable with the baseline (there -> here)", verdict.unlike)
     yield from _listed("differences that may be the cause (there -> here)", verdict.causes)
     levels = verdict.levels
-    points = f"at least {levels.min_effect:g} points"
+    points = f"at least {levels.min_effect:g} point{'' if levels.min_effect == 1 else 's'}"
     yield f"a regression: p <= {levels.alpha:g} after Holm's correction, and {points}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from harness.report import words
 from harness.report.columns import OUTCOMES, outcomes
 from harness.report.cost import told, total
 from harness.report.headline import UNUSABLE, printed_headline, value_of
@@ -64,9 +65,9 @@ def _count(result: TaskResult, task: TaskData) -> None:
     counted = len(task.rows) + task.pending
     tried = counted + task.infra_error
     if task.infra_error:
-        result.notes.append(f"{task.infra_error} infrastructure errors are not in the score")
+        result.notes.append(f"{words.were(task.infra_error, 'infrastructure error', 'are')} not in the score")
     if tried < task.planned:
-        result.notes.append(f"{task.planned - tried} episodes were not played yet")
+        result.notes.append(f"{words.were(task.planned - tried, 'episode')} not played yet")
     result.complete = tried == task.planned and task.infra_error <= tolerated(task.planned) and counted > 0
     if task.planned and counted / task.planned < FLAGGED:
         result.in_means = False

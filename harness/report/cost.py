@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from harness.report.words import counted, duration
 from harness.storage.reader import Cost
 
 MILLION = 1_000_000
@@ -35,9 +36,9 @@ def told(cost: Cost, price: Price | None) -> str:
     if not cost.requests:
         return ""
     parts = [
-        f"{cost.requests:,} requests",
+        counted(cost.requests, "request"),
         f"{cost.prompt_tokens:,} tokens in and {cost.output_tokens:,} out",
-        f"{cost.seconds / 3600:.2f} h of episodes, added up over {cost.attempts:,} attempts",
+        f"{duration(cost.seconds)} of episodes, added up over {counted(cost.attempts, 'attempt')}",
     ]
     if price is not None:
         rates = f"at {price.prompt:g} in and {price.output:g} out a million"

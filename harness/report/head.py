@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from harness.report.conditions import Conditions, overridden
+from harness.report.words import duration
 from harness.storage.reader import Reader
 from harness.storage.run_record import duration
 from harness.storage.store_part import PART
@@ -18,6 +19,8 @@ Head = Mapping[str, str]
 UNIDENTIFIED = "weights not identified by the server"
 TIMES = "\N{MULTIPLICATION SIGN}"
 INSIDE = ("oracle", "replay")
+NAMED = 4
+"""Tasks of one decoding that the head names; more are counted."""
 _SENT = {
     "tgi": "greedy sent as do_sample false without a temperature",
     "hf": "greedy sent as do_sample false without a temperature",
@@ -55,7 +58,8 @@ def head(reader: Reader, config: Mapping[str, Any], conditions: Mapping[str, Con
 def _model(config: Mapping[str, Any], model: Mapping[str, Any], identity: Any) -> str:
     name, kind = str(config["model"]), model.get("kind")
     if kind in INSIDE:
-        return f"{name} (no model: the answers are the harness's own)"
+        whose = "the answers are the harness's own" if kind == "oracle" else "the replies are a file's"
+        return f"{name} (no model: {whose})"
     told = cast("Mapping[str, str]", identity or {})
     ends = cast("Sequence[Mapping[str, Any]]", model.get("endpoints") or ())
     served = told.get("served") or _first(ends, "model_id")
@@ -118,16 +122,26 @@ def _harness(commands: Sequence[Mapping[str, Any]]) -> str:
 def _decoding(
     config: Mapping[str, Any], model: Mapping[str, Any], conditions: Mapping[str, Conditions]
 ) -> str:
-    drawn: dict[str, list[str]] = {}
-    for task, condition in conditions.items():
-        for how in condition.decodings:
-            drawn.setdefault(how, []).append(task)
-    used = "; ".join(
-        how if len(tasks) == len(conditions) else f"{how} for {', '.join(tasks)}"
-        for how, tasks in drawn.items()
-    )
+    used = decodings(conditions)
     parts = [str(config["decoding"]), used, _SENT.get(str(model.get("kind")), "") if "greedy" in used else ""]
     return ", ".join(part for part in parts if part)
+
+
+def decodings(conditions: Mapping[str, Conditions]) -> str:
+    """How the answers of tasks were drawn; of several ways that of most tasks first."""
+    drawn: dict[str, list[str]] = {}
+    for task, condition in conditions.items():
+        if condition.decodings:
+            drawn.setdefault(" and ".join(condition.decodings), []).append(task)
+    return "; ".join(
+        how if len(tasks) == len(conditions) else f"{how} for {_whose(tasks, len(conditions))}"
+        for how, tasks in sorted(drawn.items(), key=lambda one: -len(one[1]))
+    )
+
+
+def _whose(tasks: Sequence[str], of: int) -> str:
+    """Names of tasks; how many of all they are, where the names would fill a line."""
+    return ", ".join(tasks) if len(tasks) <= NAMED else f"{len(tasks)} of {of} tasks"
 
 
 def _understood(model: Mapping[str, Any]) -> str:

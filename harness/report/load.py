@@ -68,7 +68,7 @@ def load(name: str | None, results: Path = RESULTS) -> RunData:
         return reference.as_run(name)
     path = find_store(name, results)
     with Reader(path) as reader:
-        return _read(reader, path.parent.name if path.name == FILE else path.stem)
+        return _read(reader, path.absolute().parent.name if path.name == FILE else path.stem)
 
 
 def _read(reader: Reader, run: str) -> RunData:

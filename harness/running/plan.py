@@ -21,6 +21,9 @@ from harness.storage.manifest import config_hash, directory_name
 from harness.storage.store import EpisodeKey
 from harness.types import Sample, TaskConfig, TaskSpec
 
+MOST_EPISODES = 10_000_000
+"""Episodes of a run: all their identities are in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -201,6 +204,11 @@ def make(request: RunRequest) -> Plan:
     if models.judge is not None and plan.tasks and not any(map(_is_judged, plan.tasks)):
         named = ", ".join(task.spec.name for task in plan.tasks)
         raise UsageError(f"--judge: no answer of {named} waits for a judge; leave it out")
+    episodes = work.repeats * sum(len(task.samples) for task in plan.tasks)
+    if episodes > MOST_EPISODES:
+        raise UsageError(
+            f"{episodes:,} episodes are more than a run holds ({MOST_EPISODES:,}): lower --repeats"
+        )
     return plan
 
 

@@ -16,7 +16,7 @@ def describe(plan: Plan) -> list[str]:
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         split = f" of split {task.split}" if task.split else ""
         played = f"{episodes} episode{'' if episodes == 1 else 's'}{split}"
-        lines.append(f"  {task.spec.name}: {played}, ~{turns} turns each{source}")
+        lines.append(f"  {task.spec.name}: {played}, ~{turns} turn{'' if turns == 1 else 's'} each{source}")
     counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
     tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
     what = f"{tasks}, {all_episodes}, about {sent}"

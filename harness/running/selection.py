@@ -67,7 +67,7 @@ def settings(pairs: Iterable[str], tasks: Iterable[str]) -> dict[str, dict[str, 
     """Split `TASK.KEY=VALUE` arguments by task.
 
     Raises:
-        UsageError: not of that form, or a task that this run does not contain.
+        UsageError: not of that form, given twice, or a task that this run does not contain.
     """
     chosen: dict[str, dict[str, str]] = {task: {} for task in tasks}
     for pair in pairs:
@@ -77,7 +77,8 @@ def settings(pairs: Iterable[str], tasks: Iterable[str]) -> dict[str, dict[str, 
             raise UsageError(f"--set {pair}: write it as TASK.KEY=VALUE, e.g. sciworld.step_limit=none")
         if task not in chosen:
             raise nearest(task, chosen, "task in --set (this run has others)")
-        chosen[task][key] = value
+        if chosen[task].setdefault(key, value) != value:
+            raise UsageError(f"--set {left} is given as {chosen[task][key]} and as {value}: keep one")
     return chosen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -43,8 +44,8 @@ def hold(directory: Path) -> Generator[None]:
     """Be the only process that writes to a run directory; the lock of a process that ended does not count.
 
     Raises:
-        UsageError: another process uses it; the message names it.
-        StoreError: the directory cannot be made or written.
+        UsageError: another process uses it, which the message names; or it cannot be made or written.
+        StoreError: the disk is full.
     """
     from filelock import FileLock, Timeout
 
@@ -59,7 +60,9 @@ def hold(directory: Path) -> Generator[None]:
             f"{directory} is in use by {who}: wait for it to end or stop it, or give another --out or --name"
         ) from None
     except OSError as error:
-        raise StoreError(f"cannot open the run's store {directory}: {error}") from error
+        if error.errno == errno.ENOSPC:
+            raise StoreError(f"cannot open the run's store {directory}: {error}") from error
+        raise UsageError(f"{directory} cannot be a run directory: {_reason(directory, error)}") from error
     try:
         with contextlib.suppress(OSError):
             told.write_text(note(str(directory.resolve())), encoding="utf-8")
@@ -68,6 +71,13 @@ def hold(directory: Path) -> Generator[None]:
         with contextlib.suppress(OSError):
             told.unlink()
         lock.release()
+
+
+def _reason(directory: Path, error: OSError) -> str:
+    """Why a run directory cannot be used, and what to do."""
+    file = next((one for one in (directory, *directory.parents) if one.is_file()), None)
+    why = f"{file} is a file" if file else f"{error.strerror or error}"
+    return f"{why}; give --out a folder that can be written"
 
 
 def note(directory: str) -> str:

@@ -38,7 +38,7 @@ def address_of(cfg: TaskConfig) -> str:
     """
     address: str = cfg.options.endpoint or os.environ.get(ADDRESS, "")
     if not address:
-        raise MissingPart("no address is given")
+        raise MissingPart("has no address")
     try:
         parts = urlsplit(address)
         port = parts.port

@@ -29,7 +29,7 @@ def told(tmp_path: Path, directory: str) -> str:
     text, played = re.subn(r'\n *"played": .*', "", text)
     text, seconds = re.subn(r'"seconds": [0-9.e+-]+', "", text)
     assert (played, seconds) == (1, 1)
-    text = re.sub(r"[0-9.]+ h of episodes", "", text)
+    text = re.sub(r"[0-9.]+ (s|min|h) of episodes", "", text)
     return text
 
 

@@ -88,7 +88,7 @@ def test_what_a_run_took_is_told_and_priced(tmp_path, capsys):
     played(run, [{"outcome": "scored", "value": 1.0, "calls": [call("a")], **used}] * 2)
     text = report(capsys, run, "--price", "0.2,0.6")
     assert (
-        "cost: 2 requests; 3,000,000 tokens in and 500,000 out; 0.50 h of episodes, added up over 2 "
+        "cost: 2 requests; 3,000,000 tokens in and 500,000 out; 30 min of episodes, added up over 2 "
         "attempts; price 0.90 at 0.2 in and 0.6 out a million" in text
     )
     assert "price" not in report(capsys, run)

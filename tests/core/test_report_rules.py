@@ -80,7 +80,8 @@ def test_more_than_one_percent_infrastructure_errors_take_the_headline_away(n, i
     assert (line.score is not None) is complete
     assert (line.ci is not None) is complete
     assert line.data.infra_error == infra
-    assert any("infrastructure errors are not in the score" in note for note in line.notes)
+    said = "1 infrastructure error is" if infra == 1 else f"{infra} infrastructure errors are"
+    assert f"{said} not in the score" in line.notes
 
 
 def test_an_incomplete_task_takes_its_suites_headline_away_too():

@@ -169,11 +169,14 @@ def test_an_unknown_sample_in_a_replay_is_an_infra_error_that_names_it(harness, 
     assert mended.returncode == 0, mended.stderr
 
 
-def test_a_read_only_directory_stops_before_any_work(harness, tmp_path: Path):
+def test_a_file_in_place_of_the_run_directory_stops_before_any_work(harness, tmp_path: Path):
     (tmp_path / "blocked").write_text("a file where the run directory should be")
     done = harness(*RUN, "--out", "blocked")
-    assert done.returncode == 3
-    assert "cannot open the run's store" in done.stderr
+    assert done.returncode == 2
+    assert done.stderr == (
+        "harness: blocked cannot be a run directory: blocked is a file; "
+        "give --out a folder that can be written\n"
+    )
 
 
 def test_ctrl_c_drains_and_the_same_command_finishes(harness, slow_url: str, tmp_path: Path):

@@ -1,5 +1,7 @@
 """The nightly script against a scripted model on loopback: nights with noise, a fault, and a dead server."""
 
+import re
+
 import pytest
 from loopback_server import serving
 from nightly_checkout import TASKS, TOKEN, Scripted, gate, make_checkout, night
@@ -90,3 +92,24 @@ async def test_a_suspect_task_is_played_once_more_and_both_plays_decide(checkout
         model.mended_after, model.answers = None, sum(TASKS.values()) + 100
         code, text = await night(checkout, "n3", url, CONFIRM="rerun")
         assert (code, "the repetition" in text) == (3, True), "no verdict while the repetition is incomplete"
+
+
+SLOW = """#!/bin/sh
+echo "$@" >> "{log}"
+sleep 2
+"""
+"""In place of the command: it notes what it is called with, and takes up two seconds."""
+
+
+@pytest.mark.parametrize(("limit", "code", "runs"), [("1m", 0, 2), ("1", 3, 1), ("soon", 2, 0)])
+async def test_both_runs_of_a_night_share_its_time(checkout, limit: str, code: int, runs: int):
+    (checkout / "slow").write_text(SLOW.format(log=checkout / "log"))
+    (checkout / "slow").chmod(0o755)
+    more = {"HARNESS": str(checkout / "slow"), "SHOPPING": "http://127.0.0.1:9", "TIME_LIMIT": limit}
+    ended, text = await night(checkout, "n0", "http://127.0.0.1:9", **more)
+    assert ended == code, text
+    played = (checkout / "log").read_text().splitlines() if runs else []
+    given = [int(re.search(r"--time-limit (\d+)s", words).group(1)) for words in played]
+    assert len(given) == runs
+    assert given == sorted(set(given), reverse=True), "the second gets what the first left"
+    assert runs == 2 or "TIME_LIMIT=" in text

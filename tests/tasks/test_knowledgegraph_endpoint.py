@@ -228,7 +228,7 @@ async def test_doctor_asks_the_endpoint_for_known_relations(
     monkeypatch.delenv(endpoint.ADDRESS, raising=False)
     url = f"{server.url}/g/sparql"
     assert await lacks(backend="remote", endpoint=url) == ""
-    assert "no address is given" in (said := await lacks(backend="remote"))
+    assert "has no address" in (said := await lacks(backend="remote"))
     assert "export HARNESS_SPARQL" in said and "backend=synthetic" in said
     monkeypatch.setenv(endpoint.ADDRESS, url)
     assert await lacks(backend="remote") == ""

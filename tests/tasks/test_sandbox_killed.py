@@ -14,6 +14,7 @@ from sandboxes import HOSTNAME, opened, soon
 from tasks._shared.sandbox import Caps, Command, SandboxFault, host_interpreter
 from tasks._shared.sandbox.bwrap_box import BwrapBox
 from tasks._shared.sandbox.bwrap_user import UserBox
+from tasks._shared.sandbox.container import ContainerBox, Containers
 from tasks._shared.sandbox.spec import BoxSpec, Programs
 
 CAPS = Caps(memory_mb=128, pids=48)
@@ -63,3 +64,53 @@ async def test_a_one_shot_sandbox_that_is_killed_raises() -> None:
             await running
     finally:
         await box.destroy()
+
+
+CLIENT = """#!/bin/sh
+case "$1" in
+exec) echo "{said}" >&2; exit {code} ;;
+inspect) [ -n "{state}" ] && echo "{state}" || {{ echo "Error: No such object: c" >&2; exit 1; }} ;;
+esac
+"""
+"""A client of docker that says what docker says; there is no daemon here."""
+
+ENDED = "Error response from daemon: container c is not running"
+ENDS = {
+    "killed while it ran": ("", 137, "false false 137", True),
+    "killed before": (ENDED, 1, "false false 137", True),
+    "removed": ("Error response from daemon: No such container: c", 1, "", True),
+    "without memory": ("", 137, "false true 137", False),
+    "ended by itself": (ENDED, 1, "false false 0", False),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+async def test_docker_says_who_ended_a_container(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, code, state, outside = ENDS[name]
+    box = boxed(tmp_path, monkeypatch, said=said, code=code, state=state)
+    if said:
+        with pytest.raises(SandboxFault, match="gone"):
+            await box.run(Command(("true",)))
+    else:
+        assert (await box.run(Command(("true",)))).code == code
+    assert (box.alive, box.killed_from_outside) == (False, outside)
+
+
+@pytest.mark.parametrize("code", [0, 1, 137])
+async def test_a_command_that_fails_in_a_container_leaves_it_alive(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = boxed(tmp_path, monkeypatch, said="", code=code, state="true false 0")
+    assert (await box.run(Command(("true",)))).code == code
+    assert box.alive and not box.killed_from_outside
+
+
+def boxed(folder: Path, monkeypatch: pytest.MonkeyPatch, **told: object) -> ContainerBox:
+    """A container of the client above."""
+    client = folder / "docker"
+    client.write_text(CLIENT.format(**told))
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return ContainerBox(Containers("docker"), BoxSpec("image", HOSTNAME), "c")

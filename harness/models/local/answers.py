@@ -146,10 +146,13 @@ def read_replay(path: Path) -> Recording:
 
     Raises:
         MissingPart: no such file.
-        DataError: a line of another form, or two for the same repeat of a sample.
+        DataError: no line, one of another form, or two for the same repeat of a sample.
     """
     if not path.is_file():
-        raise MissingPart(f"replay file {path} is not there; it is JSONL with task, sample and replies")
+        state = "is a folder" if path.is_dir() else "is not there"
+        raise MissingPart(
+            f"replay file {path} {state}; give a file of JSON lines with task, sample and replies"
+        )
     found: dict[tuple[str, str, int | None], Recorded] = {}
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -170,6 +173,8 @@ def read_replay(path: Path) -> Recording:
                     'keep one, or tell them apart with "repeat"'
                 )
             found[name] = recorded
+    if not found:
+        raise DataError(f"replay file {path} is empty; harness export RUN --format replay writes one")
     return found
 
 

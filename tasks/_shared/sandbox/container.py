@@ -22,6 +22,10 @@ from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault, u
 
 CALL_S = 60.0
 _LABEL = "agenttuning-harness"
+_GONE = (b"is not running", b"No such container", b"state improper")
+"""What docker and podman say of a command for a container that has ended or was removed."""
+_STATE = "{{.State.Running}} {{.State.OOMKilled}} {{.State.ExitCode}}"
+_KILLED = 128 + signal.SIGKILL
 _HELP = ("Usage:", "Run '", "See '")
 """How the lines begin that docker writes below an error."""
 
@@ -112,6 +116,7 @@ class ContainerBox:
         self._backend = backend
         self._gone = False
         self._stopped = False
+        self._killed = False
         self._terminals: list[ContainerTerminal] = []
 
     @property
@@ -121,8 +126,8 @@ class ContainerBox:
 
     @property
     def killed_from_outside(self) -> bool:
-        """Always false: the daemon does not say what ended a container."""
-        return False
+        """Whether someone else removed or killed it, as the daemon said when it was found to be gone."""
+        return self._killed
 
     async def run(self, command: Command) -> Result:
         """Run a command to its end; see `Box.run`."""
@@ -164,12 +169,33 @@ class ContainerBox:
             for reader in readers:
                 reader.close()
         stdout, stderr = (bytes(reader.data) for reader in readers)
-        if process.returncode and b"is not running" in stderr:
-            self._stopped = True
-            raise SandboxFault("the container is gone")
+        if process.returncode and not timed_out:
+            await self._examine(process.returncode, stderr)
         code = 137 if timed_out else process.returncode or 0
         truncated = any(reader.truncated for reader in readers)
         return Result(code, stdout, stderr, timed_out, truncated, lingering)
+
+    async def _examine(self, code: int, stderr: bytes) -> None:
+        """Where a command ended as in a container that is gone, ask the daemon whether it is, and why.
+
+        Raises:
+            SandboxFault: the command could not be started, as the container was gone before.
+        """
+        refused = any(text in stderr for text in _GONE)
+        if not (refused or code == _KILLED):
+            return
+        try:
+            told = await self._backend.call("inspect", "--format", _STATE, self.container)
+        except SandboxFault as error:
+            told = f"false false {_KILLED}" if "no such" in str(error).lower() else "unknown"
+        running, *ended = told.split()
+        if running == "false":
+            self._stopped = True
+            # Only from outside its first process takes this signal; or from the kernel, for want of memory.
+            self._killed = ended == ["false", str(_KILLED)]
+        if refused:
+            self._stopped = True
+            raise SandboxFault("the container is gone")
 
     async def terminal(self, argv: Sequence[str], env: Mapping[str, str]) -> ContainerTerminal:
         """Start a process on a new terminal; see `Box.terminal`."""
