@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Test processes, more than a small machine has cores: half of the tests' time is waiting for servers and deadlines.
 WORKERS := 4
 
-.PHONY: demo test test-slow test-full test-local test-servers test-dist chaos fuzz setup system servers lint nightly bench local dist lock clean
+.PHONY: demo test test-slow test-full test-local test-servers test-dist chaos fuzz setup system servers lint nightly bench moved local dist lock clean
 
 ## setup: a virtual environment in .venv with the versions and hashes of constraints.txt
 setup: $(STAMP)
@@ -125,6 +125,10 @@ nightly: setup
 ## bench: ratios against stated floors; each exits 1 beyond 1.5 x its target (miniwob.py needs chromium-driver as well)
 bench: setup
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+## moved: by how much this tree moved the figures of benchmarks: make moved COMMIT=HEAD~1 SCRIPTS="overhead.py sandbox.py"
+moved: setup
+	$(BIN)/python benchmarks/support/moved.py $(COMMIT) $(SCRIPTS)
 
 ## local, dist: models in this process (torch), shards on a cluster (ray); from what pip offers here, outside the hashes
 local dist: setup

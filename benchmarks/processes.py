@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from support.running import fixed_latency_server
+from support.running import fixed_latency_server, timed
 
 from harness.storage.store import Store
 
@@ -47,19 +45,6 @@ LOADS = (
     Load("1,328 x 1 turn, 128 in flight", ("--task", "gsm8k", "--repeats", "83"), 128, 1.8, 2.4),
     Load("200 x 20 turns, 64 in flight", ("--task", "talk"), 64, 1.2),
 )
-
-
-def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Wall and CPU seconds of a process, which must succeed."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{command} ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}")
-    return time.perf_counter() - began, used.ru_utime + used.ru_stime
 
 
 def with_talk(folder: Path) -> dict[str, str]:

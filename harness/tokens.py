@@ -84,6 +84,11 @@ def segments(text: str) -> int:
     return count
 
 
+def remembered() -> int:
+    """How many texts' segments are remembered now, `COUNTED` at most."""
+    return len(_counted)
+
+
 def _segments(text: str) -> int:
     if not text.isascii():
         # Numerals such as `Ⅷ` or `²` are no letters, but the pattern takes them for some.

@@ -17,6 +17,13 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Bound tests that swallow their time-out."""
+    import repeated_alarm
+
+    config.pluginmanager.register(repeated_alarm)
+
+
 def pytest_collection_finish() -> None:
     """Leave what collecting made out of later garbage collections; with 4,500 tests each took a second."""
     gc.collect()

@@ -1,6 +1,7 @@
-"""A TGI-shaped server that answers everything after the same delay: `fixed_latency_server.py 0.05 [TEXT]`.
+"""A server that answers everything after the same delay: `fixed_latency_server.py 0.05 [TEXT]`.
 
-Prints its port on the first line and ends when its standard input does.
+It has TGI's routes and, under /v1, those of a chat server; /asked says how many questions the latter was
+asked. Prints its port on the first line and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -25,19 +26,53 @@ INFO = {
 }
 
 
+MODELS = {"object": "list", "data": [{"id": "mine", "object": "model", "owned_by": "benchmark"}]}
+
+
+def chat_answer(text: str) -> dict[str, object]:
+    """What `/v1/chat/completions` says."""
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": "chat-1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "mine",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 5, "total_tokens": 1005},
+    }
+
+
 async def serve(delay_s: float, text: str = TEXT) -> None:
-    said = {"generated_text": text, "details": DETAILS}
+    said, chat_said = {"generated_text": text, "details": DETAILS}, chat_answer(text)
 
     async def generate(request: web.Request) -> web.Response:
         answer = CHOSEN if b'"grammar"' in await request.read() else said
         await asyncio.sleep(delay_s)
         return web.json_response(answer, headers={"x-prompt-tokens": "1000", "x-generated-tokens": "5"})
 
+    asked = 0
+
+    async def chat(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        await request.read()
+        await asyncio.sleep(delay_s)
+        return web.json_response(chat_said)
+
+    async def count(_: web.Request) -> web.Response:
+        return web.json_response(asked)
+
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response(MODELS)
+
     async def info(_: web.Request) -> web.Response:
         return web.json_response(INFO)
 
     app = web.Application()
     app.router.add_post("/generate", generate)
+    app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_get("/v1/models", models)
+    app.router.add_get("/asked", count)
     app.router.add_get("/info", info)
     app.router.add_get("/health", info)
     runner = web.AppRunner(app, access_log=None)

@@ -1,9 +1,11 @@
-"""Starts the server that the benchmarks of the client share."""
+"""Starts the server that the benchmarks of the client share, and times whole processes."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,3 +23,18 @@ def fixed_latency_server(delay_s: float, *text: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{int(server.stdout.readline())}"
         finally:
             server.stdin.close()
+
+
+def timed(command: list[str], environment: dict[str, str], cwd: Path | None = None) -> tuple[float, float]:
+    """Wall and CPU seconds of a process, which must succeed."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{command} ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}")
+    return time.perf_counter() - began, used.ru_utime + used.ru_stime

@@ -17,12 +17,16 @@ CONTEXT = 4096
 
 
 class KgWorld(BaseWorld):
-    """Episodes over one graph, or over one for each question."""
+    """Episodes over one graph, or over one for each question.
+
+    Attributes:
+        backend: the graph that a question is asked of.
+    """
 
     capacity = Capacity(memory_mb=1, cpu=0.02)
 
     def __init__(self, ctx: Context, backend: KgBackend) -> None:
-        self._backend, self._options = backend, ctx.options
+        self.backend, self._options = backend, ctx.options
         self._prompts = KgPrompts(ctx)
         self._vocabulary = vocabulary(ctx.data, ctx.options.vocab_filter)
         truncate = CONTEXT - MAX_NEW_TOKENS if ctx.profile == "paper" else None
@@ -40,7 +44,7 @@ class KgWorld(BaseWorld):
             seed=seed if options.order == "seeded" else None,
         )
         rules = KgRules(self._ask, tools, options.robust_args)
-        return KgEpisode(sample, self._prompts, self._vocabulary, self._backend.graph_of(sample), rules)
+        return KgEpisode(sample, self._prompts, self._vocabulary, self.backend.graph_of(sample), rules)
 
 
 def _label(backend: KgBackend) -> str:

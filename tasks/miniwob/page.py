@@ -41,7 +41,7 @@ class WobPage:
     """
 
     def __init__(self, tab: Tab, url: str, *, beyond: bool) -> None:
-        self._tab = tab
+        self.tab = tab
         self._url = url
         self._beyond = beyond
         self._armed = False
@@ -53,11 +53,11 @@ class WobPage:
             EnvironmentFault: the browser failed, or the page is not one of MiniWoB's.
         """
         if not self._armed:
-            await self._evaluated(self._tab.context.add_init_script(path=SCRIPT))
+            await self._evaluated(self.tab.context.add_init_script(path=SCRIPT))
             self._armed = True
-        await self._evaluated(self._tab.page.goto(self._url, wait_until="load"))
+        await self._evaluated(self.tab.page.goto(self._url, wait_until="load"))
         # Loading the scripts leaves 3 MB of garbage, a fifteenth of all that an episode takes.
-        await self._evaluated(self._tab.page.request_gc())
+        await self._evaluated(self.tab.page.request_gc())
         values = await self._run("start", seed, limit_ms, self._beyond)
         return View(**values)
 
@@ -72,7 +72,7 @@ class WobPage:
             key = _KEYS.get(action.rest.lower())
             if key is None:
                 return False
-            await self._evaluated(self._tab.page.keyboard.press(key))
+            await self._evaluated(self.tab.page.keyboard.press(key))
         elif action.verb == "clickxpath":
             return await self._click(action.rest)
         elif action.verb == "clickoption":
@@ -88,17 +88,17 @@ class WobPage:
 
     async def _keys(self, text: str) -> None:
         typed = "".join(char for char in text if char == "\n" or char.isprintable())
-        await self._evaluated(self._tab.page.keyboard.type(typed))
+        await self._evaluated(self.tab.page.keyboard.type(typed))
 
     async def _click(self, xpath: str) -> bool:
         found = await self._run("target", xpath)
         if found["how"] == "point":
             if found["moving"]:
-                await self._evaluated(self._tab.page.mouse.move(found["x"], found["y"]))
+                await self._evaluated(self.tab.page.mouse.move(found["x"], found["y"]))
                 await self._run("settle")
-            await self._evaluated(self._tab.page.mouse.click(found["x"], found["y"]))
+            await self._evaluated(self.tab.page.mouse.click(found["x"], found["y"]))
         elif found["how"] == "enter":
-            await self._evaluated(self._tab.page.keyboard.press("Enter"))
+            await self._evaluated(self.tab.page.keyboard.press("Enter"))
         return found["how"] in ("point", "enter", "chosen")
 
     async def _hover(self, xpath: str) -> bool:
@@ -108,18 +108,18 @@ class WobPage:
                 return True
             if found["how"] != "point":
                 return False
-            await self._evaluated(self._tab.page.mouse.move(found["x"], found["y"]))
+            await self._evaluated(self.tab.page.mouse.move(found["x"], found["y"]))
         return True
 
     async def _run(self, name: str, *values: Any) -> dict[str, Any]:
         """Call one function of `page.js`."""
         code = f"values => harnessPage.{name}(...values)"
-        return await self._evaluated(self._tab.page.evaluate(code, list(values)))
+        return await self._evaluated(self.tab.page.evaluate(code, list(values)))
 
     async def _evaluated(self, work: Any) -> Any:
         from playwright.async_api import Error
 
         try:
-            return await self._tab.call(work)
+            return await self.tab.call(work)
         except Error as error:
             raise EnvironmentFault(f"{self._url}: {error.message.splitlines()[0]}") from error

@@ -16,7 +16,7 @@ _AGENT = "llm_agent.py"
 _PROMPT = "prompt.py"
 
 # Key in constants.json, and the literal's address in the source.
-_TEXTS = {
+TEXTS = {
     "get_response#ack": "get_response#5",
     "get_response#next_task_prefix": "get_response#10",
     "get_response#system_llama": "get_response#26",
@@ -26,7 +26,7 @@ _TEXTS = {
 _SHOTS = [0, 5]
 """Which exemplars the released code picks; numbers in its subscripts, not literals with an address."""
 
-_LISTS = {
+LISTS = {
     "instruction_history_prompt": (0, 1, 2, 4, 5),
     "webpage_state_prompt": (0, 1, 2, 3, 4, 5),
     "rci_plan": (0, 1),
@@ -78,11 +78,11 @@ def _copy(root: Path, target: Path, path: Path) -> Path:
 
 def collect(root: Path) -> Mapping[str, Any]:
     """The literals of the released code under the keys of `constants.json`."""
-    texts = extract_literals(root / _AGENT, _TEXTS.values())
+    texts = extract_literals(root / _AGENT, TEXTS.values())
     found: dict[str, Any] = {_key(_AGENT, "BIG_PROMPT"): _stripped(root / _AGENT, "BIG_PROMPT")}
-    found |= {_key(_AGENT, key): texts[address] for key, address in _TEXTS.items()}
+    found |= {_key(_AGENT, key): texts[address] for key, address in TEXTS.items()}
     found[_key(_AGENT, "get_response#fewshot_indices")] = _SHOTS
-    for method, places in _LISTS.items():
+    for method, places in LISTS.items():
         found[_key(_AGENT, f"LLMAgent.{method}#literals_in_order")] = _in_order(root, method, places)
     regexes = extract_literals(root / _PROMPT, [f"Prompt.{name}_regex" for name in _REGEXES])
     return found | {_key(_PROMPT, address): value for address, value in regexes.items()}

@@ -27,7 +27,7 @@ PARTS: Mapping[str, int] = {
 """Twelfths of the Overall by part: rru_json is the half of three dimensions, review_str the whole of one."""
 
 _HALVES = {**DIMENSIONS, "instruct": ("instruct_json", "instruct_string")}
-_THIRDS = {"reason": "thought", "retrieve": "name", "understand": "args"}
+THIRDS = {"reason": "thought", "retrieve": "name", "understand": "args"}
 _EPSILON = 1e-5
 """Upstream divides by the number of args and this."""
 
@@ -218,7 +218,7 @@ def _overall(means: Mapping[str, float]) -> float:
 
 
 def _dimension(name: str, means: Mapping[str, float], parts: Mapping[str, Numbers]) -> float:
-    third = parts.get("rru_json", {}).get(_THIRDS.get(name, ""), math.nan)
+    third = parts.get("rru_json", {}).get(THIRDS.get(name, ""), math.nan)
     return fmean(third if part == "rru_json" else means.get(part, math.nan) for part in _HALVES[name])
 
 

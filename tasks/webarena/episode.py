@@ -86,6 +86,7 @@ class ArenaEpisode:
     Attributes:
         ended: why it is over, None while it runs.
         answer: what the evaluators are given; an early stop's text under the released rules.
+        browser: the open pages; None before `reset` and after `close`.
     """
 
     row: ArenaRow
@@ -99,7 +100,7 @@ class ArenaEpisode:
     _seen: Seen = field(default_factory=Seen)
     _mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     _tab: Tab | None = None
-    _browser: ArenaBrowser | None = None
+    browser: ArenaBrowser | None = None
     _reader: PageReader | None = None
 
     async def reset(self) -> Observation:
@@ -108,7 +109,7 @@ class ArenaEpisode:
         state = await kit.logins.state(self.row.state)
         self._tab = await kit.pool.tab(storage_state=state, extra_http_headers=self._headers())
         browser = ArenaBrowser(self._tab, kit.sites, kit.pace)
-        self._browser, self._reader = browser, PageReader(browser.pages, kit.reading)
+        self.browser, self._reader = browser, PageReader(browser.pages, kit.reading)
         try:
             if not await browser.start(self.row.start):
                 raise EnvironmentFault(f"a start page cannot be loaded: {', '.join(self.row.start)}")
@@ -120,7 +121,7 @@ class ArenaEpisode:
 
     async def step(self, reply: Reply) -> Observation:
         """Read one action and carry it out."""
-        browser, reader = self._browser, self._reader
+        browser, reader = self.browser, self._reader
         if browser is None or reader is None or self.ended is not None:
             return Observation(done=True)
         self._refuse_crash(browser)
@@ -189,7 +190,7 @@ class ArenaEpisode:
 
     async def _live(self) -> bool:
         """Where the browser is, then what the pages show, in the order of the evaluators."""
-        browser, row, edition = self._browser, self.row, self.kit.rules.edition
+        browser, row, edition = self.browser, self.row, self.kit.rules.edition
         if browser is None:
             return not row.pages and not row.checks
         if not arrived(row, browser.page.url, edition):
@@ -215,7 +216,7 @@ class ArenaEpisode:
     async def close(self) -> None:
         """Close the context. Idempotent."""
         tab, self._tab = self._tab, None
-        self._browser = self._reader = None
+        self.browser = self._reader = None
         if tab is not None:
             await tab.close()
 
@@ -234,7 +235,7 @@ class ArenaEpisode:
 
     def _facts(self) -> dict[str, Any]:
         """What a reader of the log must know beside the prompt."""
-        browser = self._browser
+        browser = self.browser
         waited = round(browser.seconds_waited, 2) if browser else 0.0
         action = self.actions[-1].verb if self.actions else ""
         return {"action": action, "url": self._seen.url[:500], "waited_s": waited}

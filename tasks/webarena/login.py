@@ -58,6 +58,7 @@ class Logins:
 
     Attributes:
         made: how often each site was logged in to.
+        stored: the login of each site, as the browser keeps it.
     """
 
     pool: BrowserPool
@@ -66,7 +67,7 @@ class Logins:
     headers: Mapping[str, str] = field(default_factory=dict)
     probe: bool = True
     made: dict[str, int] = field(default_factory=dict[str, int])
-    _states: dict[str, Any] = field(default_factory=dict[str, Any])
+    stored: dict[str, Any] = field(default_factory=dict[str, Any])
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
 
     async def state(self, sites: tuple[str, ...]) -> dict[str, Any] | None:
@@ -85,12 +86,12 @@ class Logins:
 
     async def _of(self, site: str) -> Any:
         async with self._locks.setdefault(site, asyncio.Lock()):
-            kept = self._states.get(site)
+            kept = self.stored.get(site)
             if kept is not None and (not self.probe or await self.holds(site, kept)):
                 return kept
-            self._states[site] = await self._enter(site)
+            self.stored[site] = await self._enter(site)
             self.made[site] = self.made.get(site, 0) + 1
-            return self._states[site]
+            return self.stored[site]
 
     async def holds(self, site: str, state: Any) -> bool:
         """Whether a stored login still opens the site's inner page."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -29,6 +30,9 @@ from tasks.webarena.reader import VIEWPORT, Reading
 from tasks.webarena.restore import Restorer
 from tasks.webarena.sites import STATEFUL
 
+if TYPE_CHECKING:
+    from tasks.webarena.testsites.state import StateBook
+
 FIXTURE = Path(__file__).with_name("fixture")
 CONTEXTS = 12
 """Live contexts of one browser; measured, more make its own process the bottleneck."""
@@ -43,15 +47,17 @@ OTHER_MAP = "the wiki and the map are not those of 2023: 134 tasks use them"
 
 
 class ArenaWorld(BaseWorld):
-    """Builds episodes. An action on a shop cannot be taken back, so nothing is ever replayed."""
+    """Builds episodes. An action on a shop cannot be taken back, so nothing is ever replayed.
+
+    Attributes:
+        undo: takes back an attempt that broke off: the own sites' states, or the way to restore real ones.
+    """
 
     capacity = Capacity(memory_mb=110, cpu=0.2)
     replayable = False
 
-    def __init__(
-        self, kit: ArenaKit, fingerprint: Mapping[str, str], forget: Callable[[str], None] | Restorer
-    ) -> None:
-        self.kit, self.fingerprint, self._forget = kit, fingerprint, forget
+    def __init__(self, kit: ArenaKit, fingerprint: Mapping[str, str], undo: StateBook | Restorer) -> None:
+        self.kit, self.fingerprint, self.undo = kit, fingerprint, undo
         self._acted: dict[str, set[str]] = {}
         self._begun: set[str] = set()
 
@@ -68,9 +74,9 @@ class ArenaWorld(BaseWorld):
 
     async def restore(self, sample: Sample) -> str:
         """Undo what an attempt that broke off may have left on a site, or say why it was not undone."""
-        if not isinstance(self._forget, Restorer):
+        if not isinstance(self.undo, Restorer):
             for mark in self._acted.pop(sample.id, ()):
-                self._forget(mark)
+                self.undo.reset(mark)
             return "the own sites forgot what the attempt before did"
         row: rows.ArenaRow = sample.data["row"]
         touched = [site for site in STATEFUL if site in row.touched]
@@ -80,7 +86,7 @@ class ArenaWorld(BaseWorld):
             return "nothing to restore: the attempt before had not acted"
         if not sample.locks:
             return f"{', '.join(touched)} not restored: the task only reads, and others may be reading there"
-        return await self._forget.restore(touched)
+        return await self.undo.restore(touched)
 
 
 @asynccontextmanager
@@ -94,12 +100,12 @@ async def open_world(ctx: Context, own: bool) -> AsyncIterator[ArenaWorld]:
     prompts = WebArenaPrompts(FIXTURE if own else ctx.data)
     prompts.check()
     async with AsyncExitStack() as stack:
-        deployed, forget = config.load(legacy=ctx.options.url_map == "legacy") if not own else None, None
+        deployed, undo = config.load(legacy=ctx.options.url_map == "legacy") if not own else None, None
         if own:
             from tasks.webarena.testsites.serve import open_sites
 
             served = await stack.enter_async_context(open_sites(prompts.accounts))
-            deployed, forget = ArenaConfig(served.sites, "own"), served.book.reset
+            deployed, undo = ArenaConfig(served.sites, "own"), served.book
         assert deployed is not None
         proxy = await stack.enter_async_context(FilteringProxy(deployed.sites.allowed))
         settings = BrowserSettings(
@@ -114,7 +120,7 @@ async def open_world(ctx: Context, own: bool) -> AsyncIterator[ArenaWorld]:
         pool = await stack.enter_async_context(BrowserPool(settings))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         await (await pool.tab()).close()
-        yield _world(ctx, deployed, pool, session, forget or Restorer(deployed, lambda: pool.live > 0))
+        yield _world(ctx, deployed, pool, session, undo or Restorer(deployed, lambda: pool.live > 0))
 
 
 def _world(
@@ -122,9 +128,9 @@ def _world(
     deployed: ArenaConfig,
     pool: BrowserPool,
     session: aiohttp.ClientSession,
-    forget: Callable[[str], None] | Restorer,
+    undo: StateBook | Restorer,
 ) -> ArenaWorld:
-    own, options = not isinstance(forget, Restorer), ctx.options
+    own, options = not isinstance(undo, Restorer), ctx.options
     prompts = WebArenaPrompts(FIXTURE if own else ctx.data)
     recorded = options.judge == "recorded" or (options.judge == "auto" and own)
     owner = prompts.accounts["shopping_site_admin"]
@@ -156,7 +162,7 @@ def _world(
         "sites": deployed.edition,
         "judge": "recorded" if recorded else "judge",
     }
-    world = ArenaWorld(kit, facts, forget)
+    world = ArenaWorld(kit, facts, undo)
     if own:
         world.stand_ins = (OWN, RECORDED) if recorded else (OWN,)
     elif deployed.edition != "2023":

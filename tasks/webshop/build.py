@@ -101,7 +101,7 @@ def _build(sources: CatalogueSources, folder: Path, tell: Tell) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
     _write_parts(sources, folder, work, tell)
     tokens = _finish(folder, sorted(work.glob("part-*.npz")))
-    _replace(folder / MANIFEST, json.dumps(_manifest(sources, folder, tokens), indent=1).encode())
+    write_whole(folder / MANIFEST, json.dumps(_manifest(sources, folder, tokens), indent=1).encode())
     shutil.rmtree(work)
 
 
@@ -123,7 +123,7 @@ def _write_parts(sources: CatalogueSources, folder: Path, work: Path, tell: Tell
             file.flush()
             os.fsync(file.fileno())
             progress = replace(progress, parts=progress.parts + 1, read=found[-1][0] + 1, bytes=file.tell())
-            _replace(work / "progress.json", json.dumps(asdict(progress)).encode())
+            write_whole(work / "progress.json", json.dumps(asdict(progress)).encode())
             tell(len(seen), None, f"{len(seen)} products")
     if not seen:
         raise DataError(f"{sources.products} holds no product: get the file again")
@@ -234,7 +234,7 @@ def _seen(work: Path, parts: int) -> set[str]:
     return seen
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     path.with_suffix(".tmp").write_bytes(content)
     path.with_suffix(".tmp").replace(path)

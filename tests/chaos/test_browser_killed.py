@@ -111,7 +111,7 @@ async def finished(tasks: list[asyncio.Task[Attempt]], going: list[asyncio.Event
         return await asyncio.gather(*tasks)
 
 
-@pytest.mark.parametrize("victim", ["browser", "driver"])
+@pytest.mark.parametrize("victim", ["browser", pytest.param("driver", marks=pytest.mark.slow)])
 async def test_killed_mid_episode_every_result_is_right(tmp_path: Path, victim: str):
     ctx, told = context(tmp_path), list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda _, found: told.append(found))
@@ -160,7 +160,7 @@ async def test_a_browser_that_keeps_dying_is_an_infra_error(tmp_path: Path, monk
 
 async def crash(page: WobPage) -> None:
     """End the process that shows a page, as too much work for it does."""
-    shown = page._tab.page
+    shown = page.tab.page
     gone, wire = asyncio.Event(), await shown.context.new_cdp_session(shown)
     shown.on("crash", lambda _: gone.set())
     sending = asyncio.ensure_future(wire.send("Page.crash"))

@@ -127,6 +127,7 @@ async def _struck(world: DbWorld, statement: str, sign: signal.Signals) -> str:
         return await saying
 
 
+@pytest.mark.slow
 async def test_a_statement_that_no_server_survives_is_the_models_failure(world: DbWorld):
     for _ in range(2):
         with pytest.raises(EnvironmentFault):

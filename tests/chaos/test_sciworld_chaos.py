@@ -88,6 +88,7 @@ async def test_a_jvm_killed_in_the_middle_costs_no_point(tmp_path: Path) -> None
     await until_gone(*before, *after, within_s=GONE_S)
 
 
+@pytest.mark.slow
 async def test_a_call_that_never_returns_ends_its_jvm(tmp_path: Path) -> None:
     ctx = context(tmp_path)
     samples = short(ctx, 2)
@@ -123,7 +124,9 @@ async def test_a_bad_variation_is_an_infra_error_with_its_reason(tmp_path: Path)
     assert "Unknown task (knit)" in attempts[1].error
 
 
-@pytest.mark.parametrize("where", ["in the error state", "thrown to the caller"])
+@pytest.mark.parametrize(
+    "where", ["in the error state", pytest.param("thrown to the caller", marks=pytest.mark.slow)]
+)
 async def test_a_failure_inside_the_simulator_is_no_observation(tmp_path: Path, where: str) -> None:
     ctx = context(tmp_path)
     sample = short(ctx, 1)[0]
@@ -146,6 +149,7 @@ async def test_a_failure_inside_the_simulator_is_no_observation(tmp_path: Path, 
     assert (attempts[0].outcome, attempts[0].value) == ("scored", 1.0), attempts[0].error
 
 
+@pytest.mark.slow
 async def test_a_cancelled_turn_leaves_a_simulator_that_works(tmp_path: Path) -> None:
     ctx = context(tmp_path)
     sample = short(ctx, 1)[0]
@@ -164,6 +168,7 @@ async def test_a_cancelled_turn_leaves_a_simulator_that_works(tmp_path: Path) ->
     await until_gone(*pids, within_s=GONE_S)
 
 
+@pytest.mark.slow
 async def test_a_jvm_retires_after_its_share_of_episodes() -> None:
     pool = SimulatorPool(slots=2, episodes=3)
     try:

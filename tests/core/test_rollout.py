@@ -218,7 +218,7 @@ async def test_cancellation_closes_the_episode():
     episode.entered = asyncio.Event()
     task_run = TaskRun(spec(), Worlds([episode]), EchoModel(), LiveEpisodes())  # type: ignore[arg-type]
     task = asyncio.create_task(run_episode(task_run, Sample("s"), 0, Activity()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await episode.entered.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -196,7 +196,7 @@ async def test_cancelled_waiters_take_no_place():
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await admission.acquire("z", Capacity(), episodes(1))
 
 

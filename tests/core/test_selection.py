@@ -163,7 +163,9 @@ def test_every_suite_names_known_or_planned_tasks():
 
 
 values = st.recursive(
-    st.none() | st.integers() | st.text(max_size=5), lambda v: st.dictionaries(st.text(max_size=3), v)
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda v: st.dictionaries(st.text(max_size=3), v, max_size=3),
+    max_leaves=8,
 )
 
 

@@ -5,9 +5,6 @@ import random
 
 import numpy as np
 import pytest
-from scipy import stats as scipy_stats
-from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from harness.decisions.effect import effect
 from harness.decisions.pooled import SampleResults, own_flip_rate, own_variance, pooled
@@ -16,11 +13,15 @@ from harness.decisions.significance import bootstrap_p, holm, lower_tail, mcnema
 from harness.report.run_data import TaskData
 from harness.types import Mean, Row
 
+# Scipy and statsmodels take a second to import, which every process that collects this file would pay.
+
 
 @pytest.mark.parametrize(
     ("lost", "gained"), [(0, 0), (0, 1), (1, 0), (3, 9), (40, 40), (200, 260), (20_000, 19_600), (0, 900)]
 )
 def test_mcnemar_equals_statsmodels_exact_test(lost, gained):
+    from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
+
     expected = sm_mcnemar([[5, lost], [gained, 5]], exact=True).pvalue if lost + gained else 1.0
     assert mcnemar(lost, gained) == pytest.approx(min(1.0, expected), rel=1e-6, abs=1e-300)
 
@@ -30,6 +31,8 @@ def test_mcnemar_of_half_a_million_changes_is_a_number():
 
 
 def test_holm_equals_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
     drawn = random.Random(1)
     for _ in range(50):
         values = {f"t{n}": drawn.random() ** 3 for n in range(drawn.randint(1, 16))}
@@ -38,6 +41,8 @@ def test_holm_equals_statsmodels():
 
 
 def test_the_normal_tail_equals_scipy():
+    from scipy import stats as scipy_stats
+
     for z in np.linspace(-8, 8, 41):
         assert lower_tail(z) == pytest.approx(scipy_stats.norm.cdf(z), rel=1e-9)
 
@@ -58,6 +63,8 @@ def task(values, *, clusters=None):
 
 
 def test_the_paired_interval_equals_scipys_bootstrap_within_its_own_noise():
+    from scipy import stats as scipy_stats
+
     drawn = np.random.default_rng(3)
     before = drawn.random(120)
     after = np.clip(before + drawn.normal(0.03, 0.2, 120), 0, 1)
@@ -90,6 +97,8 @@ def test_only_episodes_that_both_runs_have_are_compared():
 
 
 def test_the_pooled_test_with_one_run_is_mcnemars():
+    from scipy import stats as scipy_stats
+
     before, tonight = [1.0] * 12 + [0.0] * 8, [1.0] * 4 + [0.0] * 8 + [1.0] * 2 + [0.0] * 6
     samples = [SampleResults([b], [t], 1 / 20) for b, t in zip(before, tonight, strict=True)]
     found = pooled(samples)

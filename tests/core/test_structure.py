@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_nothing_prints_and_nothing_evals(root: Path):
             called = node.func if isinstance(node, ast.Call) else None
             if isinstance(called, ast.Name) and called.id in ("print", "eval", "exec"):
                 found.append(f"{path.relative_to(root)}:{called.lineno} {called.id}")
+    assert not found, "\n".join(found)
+
+
+NAMED = re.compile(r"""\b[sgd]etattr\([^()"']*["'](?:\w+\.)*_[a-z]""")
+"""A private attribute that is named in a string, which ruff does not see."""
+
+
+def test_tests_name_no_private_attribute_in_a_string(root: Path):
+    assert NAMED.search("monkeypatch.setattr(tokens, '_counted', {})")
+    found = [
+        f"{path.relative_to(root)}: {hit.group()}"
+        for path in sorted((root / "tests").rglob("*.py"))
+        if path != Path(__file__)
+        for hit in NAMED.finditer(path.read_text(encoding="utf-8"))
+    ]
     assert not found, "\n".join(found)
 
 

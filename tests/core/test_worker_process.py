@@ -146,10 +146,10 @@ async def test_a_hung_call_costs_the_child_its_life(worker: Worker) -> None:
 
 
 async def test_time_in_the_queue_does_not_count(worker: Worker) -> None:
-    slow = asyncio.create_task(worker.call("wait", 1.0, timeout=20))
+    slow = asyncio.create_task(worker.call("wait", 2.0, timeout=60))
     await asyncio.sleep(0)
-    assert await worker.call("echo", "patient", timeout=0.8) == "patient"
-    assert await slow == 1.0
+    assert await worker.call("echo", "patient", timeout=1.8) == "patient"
+    assert await slow == 2.0
 
 
 async def test_garbage_in_the_pipe_costs_the_child_its_life(worker: Worker) -> None:

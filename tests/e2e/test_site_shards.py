@@ -7,66 +7,21 @@ from pathlib import Path
 
 import pytest
 from command import harness
-from packages import install
+from site_shop import WORDS, install_shop
 
-TASK = """
-from contextlib import asynccontextmanager
-
-from harness.episode import BaseOracle, BaseTask, BaseWorld
-from harness.types import Ask, Limits, Message, Observation, Sample, Score, TaskSpec
-
-
-class Order:
-    async def reset(self):
-        return Observation((Message("user", "What do you order?"),), Ask(max_new_tokens=8))
-
-    async def step(self, reply):
-        return Observation(done=True)
-
-    async def score(self):
-        return Score(1.0)
-
-    async def close(self):
-        pass
-
-
-class Shops(BaseWorld):
-    async def episode(self, sample, chats, seed):
-        return Order()
-
-
-class Oracle(BaseOracle):
-    async def reply(self, observation):
-        return "tea"
-
-
-WHERE = ["localhost:1", "localhost:2", "127.0.0.1:1", "[::1]:2", "localhost:1/", ""]
-
-
-class Task(BaseTask):
-    spec = TaskSpec("shop", 1, "general", "score", limits=Limits(turns=9))
-
-    def samples(self, cfg):
-        return [Sample(f"test/{n}", locks=(f"site:http://{w}",) if w else ()) for n, w in enumerate(WHERE)]
-
-    @asynccontextmanager
-    async def world(self, ctx):
-        yield Shops()
-
-    def oracle(self, ctx, sample):
-        return Oracle()
-
-
-TASK = Task()
-"""
-WORDS = ("run", "--model", "oracle", "--task", "shop", "--mirror", "fixture", "--no-report")
+WHERE = [
+    "http://localhost:1",
+    "http://localhost:2",
+    "http://127.0.0.1:1",
+    "http://[::1]:2",
+    "http://localhost:1/",
+    "",
+]
 
 
 @pytest.mark.timeout(280)
 def test_two_shards_by_site_become_one_run_and_three_are_refused(tmp_path: Path) -> None:
-    files = {"__init__.py": TASK, "data.toml": 'folder = "shop"\n', "fixture/none.json": "[]"}
-    install(tmp_path / "site", "shop_bench", files, {"harness.tasks": {"shop": "shop_bench:TASK"}})
-    site = tmp_path / "site"
+    site = install_shop(tmp_path, WHERE)
     played: list[set[str]] = []
     for index in ("1", "2"):
         done = harness(tmp_path, *WORDS, "--shard", f"{index}/2", "--out", index, site=site)

@@ -10,77 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from packages import install
+from site_shop import WORDS, install_shop
 
 SITE = "http://shop.example:7770"
-
-TASK = """
-import asyncio
-import os
-import sys
-from contextlib import asynccontextmanager
-from pathlib import Path
-
-from harness.episode import BaseOracle, BaseTask, BaseWorld
-from harness.types import Ask, Limits, Message, Observation, Sample, Score, TaskSpec
-
-RUN = os.environ["SHOP_RUN"]
-ASK = Ask(max_new_tokens=8)
-
-
-def write(line):
-    with Path(os.environ["SHOP_LOG"]).open("a") as file:
-        file.write(line + "\\n")
-
-
-class Order:
-    def __init__(self, sample):
-        self.sample = sample
-
-    async def reset(self):
-        write(f"{RUN} enters {self.sample.id}")
-        if self.sample.id == "test/0" and RUN == "first":
-            print("inside", flush=True)
-            await asyncio.to_thread(sys.stdin.readline)
-        return Observation((Message("user", "What do you order?"),), ASK)
-
-    async def step(self, reply):
-        write(f"{RUN} leaves {self.sample.id}")
-        return Observation((), ASK, done=True)
-
-    async def score(self):
-        return Score(1.0)
-
-    async def close(self):
-        pass
-
-
-class Shop(BaseWorld):
-    async def episode(self, sample, chats, seed):
-        return Order(sample)
-
-
-class Oracle(BaseOracle):
-    async def reply(self, observation):
-        return "tea"
-
-
-class Task(BaseTask):
-    spec = TaskSpec("shop", 1, "general", "score", limits=Limits(turns=9))
-
-    def samples(self, cfg):
-        return [Sample(f"test/{n}", {}, locks=("site:" + os.environ["SHOP"],)) for n in range(3)]
-
-    @asynccontextmanager
-    async def world(self, ctx):
-        yield Shop()
-
-    def oracle(self, ctx, sample):
-        return Oracle()
-
-
-TASK = Task()
-"""
 
 
 @contextmanager
@@ -90,21 +22,9 @@ def run(folder: Path, name: str, shop: str) -> Iterator[subprocess.Popen[str]]:
     path = os.pathsep.join(filter(None, (str(folder / "site"), env.get("PYTHONPATH", ""))))
     # Each has a cache of its own; what they have in common is the folder of locks.
     env |= {"HARNESS_CACHE": str(folder / f"cache of {name}"), "HARNESS_LOCKS": str(folder / "locks")}
-    env |= {"PYTHONPATH": path}
-    env |= {"SHOP": shop, "SHOP_RUN": name, "SHOP_LOG": str(folder / "log")}
-    words = (
-        "run",
-        "--model",
-        "oracle",
-        "--task",
-        "shop",
-        "--mirror",
-        "fixture",
-        "--out",
-        name,
-        "--no-report",
-    )
-    pipe, argv = subprocess.PIPE, [sys.executable, "-m", "harness", *words]
+    env |= {"PYTHONPATH": path, "SHOP": shop, "SHOP_RUN": name, "SHOP_LOG": str(folder / "log")}
+    env |= {"SHOP_WAITS_AT": "test/0"} if name == "first" else {}
+    pipe, argv = subprocess.PIPE, [sys.executable, "-m", "harness", *WORDS, "--out", name]
     with subprocess.Popen(
         argv, cwd=folder, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True
     ) as found:
@@ -116,8 +36,7 @@ def run(folder: Path, name: str, shop: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    files = {"__init__.py": TASK, "data.toml": 'folder = "shop"\n', "fixture/none.json": "[]"}
-    install(tmp_path / "site", "shop_bench", files, {"harness.tasks": {"shop": "shop_bench:TASK"}})
+    install_shop(tmp_path, [SITE] * 3)
     return tmp_path
 
 

@@ -184,9 +184,9 @@ def _miniwob(mirror: Path, tuning: Path) -> None:
     constants = json.loads((folder / "constants.json").read_text())
     _write(tuning / top / "prompt.py", "class Prompt:\n" + _attributes(constants))
     numbered: dict[str, Any] = {}
-    for key, address in miniwob._TEXTS.items():  # pyright: ignore[reportPrivateUsage]
+    for key, address in miniwob.TEXTS.items():
         numbered[f"x:{top}/llm_agent.py:{address}"] = constants[f"miniwob++/llm_agent.py:{key}"]
-    for method, places in miniwob._LISTS.items():  # pyright: ignore[reportPrivateUsage]
+    for method, places in miniwob.LISTS.items():
         listed = constants[f"miniwob++/llm_agent.py:LLMAgent.{method}#literals_in_order"]
         for place, text in zip(places, listed, strict=True):
             numbered[f"x:{top}/llm_agent.py:LLMAgent.{method}#{place}"] = text

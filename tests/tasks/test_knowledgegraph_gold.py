@@ -110,7 +110,7 @@ async def test_http_and_the_snapshot_of_it_give_what_the_store_gives(
     ctx = mirrored(mirror, split, "fixed")
     samples = TASK.samples(ctx)[:most]
     async with open_world(ctx) as world:
-        embedded = await transcripts(ctx, samples, world._backend.graph_of)
+        embedded = await transcripts(ctx, samples, world.backend.graph_of)
     for mode in ("record", "replay"):
         async with over_http(samples, tmp_path, mode) as made:
             assert await transcripts(ctx, samples, made) == embedded

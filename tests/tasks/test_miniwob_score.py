@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.stats.proportion import proportion_confint
 
 from harness.types import Row
 from tasks.miniwob.score import aggregate, success, wilson
@@ -28,6 +27,8 @@ def test_both_rules(state: dict, values: tuple[float, float]):
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_is_the_textbook_interval(counts: tuple[int, int]):
+    from statsmodels.stats.proportion import proportion_confint
+
     assert wilson(*counts) == pytest.approx(proportion_confint(*counts, method="wilson"), abs=1e-12)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.stats.proportion import proportion_confint
 
 from harness.authoring import wilson
 from harness.types import Reply, Row
@@ -57,6 +56,8 @@ def test_micro_weighs_questions_and_macro_subjects() -> None:
 
 @given(st.integers(1, 500), st.data())
 def test_wilson_agrees_with_statsmodels(n: int, data: st.DataObject) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
     hits = data.draw(st.integers(0, n))
     expected = proportion_confint(hits, n, method="wilson")
     assert wilson(hits, n) == pytest.approx(expected, abs=1e-12)

@@ -70,6 +70,9 @@ LONG_S = 0.5
 STEEP = 1.5
 """Least slope of log time over log size that counts as more than linear."""
 
+CLEAR = 1.25
+"""A slope below it needs no second measurement: a square would have to look half as slow as it is."""
+
 PATTERNS = MiniWobPrompts(Path(__file__).parents[2] / "tasks" / "miniwob" / "fixture").patterns
 COMMANDS = [
     f"{verb} {thing} {n}" for verb in ("go to", "take apple from") for thing in "abc" for n in range(9)
@@ -202,16 +205,11 @@ PARSERS: dict[str, Callable[[str], object]] = {
 }
 
 
-def seconds(parse: Callable[[str], object], text: str) -> float:
-    """CPU time of one call; of quick ones the best of three."""
-    best = math.inf
-    for _ in range(3):
-        start = time.process_time()
-        parse(text)
-        best = min(best, time.process_time() - start)
-        if best > 2 * INSTANT_S:
-            break
-    return best
+def cpu_seconds(parse: Callable[[str], object], text: str) -> float:
+    """CPU time of one call."""
+    start = time.process_time()
+    parse(text)
+    return time.process_time() - start
 
 
 def slope(parse: Callable[[str], object], worst: Worst) -> float:
@@ -224,18 +222,20 @@ def slope(parse: Callable[[str], object], worst: Worst) -> float:
 
 def measured(parse: Callable[[str], object], worst: Worst, sizes: Sequence[int]) -> tuple[float, float]:
     """The slope over the last three sizes, and the time of the largest that was tried."""
+    if (once := cpu_seconds(parse, built(worst, sizes[-1]))) < INSTANT_S:
+        return 0.0, once
     best: dict[int, float] = {}
     steep = 0.0
-    for _ in range(8):  # other processes may disturb several measurements; the quickest of each size counts
+    for tries in range(1, 9):  # other processes disturb measurements; the quickest of each size counts
         for size in sizes:
-            best[size] = min(best.get(size, math.inf), seconds(parse, built(worst, size)))
+            best[size] = min(best.get(size, math.inf), cpu_seconds(parse, built(worst, size)))
             if best[size] > LONG_S and len(best) > 1:
                 break
         if best.get(sizes[-1], math.inf) < INSTANT_S:
             return 0.0, best[sizes[-1]]
         times = list(best.items())[-3:]
         steep = linear_regression([math.log(n) for n, _ in times], [math.log(t) for _, t in times]).slope
-        if steep < STEEP:
+        if steep < CLEAR or (steep < STEEP and tries >= 3):
             break
     return steep, max(best.values())
 

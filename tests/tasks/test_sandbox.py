@@ -160,7 +160,7 @@ def test_a_daemon_that_is_silent_is_not_waited_for_without_end(
     client.write_text("#!/bin/sh\nexec sleep 600\n")
     client.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(container, "_CALL_S", 0.2)
+    monkeypatch.setattr(container, "CALL_S", 0.2)
     told = sandbox_need(lambda: {"docker": "x"}, "auto", "start the docker daemon").missing()
     assert told is not None and told.endswith("docker: docker version does not answer")
 

@@ -35,6 +35,7 @@ from tasks.sciworld.world import SciWorld
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
 
+EPISODES = "test_episodes.json"
 FREE = {"action_match": "passthrough", "stop_rules": "off", "step_limit": "none"}
 
 
@@ -145,7 +146,10 @@ async def test_a_solution_does_not_depend_on_the_number_of_processors(tmp_path: 
     assert found == shipped["find-non-living-thing/243"]
 
 
-@pytest.mark.parametrize(("task", "variation"), [("boil", 10**6), ("boil", -1), ("no-such-task", 0)])
+@pytest.mark.parametrize(
+    ("task", "variation"),
+    [("boil", 10**6), pytest.param("boil", -1, marks=pytest.mark.slow), ("no-such-task", 0)],
+)
 async def test_what_does_not_exist_has_no_solution(task: str, variation: int) -> None:
     with pytest.raises(EnvironmentFault, match=f"(no variation {variation}|Unknown taskName: '{task}')"):
         await solve(task, variation)
@@ -164,9 +168,20 @@ async def test_the_shipped_solutions_are_the_simulators_own(tmp_path: Path) -> N
 # -- the table of tasks
 
 
-async def test_the_mirrors_episodes_are_the_live_simulators(mirror: Path) -> None:
-    listed = json.loads((mirror / "sciworld/test_episodes.json").read_text(encoding="utf-8"))
-    assert await prepare.episodes(data.quiet) == listed
+@pytest.fixture(scope="module")
+def prepared(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that are made from a checkout and the live simulator."""
+    work = tmp_path_factory.mktemp("prepared")
+    write_sciworld(mirror, work / "checkout")
+    made = prepare.prepare(work / "checkout", work / "made", data.quiet)
+    assert len(made) == 3
+    assert {path.name for path in made} >= {EPISODES}
+    return work / "made"
+
+
+def test_the_mirrors_episodes_are_the_live_simulators(mirror: Path, prepared: Path) -> None:
+    listed = json.loads((mirror / "sciworld" / EPISODES).read_text(encoding="utf-8"))
+    assert json.loads((prepared / EPISODES).read_text(encoding="utf-8")) == listed
     assert len(listed) == 30
     ctx = context(Path(), mirror)
     ids = [sample.id for sample in samples_of(TASK, ctx, "test")]
@@ -205,7 +220,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [15, pytest.param(1, marks=pytest.mark.slow)])
 async def test_first_observations_are_the_same_in_every_process(
     step: int, tmp_path: Path, root: Path
 ) -> None:
@@ -371,10 +386,9 @@ async def test_waiting_is_a_loop_for_upstream_only(
 # -- preparing the data
 
 
-async def test_prepare_makes_the_mirrors_files_from_a_checkout(mirror: Path, tmp_path: Path) -> None:
-    write_sciworld(mirror, tmp_path / "checkout")
-    made = await asyncio.to_thread(prepare.prepare, tmp_path / "checkout", tmp_path / "made", data.quiet)
+def test_prepare_makes_the_mirrors_files_from_a_checkout(mirror: Path, prepared: Path) -> None:
+    made = [path for path in prepared.rglob("*") if path.is_file()]
     for path in made:
-        name = path.relative_to(tmp_path / "made")
+        name = path.relative_to(prepared)
         assert path.read_bytes() == (mirror / "sciworld" / name).read_bytes(), name
     assert len(made) == 3

@@ -161,7 +161,7 @@ def test_the_overall_is_the_leaderboards(mirror: Path):
     checked = 0
     for line in leaderboard(mirror):
         printed = {name: float(line[name]) / 100 for name in rows.DIMENSIONS}
-        thirds = {numbers: printed[name] for name, numbers in score._THIRDS.items()}
+        thirds = {numbers: printed[name] for name, numbers in score.THIRDS.items()}
         made = [
             Row("s", 0, "scored", fmean(thirds.values()), thirds, {"part": part})
             if part == "rru_json"

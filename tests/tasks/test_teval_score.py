@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scipy.optimize import linear_sum_assignment
 
 from harness.types import Pending, Score
 from tasks.teval import action, plan, rows, score
@@ -107,6 +106,8 @@ def test_f1_equals_that_of_all_assignments_tried():
 
 
 def test_the_matching_weighs_what_scipys_does():
+    from scipy.optimize import linear_sum_assignment
+
     chance = random.Random(5)
     for _ in range(60):
         shape = chance.randint(1, 12), chance.randint(1, 12)

@@ -17,6 +17,7 @@ from harness.types import Pending, Reply, Score, Verdict
 from tasks._shared.browser import find_browser
 from tasks.webarena.episode import ArenaEpisode
 from tasks.webarena.task import TASK
+from tasks.webarena.testsites.state import StateBook
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -165,14 +166,14 @@ async def test_a_task_whose_start_page_is_down_is_no_zero(own: Arena) -> None:
 
 async def test_after_an_attempt_that_broke_off_the_sites_forget_it(tmp_path: Path) -> None:
     async with arena(tmp_path) as opened:
-        book = opened.world._forget.__self__  # type: ignore[union-attr]
+        book = opened.world.undo
+        assert isinstance(book, StateBook)
         sample = opened.samples["8"]
         await opened.play(sample)
-        written = [state for state in book._states.values() if state.writes]
-        assert [state.writes for state in written] == [1], "the write is there once"
+        assert book.writes() == [1], "the write is there once"
         assert opened.world.replayable is False
         assert await opened.world.restore(sample)
-        assert not any(state.writes for state in book._states.values())
+        assert book.writes() == []
         assert book.resets == 1
 
 
@@ -193,22 +194,23 @@ async def test_a_browser_killed_after_a_write_is_a_fault_and_the_write_is_there_
         shown = await episode.reset()
         for _ in range(5):
             shown = await episode.step(Reply(await oracle.reply(shown)))
-        book = opened.world._forget.__self__  # type: ignore[union-attr]
-        assert [state.writes for state in book._states.values() if state.writes] == [1]
+        book = opened.world.undo
+        assert isinstance(book, StateBook)
+        assert book.writes() == [1]
         for pid in opened.world.kit.pool.pids():
             os.kill(pid, 9)
         with pytest.raises(EnvironmentFault):
             await episode.step(Reply(fence("scroll [down]")))
         await episode.close()
-        assert [state.writes for state in book._states.values() if state.writes] == [1]
+        assert book.writes() == [1]
         assert await opened.world.restore(sample)
         assert (await opened.play(sample)).value == 1.0
 
 
 async def crash(episode: ArenaEpisode) -> None:
     """End the process that shows the current page, as too much work for it does."""
-    assert episode._browser is not None
-    page = episode._browser.page
+    assert episode.browser is not None
+    page = episode.browser.page
     gone, wire = asyncio.Event(), await page.context.new_cdp_session(page)
     page.on("crash", lambda _: gone.set())
     sending = asyncio.ensure_future(wire.send("Page.crash"))

@@ -53,7 +53,7 @@ async def test_logins_locks_and_restoring(
                 finally:
                     await episode.close()
             assert world.kit.logins.made == {"shopping_admin": 1}, "the second found the stored login good"
-            world.kit.logins._states["shopping_admin"]["cookies"].clear()
+            world.kit.logins.stored["shopping_admin"]["cookies"].clear()
             assert await world.kit.logins.state(("shopping_admin",))
             assert world.kit.logins.made == {"shopping_admin": 2}, "an expired login is made anew"
             assert "had not acted" in await world.restore(samples[0])

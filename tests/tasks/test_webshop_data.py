@@ -193,7 +193,7 @@ def test_a_build_that_is_killed_twice_goes_on_to_the_same_bytes(
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(building, "PART", 10)
     build(SOURCES, tmp_path / "whole")
-    written, written_whole = 0, building._replace
+    written, written_whole = 0, building.write_whole
 
     def full(path: Path, content: bytes) -> None:
         nonlocal written
@@ -202,7 +202,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             raise OSError(28, "No space left on device")
         written_whole(path, content)
 
-    monkeypatch.setattr(building, "_replace", full)
+    monkeypatch.setattr(building, "write_whole", full)
     with pytest.raises(DataError, match=r"No space left on device\): make room, then go on with --resume"):
         build(SOURCES, tmp_path / "cut")
     other = tmp_path / "items.json"

@@ -47,7 +47,7 @@ async def test_cancelling_one_waiter_leaves_the_others_their_answer():
 
     request = Request("wiki", "http://x")
     first, second = (asyncio.create_task(answers.get(request.question, ask)) for _ in range(2))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 60)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     gate.set()
@@ -74,7 +74,7 @@ async def test_a_flight_nobody_waits_for_is_cancelled_and_can_start_again():
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.wait_for(gone.wait(), 60)
     assert await answers.get(request.question, ask) == Answer(200, b"[]")
 
 

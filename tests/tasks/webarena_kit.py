@@ -82,7 +82,7 @@ async def arena(work: Path, profile: Profile = "paper", **options: Any) -> Async
 def with_rules(opened: Arena, **changes: Any) -> Arena:
     """The same sites and browsers under other rules."""
     kit = replace(opened.world.kit, rules=replace(opened.world.kit.rules, **changes))
-    world = ArenaWorld(kit, opened.world.fingerprint, lambda mark: None)
+    world = ArenaWorld(kit, opened.world.fingerprint, opened.world.undo)
     return Arena(opened.ctx, world, opened.samples)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -65,10 +66,9 @@ def test_a_tasks_own_entries_stand_first(path: Path):
 
 
 def test_a_log_that_cannot_be_read_leaves_the_place_empty(path: Path):
-    with closing(begun(path.parent)) as store:
-        store._db.execute("UPDATE turn SET body = x'28B52FFD00' WHERE episode = 2")
-        store._db.execute("UPDATE episode SET last = x'28B52FFD00' WHERE id = 1")
-        store._db.commit()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE turn SET body = x'28B52FFD00' WHERE episode = 2")
+        db.execute("UPDATE episode SET last = x'28B52FFD00' WHERE id = 1")
     with closing(RunView(path)) as run:
         assert [endings(run)[f"s/00{n}"] for n in (1, 2)] == ["", ""]
 

@@ -15,7 +15,10 @@ from harness.models.local.invalid import Invalid
 
 Term = tuple[Any, ...]
 _PARSER: Any = importlib.import_module("re._parser")
-_MOST_STATES, _LONGEST = 2000, 20_000
+MOST_STATES = 2000
+"""States that one pattern may have; a request whose pattern has more fails."""
+
+_LONGEST = 20_000
 _NEVER: Term = ("or", frozenset[Term]())
 _DONE: Term = ("cat", ())
 _CATEGORIES: Mapping[str, Callable[[str], bool]] = {
@@ -54,8 +57,8 @@ class Grammar:
             Invalid: the pattern has too many states.
         """
         if state not in self._allowed:
-            if len(self._allowed) >= _MOST_STATES:
-                raise Invalid(f"grammar is not valid: it has more than {_MOST_STATES} states")
+            if len(self._allowed) >= MOST_STATES:
+                raise Invalid(f"grammar is not valid: it has more than {MOST_STATES} states")
             self._allowed[state] = dict(self._next(state))
         return self._allowed[state]
 

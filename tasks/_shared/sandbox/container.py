@@ -20,7 +20,7 @@ from tasks._shared.sandbox.reaping import wait_killed
 from tasks._shared.sandbox.resource_limits import sandbox_limits
 from tasks._shared.sandbox.spec import BoxSpec, Command, Result, SandboxFault, unusable_arguments
 
-_CALL_S = 60.0
+CALL_S = 60.0
 _LABEL = "agenttuning-harness"
 _HELP = ("Usage:", "Run '", "See '")
 """How the lines begin that docker writes below an error."""
@@ -61,7 +61,7 @@ class Containers:
         except FileNotFoundError as error:
             raise SandboxFault(f"{self.name} is not on PATH") from error
         try:
-            stdout, stderr = await asyncio.wait_for(process.communicate(), _CALL_S)
+            stdout, stderr = await asyncio.wait_for(process.communicate(), CALL_S)
         except TimeoutError as error:
             raise SandboxFault(f"{self.name} {arguments[0]} does not answer") from error
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from tasks.webarena.testsites import forum, guides, offices, shop
 from tasks.webarena.testsites.pages import ACCOUNT, ACCOUNTS, BOOK, NAME, SITES
 from tasks.webarena.testsites.state import EPISODE, StateBook
 
-ROUTES = {
+ROUTES: dict[str, Iterable[web.AbstractRouteDef]] = {
     "shopping": shop.routes,
     "shopping_admin": offices.admin,
     "reddit": forum.routes,

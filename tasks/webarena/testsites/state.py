@@ -144,3 +144,7 @@ class StateBook:
         """Forget what an episode changed."""
         self.resets += 1
         self._states.pop(name, None)
+
+    def writes(self) -> list[int]:
+        """How often each state was written to; those that nobody wrote to are left out."""
+        return [state.writes for state in self._states.values() if state.writes]

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from fault_server import INFO, Behaviour, FaultServer, error
@@ -14,6 +15,8 @@ from harness.models.connect import open_model
 from harness.models.untrusted import Token
 from harness.types import Ask, CallKey, Message
 
+FAST = 1000.0  # seconds of the pool's clock in one
+LONG = 60 * FAST  # a minute of a loaded machine
 LETTERS = (" A", " B", " C", " D")
 BARE = ("A", "B", "C", "D")
 # Log-probabilities of the next token: the best letter is B only when " B" and "B" are added up.
@@ -62,11 +65,12 @@ class Scoring(FaultServer):
 
 
 def call(choices, raw="Question\nAnswer:", sample="test/a/0"):
-    return Call(CallKey("mmlu", sample, 0, 0), (), raw, Ask(1, choices=choices))
+    ask = Ask(1, choices=choices)
+    return Call(CallKey("mmlu", sample, 0, 0), (), raw, ask, deadline_s=LONG)
 
 
 def open_at(server, **more):
-    return open_model("agentlm-7b", endpoints=[server.url], options=Options(time_scale=1000, **more))
+    return open_model("agentlm-7b", endpoints=[server.url], options=Options(time_scale=FAST, **more))
 
 
 async def test_g_is_the_best_and_adds_up_a_letter_with_and_without_space():
@@ -170,7 +174,7 @@ async def test_a_refusal_of_the_call_does_not_cost_a_method(tmp_path):
             await model.complete(call(LETTERS, sample="test/b/7"))
         reply = await model.complete(call(LETTERS))
         assert (reply.method, reply.text) == ("G", " C")
-        chat = Call(CallKey("mmlu", "test/a/0", 0, 0), (Message("user", "q"),), None, Ask(1, choices=BARE))
+        chat = replace(call(BARE), messages=(Message("user", "q"),), raw=None)
         assert (await model.complete(chat)).text == "C"
 
 

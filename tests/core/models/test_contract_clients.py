@@ -69,7 +69,7 @@ def ours_class(fault):
 
 async def package(url):
     """The text-generation package's asynchronous client, whole."""
-    client = text_generation.AsyncClient(url, headers=call_headers(KEY), timeout=5)
+    client = text_generation.AsyncClient(url, headers=call_headers(KEY), timeout=60)
     try:
         return "text", (await client.generate(PROMPT, max_new_tokens=16)).generated_text
     except Exception as fault:
@@ -77,7 +77,7 @@ async def package(url):
 
 
 async def package_streamed(url):
-    client = text_generation.AsyncClient(url, headers=call_headers(KEY), timeout=5)
+    client = text_generation.AsyncClient(url, headers=call_headers(KEY), timeout=60)
     try:
         text = None
         async for event in client.generate_stream(PROMPT, max_new_tokens=16):
@@ -108,7 +108,7 @@ async def blocking(url):
 
     def probe():
         try:
-            answer = requests.post(url + "/generate", json=BODY, headers=call_headers(KEY), timeout=5)
+            answer = requests.post(url + "/generate", json=BODY, headers=call_headers(KEY), timeout=60)
             if answer.status_code != 200:
                 raise classify(answer.status_code, answer.content)
             return "text", read_generate(answer.content, answer.headers).text
@@ -234,14 +234,14 @@ async def test_loopback_answers_fit_tgis_own_schema(openapi):
     async with loopback.serve(catalog.find("oracle"), live) as url:
 
         def ask():
-            whole = requests.post(url + "/generate", json=BODY, headers=call_headers(KEY), timeout=5).json()
-            listed = requests.post(url + "/", json=BODY, headers=call_headers(KEY), timeout=5).json()
+            whole = requests.post(url + "/generate", json=BODY, headers=call_headers(KEY), timeout=60).json()
+            listed = requests.post(url + "/", json=BODY, headers=call_headers(KEY), timeout=60).json()
             stream = requests.post(
-                url + "/generate_stream", json=BODY, headers=call_headers(KEY), timeout=5
+                url + "/generate_stream", json=BODY, headers=call_headers(KEY), timeout=60
             ).content
-            refused = requests.post(url + "/generate", json=BODY, timeout=5)
-            tokens = requests.post(url + "/tokenize", json=BODY, timeout=5).json()
-            info = requests.get(url + "/info", timeout=5).json()
+            refused = requests.post(url + "/generate", json=BODY, timeout=60)
+            tokens = requests.post(url + "/tokenize", json=BODY, timeout=60).json()
+            info = requests.get(url + "/info", timeout=60).json()
             return whole, listed, json.loads(stream[5:]), refused, tokens, info
 
         whole, listed, event, refused, tokens, info = await asyncio.to_thread(ask)

@@ -294,7 +294,7 @@ async def test_an_answer_matches_its_regular_expression(tiny):
 
 
 async def test_a_grammar_that_cannot_go_on_fails_its_own_request_only(tiny, monkeypatch):
-    monkeypatch.setattr(grammar, "_MOST_STATES", 2)
+    monkeypatch.setattr(grammar, "MOST_STATES", 2)
     async with local(tiny, batch=4) as server:
         alone = await server.generate(PROMPT, max_new_tokens=12)
         bad, good = await asyncio.gather(

@@ -277,11 +277,11 @@ async def test_too_many_open_files_are_ours_and_eject_nobody(host):
                 stuck = asyncio.create_task(model.complete(call(1, 3000)))
                 await server.arrived.wait()
                 with pytest.raises(EndpointError, match="too many open files here: raise it"):
-                    await model.complete(call(2, deadline_s=100))
+                    await model.complete(call(2, deadline_s=300))
             assert endpoint.healthy and not endpoint.ejections and endpoint.faults["files"] >= 3
             stuck.cancel()
             server.default = Behaviour()
-            assert (await model.complete(call(3))).text
+            assert (await model.complete(call(3, 6000))).text
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ async def test_too_many_open_files_are_ours_and_eject_nobody(host):
 )
 async def test_every_long_pause_names_its_cause(fault, words, caplog):
     # A server that does answer may take longer than that on a loaded machine, which would be another cause.
-    options = Options(time_scale=200, read_s=0.05 if fault.stall else 30.0)
+    options = Options(time_scale=50, read_s=0.05 if fault.stall else 30.0)
     async with (
         FaultServer(default=fault) as server,
         open_model("agentlm-7b", endpoints=[server.url], options=options) as model,

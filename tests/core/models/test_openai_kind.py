@@ -10,6 +10,7 @@ from harness.models.api import Call, Options
 from harness.models.connect import open_model
 from harness.types import Ask, CallKey, Message
 
+FAST = 1000.0  # seconds of the pool's clock in one
 KEY = CallKey("gsm8k", "test/0", 0, 0)
 TALK = (Message("system", "S"), Message("user", "u1"), Message("assistant", "a1"), Message("user", "u2"))
 
@@ -33,8 +34,13 @@ def answering(body, status=200):
     return FaultServer(info=None, default=Behaviour(status, json.dumps(body).encode()))
 
 
+def asking(ask, *, raw=None, **more):
+    """A call with a minute for an answer, which a loaded machine may need."""
+    return Call(KEY, TALK if raw is None else (), raw, ask, **{"deadline_s": 60 * FAST} | more)
+
+
 def open_at(server, selector, **more):
-    return open_model(selector, endpoints=[server.url + "/v1"], options=Options(time_scale=1000), **more)
+    return open_model(selector, endpoints=[server.url + "/v1"], options=Options(time_scale=FAST), **more)
 
 
 async def test_completions_keep_our_template():
@@ -42,7 +48,7 @@ async def test_completions_keep_our_template():
         answering(completion("hi STOP there")) as server,
         open_at(server, "agentlm-7b@openai") as model,
     ):
-        reply = await model.complete(Call(KEY, TALK, None, Ask(32, stop=("STOP",), prefix=" So:"), seed=5))
+        reply = await model.complete(asking(Ask(32, stop=("STOP",), prefix=" So:"), seed=5))
         assert (reply.text, reply.finish_reason) == ("hi ", "stop_sequence")
         assert (reply.prompt_tokens, reply.output_tokens) == (11, 3)
         sent = server.seen[0]
@@ -59,9 +65,9 @@ async def test_completions_keep_our_template():
 
 async def test_sampling_and_released_decoding():
     async with answering(completion("x")) as server, open_at(server, "agentlm-7b@openai") as model:
-        sampled = Call(KEY, TALK, None, Ask(32, temperature=1.0, top_p=0.9), seed=5)
+        sampled = asking(Ask(32, temperature=1.0, top_p=0.9), seed=5)
         released = {"temperature": 0.7, "do_sample": False, "truncate": 3968}
-        calls = (sampled, Call(KEY, TALK, None, Ask(32), seed=6, decoding=released))
+        calls = (sampled, asking(Ask(32), seed=6, decoding=released))
         replies = [(await model.complete(call)).seed for call in calls]
         first, second = (seen.data for seen in server.seen)
         assert (first["temperature"], first["top_p"], first["seed"]) == (1.0, 0.9, 5)
@@ -71,12 +77,12 @@ async def test_sampling_and_released_decoding():
 
 async def test_chat_leaves_the_template_to_the_server_and_notes_raw():
     async with answering(chat("hi")) as server, open_at(server, "any-name@chat") as model:
-        reply = await model.complete(Call(KEY, TALK, None, Ask(32)))
+        reply = await model.complete(asking(Ask(32)))
         assert (reply.text, reply.finish_reason, reply.notes) == ("hi", "eos_token", ())
         assert server.seen[0].path == "/v1/chat/completions"
         assert server.seen[0].data["model"] == "any-name"
         assert server.seen[0].data["messages"] == [{"role": m.role, "content": m.content} for m in TALK]
-        reply = await model.complete(Call(KEY, (), "raw \ud800 text", Ask(32)))
+        reply = await model.complete(asking(Ask(32), raw="raw \ud800 text"))
         assert reply.notes == ("raw->user",)
         assert server.seen[1].data["messages"] == [{"role": "user", "content": "raw \ufffd text"}]
 
@@ -84,14 +90,14 @@ async def test_chat_leaves_the_template_to_the_server_and_notes_raw():
 async def test_tgis_own_v1_wants_the_model_name_tgi():
     async with FaultServer(default=Behaviour(body=json.dumps(chat("hi")).encode())) as server:
         async with open_at(server, "any-name@chat") as model:
-            await model.complete(Call(KEY, TALK, None, Ask(32)))
+            await model.complete(asking(Ask(32)))
         assert server.seen[0].data["model"] == "tgi"
 
 
 async def test_chat_refuses_a_prefix():
     async with answering(chat("hi")) as server, open_at(server, "any-name@chat") as model:
         with pytest.raises(UsageError, match="@openai"):
-            await model.complete(Call(KEY, TALK, None, Ask(32, prefix="Thought:")))
+            await model.complete(asking(Ask(32, prefix="Thought:")))
         assert not server.seen
 
 
@@ -108,7 +114,7 @@ async def test_chat_refuses_a_prefix():
 )  # fmt: skip
 async def test_choices_over_openai(selector, body):
     async with answering(body) as server, open_at(server, selector) as model:
-        reply = await model.complete(Call(KEY, (), "Answer:", Ask(1, choices=("A", "B", "C"))))
+        reply = await model.complete(asking(raw="Answer:", ask=Ask(1, choices=("A", "B", "C"))))
         assert (reply.method, reply.choice, reply.logprobs) == ("O", 1, (-2.0, -0.5, -100.0))
         assert "imputed:1" in reply.notes
 
@@ -119,7 +125,7 @@ async def test_choices_ask_for_fewer_alternatives_where_twenty_are_refused():
     async with answering(good) as server, open_at(server, "agentlm-7b@openai") as model:
         server.script = [Behaviour(400, json.dumps(refusal).encode())]
         for _ in range(2):
-            await model.complete(Call(KEY, (), "Answer:", Ask(1, choices=("A", "B"))))
+            await model.complete(asking(raw="Answer:", ask=Ask(1, choices=("A", "B"))))
         assert [seen.data["logprobs"] for seen in server.seen] == [20, 5, 5]
 
 
@@ -147,19 +153,19 @@ async def test_length_errors_of_every_server(message, kind, limit, given):
     ):
         async with answering(body, 400) as server, open_at(server, "m@chat") as model:
             with pytest.raises(ContextOverflow) as told:
-                await model.complete(Call(KEY, TALK, None, Ask(32)))
+                await model.complete(asking(Ask(32)))
             assert (told.value.limit, told.value.given) == (limit, given)
 
 
 async def test_other_failures():
     async with answering({"choices": []}) as server, open_at(server, "m@chat") as model:
         with pytest.raises(EndpointError):
-            await model.complete(Call(KEY, TALK, None, Ask(32), deadline_s=50))
+            await model.complete(asking(Ask(32), deadline_s=50))
         server.default = Behaviour(401, b'{"error": {"message": "bad key sk-123"}}')
         with pytest.raises(RequestRejected):
-            await model.complete(Call(KEY, TALK, None, Ask(32)))
+            await model.complete(asking(Ask(32)))
     async with answering(chat(None)) as server, open_at(server, "m@chat") as model:
-        assert (await model.complete(Call(KEY, TALK, None, Ask(32)))).text == ""
+        assert (await model.complete(asking(Ask(32)))).text == ""
 
 
 async def test_api_keys_come_from_the_environment_and_are_written_nowhere(monkeypatch, tmp_path):
@@ -173,10 +179,10 @@ async def test_api_keys_come_from_the_environment_and_are_written_nowhere(monkey
                 pass
         monkeypatch.setenv("MY_KEY", "sk-very-secret")
         async with open_at(server, "mine") as model:
-            await model.complete(Call(KEY, TALK, None, Ask(32)))
+            await model.complete(asking(Ask(32)))
             assert server.seen[0].headers["authorization"] == "Bearer sk-very-secret"
             assert "secret" not in json.dumps(model.info) + repr(vars(model))
             server.default = Behaviour(401, b'{"error": {"message": "Incorrect API key: sk-very-secret"}}')
             with pytest.raises(RequestRejected) as told:
-                await model.complete(Call(KEY, TALK, None, Ask(32)))
+                await model.complete(asking(Ask(32)))
             assert "secret" not in str(told.value)
