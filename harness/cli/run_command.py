@@ -47,7 +47,7 @@ def command(*, workload: Workload, models: ModelChoice, execution: Execution, wa
     if execution.executor == "ray":
         from harness.running.ray_executor import cluster
 
-        cluster.check(execution.ray_address)
+        cluster.check(execution.ray_address, models.model)
     from harness.models.clients.probe import surveyed
     from harness.models.clients.recognise import recognise
     from harness.models.local.loading import loaded_models

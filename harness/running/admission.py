@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.running.lock_table import LockTable
@@ -138,6 +138,12 @@ class Admission:
                 waiter.granted.set_result(entry)
             else:
                 self._waiting.append(waiter)
+
+    def widen(self, live: int) -> None:
+        """Let so many episodes be live, before the model's need is known."""
+        self._most_live = max(self._most_live, live)
+        self._budget = replace(self._budget, live=live)
+        self.grant()
 
     def follow(self, pressure: float, free_mb: float) -> None:
         """Let more episodes be live where the model waits for them, and fewer where they wait for it.

@@ -92,6 +92,10 @@ class Scheduler:
         """Look at the queues again, to which episodes were added, or which are fed no more."""
         self._admission.grant()
 
+    def widen(self, live: int) -> None:
+        """As `Admission.widen`."""
+        self._admission.widen(live)
+
     def begin(self, task: TaskQueue) -> None:
         """Begin to play one more task, while `feed` runs."""
         self._tasks.append(task)

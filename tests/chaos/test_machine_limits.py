@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -11,12 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from limited_groups import group, inside, join
 from oracle_runs import RUN_S, command, finish, stored, transcripts
 from process_tree import below, go_on, stop_all
 
 from harness.storage.store import Store
-from tasks._shared.sandbox import cgroups
-from tasks._shared.sandbox.spec import Caps
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts and makes control groups")
 
@@ -60,46 +58,15 @@ def test_a_run_with_too_few_open_files_scores_nothing_wrong(task: str, tmp_path:
     assert transcripts(out) == transcripts(calm)
 
 
-@contextmanager
-def group(kind: str, **caps: int) -> Iterator[cgroups.Group]:
-    """A control group with one kind of limit, removed with all that is in it."""
-    layout, reason = cgroups.discover()
-    if layout is None:
-        pytest.skip(reason)
-    whole = layout.group(f"{cgroups.owner_prefix()}limits", Caps(**caps))
-    limits = tuple((file, value) for file, value in whole.limits if file.name.startswith(kind))
-    made = cgroups.Group(tuple(dict.fromkeys(file.parent for file, _ in limits)), limits)
-    try:
-        for folder in made.folders:
-            folder.mkdir()
-        cgroups.write_limits(made.limits)
-        yield made
-    finally:
-        assert made.folders
-        assert asyncio.run(made.remove())
-
-
-def join(pid: int, into: cgroups.Group) -> None:
-    for folder in into.folders:
-        (folder / "cgroup.procs").write_text(str(pid))
-
-
 @ROOT_ONLY
-@pytest.mark.full
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_run_with_too_few_processes_scores_nothing_wrong(tmp_path: Path):
     """Its sandboxes cannot be made, or not all at once: that is no failure of the model."""
     calm, out = tmp_path / "calm", tmp_path / "few"
     finish(command("humaneval", calm), calm)
     with group("pids", pids=12) as few:
-        into = " ".join(str(folder / "cgroup.procs") for folder in few.folders)
-        limited = [
-            "sh",
-            "-c",
-            f'echo $$ | tee {into} > /dev/null; exec "$@"',
-            "sh",
-            *command("humaneval", out),
-        ]
+        limited = inside(few, command("humaneval", out))
         done = subprocess.run(limited, timeout=RUN_S, check=False, capture_output=True, text=True)
         assert done.returncode in (0, 2, 3), done.stderr
     if (out / "run.sqlite").exists():

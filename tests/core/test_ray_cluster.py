@@ -10,16 +10,20 @@ import contextlib
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from aiohttp import web
 from command import harness
+from leftovers import Place, nothing_left
 from loopback_server import serving_from_a_thread
 from workers import transcripts
 
@@ -65,18 +69,46 @@ class Endpoint:
         return web.json_response({"generated_text": text, "details": details})
 
 
+STARTS = 3
+"""How often a cluster is started: Ray itself gives each node 30 s, too little on a busy machine."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Nothing stays behind of the clusters, neither those of the commands nor those made here."""
+    tmp_path_factory.getbasetemp()  # which is no leftover, and stays where it is
+    with nothing_left("ray") as place, pytest.MonkeyPatch.context() as patch:
+        for variable, value in place.environment.items():
+            patch.setenv(variable, value)
+        patch.setattr(tempfile, "tempdir", None)
+        yield place
+
+
 @contextlib.contextmanager
-def two_nodes() -> Iterator[object]:
+def two_nodes() -> Iterator[Any]:
     """A head that plays nothing, and two nodes of one core each, on this machine."""
     from ray.cluster_utils import Cluster as Nodes
 
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    try:
-        for _ in range(2):
-            nodes.add_node(num_cpus=1)
+    before = children_of(os.getpid())
+    with contextlib.ExitStack() as stack:
+        # Of a cluster that nobody but a test starts, Ray keeps all logs.
+        stack.callback(shutil.rmtree, Path(tempfile.gettempdir(), "ray"), ignore_errors=True)
+        for attempt in range(1, STARTS + 1):
+            nodes = Nodes()
+            stack.callback(nodes.shutdown)
+            try:
+                nodes.add_node(num_cpus=0, include_dashboard=False)
+                for _ in range(2):
+                    nodes.add_node(num_cpus=1)
+                break
+            except Exception as error:  # Ray raises no type of its own
+                if "timed out" not in str(error) or attempt == STARTS:
+                    raise
+                nodes.shutdown()
+                for pid in children_of(os.getpid()) - before:  # of the node that Ray does not know yet
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
         yield nodes
-    finally:
-        nodes.shutdown()
 
 
 def test_four_workers_give_the_transcripts_of_one_process(tmp_path: Path):
@@ -169,11 +201,15 @@ def test_a_killed_worker_is_started_again_and_nothing_listens_outside(tmp_path: 
         assert done.returncode == 0, done.stderr
         before, begun = children_of(os.getpid()), served.answered
         seen, addresses, killed = set[int](), list[str](), list[int]()
+        words, told = list[str](), set[str]()
 
         def kill_a_worker(answered: int) -> None:
             if answered >= begun + 60 and not killed:
                 seen.update(children_of(os.getpid()) - before)
                 addresses.extend(listening(seen))
+                words.extend(map(command, seen))
+                rays = [pid for pid in seen if "site-packages/ray/" in command(pid)]
+                told.update(variable(pid, "RAY_USAGE_STATS_ENABLED") for pid in rays)
                 killed.append(min(pid for pid in seen if command(pid).startswith("ray::Actor")))
                 os.kill(killed[0], signal.SIGKILL)
 
@@ -185,6 +221,9 @@ def test_a_killed_worker_is_started_again_and_nothing_listens_outside(tmp_path: 
     assert not done.stdout, "Ray writes where reports are written"
     assert transcripts(tmp_path / "there") == transcripts(tmp_path / "here")
     assert addresses and set(addresses) <= LOOPBACK
+    assert [one for one in words if "raylet" in one]
+    assert all("--disable-frontend" in one for one in words if "dashboard/dashboard.py" in one)
+    assert told - {""} == {"0"}, "usage statistics are on"
     for _ in range(600):  # a process that is being ended may be seen for a moment
         if not (left := [pid for pid in seen if "ray" in command(pid)]):
             break
@@ -196,6 +235,14 @@ def command(pid: int) -> str:
     """Command line of a process; empty when it ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    return ""
+
+
+def variable(pid: int, name: str) -> str:
+    """A variable as a process began with it; empty where it had none, and where it ended."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
+        return next((line.partition("=")[2] for line in lines if line.startswith(f"{name}=")), "")
     return ""
 
 

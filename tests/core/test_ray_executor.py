@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import os
 import socket
 import subprocess
@@ -17,11 +18,12 @@ from command import harness
 from workers import Threads, ThreadWorker, elsewhere, played, request, transcripts
 
 from harness.errors import MissingPart, UsageError
+from harness.running import plan as planning
 from harness.running.look import EndpointLook, Look
 from harness.running.queue import EpisodeQueue, PlannedEpisode
-from harness.running.ray_executor import cluster, settings
+from harness.running.ray_executor import cluster, same, settings
 from harness.running.ray_executor.dispatch import Dispatcher
-from harness.running.ray_executor.messages import Handed, Opened, Opening, Report, packed, unpacked
+from harness.running.ray_executor.messages import Handed, Line, Opened, Opening, Report, packed, unpacked
 from harness.running.ray_executor.outbox import MOST_BYTES, Outbox
 from harness.running.ray_executor.places import Place, shared_out
 from harness.running.ray_executor.summed import summed
@@ -111,6 +113,17 @@ def test_a_task_that_a_node_cannot_play_is_played_elsewhere(tmp_path: Path, capl
     assert len(transcripts(tmp_path / "run")) == 8
 
 
+@pytest.mark.parametrize(("task", "part"), [("sciworld", "java"), ("miniwob", "chromium")])
+def test_a_node_without_a_program_says_which(
+    task: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HARNESS_CHROMIUM", str(tmp_path / "none"))  # Playwright's own lies on no path
+    own = planning.make(request(tmp_path / "run", task))
+    (why,) = same.cannot_play(own, {task: {}}).values()
+    assert part in why.lower() and "\n" not in why
+
+
 def test_a_task_that_no_node_can_play_is_lost_alone(tmp_path: Path):
     asked = request(tmp_path / "run", "gsm8k,card_game", limit=4)
     summary = played(asked, Threads(without("card_game"), without("card_game")))
@@ -154,7 +167,7 @@ class Scripted:
     async def open(self, opening: Opening) -> Opened:
         return Opened(spare=4)
 
-    async def exchange(self, handed, over, *, stop: bool) -> Report:
+    async def exchange(self, handed, over, *, stop: bool, requests: int) -> Report:
         self.held += handed
         await asyncio.sleep(0)
         done = [self.held.pop(0)] if self.held else []
@@ -162,13 +175,16 @@ class Scripted:
             packed(Attempt(one.item.task, 1, one.item.sample, one.item.repeat, "scored", 1.0)) for one in done
         ]
         self.seen += [one.item.sample for one in done]
-        return Report(attempts, [], {}, {}, {"t": True}, [], [], Look({}), {}, 4, len(self.held))
+        lines = [Line("harness.run", logging.WARNING, "memory is short")] if len(self.seen) == 1 else []
+        return Report(attempts, [], {}, {}, {"t": True}, lines, [], Look({}), {}, 4, len(self.held))
 
     async def close(self) -> None:
         pass
 
 
-async def test_episodes_that_hold_one_name_stay_on_one_worker_in_order(tmp_path: Path):
+async def test_episodes_that_hold_one_name_stay_on_one_worker_in_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     samples = [Sample(f"{n}", locks=(f"site:{n % 3}",)) for n in range(30)]
     queue = EpisodeQueue(PlannedEpisode(sample, 0) for sample in samples)
     store = Store(tmp_path / "run.sqlite")
@@ -201,6 +217,7 @@ async def test_episodes_that_hold_one_name_stay_on_one_worker_in_order(tmp_path:
         for lock in range(3):
             mine = [int(sample) for sample in worker.seen if int(sample) % 3 == lock]
             assert mine == sorted(mine)
+    assert {"a: memory is short", "b: memory is short"} <= set(caplog.messages), "whose line it is"
     store.close()
 
 
@@ -263,7 +280,7 @@ def test_keys_travel_and_are_kept_from_rays_processes(monkeypatch: pytest.Monkey
 def test_without_ray_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPart, match=r"pip install 'agenttuning-harness\[dist\]'"):
-        cluster.check(None)
+        cluster.check(None, "oracle")
 
 
 def answering(answer: bytes) -> int:
@@ -285,12 +302,12 @@ def test_an_address_where_no_cluster_answers_is_refused(monkeypatch: pytest.Monk
         closed = free.getsockname()[1]
     for port in (closed, answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"), answering(b""), 99999):
         with pytest.raises(MissingPart, match=r"no Ray cluster answers at .*, nothing was sent") as refused:
-            cluster.check(f"127.0.0.1:{port}")
+            cluster.check(f"127.0.0.1:{port}", "oracle")
         assert "\n" not in str(refused.value)
-    cluster.check(f"127.0.0.1:{answering(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))}")
+    cluster.check(f"127.0.0.1:{answering(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))}", "oracle")
     for odd in ("auto", "ray://host:1", "host"):
         with pytest.raises(UsageError, match="write HOST:PORT"):
-            cluster.check(odd)
+            cluster.check(odd, "oracle")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed here")
@@ -299,6 +316,14 @@ def test_the_command_without_ray_exits_2_and_sends_nothing(tmp_path: Path):
     done = harness(tmp_path, *run, "--executor", "ray")
     assert done.returncode == 2 and "agenttuning-harness[dist]" in done.stderr
     assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "results").exists()
+
+
+def test_a_model_of_one_process_is_refused_before_it_is_loaded_and_before_ray_starts(tmp_path: Path):
+    run = ("run", "--model", "hf:no/such/folder", "--task", "gsm8k", "--mirror", "fixture")
+    done = harness(tmp_path, *run, "--executor", "ray")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "start `harness serve hf:no/such/folder` and name its address by --endpoint" in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_local_run_imports_neither_ray_nor_its_executor(tmp_path: Path):
@@ -327,8 +352,6 @@ def test_a_local_run_imports_neither_ray_nor_its_executor(tmp_path: Path):
 
 
 def test_the_executor_is_no_part_of_the_configuration(tmp_path: Path):
-    from harness.running import plan as planning
-
     asked = request(tmp_path / "run", "gsm8k")
     there = replace(asked, execution=replace(asked.execution, executor="ray", workers=4))
     assert planning.make(asked).config() == planning.make(there).config()

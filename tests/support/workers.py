@@ -40,7 +40,7 @@ class ThreadWorker:
         self.player, self.changed, self.dies_after = WorkerPlayer(), changed, dies_after
         self.together: asyncio.Barrier | None = None
         self.handed: list[EpisodeKey] = []
-        self.reported = 0
+        self.reported = self.requests = 0
 
     async def open(self, opening: Opening) -> Opened:
         opened = await asyncio.to_thread(self.player.open, self.changed(opening))
@@ -48,10 +48,13 @@ class ThreadWorker:
             await self.together.wait()
         return opened
 
-    async def exchange(self, handed: Sequence[Handed], over: Sequence[str], *, stop: bool) -> Report:
+    async def exchange(
+        self, handed: Sequence[Handed], over: Sequence[str], *, stop: bool, requests: int
+    ) -> Report:
+        self.requests = requests
         self.handed += [one.item for one in handed]
         dead = self.dies_after is not None and self.reported >= self.dies_after
-        report = await asyncio.to_thread(self.player.exchange, handed, over, stop=stop)
+        report = await asyncio.to_thread(self.player.exchange, handed, over, stop=stop, requests=requests)
         if dead:
             raise WorkerLost("killed by the test")
         self.reported += len(report.attempts)

@@ -56,6 +56,11 @@ class Limit:
         """Requests allowed in flight."""
         return int(self.value)
 
+    def reach(self, cap: int) -> None:
+        """Take another cap; a higher one adds as much to what is allowed now."""
+        self.value = max(1.0, min(cap, self.value + max(0, cap - self.cap)))
+        self.cap = cap
+
     def overloaded(self, epoch: int) -> None:
         """Halve after a 429, once for all requests that were in flight together."""
         self._decrease(epoch, 0.5, floor=1.0)

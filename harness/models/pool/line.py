@@ -113,6 +113,11 @@ class Gate:
         self._free = places
         self._line: Line[None] = Line()
 
+    def widen(self, places: int) -> None:
+        """Let so many more through at once; fewer where it is negative."""
+        self._free += places
+        self._grant()
+
     @property
     def locked(self) -> bool:
         """Whether a request that comes now has to wait."""

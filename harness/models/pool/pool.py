@@ -15,6 +15,7 @@ from harness.models.pool.clock import Clock
 from harness.models.pool.endpoint import Endpoint
 from harness.models.pool.faults import Fault
 from harness.models.pool.health import Alive, Health
+from harness.models.pool.limits import cap_for
 from harness.models.pool.line import Gate
 from harness.models.pool.pauses import Pauses
 from harness.models.pool.slots import Slots
@@ -67,7 +68,7 @@ class Pool:
         self._slots = Slots(self.endpoints, self._clock)
         self._health = Health(self.endpoints, self._slots, self._clock, alive)
         self._gate = Gate(concurrency) if concurrency else None
-        self._at_once = concurrency or math.inf
+        self._at_once = self._most = concurrency or 0
         self._arrivals = itertools.count()
         self._pauses = Pauses(self._clock)
         self._random = random.Random(seed)
@@ -134,9 +135,21 @@ class Pool:
         Below 0 more requests would be served at once; 0 while no endpoint is healthy.
         """
         healthy = [endpoint for endpoint in self.endpoints if endpoint.healthy]
-        slots = min(self._at_once, sum(endpoint.limit.room for endpoint in healthy))
+        slots = min(self._at_once or math.inf, sum(endpoint.limit.room for endpoint in healthy))
         flying = sum(endpoint.outstanding for endpoint in healthy)
         return (self.waiting + flying) / slots - 1.0 if slots else 0.0
+
+    def at_most(self, requests: int) -> None:
+        """Bound the requests in flight anew, by no more than what the pool was opened with."""
+        if self._gate is None:
+            return
+        at_once = min(requests, self._most)
+        for endpoint in self.endpoints:
+            able = endpoint.capabilities
+            endpoint.limit.reach(cap_for(able.max_concurrent if able else 0, at_once)[1])
+        self._gate.widen(at_once - self._at_once)
+        self._at_once = at_once
+        self._slots.grant()
 
     def abort(self, error: Exception) -> None:
         """Let every request that waits for a slot, and every later one, fail with this error."""

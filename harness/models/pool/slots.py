@@ -99,6 +99,10 @@ class Slots:
         healthy = [e for e in self._endpoints if e.healthy]
         for waiter in self._unassigned.drain():
             self._balance.settle(waiter.key, healthy).waiters.add(waiter)
+        self.grant()
+
+    def grant(self) -> None:
+        """Give all free slots to requests that wait."""
         for endpoint in self._endpoints:
             self._grant(endpoint)
 

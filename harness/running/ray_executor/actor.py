@@ -31,9 +31,9 @@ class Actor:
         logging.getLogger("asyncio").setLevel(logging.WARNING)
         return self._player.open(opening)
 
-    def exchange(self, handed: Sequence[Handed], over: Sequence[str], stop: bool) -> Report:
+    def exchange(self, handed: Sequence[Handed], over: Sequence[str], stop: bool, requests: int) -> Report:
         """As `WorkerPlayer.exchange`."""
-        return self._player.exchange(handed, over, stop=stop)
+        return self._player.exchange(handed, over, stop=stop, requests=requests)
 
     def close(self) -> None:
         """As `WorkerPlayer.close`."""

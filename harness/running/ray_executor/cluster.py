@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from harness.catalog import models
 from harness.errors import MissingPart, UsageError
 from harness.models import outside
 from harness.models.api import Model
@@ -50,12 +51,24 @@ def _ray(module: str = "ray") -> Any:
     return importlib.import_module(module)
 
 
-def check(address: str | None) -> None:
-    """Refuse where Ray is not installed, or nothing answers at the address of a cluster.
+def check(address: str | None, model: str) -> None:
+    """Refuse where Ray is not installed, nothing answers at its address, or nodes cannot ask the model.
+
+    Args:
+        address: of a cluster; None for this machine alone.
+        model: what stands after `--model`.
 
     Raises:
         MissingPart: with what to do about it; nothing was sent to any model.
+        UsageError: the same.
     """
+    entry = models.known(model)[0]
+    if entry is not None and entry.kind == "hf":
+        told = outside.line(model)
+        raise UsageError(
+            f"{told} runs within one process, which other nodes cannot ask; nothing was sent: "
+            f"start `harness serve {told}` and name its address by --endpoint, or leave out --executor ray"
+        )
     if importlib.util.find_spec("ray") is None:
         raise MissingPart(
             "--executor ray needs the package ray, which is not installed: "
@@ -157,15 +170,13 @@ class Cluster:
         end: Callable[[str], None],
     ) -> Dispatcher:
         """What plays a plan on this cluster, as `Dispatcher`."""
-        if plan.request.models.entry().kind == "hf":
-            raise UsageError("a model in this process cannot be asked from other nodes: use harness serve")
         starts: dict[str, Callable[[], Worker]] = {}
         nodes = self._nodes()
         for number in range(1, self.workers + 1):
             for node, name in nodes:
                 starts[f"{name}/{number}" if self.workers > 1 else name] = partial(RayWorker, node)
         found = places(plan, tested, starts, self.workers)
-        requests = sum(place.opening.request.models.concurrency or 0 for place in found)
+        requests = sum(place.requests for place in found)
         told = f"nodes {len(nodes)}, workers {len(found)}, requests in flight over all {requests}"
         log.info("ray: %s", told)
         return Dispatcher(found, store, finished, end)
@@ -200,9 +211,11 @@ class RayWorker:
         """As `WorkerPlayer.open`."""
         return await self._answer(self._actor.open.remote(opening), START_S + player.OPEN_S)
 
-    async def exchange(self, handed: Sequence[Handed], over: Sequence[str], *, stop: bool) -> Report:
+    async def exchange(
+        self, handed: Sequence[Handed], over: Sequence[str], *, stop: bool, requests: int
+    ) -> Report:
         """As `WorkerPlayer.exchange`."""
-        asked = self._actor.exchange.remote(handed, over, stop)
+        asked = self._actor.exchange.remote(handed, over, stop, requests)
         return await self._answer(asked, TIMES_UP_S + player.ANSWER_S)
 
     async def close(self) -> None:

@@ -17,7 +17,7 @@ from harness.running.activity import Activity
 from harness.running.look import Look
 from harness.running.queue import PlannedEpisode, QueuedEpisode
 from harness.running.ray_executor.messages import Handed, Report, key_of, unpacked
-from harness.running.ray_executor.places import Place, WorkerLost
+from harness.running.ray_executor.places import Place, WorkerLost, shared_out
 from harness.running.ray_executor.summed import summed
 from harness.running.scheduler import TaskQueue, Wait, longest_waits
 from harness.storage.manifest import differing
@@ -115,7 +115,15 @@ class Dispatcher:
                 if lost.forever:
                     break
         place.gone = True
+        self._share_out()
         self._give_up()
+
+    def _share_out(self) -> None:
+        """Give the requests in flight of places that are gone to those that are left."""
+        left = [place for place in self._places if not place.gone]
+        shares = shared_out(sum(place.requests for place in self._places), len(left)) if left else []
+        for place in self._places:
+            place.requests = 0 if place.gone else shares.pop(0)
 
     async def _work(self, place: Place) -> None:
         if self._is_done(place):
@@ -133,7 +141,7 @@ class Dispatcher:
             while not self._is_done(place):
                 handed = list(self._pick(place))
                 over = [name for name, task in self._tasks.items() if self._is_over(place, task)]
-                report = await worker.exchange(handed, over, stop=self.stopping)
+                report = await worker.exchange(handed, over, stop=self.stopping, requests=place.requests)
                 await self._take_in(place, report)
         finally:
             await worker.close()

@@ -30,6 +30,7 @@ class Opening:
         settings: environment variables that the worker takes where it has none of its own.
         neighbours: how many workers share the worker's machine, itself included.
         level: of the log lines that are passed on.
+        most: requests in flight of the whole run, all of which the last worker left may get.
     """
 
     request: RunRequest
@@ -39,6 +40,7 @@ class Opening:
     settings: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     neighbours: int = 1
     level: int = 30
+    most: int = 1
 
 
 @dataclass(frozen=True, slots=True)

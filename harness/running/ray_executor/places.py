@@ -32,7 +32,9 @@ class Worker(Protocol):
         """As `WorkerPlayer.open`."""
         ...
 
-    async def exchange(self, handed: Sequence[Handed], over: Sequence[str], *, stop: bool) -> Report:
+    async def exchange(
+        self, handed: Sequence[Handed], over: Sequence[str], *, stop: bool, requests: int
+    ) -> Report:
         """As `WorkerPlayer.exchange`."""
         ...
 
@@ -49,6 +51,7 @@ class Place:
         name: of node and worker, as log lines name it.
         start: starts a worker there.
         opening: what it is told.
+        requests: its share of the requests in flight.
         held: episodes that were handed over, by item.
         unable: tasks that are not played there.
         gone: no worker runs there any more.
@@ -59,6 +62,7 @@ class Place:
     name: str
     start: Callable[[], Worker]
     opening: Opening
+    requests: int = 1
     held: dict[EpisodeKey, QueuedEpisode] = field(default_factory=dict[EpisodeKey, QueuedEpisode])
     unable: set[str] = field(default_factory=set[str])
     gone: bool = False
@@ -85,7 +89,8 @@ def places(
     """
     models = plan.request.models
     endpoints = len(tested.info["endpoints"]) or 1
-    shares = shared_out(models.concurrency or PER_ENDPOINT * endpoints, len(starts))
+    requests = models.concurrency or PER_ENDPOINT * endpoints
+    shares = shared_out(requests, len(starts))
     told = Opening(
         plan.request,
         same.package(),
@@ -94,11 +99,12 @@ def places(
         settings.travelling(models),
         neighbours,
         logging.getLogger().getEffectiveLevel(),
+        requests,
     )
     found: list[Place] = []
     for (name, start), share in zip(starts.items(), shares, strict=False):
         request = replace(plan.request, models=replace(models, concurrency=share, judge=None))
-        found.append(Place(name, start, replace(told, request=request)))
+        found.append(Place(name, start, replace(told, request=request), share))
     return found
 
 

@@ -108,12 +108,21 @@ class Bwrap:
             waiting.ids.close()
 
     def _prepare(self) -> PreparedCgroup:
+        """Make the groups of a sandbox, and have the fork server fill them.
+
+        They are made here, where they are removed: whatever becomes of the fork server and its children, none
+        of them makes a group that was removed already.
+        """
         self._number += 1
         name = f"{cgroups.owner_prefix()}{id(self):x}-{self._number}"
         claimed = user_ids.claim_range()
-        return PreparedCgroup(
-            name, claimed, self._ask_to_prepare(self._layout.group(name, Caps()).folders, claimed.first)
-        )
+        group = self._layout.group(name, Caps())
+        try:
+            group.make()
+        except OSError as error:
+            claimed.close()
+            raise SandboxFault(f"no control group can be made: {error}") from error
+        return PreparedCgroup(name, claimed, self._ask_to_prepare(group.folders, claimed.first))
 
     async def _ask_to_prepare(self, folders: Sequence[Path], first: int) -> Reply:
         request = {"op": "prepare", "folders": [str(folder) for folder in folders], "ids": first}
@@ -126,15 +135,22 @@ class Bwrap:
         return reply
 
     async def close(self) -> None:
-        """Destroy every sandbox, then end the fork server."""
-        for box in list(self._boxes):
-            await box.destroy()
-        if self.waiting is not None:
-            await self.waiting.release()
-            await self._remove(self.waiting)
-            self.waiting = None
+        """Destroy every sandbox, then end the fork server; each step is taken whatever the others came to."""
+        async with contextlib.AsyncExitStack() as steps:  # from the last to the first
+            steps.callback(self._remove_mount_folder)
+            steps.push_async_callback(self.fork_client.close)
+            steps.push_async_callback(self._close_waiting)
+            for box in self._boxes:
+                steps.push_async_callback(box.destroy)
+
+    async def _close_waiting(self) -> None:
         self._closed = True
-        await self.fork_client.close()
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None:
+            await waiting.release()
+            await self._remove(waiting)
+
+    def _remove_mount_folder(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.mount_folder.rmdir()
 

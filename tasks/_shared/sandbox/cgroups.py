@@ -33,6 +33,22 @@ class Group:
     folders: tuple[Path, ...]
     limits: tuple[tuple[Path, str], ...]
 
+    def make(self) -> None:
+        """Make the folders, all or none.
+
+        Raises:
+            OSError: the kernel makes no more of them.
+        """
+        made: list[Path] = []
+        try:
+            for folder in self.folders:
+                folder.mkdir()
+                made.append(folder)
+        except OSError:
+            for folder in made:
+                folder.rmdir()
+            raise
+
     def members(self) -> list[int]:
         """Processes of the group, as the host sees them."""
         found: set[int] = set()
@@ -248,10 +264,14 @@ def _delegated(folder: Path) -> str:
 
 
 async def reap(layout: Layout) -> int:
-    """Remove the groups of processes that are gone, with whatever still runs in them."""
+    """Remove the groups of processes that are gone, with all groups in them and whatever still runs there.
+
+    A group stays that holds one of a live process. Returns how many were removed.
+    """
     removed = 0
     for root in dict.fromkeys(layout.roots.values()):
         for folder in sorted(root.glob("harness-box-*")):
-            if abandoned(folder.name):
-                removed += await Group((folder,), ()).remove()
+            whole = tuple(Path(found) for found, _, _ in os.walk(folder, topdown=False))
+            if all(abandoned(one.name) for one in whole) and await Group(whole, ()).remove():
+                removed += len(whole)
     return removed

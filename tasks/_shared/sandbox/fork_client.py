@@ -44,15 +44,16 @@ class ForkClient:
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tasks._shared.sandbox.fork_server", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": _TOP},
-                stdin=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
+        try:
+            with theirs:
+                self._process = await _server(theirs.fileno())
+        # asyncio starts a thread for each process, and Python says that there is none left in this way
+        except (OSError, RuntimeError) as error:
+            ours.close()
+            raise SandboxFault(f"the sandbox's fork server cannot be started: {error}") from error
+        except BaseException:
+            ours.close()
+            raise
         self._control = ours
         try:
             hello = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 64), START_S)
@@ -135,3 +136,14 @@ class ForkClient:
             except TimeoutError:
                 process.kill()
                 await wait_killed(process, "the sandbox's fork server")
+
+
+async def _server(control: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "tasks._shared.sandbox.fork_server", str(control)),
+        pass_fds=[control],
+        env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": _TOP},
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )

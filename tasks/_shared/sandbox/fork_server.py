@@ -81,8 +81,13 @@ def _check_read_only() -> None:
 
 
 def _fork_for(control: socket.socket, fds: list[int]) -> None:
-    if os.fork() == 0:
-        reply = fds[1]
+    reply = fds[1]
+    try:
+        child = os.fork()
+    except OSError as error:  # a machine without processes: this request fails, the sandboxes go on
+        write_line(reply, {"error": f"no process can be started: {error}"})
+        child = -1
+    if child == 0:
         try:
             control.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -107,10 +112,8 @@ def _fork_for(control: socket.socket, fds: list[int]) -> None:
 
 
 def _prepare(request: Mapping[str, Any], reply: int) -> NoReturn:
-    """Make the groups and the user ids, then wait for the description of the sandbox or a hang-up."""
+    """Join the groups and make the user ids, then wait for the description of the sandbox or a hang-up."""
     made = UserNamespace(owner=request["ids"])  # made while this process is being moved
-    for folder in request["folders"]:
-        Path(folder).mkdir(exist_ok=True)
     join_cgroups([os.open(f"{folder}/cgroup.procs", os.O_WRONLY) for folder in request["folders"]])
     made.map(request["ids"])
     write_line(reply, {"ready": os.getpid()})

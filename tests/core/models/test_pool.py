@@ -251,6 +251,35 @@ async def test_concurrency_bounds_what_is_in_flight():
         assert server.most == 5
 
 
+async def test_the_bound_on_what_is_in_flight_moves_while_requests_wait():
+    pool, flying, gate = Pool(made(1, limit=9), alive=never, concurrency=9), list[str](), asyncio.Event()
+
+    async def attempt(endpoint):
+        flying.append(endpoint.url)
+        await gate.wait()
+        return await at_once(endpoint)
+
+    async def in_flight(count):
+        async with asyncio.timeout(60):
+            while len(flying) < count:  # noqa: ASYNC110 (nobody tells us)
+                await asyncio.sleep(0)
+        for _ in range(20):  # whoever else may go has gone by then
+            await asyncio.sleep(0)
+        return len(flying)
+
+    pool.at_most(2)
+    asked = [asyncio.create_task(pool.run(f"test/{n}", attempt, deadline_s=600)) for n in range(20)]
+    assert await in_flight(2) == 2
+    pool.at_most(5)
+    assert await in_flight(5) == 5
+    pool.at_most(100)
+    assert await in_flight(9) == 9, "no more than it was opened with"
+    gate.set()
+    await asyncio.gather(*asked)
+    assert len(flying) == 20
+    await pool.close()
+
+
 async def test_cancelled_waiters_leave_no_slot_behind():
     pool, gate = Pool(made(1, limit=2), alive=never), asyncio.Event()
 
