@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from harness.report.conditions import Conditions, overridden
-from harness.report.words import duration
 from harness.storage.reader import Reader
 from harness.storage.run_record import duration
 from harness.storage.store_part import PART
