@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.words import counted, duration
+from harness.report.words import counted
 from harness.storage.reader import Cost
+from harness.storage.run_record import duration
 
 MILLION = 1_000_000
 
