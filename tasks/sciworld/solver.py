@@ -16,7 +16,8 @@ HEAP_MB = 768
 SOLVE_S = 240.0
 """The watchdog of one solution; the slowest measured took 23 s on an idle machine."""
 
-JAVA = {"JAVA_TOOL_OPTIONS": f"-XX:ActiveProcessorCount=2 -Xmx{HEAP_MB}m"}
+JAVA = {"JAVA_TOOL_OPTIONS": f"-XX:ActiveProcessorCount=2 -Xmx{HEAP_MB}m", "JDK_JAVA_OPTIONS": ""}
+"""Java takes options from both; those of the second come from the user alone, and would go before ours."""
 
 
 async def solve(task: str, variation: int) -> list[str]:

@@ -188,7 +188,7 @@ class ContainerBox:
             told = await self._backend.call("inspect", "--format", _STATE, self.container)
         except SandboxFault as error:
             told = f"false false {_KILLED}" if "no such" in str(error).lower() else "unknown"
-        running, *ended = told.split()
+        running, *ended = told.split() or ["unknown"]
         if running == "false":
             self._stopped = True
             # Only from outside its first process takes this signal; or from the kernel, for want of memory.
