@@ -15,12 +15,16 @@ def describe(plan: Plan) -> list[str]:
         total, requests = total + episodes, requests + episodes * turns
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         split = f" of split {task.split}" if task.split else ""
-        played = f"{episodes} episode{'' if episodes == 1 else 's'}{split}"
-        lines.append(f"  {task.spec.name}: {played}, ~{turns} turn{'' if turns == 1 else 's'} each{source}")
-    counts = ((len(plan.tasks), "task"), (total, "episode"), (requests, "request"))
-    tasks, all_episodes, sent = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
-    what = f"{tasks}, {all_episodes}, about {sent}"
+        played = f"{_counted(episodes, 'episode')}{split}"
+        lines.append(f"  {task.spec.name}: {played}, ~{_counted(turns, 'turn')} each{source}")
+    counts = (_counted(len(plan.tasks), "task"), _counted(total, "episode"))
+    what = f"{', '.join(counts)}, about {_counted(requests, 'request')}"
     if work.repeats > 1 and not plan.request.models.sampling.draws:
         same = "where decoding is greedy each repeats the same draw, but for what the environment varies"
         lines.append(f"  --repeats {work.repeats}: {same}; --temperature T draws anew")
     return [f"plan: {what}, profile {work.profile}", *lines]
+
+
+def _counted(number: int, thing: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

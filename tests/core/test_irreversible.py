@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import harness
-from packages import install
+from site_shop import write_shop
 
 TASK = """
 import os
@@ -96,11 +96,10 @@ TASK = Task()
 @pytest.fixture
 def played(tmp_path: Path) -> tuple[list[str], sqlite3.Connection]:
     """Lines of the shop's log and the run's store."""
-    files = {"__init__.py": TASK, "data.toml": 'folder = "shop"\n', "fixture/none.json": "[]"}
-    install(tmp_path / "site", "shop_bench", files, {"harness.tasks": {"shop": "shop_bench:TASK"}})
+    site = write_shop(tmp_path, TASK)
     log = tmp_path / "log"
     words = ["run", "--model", "oracle", "--task", "shop", "--mirror", "fixture", "--out", "r", "--no-report"]
-    done = harness(tmp_path, *words, site=tmp_path / "site", SHOP_LOG=str(log))
+    done = harness(tmp_path, *words, site=site, SHOP_LOG=str(log))
     assert done.returncode == 0, done.stderr  # one of three may fail in the infrastructure
     return log.read_text().splitlines(), sqlite3.connect(tmp_path / "r" / "run.sqlite")
 

@@ -25,7 +25,7 @@ from aiohttp import web
 from command import harness
 from leftovers import Place, nothing_left
 from loopback_server import serving_from_a_thread
-from workers import transcripts
+from workers import INFO, transcripts
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -35,14 +35,6 @@ pytestmark = [
     ),
 ]
 RUN = ("run", "--mirror", "fixture", "--seed", "5", "--no-report")
-INFO = {
-    "model_id": "THUDM/agentlm-7b",
-    "model_sha": "0",
-    "version": "3.0.0",
-    "max_concurrent_requests": 64,
-    "max_input_tokens": 4000,
-    "max_total_tokens": 4096,
-}
 KEY = "sentinel-of-a-key-5f1c"
 
 

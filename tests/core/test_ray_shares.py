@@ -9,19 +9,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from loopback_server import serving_from_a_thread
-from workers import Threads, ThreadWorker, played, request, transcripts
+from workers import INFO, Threads, ThreadWorker, played, request, transcripts
 
 from harness.running.ray_executor.messages import Opened, Opening
 from harness.running.ray_executor.places import WorkerLost
 
-INFO = {
-    "model_id": "THUDM/agentlm-7b",
-    "model_sha": "0",
-    "version": "3.0.0",
-    "max_concurrent_requests": 64,
-    "max_input_tokens": 4000,
-    "max_total_tokens": 4096,
-}
 TOGETHER_S = 60.0
 """How long a request waits for others to be in flight with it."""
 

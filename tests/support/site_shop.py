@@ -97,7 +97,11 @@ def install_shop(folder: Path, sites: Sequence[str]) -> Path:
         folder: in which the path's folder is made.
         sites: the site of each order; empty for none.
     """
-    task = TASK.replace("PLACES", json.dumps(list(sites)))
-    files = {"__init__.py": task, "data.toml": 'folder = "shop"\n', "fixture/none.json": "[]"}
+    return write_shop(folder, TASK.replace("PLACES", json.dumps(list(sites))))
+
+
+def write_shop(folder: Path, source: str) -> Path:
+    """Install a module with a task named shop; returns the folder to put on the path."""
+    files = {"__init__.py": source, "data.toml": 'folder = "shop"\n', "fixture/none.json": "[]"}
     install(folder / "site", "shop_bench", files, {"harness.tasks": {"shop": "shop_bench:TASK"}})
     return folder / "site"

@@ -24,6 +24,15 @@ from harness.running.summary import Summary
 from harness.storage.store import EpisodeKey, Store
 
 Found = dict[str, object]
+INFO = {
+    "model_id": "THUDM/agentlm-7b",
+    "model_sha": "0",
+    "version": "3.0.0",
+    "max_concurrent_requests": 64,
+    "max_input_tokens": 4000,
+    "max_total_tokens": 4096,
+}
+"""What the tests' TGI servers for several workers say of themselves."""
 
 
 class ThreadWorker:
