@@ -3,10 +3,10 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,20 +16,22 @@ from command import harness
 @pytest.fixture(scope="module")
 def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page's files as an installed package."""
-    folder = tmp_path_factory.mktemp("site")
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
     page = (root / "docs" / "adding-a-task.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:python|toml|json)\n# (\S+)\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 15
     for name, text in blocks:
-        path = folder / name
+        path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    facts = folder / "guess_bench-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n")
-    lines = [f"{name} = {value}\n" for name, value in project["entry-points"]["harness.tasks"].items()]
-    (facts / "entry_points.txt").write_text("[harness.tasks]\n" + "".join(lines))
+    (source / "results" / "runs").mkdir(parents=True)  # as a run leaves behind that is played there
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*pip, "--target", str(folder), str(source)], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("tests", "capitals"):
+        shutil.copytree(source / part, folder / part)
     return folder
 
 
