@@ -164,7 +164,8 @@ def base_url(entry: Entry, url: str) -> str:
 
 def mismatches(entry: Entry, endpoints: Sequence[Endpoint]) -> list[str]:
     """Say where an endpoint announces another model than the entry; many announce a path on their disk."""
-    wanted = {name.lower() for name in (entry.hf, entry.path, entry.wire_name, *entry.aliases) if name}
+    path = "" if entry.kind == "replay" else entry.path  # of a replay it is the recording, no model's name
+    wanted = {name.lower() for name in (entry.hf, path, entry.wire_name, *entry.aliases) if name}
     found = [
         f"{e.url} serves {e.capabilities.model_id!r}, not {entry.hf or entry.wire_name!r}"
         for e in endpoints
