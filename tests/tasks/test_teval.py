@@ -89,6 +89,8 @@ def test_files_of_another_split_or_version_are_named(folder: Path):
         "review_str_v2.json missing; review_str_v2_subset.json is there: --split subset",
     ]
     assert needs(folder, runs="plan_json,reason") == []
+    checked = {need.name for need in TASK.needs(replace(task_context(TASK, folder), split="full"))}
+    assert "plan_str_v2.json" not in checked, "what is missing is not told as there"
     assert needs(folder, runs="review", split="subset") == []
     assert needs(folder, runs="plan_json", split="subset") == [
         "plan_json_v2_subset.json missing; plan_json_v2.json is there: --split full"
