@@ -6,7 +6,7 @@ import math
 
 from harness.report import words
 from harness.report.columns import OUTCOMES, outcomes
-from harness.report.cost import told, total
+from harness.report.cost import told
 from harness.report.headline import UNUSABLE, printed_headline, value_of
 from harness.report.intervals import Interval, printed
 from harness.report.relate import relate
@@ -39,8 +39,8 @@ def build(run: RunData, rules: Rules | None = None) -> Report:
     notes = list(run.notes)
     notes += [f"missing: {text}" for texts in run.missing.values() for text in texts]
     report = Report(run.run, run.model, complete, rules.normalize, totals, results, notes)
-    report.price, cost = rules.price, total(task.cost for task in run.tasks.values() if task.cost)
-    took = told(cost, rules.price)
+    report.price = rules.price
+    took = told([task.cost for task in run.tasks.values() if task.cost], rules.price)
     report.head = {**run.head, **({"cost": took} if took else {})}
     return report
 

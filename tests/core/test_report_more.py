@@ -10,9 +10,11 @@ from stored_runs import stored_run
 
 from harness.cli.report_command import command as report_command
 from harness.errors import UsageError
+from harness.report.cost import Price, told
 from harness.report.endpoints import Share
 from harness.report.failures import SHOWN
 from harness.report.load import FILE
+from harness.storage.reader import Cost
 from harness.storage.records import Attempt, CallRecord
 from harness.storage.store import Store
 
@@ -97,6 +99,27 @@ def test_what_a_run_took_is_told_and_priced(tmp_path, capsys):
         "attempts": 2, "requests": 2, "prompt_tokens": 3_000_000, "output_tokens": 500_000,
         "seconds": 1800.0, "price": pytest.approx(0.9),
     }  # fmt: skip
+
+
+def test_tokens_that_a_server_does_not_count_are_not_none_and_have_no_price(tmp_path, capsys):
+    run = stored_run(tmp_path / "r", {"sums": ["", ""]})
+    uncounted = {"output_tokens": 250_000, "seconds": 900.0, "calls": [call("a", 0)]}
+    played(run, [{"outcome": "scored", "value": 1.0, **uncounted}] * 2)
+    text = report(capsys, run, "--price", "0.2,0.6")
+    assert "2 requests; tokens in not counted by the server and 500,000 out" in text
+    assert "price — at 0.2 in" in text
+    assert (
+        json.loads(report(capsys, run, "--price", "1,1", "--format", "json"))["cost"]["sums"]["price"] is None
+    )
+    page = report(capsys, run, "--price", "0.2,0.6", "--format", "html")
+    assert page.count("not counted by the server") >= 3, "its tokens in and its price, beside the head"
+
+
+def test_a_sum_over_tasks_says_that_one_was_not_counted():
+    costs = [Cost(1, 2, 30, 5, 1.0), Cost(1, 2, 0, 5, 1.0), Cost(1, 0, 0, 0, 1.0)]
+    assert "at least 30 tokens in and 10 out" in told(costs, Price(1.0, 1.0))
+    assert "price — at" in told(costs, Price(1.0, 1.0))
+    assert "30 tokens in" in told(costs[::2], None) and "at least" not in told(costs[::2], None)
 
 
 @pytest.mark.parametrize("price", ["1", "1,", "a,b", "-1,2", "1,2,3", "nan,1", "1e9,1", "\u0661,1"])

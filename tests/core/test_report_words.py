@@ -49,6 +49,6 @@ def test_one_is_not_many():
 
 def test_times_are_in_the_unit_that_fits():
     assert [duration(s) for s in (3, 89, 90, 3600, 5400)] == ["3 s", "89 s", "2 min", "60 min", "1.5 h"]
-    assert told(Cost(1, 1, 5, 2, 3.2), None) == (
+    assert told([Cost(1, 1, 5, 2, 3.2)], None) == (
         "1 request; 5 tokens in and 2 out; 3 s of episodes, added up over 1 attempt"
     )

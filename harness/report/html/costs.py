@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.report.cost import Price, total
+from harness.report.cost import Price, added, priced, tokens_in
 from harness.report.html.bars import Bar, Row, draw
 from harness.report.html.figure import Figure, Run
 from harness.report.html.markup import Markup, element, joined
@@ -12,7 +12,7 @@ from harness.report.html.panel import compact, upto
 from harness.report.html.scores import legend
 from harness.storage.reader import Cost
 
-Measure = Callable[[Cost], float]
+Measure = Callable[[Cost], float | None]
 HEADER = ("task", "run", "requests", "tokens in", "tokens out", "hours", "attempts")
 
 
@@ -43,7 +43,7 @@ def costs(runs: Sequence[Run]) -> Figure | None:
 
 def _measures(runs: Sequence[Run]) -> Mapping[str, Measure]:
     found: dict[str, Measure] = {
-        "tokens in": lambda cost: float(cost.prompt_tokens),
+        "tokens in": tokens_in,
         "tokens out": lambda cost: float(cost.output_tokens),
         "hours of episodes": lambda cost: cost.seconds / 3600,
     }
@@ -54,16 +54,22 @@ def _panel(
     name: str, measure: Measure, runs: Sequence[Run], found: Mapping[str, Mapping[str, Cost]]
 ) -> Markup:
     if len(runs) == 1:
-        named = [(task, runs[0], cost) for task, cost in found[runs[0].letter].items()]
+        values = [(task, runs[0], measure(cost)) for task, cost in found[runs[0].letter].items()]
     else:
-        named = [("", run, total(found[run.letter].values())) for run in runs]
-    values = [(label, run, measure(cost)) for label, run, cost in named]
-    rows = [Row(label, "", [Bar(run, value, told=compact(value))]) for label, run, value in values]
-    drawn = draw(upto(max(value for _, _, value in values)), rows, name)
+        values = [("", run, added(map(measure, found[run.letter].values()))) for run in runs]
+    rows = [Row(label, "", [_bar(run, value)]) for label, run, value in values]
+    drawn = draw(upto(max(value or 0.0 for _, _, value in values)), rows, name)
     return element("figure", element("figcaption", element("b", name)), drawn)
 
 
+def _bar(run: Run, value: float | None) -> Bar:
+    if value is None:
+        return Bar(run, None, instead="not counted by the server")
+    return Bar(run, value, told=compact(value))
+
+
 def _numbers(name: str, run: Run, cost: Cost, price: Price | None) -> Sequence[str]:
-    counted = f"{cost.requests:,}", f"{cost.prompt_tokens:,}", f"{cost.output_tokens:,}"
+    given = tokens_in(cost)
+    counted = f"{cost.requests:,}", "—" if given is None else f"{given:,}", f"{cost.output_tokens:,}"
     row = name, run.report.run, *counted, f"{cost.seconds / 3600:.2f}", f"{cost.attempts:,}"
-    return (*row, f"{price.of(cost):.2f}") if price else row
+    return (*row, priced(price.of(cost))) if price else row
