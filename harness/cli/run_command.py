@@ -48,6 +48,8 @@ def command(*, workload: Workload, models: ModelChoice, execution: Execution, wa
         from harness.running.ray_executor import cluster
 
         cluster.check(execution.ray_address, models.model)
+    else:
+        _refuse_words_of_ray(click.get_current_context())
     from harness.models.clients.probe import surveyed
     from harness.models.clients.recognise import recognise
     from harness.models.local.loading import loaded_models
@@ -66,6 +68,13 @@ def command(*, workload: Workload, models: ModelChoice, execution: Execution, wa
         except BrokenPipeError:  # whoever read it has left, and the run ends as it ended all the same
             quiet()
     return _close(summary, execution.retry)
+
+
+def _refuse_words_of_ray(ctx: click.Context) -> None:
+    """What is typed for a cluster must not end as a run on this machine; a variable may stand anywhere."""
+    for name, word in (("ray_address", "--ray-address"), ("workers", "--workers")):
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"{word} is for --executor ray: give that as well, or leave {word} out")
 
 
 def execute(request: RunRequest, *, yes: bool = True) -> Summary:

@@ -46,6 +46,8 @@ def harness(tmp_path: Path):
             ),
             "--set mmlu.answer is given as rank and as generate: keep one",
         ),
+        ((*ORACLE, "--workers", "2"), "--workers is for --executor ray: give that as well"),
+        ((*ORACLE, "--ray-address", "head:6379"), "--ray-address is for --executor ray: give that as well"),
         ((*RUN, "--model", "replay:folder"), "replay file folder is a folder; give a file of JSON lines"),
         ((*RUN, "--model", "replay:"), "replay: names no file; write replay:FILE"),
         ((*RUN, "--model", "replay:file"), "replay file file is empty; harness export RUN --format replay"),
@@ -100,4 +102,5 @@ def test_recorded_replies_are_called_so(harness, tmp_path: Path):
     done = harness("run", "--task", "gsm8k", "--mirror", "fixture", *words)
     assert done.returncode == 0, done.stderr
     assert "model: replay:old.jsonl (no model: the replies are a file's)" in done.stdout
+    assert "serves" not in done.stdout + done.stderr, "a recording is no other model than the one named"
     assert "1 request;" in done.stdout and "over 1 attempt\n" in done.stdout
