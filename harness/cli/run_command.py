@@ -190,6 +190,8 @@ def _renamed(model: str, error: OtherModel) -> str:
 def _close(summary: Summary, retry: str | None) -> int:
     if summary.already and retry:
         log.info("nothing to retry: no episode of this run failed for infrastructure")
+    elif summary.empty:
+        log.warning("this shard has no episodes: --shard i/n divides them into more parts than there are")
     elif summary.already:
         log.info("the run was complete already; --new or --name NAME starts another")
     for task, reason in summary.lost.items():

@@ -87,6 +87,7 @@ class Runner:
         limit = request.execution.time_limit_s
         self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
         self.summary.already = not remaining
+        self.summary.empty = not self.plan.items()
         with scratch("harness-run-") as folder:
             if remaining:
                 await self._answer(remaining, folder / "play")

@@ -11,6 +11,8 @@ class Summary:
     """How a command ended.
 
     Attributes:
+        already: there was nothing to play.
+        empty: nor was there ever, because this shard has no episodes.
         lost: tasks whose world did not open, with the reason.
         stopped: why it ended early, empty when it did not.
         incomplete: tasks that have no headline yet.
@@ -22,6 +24,7 @@ class Summary:
     directory: Path
     played: int = 0
     already: bool = False
+    empty: bool = False
     interrupted: bool = False
     stopped: str = ""
     lost: dict[str, str] = field(default_factory=dict[str, str])

@@ -242,6 +242,13 @@ def test_an_endpoint_that_dies_for_good_ends_in_exit_3_and_the_run_resumes(harne
     assert rows(tmp_path / "r/run.sqlite") == 16
 
 
+def test_a_shard_without_episodes_says_so(harness, tmp_path: Path):
+    words = ("--limit", "2", "--shard", "3/3", "--no-report", "--out", "r")
+    done = harness("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", *words)
+    assert done.returncode == 0, done.stderr
+    assert "this shard has no episodes" in done.stderr and "complete already" not in done.stderr
+
+
 def test_shards_divide_the_plan(harness, tmp_path: Path):
     seen: list[str] = []
     for index in (1, 2, 3):
