@@ -13,7 +13,7 @@ from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
 from harness.models.sampling import Ignored, over_openai, unfit
 from harness.models.trial import no_room, ranking, trial
-from harness.running.judging import judge_role
+from harness.running.judge_stage import judge_role
 from harness.running.request import RunRequest
 
 PREFETCH = 1.25

@@ -24,8 +24,8 @@ from harness.running.code import note_code
 from harness.running.expected import Expected
 from harness.running.heartbeat import heartbeat
 from harness.running.identity import Systems, changed_model, keep
-from harness.running.judge import waits_for
-from harness.running.judging import judge_stage
+from harness.running.judge_stage import judge_stage
+from harness.running.judge_values import waits_for
 from harness.running.look import Look, look, pressure
 from harness.running.plan import Plan, TaskPlan
 from harness.running.progress import Progress, ticking
@@ -166,7 +166,7 @@ class Runner:
             scheduler = self.scheduler = Scheduler(budget, sites, partial(pressure, models.tested))
             see = partial(look, models.tested, self._queues.values(), deadline_s)
         self.store.commit_later(asyncio.get_running_loop())
-        _collect_garbage_less_often()
+        gc.freeze()  # what start-up made stays: not worth looking through again and again
         try:
             async with heartbeat(self.store, partial(self._facts, see)), ticking(self.progress, see):
                 with Signals(self.interrupt):
@@ -268,12 +268,3 @@ class Runner:
 def private_tasks(plan: Plan) -> tuple[str, ...]:
     """The tasks of a plan whose texts are not to spread."""
     return tuple(task.spec.name for task in plan.tasks if task.spec.private)
-
-
-def _collect_garbage_less_often() -> None:
-    """Let the garbage collector skip what start-up made, and run less often: a tenth of the loop's time.
-
-    What start-up left in cycles is a handful of objects: it is not worth looking at all others for.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
