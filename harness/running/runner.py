@@ -45,12 +45,16 @@ from harness.storage import manifest
 from harness.storage.completeness import incomplete_tasks
 from harness.storage.private import without_texts
 from harness.storage.store import Attempt, EpisodeKey, Store
+from harness.storage.words import duration
 
 if TYPE_CHECKING:
     from harness.running.ray_executor.cluster import Cluster
     from harness.running.ray_executor.dispatch import Dispatcher
 
 log = logging.getLogger(__name__)
+
+DRAIN_OUTAGE_S = 5.0
+"""An outage that is no longer lets the episodes of a stopped run wait for its end."""
 
 SHOWN = 20
 """Endpoints and oldest episodes that a heartbeat names."""
@@ -169,7 +173,7 @@ class Runner:
         gc.freeze()  # what start-up made stays: not worth looking through again and again
         try:
             async with heartbeat(self.store, partial(self._facts, see)), ticking(self.progress, see):
-                with Signals(self.interrupt):
+                with Signals(self.interrupt, partial(self._hopeless, see)):
                     await scheduler.run(list(self._queues.values()), until=self._ends)
             self._traits.close()
             self.store.flush()
@@ -209,6 +213,17 @@ class Runner:
             )
             self.scheduler.stop()
         return first
+
+    def _hopeless(self, see: Callable[[], Look]) -> bool:
+        """Whether the live episodes of a stopped run wait for endpoints that are all gone."""
+        outage_s = see().outage_s
+        if outage_s is None or outage_s < DRAIN_OUTAGE_S:
+            return False
+        log.warning(
+            "no endpoint is alive for %s: the live episodes are dropped; the same command plays them anew",
+            duration(outage_s),
+        )
+        return True
 
     def _queue(self, plan: TaskPlan, models: OpenModels, remaining: set[EpisodeKey], work: Path) -> TaskQueue:
         """One task's remaining episodes with what plays them."""
