@@ -44,6 +44,16 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"harness.cli.{cmd_name}_command")
         return module.command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not ctx.resilient_parsing:
+            from harness.cli.repeated import refuse_repeated
+
+            refuse_repeated(command, name, rest, ctx)
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
