@@ -43,7 +43,8 @@ test-slow: system setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "slow and not full"
 
 ## test-full: every test, the longest as well (all 270 SciWorld pairs, all MiniWoB++ tasks, ...)
-test-full: system setup servers
+test-full: setup servers
+	@.ci/system nginx-light haproxy
 	$(BIN)/harness setup --ready-only
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 

@@ -95,3 +95,7 @@ class ContextOverflow(ModelError):
 
 class StoreError(HarnessError):
     """The run's store cannot be written or read; the run stops before work is lost."""
+
+
+class OtherStore(StoreError):
+    """The file is a newer harness's or another program's; exit code 2: repeating is no help."""

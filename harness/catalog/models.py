@@ -76,10 +76,6 @@ class Entry:
         """Whether it runs inside the harness, so that no endpoint is given for it."""
         return self.kind not in _WIRE
 
-    def template_id(self, suite: str = "", task: str = "") -> str:
-        """Name the template for a suite, or for a task of it when that has its own."""
-        return self.templates.get(task) or self.templates.get(suite) or self.template
-
 
 def load(extra: Path | None = None) -> dict[str, Entry]:
     """Read the shipped models.toml and the user's (`extra`, else the file HARNESS_MODELS names)."""

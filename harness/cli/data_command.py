@@ -12,7 +12,7 @@ from harness import data
 from harness.catalog import registry
 from harness.cli.screen import echo
 from harness.errors import HarnessError, UsageError
-from harness.report.words import counted
+from harness.storage.words import counted
 
 MIRROR = click.option("--mirror", envvar="HARNESS_MIRROR", help="Folder with the data instead of the cache.")
 SPLIT = click.option("--split", help="Only the files that this split of TASKS reads.")

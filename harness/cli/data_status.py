@@ -9,7 +9,7 @@ from harness import data
 from harness.catalog import registry
 from harness.data import Pin
 from harness.errors import HarnessError
-from harness.report.words import counted
+from harness.storage.words import counted
 
 
 def screen(mirror: str | None) -> Iterator[str]:

@@ -13,7 +13,7 @@ from harness.cli.grouping import grouped
 from harness.cli.run_options import names
 from harness.cli.screen import echo
 from harness.export.episodes import Choice
-from harness.report.words import counted
+from harness.storage.words import counted
 
 if TYPE_CHECKING:
     from harness.export.episodes import Run, Tally

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import click
 
-from harness.errors import HarnessError, StoreError, cause
+from harness.errors import HarnessError, OtherStore, StoreError, cause
 from harness.models import outside
 
 _FIXES = {
@@ -61,7 +61,7 @@ def exit_code(error: BaseException) -> int:
         return 2
     if isinstance(error, HarnessError):
         _say(f"harness: {error}")
-        return 3 if isinstance(error, StoreError) else 2
+        return 3 if isinstance(error, StoreError) and not isinstance(error, OtherStore) else 2
     if isinstance(error, OSError):
         _say(f"harness: {_FIXES.get(error.errno or 0) or error}")
         quiet()

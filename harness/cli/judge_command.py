@@ -44,7 +44,7 @@ def judge_directory(directory: Path, request: JudgeRequest) -> int:
     """Judge a run directory; returns how many verdicts are missing or unreadable."""
     from harness.report.load import FILE
     from harness.running import patience
-    from harness.running.judging import judge_stage
+    from harness.running.judge_stage import judge_stage
     from harness.running.scratch import scratch
     from harness.storage import manifest, paths
     from harness.storage.store import Store

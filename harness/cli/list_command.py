@@ -17,8 +17,8 @@ from harness.cli.common_options import MIRROR, RESULTS
 from harness.cli.data_status import state
 from harness.cli.screen import echo
 from harness.errors import UsageError
-from harness.report.words import counted
 from harness.running.selection import shown
+from harness.storage.words import counted
 from harness.types import Option, TaskSpec
 from harness.types.options import declared
 

@@ -12,6 +12,7 @@ import click
 from harness.cli.common_options import CA, MIRROR, PROFILE
 from harness.cli.model_options import ENDPOINTS, GIVEN, MODEL, SAMPLING, with_options
 from harness.running.samples import Limit
+from harness.storage.manifest import LONGEST_NAME
 
 
 def names(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -31,6 +32,14 @@ def _folder(_: click.Context, __: click.Parameter, value: str | None) -> Path | 
     if value == "":
         raise click.BadParameter("an empty path: write a folder, or leave it out")
     return Path(value) if value is not None else None
+
+
+def _name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and len(value) > LONGEST_NAME:
+        raise click.BadParameter(
+            f"{len(value)} characters; write {LONGEST_NAME} at most, as a run's folder is named by it"
+        )
+    return value
 
 
 def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -88,7 +97,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--role", "roles", multiple=True, help="Auxiliary model as ROLE=NAME@URL, or ROLE=self."),
     click.option("--judge", help="Judge inline with this model (NAME@URL)."),
     click.option("--out", callback=_folder, metavar="PATH", help="Run directory."),
-    click.option("--name", help="Keep this run apart from others of the same configuration."),
+    click.option("--name", callback=_name, help="Keep this run apart from others of the same configuration."),
     click.option("--new", is_flag=True, help="Start another run of the same configuration."),
     PROFILE,
     click.option("--decoding", type=click.Choice(["protocol", "greedy", "released"]), default="protocol"),

@@ -13,7 +13,7 @@ from harness.catalog.models import Entry
 from harness.cli.grouping import grouped
 from harness.cli.screen import echo
 from harness.errors import UsageError
-from harness.report.words import counted
+from harness.storage.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

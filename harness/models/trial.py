@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.catalog import registry
 from harness.catalog.models import Entry, Kind, known
@@ -26,7 +28,7 @@ _QUESTION = (Message("user", "Which letter is the first of the alphabet: A, B, C
 """Asked where letters are ranked: one of them is among the likeliest tokens of any model."""
 
 LETTERS = ("A", "B", "C", "D")
-_TRIES, _PAUSE_S, _RANKING_S = 3, 0.3, 60.0
+_TRIES, _PAUSE_S, _RANKING_S, _EXTRA_S = 3, 0.3, 60.0, 60.0
 _NOT_THERE = (404, 405, 501)
 
 
@@ -59,6 +61,23 @@ def no_room(model: Model, max_new_tokens: int | None) -> list[str]:
         return []
     told = {e.url: most_tokens(model.entry, e.capabilities) for e in model.pool.endpoints if e.capabilities}
     return [line for url, most in told.items() if (line := no_room_at(url, max_new_tokens, most))]
+
+
+async def refused_extra(model: Model, extra: Mapping[str, Any]) -> list[str]:
+    """A line where every endpoint refuses a request with the further parameters of `--extra`.
+
+    Args:
+        model: one whose endpoints answer requests without them.
+        extra: the parameters.
+    """
+    if not extra or (isinstance(model, BaseModel) and model.entry.local):
+        return []
+    told = " ".join(f"--extra {key}={json.dumps(value)}" for key, value in extra.items())
+    try:
+        await model.complete(Call(KEY, TALK, None, Ask(1), extra=extra, deadline_s=_EXTRA_S))
+    except HarnessError as error:
+        return [f"{model.name} does not answer with {told} ({error}): correct or leave it out"]
+    return []
 
 
 async def ranking(model: Model, fixes: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from harness.report import words
 from harness.report.columns import OUTCOMES, outcomes
 from harness.report.cost import told
 from harness.report.headline import UNUSABLE, printed_headline, value_of
@@ -15,6 +14,7 @@ from harness.report.result import Report, TaskResult
 from harness.report.rules import Rules
 from harness.report.run_data import Aggregate, RunData, TaskData
 from harness.report.suite import installed, printed_suite, suite_result
+from harness.storage import words
 from harness.storage.completeness import tolerated
 from harness.storage.records import metric_name
 

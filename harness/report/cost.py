@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.words import counted
 from harness.storage.reader import Cost
-from harness.storage.run_record import duration
+from harness.storage.words import counted, duration
 
 MILLION = 1_000_000
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from harness.report.conditions import Conditions, overridden
 from harness.storage.reader import Reader
-from harness.storage.run_record import duration
 from harness.storage.store_part import PART
+from harness.storage.words import counted, duration
 
 Head = Mapping[str, str]
 """One text for each name, in the order in which they are printed."""
@@ -93,7 +93,7 @@ def _server(model: Mapping[str, Any]) -> str:
         return ""
     versions = sorted({str(one.get("version") or "") for one in ends} - {""})
     kind = "TGI" if versions else str(ends[0].get("server") or "unknown server")
-    count = f"{len(ends)} replica{'s' if len(ends) > 1 else ''}"
+    count = counted(len(ends), "replica")
     spoken = "completions" if model.get("kind") == "openai" else model.get("kind")  # as people type it
     return f"{' '.join([kind, *versions])}, {count}, spoken to as {spoken}"
 

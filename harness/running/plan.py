@@ -12,7 +12,7 @@ from harness.episode import BaseTask, Task
 from harness.errors import DataError, MissingPart, UsageError
 from harness.models.roles import parse_role
 from harness.running import readiness, samples, selection, sites
-from harness.running.judging import judge_role
+from harness.running.judge_stage import judge_role
 from harness.running.members import is_installed, members_of
 from harness.running.readiness import Readiness, TaskChoices
 from harness.running.request import ModelChoice, RunRequest, Workload

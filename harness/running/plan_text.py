@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.running.plan import Plan
+from harness.storage.words import counted
 
 
 def describe(plan: Plan) -> list[str]:
@@ -15,16 +16,11 @@ def describe(plan: Plan) -> list[str]:
         total, requests = total + episodes, requests + episodes * turns
         source = "" if task.cfg.source != "fixture" else " (fixture: not the benchmark's data)"
         split = f" of split {task.split}" if task.split else ""
-        played = f"{_counted(episodes, 'episode')}{split}"
-        lines.append(f"  {task.spec.name}: {played}, ~{_counted(turns, 'turn')} each{source}")
-    counts = (_counted(len(plan.tasks), "task"), _counted(total, "episode"))
-    what = f"{', '.join(counts)}, about {_counted(requests, 'request')}"
+        played = f"{counted(episodes, 'episode')}{split}"
+        lines.append(f"  {task.spec.name}: {played}, ~{counted(turns, 'turn')} each{source}")
+    counts = (counted(len(plan.tasks), "task"), counted(total, "episode"))
+    what = f"{', '.join(counts)}, about {counted(requests, 'request')}"
     if work.repeats > 1 and not plan.request.models.sampling.draws:
         same = "where decoding is greedy each repeats the same draw, but for what the environment varies"
         lines.append(f"  --repeats {work.repeats}: {same}; --temperature T draws anew")
     return [f"plan: {what}, profile {work.profile}", *lines]
-
-
-def _counted(number: int, thing: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harness.running.look import EndpointLook
 from harness.running.tally import Tally
-from harness.storage.run_record import duration
+from harness.storage.words import counted, duration
 
 _BAR = 20
 """Columns of a bar, where there is room."""
@@ -65,7 +65,7 @@ def _facts(tally: Tally) -> Iterator[str]:
         yield f"{seen.flying} in flight" + (f" (+{seen.queued} queued)" if seen.queued else "")
     yield f"{tally.tokens_s():.0f} tok/s"
     if failed := sum(tally.infra.values()):
-        yield f"{failed} infra error{'s' if failed > 1 else ''}"
+        yield f"{counted(failed, 'infra error')}"
     left = tally.left_s()
     if left is not None and not tally.complete:
         yield f"{duration(left)} left"

@@ -12,8 +12,8 @@ from harness.models.connect import open_model
 from harness.models.pool.limits import PER_ENDPOINT
 from harness.models.roles import RoleSpec, open_role, parse_role
 from harness.models.sampling import Ignored, over_openai, unfit
-from harness.models.trial import no_room, ranking, trial
-from harness.running.judging import judge_role
+from harness.models.trial import no_room, ranking, refused_extra, trial
+from harness.running.judge_stage import judge_role
 from harness.running.request import RunRequest
 
 PREFETCH = 1.25
@@ -43,6 +43,7 @@ async def check_model(
             opened(tested)
             lines += no_room(tested, request.models.sampling.max_new_tokens)
             lines += [] if lines else map(str, await trial(tested))
+            lines += [] if lines else await refused_extra(tested, request.models.sampling.extra)
             lines += [] if lines else await ranking(tested, ranked)
             if not lines and over_openai(tested):
                 lines += await unfit(tested, drawn or {}, [] if found is None else found)

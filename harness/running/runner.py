@@ -24,8 +24,8 @@ from harness.running.code import note_code
 from harness.running.expected import Expected
 from harness.running.heartbeat import heartbeat
 from harness.running.identity import Systems, changed_model, keep
-from harness.running.judge import waits_for
-from harness.running.judging import judge_stage
+from harness.running.judge_stage import judge_stage
+from harness.running.judge_values import waits_for
 from harness.running.look import Look, look, pressure
 from harness.running.plan import Plan, TaskPlan
 from harness.running.progress import Progress, ticking
@@ -45,12 +45,16 @@ from harness.storage import manifest
 from harness.storage.completeness import incomplete_tasks
 from harness.storage.private import without_texts
 from harness.storage.store import Attempt, EpisodeKey, Store
+from harness.storage.words import duration
 
 if TYPE_CHECKING:
     from harness.running.ray_executor.cluster import Cluster
     from harness.running.ray_executor.dispatch import Dispatcher
 
 log = logging.getLogger(__name__)
+
+DRAIN_OUTAGE_S = 5.0
+"""An outage that is no longer lets the episodes of a stopped run wait for its end."""
 
 SHOWN = 20
 """Endpoints and oldest episodes that a heartbeat names."""
@@ -167,10 +171,10 @@ class Runner:
             scheduler = self.scheduler = Scheduler(budget, sites, partial(pressure, models.tested))
             see = partial(look, models.tested, self._queues.values(), deadline_s)
         self.store.commit_later(asyncio.get_running_loop())
-        _collect_garbage_less_often()
+        gc.freeze()  # what start-up made stays: not worth looking through again and again
         try:
             async with heartbeat(self.store, partial(self._facts, see)), ticking(self.progress, see):
-                with Signals(self.interrupt):
+                with Signals(self.interrupt, partial(self._hopeless, see)):
                     await scheduler.run(list(self._queues.values()), until=self._ends)
             self._traits.close()
             self.store.flush()
@@ -210,6 +214,17 @@ class Runner:
             )
             self.scheduler.stop()
         return first
+
+    def _hopeless(self, see: Callable[[], Look]) -> bool:
+        """Whether the live episodes of a stopped run wait for endpoints that are all gone."""
+        outage_s = see().outage_s
+        if outage_s is None or outage_s < DRAIN_OUTAGE_S:
+            return False
+        log.warning(
+            "no endpoint is alive for %s: the live episodes are dropped; the same command plays them anew",
+            duration(outage_s),
+        )
+        return True
 
     def _queue(self, plan: TaskPlan, models: OpenModels, remaining: set[EpisodeKey], work: Path) -> TaskQueue:
         """One task's remaining episodes with what plays them."""
@@ -269,12 +284,3 @@ class Runner:
 def private_tasks(plan: Plan) -> tuple[str, ...]:
     """The tasks of a plan whose texts are not to spread."""
     return tuple(task.spec.name for task in plan.tasks if task.spec.private)
-
-
-def _collect_garbage_less_often() -> None:
-    """Let the garbage collector skip what start-up made, and run less often: a tenth of the loop's time.
-
-    What start-up left in cycles is a handful of objects: it is not worth looking at all others for.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)

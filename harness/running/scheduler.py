@@ -182,28 +182,28 @@ class Scheduler:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
-            for line in self.oldest(10):
+            for line in self.stuck(10):
                 log.warning("waiting: %s", line)
 
-    def oldest(self, count: int, over_s: float = STUCK_S) -> list[str]:
-        """The live episodes that have waited longest for one thing, and for what, in words."""
+    def stuck(self, count: int) -> list[str]:
+        """The live episodes that have waited too long for one thing, and for what, in words."""
         return [
             f"{wait.task} {wait.episode}: {wait.doing} for {wait.seconds:.0f} s, turn {wait.turn}"
-            for wait in self.waits(count, over_s)
+            for wait in self.waits(count)
+            if wait.seconds >= STUCK_S
         ]
 
-    def waits(self, count: int, over_s: float = 0.0) -> list[Wait]:
+    def waits(self, count: int) -> list[Wait]:
         """The live episodes, and the worlds that are being opened, that have waited longest for one thing."""
-        return longest_waits(self._tasks, over_s)[:count]
+        return longest_waits(self._tasks)[:count]
 
 
-def longest_waits(tasks: Iterable[TaskQueue], over_s: float = 0.0) -> list[Wait]:
+def longest_waits(tasks: Iterable[TaskQueue]) -> list[Wait]:
     """What the live episodes of tasks wait for, and their worlds that are being opened, longest first."""
     now = time.monotonic()
     waits = [
         Wait(task.name, name, activity.name, now - activity.since, activity.turn)
         for task in tasks
         for name, activity in (*task.live.items(), *([("", task.opening)] if task.opening else ()))
-        if now - activity.since >= over_s
     ]
     return sorted(waits, key=lambda wait: (wait.seconds, wait.task, wait.episode), reverse=True)

@@ -21,6 +21,10 @@ TRACKED = (
 """Packages whose version may explain a difference between two runs."""
 
 
+LONGEST_NAME = 60
+"""Characters of each part of a run directory's name."""
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
     """Eight hex digits over the configuration; equal for equal runs on any machine."""
     text = json.dumps(config, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -36,7 +40,7 @@ def directory_name(model: str, what: str, digest: str, name: str | None) -> str:
 def _slug(text: str) -> str:
     kind, colon, path = text.partition(":")
     short = f"{kind}-{Path(path).stem}" if colon else text
-    return re.sub(r"[^A-Za-z0-9._+-]+", "_", short)[:60]
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", short)[:LONGEST_NAME]
 
 
 def environment() -> dict[str, Any]:

@@ -20,13 +20,6 @@ BEAT_S = 10.0
 _ITEM = "task = ? AND version = ? AND sample = ? AND repeat = ?"
 
 
-def duration(seconds: float) -> str:
-    """How long something of a run takes: `40 s`, `12 min` or `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 class RunRecord(StoreFile):
     """The part of the store that is about the run as a whole."""
 

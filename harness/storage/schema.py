@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from harness.errors import StoreError
+from harness.errors import OtherStore
 
 VERSION = 2
 """Kept in the file as `PRAGMA user_version`; version 1 left it at 0."""
@@ -58,16 +58,16 @@ def version_of(db: sqlite3.Connection) -> int:
     """Version of the file behind a connection; 0 when it holds nothing yet.
 
     Raises:
-        StoreError: a newer harness made it, or another program.
+        OtherStore: a newer harness made it, or another program.
     """
     stamped = int(db.execute("PRAGMA user_version").fetchone()[0])
     tables = table_names(db)
     if not tables:
         return 0
     if not tables >= EVERY_VERSION:
-        raise StoreError("it is another program's SQLite file; give the folder of a run")
+        raise OtherStore("it is another program's SQLite file; give the folder of a run")
     if stamped > VERSION:
-        raise StoreError(
+        raise OtherStore(
             f"it has version {stamped}, and this harness reads versions 1 to {VERSION}; "
             "use the harness that made it, or a newer one"
         )

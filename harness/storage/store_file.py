@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import StoreError
+from harness.errors import OtherStore, StoreError
 from harness.storage import schema
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class StoreFile:
             self.version = schema.version_of(self._db)
             self.tables = schema.table_names(self._db)
         except (sqlite3.Error, OSError, StoreError) as error:
-            raise StoreError(f"cannot open the run's store {path}: {_with_fix(error)}") from error
+            kind = OtherStore if isinstance(error, OtherStore) else StoreError
+            raise kind(f"cannot open the run's store {path}: {_with_fix(error)}") from error
 
     def close(self) -> None:
         """Commit what is due, fold the WAL in and close: the one file is then the whole run."""

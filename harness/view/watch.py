@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.storage.run_record import BEAT_S, duration
+from harness.storage.run_record import BEAT_S
+from harness.storage.words import duration
 from harness.view.run_view import RunView
 
 LATE_S = 2.5 * BEAT_S

@@ -12,7 +12,7 @@ from loopback_server import judging
 
 from harness.episode import BaseTask
 from harness.errors import StoreError
-from harness.running.judge import Judged, judge_run
+from harness.running.judge_values import Judged, judge_run
 from harness.running.verdicts import JUDGE_FAILURES, Judge, Waiting, collect
 from harness.storage.records import metric_name
 from harness.storage.store import Attempt, EpisodeKey, Store

@@ -7,9 +7,8 @@ import pytest
 from harness.report.conditions import Conditions
 from harness.report.cost import told
 from harness.report.head import decodings
-from harness.report.words import counted, were
 from harness.storage.reader import Cost
-from harness.storage.run_record import duration
+from harness.storage.words import counted, duration, were
 
 GREEDY, DRAWN = Conditions(("decoding greedy",)), Conditions(("decoding temperature 0.7",))
 BOTH, RANKED = (

@@ -214,7 +214,7 @@ async def test_the_watchdog_names_the_oldest():
     running = asyncio.create_task(scheduler.run([task("a", 3, Capacity(), play)]))
     for _ in range(3):
         await alive.acquire()
-    lines = scheduler.oldest(2)
+    lines = scheduler.stuck(2)
     release.set()
     await running
     assert [line.split(":")[0] for line in lines] == ["a 2#0", "a 1#0"]

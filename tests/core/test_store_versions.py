@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from command import harness
 
-from harness.errors import StoreError
+from harness.errors import OtherStore
 from harness.report.stats import wilson
 from harness.storage import schema
 from harness.storage.records import Turn
@@ -167,6 +167,6 @@ def test_a_newer_file_is_refused_by_name_and_left_alone(tmp_path: Path, readonly
     db.execute("PRAGMA user_version = 3")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"run\.sqlite: it has version 3, .* reads versions 1 to 2; use"):
+    with pytest.raises(OtherStore, match=r"run\.sqlite: it has version 3, .* reads versions 1 to 2; use"):
         Store(path, readonly=readonly)
     assert path.read_bytes() == before

@@ -16,7 +16,7 @@ from harness.report import reference
 from harness.report.build import build
 from harness.report.render import render
 from harness.report.run_data import RunData, TaskData
-from harness.running import judging, plan, plan_text
+from harness.running import judge_stage, plan, plan_text
 from harness.running.request import ModelChoice, RunRequest, Workload
 from harness.types import Mean, Row
 
@@ -148,7 +148,7 @@ def test_a_suite_takes_another_split_of_a_task(other):
     assert any(line.startswith("  webshop: 4 episodes of split dev,") for line in plan_text.describe(found))
     config = found.config()
     assert config["tasks"]["webshop"]["split"] == "dev" and "split" not in config["tasks"]["gsm8k"]
-    stored = judging.stored_config(shop.task, config, data.resolve("webshop", data.FIXTURE), None)
+    stored = judge_stage.stored_config(shop.task, config, data.resolve("webshop", data.FIXTURE), None)
     assert stored.split == "dev", "what reads the run later plays the same split"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import command
@@ -75,6 +77,43 @@ def test_a_table_of_options_is_aligned_and_fits(harness):
     assert max(map(len, table)) <= 100
     assert all(line[column - 1] == " " and line[column] != " " for line in table), "in one column"
     assert any(line.startswith("the oracle reaches 60 percent on fixture, paper") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--limit", "1", "--limit", "2"), "--limit is given twice: keep one"),
+        (("run", "--out=a", "--seed=1", "--out", "b", "--out", "c"), "--out is given 3 times: keep one"),
+        (("data", "verify", "--mirror", "a", "--mirror", "b"), "--mirror is given twice: keep one"),
+    ],
+)
+def test_one_value_is_not_replaced_by_a_later_one(harness, words: tuple[str, ...], said: str):
+    done = harness(*words)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert f"harness {' '.join(words[: 1 + (words[0] == 'data')])} " in done.stderr
+
+
+def test_what_may_be_repeated_still_may(harness):
+    listed = ("--task", "gsm8k", "--task", "mmlu", "--limit", "1", "--ready-only", "--ready-only")
+    done = harness("run", *listed, "--model", "oracle", "--mirror", "fixture", "--no-report", "--out", "r")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_that_would_be_cut_is_refused(harness):
+    words = ("run", "--model", "oracle", "--task", "gsm8k", "--limit", "1", "--mirror", "fixture", "--name")
+    done = harness(*words, "n" * 61)
+    assert done.returncode == 2 and "61 characters; write 60 at most" in done.stderr
+    assert harness(*words, "n" * 60, "--no-report").returncode == 0
+
+
+def test_a_file_of_a_newer_harness_is_bad_input(harness, tmp_path: Path):
+    run = ("run", "--model", "oracle", "--task", "gsm8k", "--limit", "1", "--mirror", "fixture", "--out", "r")
+    assert harness(*run, "--no-report").returncode == 0
+    with closing(sqlite3.connect(tmp_path / "r/run.sqlite")) as db:
+        db.execute("PRAGMA user_version = 99")
+    for words in (run, ("report", "r")):
+        done = harness(*words)
+        assert done.returncode == 2 and "it has version 99" in done.stderr, done.stderr
 
 
 def test_an_incomplete_run_is_told_as_such_though_nobody_reads_the_report(harness, tmp_path: Path):

@@ -38,12 +38,14 @@ class Server:
         info: what its /info says.
         models: what its /v1/models lists; requests for others are refused as vLLM refuses them.
         always: answers every request so, whatever it asks.
+        refuses: a word that no request may hold.
     """
 
     paths: tuple[str, ...] = ()
     info: dict[str, Any] | None = None
     models: tuple[str, ...] = ()
     always: tuple[int, str, str] | None = None
+    refuses: str = ""
     asked: set[str] = field(default_factory=set[str])
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -59,6 +61,8 @@ class Server:
         if request.path not in self.paths:
             return web.json_response({"detail": "Not Found"}, status=404)
         model = (await request.json()).get("model")
+        if self.refuses and self.refuses in (await request.text()):
+            return web.json_response({"error": f"unknown {self.refuses}"}, status=422)
         if self.models and model not in self.models:
             told = {"message": f"The model `{model}` does not exist.", "type": "NotFoundError"}
             return web.json_response({"error": told}, status=404)
@@ -176,6 +180,18 @@ def test_contradictory_words_are_refused_with_their_fix(call: Said, words: tuple
     status, said = call("run", "--task", "gsm8k", "--mirror", "fixture", *words)
     assert (status, message in said) == (2, True), said
     assert "Traceback" not in said
+
+
+def test_a_parameter_that_the_server_refuses_ends_the_command_before_the_run(call: Said, tmp_path: Path):
+    words = ("run", "--task", "gsm8k", "--mirror", "fixture", "--limit", "1", "--no-report")
+    case = Case((lambda: Server((TGI,), INFO, refuses="top_kk"),))
+    with started(case) as ((server,), (url,)):
+        words = (*words, "--model", "agentlm-7b", "--endpoint", url)
+        status, said = call(*words, "--extra", "top_kk=4", "--extra", "typical_p=0.5")
+        assert status == 2 and server.asked <= {"doctor"}, said
+        assert "does not answer with --extra top_kk=4 --extra typical_p=0.5" in said
+        assert "unknown top_kk" in said and not (tmp_path / "results").exists()
+        assert call(*words, "--extra", "typical_p=0.5")[0] == 0
 
 
 def test_a_begun_run_is_checked_before_it_goes_on(call: Said, tmp_path: Path):

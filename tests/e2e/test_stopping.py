@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,28 @@ def test_a_time_limit_that_is_none_names_the_form(harness, limit: str):
     done = harness("run", "--model", "oracle", "--task", "gsm8k", "--time-limit", limit)
     assert done.returncode == 2
     assert "90s, 30m, 5h or 1d" in done.stderr
+
+
+def test_a_stopped_run_does_not_wait_for_endpoints_that_are_gone(tmp_path: Path, environment):
+    with slow_server("0.2") as (server, url):
+        words = (*run_words(url), "--concurrency", "2", "--request-deadline", "9000")
+        started = [sys.executable, "-m", "harness", *words]
+        with subprocess.Popen(
+            started, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        ) as running:
+            try:
+                assert running.stderr is not None
+                while "run directory" not in (told := running.stderr.readline()):
+                    assert told, "the run ended at its start"
+                server.kill()
+                while "no endpoint is alive" not in (told := running.stderr.readline()):
+                    assert told, "the run ended by itself"
+                running.send_signal(signal.SIGTERM)
+                rest = running.stderr.read()
+                assert running.wait() == 130, rest
+            finally:
+                running.kill()
+    assert "the live episodes are dropped" in rest
 
 
 def test_a_directory_in_use_is_refused_to_run_and_judge(harness, tmp_path: Path, environment):

@@ -50,7 +50,7 @@ listen front
 def program(name):
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if found is None:
-        pytest.fail(f"{name} is not there: apt-get install nginx-light haproxy")
+        pytest.fail(f"{name} is not there: .ci/system nginx-light haproxy installs it")
     return found
 
 

@@ -24,7 +24,7 @@ PRELOADED = (
     *("harness.models.connect", "harness.models.clients.build", "harness.models.local.loopback"),
     *("harness.models.trial", "harness.report.build", "harness.report.render", "harness.report.document"),
     *("harness.report.latex", "harness.running.plan", "harness.running.runner", "harness.running.resume"),
-    *("harness.running.progress_live", "harness.running.progress_text", "harness.running.judging"),
+    *("harness.running.progress_live", "harness.running.progress_text", "harness.running.judge_stage"),
 )
 
 

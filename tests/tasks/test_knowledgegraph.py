@@ -53,7 +53,7 @@ async def test_the_opening_is_upstreams(mirror: Path):
     assert digest(opening[0].content).startswith("c0b52ce0c16ce8e2")
     assert digest("\x1e".join(message.content for message in opening[2:-1])).startswith("848bf343f6b42c60")
     assert opening[-1].content == "A new question: who?\nEntities: [A, b, C]"
-    chosen = models.find("agentlm-7b").template_id(TASK.spec.suite, TASK.spec.name)
+    chosen = models.find("agentlm-7b").templates[TASK.spec.suite]
     assert "<<SYS>>" not in template(chosen).render(opening)
     count = tokens.counter("segments")
     assert sum(count(message.content) for message in [opening[0], *opening[2:-1]]) == 1458

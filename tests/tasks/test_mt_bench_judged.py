@@ -19,7 +19,7 @@ from loopback_server import judging
 from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
 from harness.running.activity import Activity
-from harness.running.judge import judge_run
+from harness.running.judge_values import judge_run
 from harness.running.rollout import run_episode
 from harness.running.task_run import TaskRun
 from harness.running.verdicts import Judge

@@ -16,7 +16,7 @@ from embedding_server import Embeddings, embedding_server
 
 from harness.models.roles import RoleOptions, RoleSession, open_role, parse_role
 from harness.report.load import FILE
-from harness.running.judge import judge_run
+from harness.running.judge_values import judge_run
 from harness.running.verdicts import Judge
 from harness.storage.store import Store
 from tasks.teval import rows

@@ -14,8 +14,8 @@ from harness.models.api import LiveEpisodes
 from harness.models.connect import open_model
 from harness.models.roles import RoleSession, open_role, parse_role
 from harness.running.activity import Activity
-from harness.running.judge import judge_run
-from harness.running.judging import judge_name
+from harness.running.judge_stage import judge_name
+from harness.running.judge_values import judge_run
 from harness.running.rollout import run_episode
 from harness.running.task_run import TaskRun
 from harness.running.verdicts import Judge

@@ -52,7 +52,6 @@ def from_info(info: Mapping[str, Any]) -> Capabilities:
         max_input=count(info.get("max_input_tokens")) or count(info.get("max_input_length")) or 0,
         max_total=count(info.get("max_total_tokens")) or 0,
         max_concurrent=count(info.get("max_concurrent_requests")) or 0,
-        max_stops=count(info.get("max_stop_sequences")) or 4,
         info=kept(info),
     )
 

@@ -32,7 +32,6 @@ class Capabilities:
     max_input: int = 0
     max_total: int = 0
     max_concurrent: int = 0
-    max_stops: int = 4
     info: Mapping[str, Any] = field(default_factory=dict[str, Any])
     software: str = ""
     build: str = ""

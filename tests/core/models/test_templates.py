@@ -230,9 +230,7 @@ def test_card_game_alone_of_the_held_out_tasks_has_no_system_text(name, profile)
     assert "held-out" not in chosen
     system = f"[INST] <<SYS>>\n{LLAMA_SYSTEM}\n<</SYS>>\n\n{rules} [/INST]"
     assert chosen[""].render(talk(rules)) == system
-    for task in ("sciworld", "miniwob", "hotpotqa", "rewoo", "webarena"):
-        assert entry.template_id("held-out", task) == "agentlm"
-    assert entry.template_id("held-out", "card_game") == "agentlm-nosys"
+    assert not chosen.keys() & {"sciworld", "miniwob", "hotpotqa", "rewoo", "webarena"}
 
 
 async def test_the_prompt_of_card_game_goes_out_without_system_text():

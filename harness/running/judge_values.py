@@ -1,4 +1,4 @@
-"""Values a run's judged episodes by the verdicts of a judge."""
+"""Gives the judged episodes of a run their values, once every verdict that they need is there."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from harness.episode import Task
 from harness.errors import MissingPart, UsageError
 from harness.models.roles import EMBEDDER, RoleSession, RoleSpec, open_role, parse_role
 from harness.running import readiness, selection
-from harness.running.judge import Judged, judge_run, waits_for
+from harness.running.judge_values import Judged, judge_run, waits_for
 from harness.running.verdicts import Judge, JudgeRequest
 from harness.storage.store import Store
 from harness.types import Context, TaskConfig
