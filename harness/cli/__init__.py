@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import importlib
 import sys
 from typing import Any
@@ -94,10 +93,9 @@ def main() -> None:
     """Entry point: whatever goes wrong becomes one message and an exit code."""
     from harness.cli.failing import exit_code, hold_descriptors
     from harness.cli.own_package import find_own_tasks
+    from harness.running.garbage import collect_less_often
 
-    # Start-up makes objects that stay, and a run's garbage is small: looked through at the usual
-    # threshold, they took a tenth of an event loop's time.
-    gc.set_threshold(20_000, 20, 20)
+    collect_less_often()
     closed = hold_descriptors()
     try:
         find_own_tasks()

@@ -22,6 +22,7 @@ from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.code import note_code
 from harness.running.expected import Expected
+from harness.running.garbage import collect_less_often
 from harness.running.heartbeat import heartbeat
 from harness.running.identity import Systems, changed_model, keep
 from harness.running.judge_stage import judge_stage
@@ -171,6 +172,7 @@ class Runner:
             scheduler = self.scheduler = Scheduler(budget, sites, partial(pressure, models.tested))
             see = partial(look, models.tested, self._queues.values(), deadline_s)
         self.store.commit_later(asyncio.get_running_loop())
+        collect_less_often()  # a command has done so already, a caller in Python has not
         gc.freeze()  # what start-up made stays: not worth looking through again and again
         try:
             async with heartbeat(self.store, partial(self._facts, see)), ticking(self.progress, see):
