@@ -127,8 +127,8 @@ def _built_anew(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 _BUILT_ANEW = {kind: _built_anew(kind) for kind in (Attempt, CallRecord, Turn, Message, Ask)}
-"""How the many small parts of an attempt are pickled: the state that dataclasses with slots give by themselves
-is put together field by field in Python, which took a tenth of what playing a one-turn episode does."""
+"""How the many small parts of an attempt are pickled. Dataclasses with slots would put their state together
+field by field in Python, which took a tenth of what playing a one-turn episode does."""
 
 
 def _pickled(attempt: Attempt) -> bytes:

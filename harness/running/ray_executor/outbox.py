@@ -13,7 +13,8 @@ MOST_BYTES = 16 << 20
 its place."""
 
 TOGETHER_S = 0.2
-"""After the first news so long for more, which then travel together: each call of Ray costs as much as some episodes."""
+"""After the first news so long for more, which then travel together: a call of Ray costs as much as
+some episodes."""
 
 
 @dataclass(slots=True)
