@@ -29,9 +29,9 @@ from harness.running.ray_executor.places import Place, shared_out
 from harness.running.ray_executor.summed import summed
 from harness.running.request import Execution, ModelChoice, RunRequest, Workload
 from harness.running.scheduler import TaskQueue
-from harness.storage.records import Attempt, CallRecord
+from harness.storage.records import Attempt, CallRecord, Turn
 from harness.storage.store import Store
-from harness.types import Sample
+from harness.types import Ask, Message, Sample
 
 TASKS = "gsm8k,card_game,mt_bench"
 
@@ -240,8 +240,9 @@ async def test_attempts_wait_at_the_worker_while_nobody_fetches_them():
 
 @pytest.mark.parametrize("size", [10, 100_000])
 def test_an_attempt_arrives_as_it_was_sent(size: int):
-    call = CallRecord(0, "p" * size + "\ud800", "é", {"seed": 3}, {"x": (1, 2)})
-    attempt = Attempt("t", 1, "s", 0, "scored", 0.5, calls=[call])
+    turn = Turn((Message("user", "a", "task"), Message("assistant", "b")), "c", ask=Ask(5, ("x",)))
+    call = CallRecord(0, "p" * size + "\ud800", "é", {"seed": 3}, {"x": (1, 2)}, turn=turn, thought="d")
+    attempt = Attempt("t", 1, "s", 0, "scored", 0.5, {"m": 1.0}, calls=[call], last=Turn(info={"y": 1}))
     assert unpacked(packed(attempt)) == attempt
     assert len(packed(attempt)) < 2000
 
@@ -308,6 +309,36 @@ def test_an_address_where_no_cluster_answers_is_refused(monkeypatch: pytest.Monk
     for odd in ("auto", "ray://host:1", "host"):
         with pytest.raises(UsageError, match="write HOST:PORT"):
             cluster.check(odd, "oracle")
+
+
+def test_a_node_without_the_harness_is_told_so_and_not_tried_again():
+    told = "The actor died: \x1b[36mray::Actor\nModuleNotFoundError: No module named 'harness'\n"
+    gone = cluster.lost(RuntimeError(told))
+    assert gone.forever and str(gone).startswith("No module named 'harness': install the same harness on all")
+    assert not cluster.lost(RuntimeError("The actor died")).forever
+
+
+class Refusing:
+    """Stands for the package ray, which refuses to join a cluster."""
+
+    def __init__(self, why: Exception) -> None:
+        self.why = why
+
+    def init(self, **options: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster") from self.why
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_a_cluster_that_asks_for_its_token_is_told_from_one_that_is_slow(monkeypatch: pytest.MonkeyPatch):
+    for why, told in (
+        ("InvalidAuthToken: it is missing", "RAY_AUTH_MODE=token"),
+        ("timed out", "busy machine"),
+    ):
+        monkeypatch.setitem(sys.modules, "ray", Refusing(RuntimeError(why)))  # type: ignore[arg-type]
+        with pytest.raises(MissingPart, match=told), cluster.joined("10.0.0.1:6379", 1):
+            pytest.fail("it was joined")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed here")

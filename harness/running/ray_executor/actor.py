@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -29,7 +30,10 @@ class Actor:
         root.handlers[:] = [_Kept(self._lines)]
         root.setLevel(opening.level)
         logging.getLogger("asyncio").setLevel(logging.WARNING)
-        return self._player.open(opening)
+        gc.set_threshold(20_000, 20, 20)  # as where the command plays itself
+        opened = self._player.open(opening)
+        gc.freeze()  # what start-up and Ray made stays
+        return opened
 
     def exchange(self, handed: Sequence[Handed], over: Sequence[str], stop: bool, requests: int) -> Report:
         """As `WorkerPlayer.exchange`."""

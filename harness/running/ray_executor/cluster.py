@@ -41,6 +41,9 @@ START_S = 120.0
 STORE_BYTES = 100 << 20
 """Shared memory of a cluster that is started here; little passes through it."""
 
+_TOKEN = re.compile("AuthToken|AuthenticationError")
+"""What Ray's errors name where a cluster's token is missing or another one."""
+
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _SETTINGS = 4
 """Type of the frame with which every gRPC server, Ray's as well, answers a client's first bytes."""
@@ -146,6 +149,12 @@ def _begin(ray: Any, options: dict[str, Any]) -> None:
             ray.init(**options, **quiet)
     except Exception as error:  # Ray raises whatever it likes
         why = outside.line(str(error))
+        if _TOKEN.search(f"{error} {error.__cause__}"):
+            raise MissingPart(
+                f"the Ray cluster asks for its token (ray start --head turns that on): {why}; here and on "
+                "every node set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a copy of the head's "
+                "~/.ray/auth_token"
+            ) from error
         raise MissingPart(f"Ray cannot be used, on a busy machine repeat the command: {why}") from error
 
 
@@ -232,7 +241,15 @@ class RayWorker:
         except TimeoutError:
             raise WorkerLost(f"it did not answer within {limit_s:.0f} s") from None
         except _ray("ray.exceptions").RayError as error:
-            raise WorkerLost(_reason(cast(Exception, error))) from error
+            raise lost(cast(Exception, error)) from error
+
+
+def lost(error: Exception) -> WorkerLost:
+    """What one of Ray's errors says of a worker; a node without the harness is not tried again."""
+    if missing := re.search(r"ModuleNotFoundError: (No module named .*)", str(error)):
+        told = f"{missing[1]}: install the same harness on all nodes, for the Python that runs Ray there"
+        return WorkerLost(told, forever=True)
+    return WorkerLost(_reason(error))
 
 
 def _reason(error: Exception) -> str:

@@ -12,8 +12,9 @@ MOST_BYTES = 16 << 20
 """With so many bytes that nobody has fetched, no attempt is added: its episode stays live, and none starts in
 its place."""
 
-TOGETHER_S = 0.05
-"""After the first news so long for more, which then travel together."""
+TOGETHER_S = 0.2
+"""After the first news so long for more, which then travel together: a call of Ray costs as much as
+some episodes."""
 
 
 @dataclass(slots=True)
