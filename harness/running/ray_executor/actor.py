@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from harness.models import outside
+from harness.running.garbage import collect_less_often
 from harness.running.ray_executor import settings
 from harness.running.ray_executor.messages import Handed, Line, Opened, Opening, Report
 from harness.running.ray_executor.player import WorkerPlayer
@@ -30,7 +31,7 @@ class Actor:
         root.handlers[:] = [_Kept(self._lines)]
         root.setLevel(opening.level)
         logging.getLogger("asyncio").setLevel(logging.WARNING)
-        gc.set_threshold(20_000, 20, 20)  # as where the command plays itself
+        collect_less_often()
         opened = self._player.open(opening)
         gc.freeze()  # what start-up and Ray made stays
         return opened
