@@ -132,6 +132,24 @@ def _sandbox() -> Any:
     from jinja2 import nodes
     from jinja2.runtime import Context
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2.visitor import NodeTransformer
+
+    class Counting(NodeTransformer):
+        """Has loops and `~` counted, by filters: unlike calls they are not checked each time."""
+
+        def visit_For(self, loop: nodes.For) -> nodes.For:
+            self.generic_visit(loop)
+            if loop.recursive:  # what it calls itself with is not seen before
+                tick = nodes.Filter(nodes.Const(None), _TICK, [], [], None, None)
+                loop.body.insert(0, nodes.ExprStmt(tick).set_lineno(loop.lineno))
+            else:
+                loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None)
+            return loop
+
+        def visit_Concat(self, added: nodes.Concat) -> nodes.Filter:
+            self.generic_visit(added)
+            whole: Any = nodes.Filter(nodes.List(added.nodes), _JOINED, [], [], None, None)
+            return whole.set_lineno(added.lineno)
 
     class Bounded(ImmutableSandboxedEnvironment):
         """Counts the rounds of every loop, and what operators, blocks and macros make."""
@@ -148,18 +166,7 @@ def _sandbox() -> Any:
             return super().call(__context, __obj, *args, **kwargs)
 
         def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-            tree = super()._parse(source, name, filename)
-            for loop in list(tree.find_all(nodes.For)):
-                # Filters, because the sandbox does not check them again each time, as it does a call.
-                if loop.recursive:  # what it calls itself with is not seen before
-                    tick = nodes.Filter(nodes.Const(None), _TICK, [], [], None, None)
-                    loop.body.insert(0, nodes.ExprStmt(tick).set_lineno(loop.lineno))
-                else:
-                    loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None)
-            for added in list(tree.find_all(nodes.Concat)):  # `~`, whose results are no operator's to Jinja
-                whole: Any = nodes.Filter(nodes.List(added.nodes), _JOINED, [], [], None, None)
-                added.nodes = [whole.set_lineno(added.lineno)]
-            return tree
+            return Counting().visit(super()._parse(source, name, filename))
 
     return Bounded
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -71,7 +71,7 @@ class Transport:
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         with self._named(url, timeout_s):
             async with await self._sessions.open("GET", url, timeout=timeout) as response:
-                self._check_proxy(response, url)
+                _check_proxy(self._sessions, response, url)
                 page = bytearray()
                 async for chunk in response.content.iter_any():
                     page += chunk
@@ -122,33 +122,18 @@ class Transport:
                     raise _too_large(url, MOST_BODY)
         return outside.received(body)
 
-    @asynccontextmanager
-    async def _send(
-        self, url: str, body: bytes, headers: Mapping[str, str], max_new_tokens: int
-    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+    def _send(self, url: str, body: bytes, headers: Mapping[str, str], max_new_tokens: int) -> _Posted:
         read_s = self._read_s or max(60.0, max_new_tokens * 0.25 + _QUEUE_ALLOWANCE_S)
-        timeout = _timeout(read_s)
-        named = {**_JSON, **headers}
-        with self._named(url, read_s):
-            async with await self._sessions.open(
-                "POST", url, data=body, headers=named, timeout=timeout
-            ) as response:
-                try:
-                    self._check_proxy(response, url)
-                    if response.status != 200:
-                        raise classify(response.status, await _reason(response), where=url)
-                    yield response
-                except BaseException:
-                    response.close()  # what follows on this connection may belong to this answer
-                    raise
+        return _Posted(self._sessions, url, body, {**_JSON, **headers}, read_s)
 
     def _named(self, url: str, waited_s: float) -> _Named:
         return _Named(self._sessions, url, waited_s)
 
-    def _check_proxy(self, response: aiohttp.ClientResponse, url: str) -> None:
-        """Raise when the answer is a proxy's, which does not know who asks."""
-        if response.status == 407 and (proxy := self._sessions.proxy(url)) is not None:
-            raise unknown_to_proxy(proxy)
+
+def _check_proxy(sessions: Sessions, response: aiohttp.ClientResponse, url: str) -> None:
+    """Raise when the answer is a proxy's, which does not know who asks."""
+    if response.status == 407 and (proxy := sessions.proxy(url)) is not None:
+        raise unknown_to_proxy(proxy)
 
 
 @lru_cache(maxsize=64)
@@ -191,3 +176,42 @@ class _Named:
             raise UsageError(f"{self._url} is not a URL; give --endpoint http://host:port") from None
         proxy = self._sessions.proxy(self._url)
         raise broken(error, self._url, waited_s=self._waited_s, proxy=proxy) from error
+
+
+class _Posted:
+    """A request whose response is a 200 within the block; what goes wrong there closes its connection."""
+
+    def __init__(
+        self, sessions: Sessions, url: str, body: bytes, headers: Mapping[str, str], read_s: float
+    ) -> None:
+        self._sessions, self._url, self._body, self._headers = sessions, url, body, headers
+        self._read_s = read_s
+        self._named = _Named(sessions, url, read_s)
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        with self._named:
+            response = self._response = await self._sessions.open(
+                "POST", self._url, data=self._body, headers=self._headers, timeout=_timeout(self._read_s)
+            )
+            try:
+                _check_proxy(self._sessions, response, self._url)
+                if response.status != 200:
+                    raise classify(response.status, await _reason(response), where=self._url)
+            except BaseException as error:
+                await self._leave(response, error)
+                raise
+            return response
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        with self._named:
+            if self._response is not None:
+                await self._leave(self._response, error)
+        self._named.__exit__(kind, error, trace)
+
+    async def _leave(self, response: aiohttp.ClientResponse, error: BaseException | None) -> None:
+        if error is None:
+            response.release()
+        else:
+            response.close()  # what follows on this connection may belong to this answer
+        await response.wait_for_close()

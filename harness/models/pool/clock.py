@@ -17,8 +17,12 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
-        await asyncio.sleep(seconds / self._scale)
+        await asyncio.sleep(self.in_loop(seconds))
 
     def timeout(self, seconds: float) -> asyncio.Timeout:
         """Bound a block, as `asyncio.timeout` does."""
-        return asyncio.timeout(seconds / self._scale)
+        return asyncio.timeout(self.in_loop(seconds))
+
+    def in_loop(self, seconds: float) -> float:
+        """The seconds of the event loop that so many of this clock take."""
+        return seconds / self._scale

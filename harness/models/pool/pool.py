@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import math
@@ -97,8 +98,9 @@ class Pool:
             deadline_s = min(deadline_s, max(_OUTAGE_S, deadline_s - outage_s))
         place, trace = (-turns_left, next(self._arrivals)), cast("Trace | None", None)
         try:
-            async with self._clock.timeout(deadline_s) as timeout:
-                trace = Trace(Deadline(timeout), place, self._attempt_limit_s(deadline_s))
+            async with asyncio.timeout(None) as timeout:
+                deadline = Deadline(timeout, self._clock.in_loop(deadline_s))
+                trace = Trace(deadline, place, self._attempt_limit_s(deadline_s))
                 while True:
                     try:
                         result, endpoint = await self._once(key, attempt, trace)
@@ -186,6 +188,7 @@ class Pool:
         if self._aborted is not None:
             raise self._aborted
         endpoint = await self._slots.acquire(key, trace)
+        trace.deadline.resume()
         trace.tries += 1
         epoch, started = endpoint.limit.epoch, self._clock.now()
         try:

@@ -67,10 +67,12 @@ class Slots:
 
     @contextmanager
     def queueing(self, deadline: Deadline) -> Generator[None, None, None]:
-        """Stop a request's clock while it queues, unless no endpoint is healthy."""
+        """Stop a request's clock while it queues; let it run where no endpoint is healthy."""
         self._queued.add(deadline)
         if self._outage_began is None:
             deadline.pause()
+        else:
+            deadline.resume()
         try:
             yield
         finally:

@@ -23,9 +23,15 @@ class Deadline:
     errors. With no healthy endpoint left it is counted.
     """
 
-    def __init__(self, timeout: asyncio.Timeout) -> None:
+    def __init__(self, timeout: asyncio.Timeout, seconds: float) -> None:
+        """The clock stands still until `resume`: most requests queue first, and need no timer for that.
+
+        Args:
+            timeout: without an end yet; it gets and loses one as the clock runs and stops.
+            seconds: of the event loop.
+        """
         self._timeout = timeout
-        self._left: float | None = None
+        self._left: float | None = seconds
 
     def pause(self) -> None:
         """Stop the clock. Idempotent."""
