@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +13,12 @@ from harness.models.local.batch import Batch
 from harness.models.local.invalid import Invalid
 from harness.models.local.loading import Loaded
 from harness.models.local.memory import Budget
-from harness.models.local.sampler import choose
+from harness.models.local.prefill import chunk, prompts
+from harness.models.local.sampler import choose, likeliest
 from harness.models.local.sequence import Failed, Finish, Sequence
 from harness.models.local.slot_cache import Piece
 
 log = logging.getLogger(__name__)
-_CHUNK = 256
-"""Tokens of one prompt that are computed between two tokens of the others."""
-_CHUNKS = 512
-"""Tokens, padding included, of short prompts that are computed together."""
 
 
 @dataclass(slots=True)
@@ -51,7 +47,7 @@ class Engine:
         self._waiting: deque[Sequence] = deque()
         self._wake = threading.Condition()
         self._submitted = 0
-        self._closing = False
+        self._closing, self._why = False, "the server is closing"
         self._thread = threading.Thread(target=self._run, name="local-model", daemon=True)
         self._thread.start()
 
@@ -74,7 +70,7 @@ class Engine:
         """Queue a sequence; its events come from the engine's thread."""
         with self._wake:
             if self._closing:
-                sequence.tell(Failed("the server is closing"))
+                sequence.tell(Failed(self._why))
                 return
             self._submitted += 1
             sequence.number = self._submitted
@@ -87,32 +83,59 @@ class Engine:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+        self._batch.clear()
 
     def _run(self) -> None:
         with self._torch.inference_mode():
-            while True:
+            try:
+                while self._busy():
+                    self._step()
+            except Exception:
+                self._why = "the local model stopped"
+                log.exception("%s; it answers no more requests", self._why)
+            finally:
                 with self._wake:
-                    while not (self._closing or self._rows or self._waiting):
-                        self._wake.wait()
-                    if self._closing:
-                        break
-                self._step()
-        for sequence in (*self._rows, *self._waiting):
-            sequence.tell(Failed("the server is closing"))
-        self._rows.clear()
-        self._waiting.clear()
-        self._batch.clear()
+                    self._closing = True
+                self._abandon(self._why)
+
+    def _busy(self) -> bool:
+        """Wait for something to do; False when the engine is to end."""
+        with self._wake:
+            while not (self._closing or self._rows or self._waiting):
+                self._wake.wait()
+            return not self._closing
 
     def _step(self) -> None:
         self.counts.steps += 1
-        self._drop_cancelled()
         try:
-            self._join()
-            for rows in self._prompts():
-                self._read([self._rows[row] for row in rows], [self._chunk(row) for row in rows])
-            self._write()
-        except Exception as error:
-            self._recover(error)
+            self._drop_cancelled()
+            try:
+                self._advance()
+            except Exception as error:
+                self._recover(error)
+        except Exception as error:  # what the batch holds is not known any more
+            log.exception("the local model's batch is lost")
+            self._abandon(f"{type(error).__name__}: {str(error)[:500]}")
+            self._batch.clear()
+
+    def _advance(self) -> None:
+        self._join()
+        for rows in prompts(self._rows):
+            self._read([self._rows[row] for row in rows], [chunk(self._rows, row) for row in rows])
+        self._write()
+
+    def _abandon(self, text: str) -> None:
+        """Fail every request, those that wait too, and the others when one cannot be told."""
+        with self._wake:
+            lost = (*self._rows, *self._waiting)
+            self._rows.clear()
+            self._waiting.clear()
+        self.counts.failed += len(lost)
+        for sequence in lost:
+            try:
+                sequence.tell(Failed(text))
+            except Exception:
+                log.exception("a request that failed could not be told so")
 
     def _drop_cancelled(self) -> None:
         for sequence in [one for one in self._rows if one.cancelled]:
@@ -124,45 +147,44 @@ class Engine:
             self._waiting = deque(kept)
 
     def _join(self) -> None:
-        while self._waiting:
-            sequence = self._waiting[0]
-            shape = self.budget.shape([*(one.needs for one in self._rows), sequence.needs])
-            if shape is None and self._rows:
-                return  # there is room when others have left
-            self._waiting.popleft()
-            if shape is None:
+        """Take those that wait into the batch, in their order, as many as there is room for."""
+        with self._wake:
+            waiting = tuple(self._waiting)
+        needs = [one.needs for one in self._rows]
+        joining: list[Sequence] = []
+        shape = (0, 0)
+        for sequence in waiting:
+            grown = self.budget.shape([*needs, sequence.needs])
+            if grown is not None:
+                needs.append(sequence.needs)
+                joining.append(sequence)
+                shape = grown
+            elif needs:
+                break  # there is room when others have left
+            else:
+                self._waiting.popleft()
                 self._fail(sequence, self.budget.too_small(sequence.needs))
-                continue
-            try:
-                self._batch.cache.fit(*shape, [one.cached for one in self._rows])
-            except Exception as error:
-                if self._batch.out_of_memory(error):
-                    self.budget.shrink(len(self._rows))
+        if joining and self._fits(joining, shape):
+            now = time.monotonic()
+            for sequence in joining:
+                self._waiting.popleft()
+                self._rows.append(sequence)
+                sequence.joined = now
+
+    def _fits(self, joining: list[Sequence], shape: tuple[int, int]) -> bool:
+        """Make room for all that join; without memory half of them try next, one alone fails."""
+        try:
+            self._batch.cache.fit(*shape, [one.cached for one in self._rows])
+        except Exception as error:
+            fewer = len(joining) // 2
+            scarce = self._batch.out_of_memory(error)
+            if scarce:
+                self.budget.shrink(len(self._rows) + fewer)
+            for sequence in () if scarce and fewer else joining:
+                self._waiting.popleft()
                 self._fail(sequence, f"no room for {sequence.needs} tokens ({error}); {self.budget.told}")
-                continue
-            sequence.joined = time.monotonic()
-            self._rows.append(sequence)
-
-    def _prompts(self) -> Iterable[list[int]]:
-        """Rows whose prompts are read in this step: short ones together, and the one that waits longest."""
-        reading = [row for row, one in enumerate(self._rows) if one.reading]
-        if not reading:
-            return
-        size = {row: len(self._chunk(row).ids) for row in reading}
-        together: list[int] = []
-        for row in sorted(reading, key=lambda row: (size[row], row)):
-            if together and (len(together) + 1) * size[row] > _CHUNKS:
-                break
-            together.append(row)
-        first = min((self._rows[row] for row in reading), key=lambda one: one.number)
-        alone = self._rows.index(first) not in together
-        yield sorted(together)
-        if alone:  # its row may be another one by now, where a shorter one ended
-            yield [self._rows.index(first)]
-
-    def _chunk(self, row: int) -> Piece:
-        one = self._rows[row]
-        return Piece(row, one.read, one.prompt.ids[one.read : one.read + _CHUNK])
+            return False
+        return True
 
     def _read(self, sequences: list[Sequence], pieces: list[Piece]) -> None:
         """Compute a piece of each sequence's prompt, and the first token of those that end with it."""
@@ -186,8 +208,7 @@ class Engine:
         if not ready:
             return
         # Rows that still read a prompt compute a token nobody uses: so the rows stay one block.
-        last = [0 if one.reading else one.written[-1] for one in self._rows]
-        pieces = [Piece(row, one.cached, [last[row]]) for row, one in enumerate(self._rows)]
+        pieces = [Piece(row, one.cached, one.written[-1:] or (0,)) for row, one in enumerate(self._rows)]
         logits, _ = self._batch.forward(pieces, whole=False)
         found = logits[:, 0] if len(ready) == len(pieces) else logits[ready, 0]
         self._choose([self._rows[row] for row in ready], found)
@@ -195,7 +216,7 @@ class Engine:
     def _choose(self, ready: list[Sequence], logits: Any) -> None:
         """Give every sequence its next token by its row of the logits (sequences, vocabulary)."""
         logits = logits.float()
-        sound = logits.max(-1).values.isfinite().tolist()  # NaN and infinity both show in the maximum
+        sound = logits.amax(-1).isfinite().tolist()  # NaN and infinity both show in the maximum
         kept = [row for row, one in enumerate(ready) if self._sound(one, logits, row, finite=sound[row])]
         if not kept:
             return
@@ -203,8 +224,8 @@ class Engine:
             ready, logits = [ready[row] for row in kept], logits[kept]
         tokens, logprobs = choose(self._torch, logits, [one.sampler for one in ready])
         values = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
-        likeliest = self._likeliest(ready, logprobs)
-        for sequence, token, value, top in zip(ready, tokens.tolist(), values, likeliest, strict=True):
+        best = likeliest(logprobs, [one.sent.top_n_tokens or 0 for one in ready])
+        for sequence, token, value, top in zip(ready, tokens.tolist(), values, best, strict=True):
             self._take(sequence, token, value, top)
 
     def _sound(self, sequence: Sequence, logits: Any, row: int, *, finite: bool) -> bool:
@@ -220,18 +241,6 @@ class Engine:
                 self._fail(sequence, str(error))
                 return False
         return finite
-
-    def _likeliest(self, ready: list[Sequence], logprobs: Any) -> list[list[tuple[int, float]]]:
-        """The `top_n_tokens` likeliest tokens of every sequence, with their log-probabilities."""
-        wanted = [one.sent.top_n_tokens or 0 for one in ready]
-        if not any(wanted):
-            return [[] for _ in ready]
-        best = logprobs.topk(min(max(wanted), logprobs.shape[-1]))
-        found: list[list[tuple[int, float]]] = []
-        for count, ids, values in zip(wanted, best.indices.tolist(), best.values.tolist(), strict=True):
-            pairs = zip(ids[:count], values[:count], strict=True)
-            found.append([(one, value) for one, value in pairs if value > float("-inf")])
-        return found
 
     def _take(self, sequence: Sequence, token: int, logprob: float, top: list[tuple[int, float]]) -> None:
         try:
@@ -265,6 +274,8 @@ class Engine:
 
     def _recover(self, error: Exception) -> None:
         """After a failed pass: out of memory fails the newer half, anything else the whole batch."""
+        if not self._rows:
+            raise error
         newest = sorted(self._rows, key=lambda one: -one.number)
         if self._batch.out_of_memory(error):
             newest = newest[: max(1, len(newest) // 2)]

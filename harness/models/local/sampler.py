@@ -145,12 +145,31 @@ def choose(torch: Any, logits: Any, samplers: Sequence[Sampler]) -> tuple[Any, A
         if one.cuts:
             logits[row] = one.cut(logits[row])
     logprobs = logits.log_softmax(-1)
+    drawing = [row for row, one in enumerate(samplers) if one.draws]
+    if len(drawing) == len(samplers):
+        return _drawn(torch, logprobs, samplers), logprobs
     tokens = logits.argmax(-1)
-    if drawing := [row for row, one in enumerate(samplers) if one.draws]:
-        # On the CPU, so that one seed gives one text on every device.
-        sums = logprobs[drawing].cpu().exp().cumsum(-1, dtype=torch.float64)
-        drawn = torch.tensor([[samplers[row].drawn()] for row in drawing], dtype=torch.float64)
-        # The first sum beyond a draw: a token without a chance adds nothing, so it is never that one.
-        found = torch.searchsorted(sums, drawn * sums[:, -1:], right=True)[:, 0]
-        tokens[drawing] = found.to(tokens.device)
+    if drawing:
+        tokens[drawing] = _drawn(torch, logprobs[drawing], [samplers[row] for row in drawing])
     return tokens, logprobs
+
+
+def _drawn(torch: Any, logprobs: Any, samplers: Sequence[Sampler]) -> Any:
+    """A token of every row, drawn on the CPU, so that one seed gives one text on every device."""
+    sums = logprobs.cpu().exp().cumsum(-1, dtype=torch.float64)
+    drawn = torch.tensor([one.drawn() for one in samplers], dtype=torch.float64)[:, None]
+    # The first sum beyond a draw: a token without a chance adds nothing, so it is never that one.
+    found = torch.searchsorted(sums, drawn * sums[:, -1:], right=True)[:, 0]
+    return found.to(logprobs.device)
+
+
+def likeliest(logprobs: Any, wanted: Sequence[int]) -> list[list[tuple[int, float]]]:
+    """The `wanted[row]` likeliest tokens of every row, with their log-probabilities (rows, vocabulary)."""
+    if not any(wanted):
+        return [[] for _ in wanted]
+    best = logprobs.topk(min(max(wanted), logprobs.shape[-1]))
+    found: list[list[tuple[int, float]]] = []
+    for count, ids, values in zip(wanted, best.indices.tolist(), best.values.tolist(), strict=True):
+        pairs = zip(ids[:count], values[:count], strict=True)
+        found.append([(one, value) for one, value in pairs if value > float("-inf")])
+    return found

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from harness.models import outside
+from harness.models.local.delivery import Delivery
 from harness.models.local.engine import Engine
 from harness.models.local.grammar import Grammar
 from harness.models.local.loading import Loaded, Settings
@@ -58,7 +59,7 @@ class Started:
 
 
 class Service:
-    """A loaded model that answers requests.
+    """A loaded model that answers requests, within the event loop that runs when it is made.
 
     Args:
         loaded: the model.
@@ -74,6 +75,7 @@ class Service:
         self.busy = 0
         self.draining = False
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        self._delivery = Delivery()
         self._idle = asyncio.Event()
         self._idle.set()
         self._grammar = lru_cache(_GRAMMARS)(self._compiled)
@@ -128,11 +130,11 @@ class Service:
         seed = None
         if sent.sampling:
             seed = secrets.randbits(63) if sent.seed is None else sent.seed
-        loop, events = asyncio.get_running_loop(), asyncio.Queue[Event]()
+        events = asyncio.Queue[Event]()
 
         def tell(event: Event) -> None:
             if stream or not isinstance(event, Token):
-                loop.call_soon_threadsafe(events.put_nowait, event)
+                self._delivery.send(events, event)
 
         ends, torch = self.loaded.ends, self.loaded.torch
         sampler = Sampler(torch, sent, seed=seed or 0, grammar=grammar, ends=ends)

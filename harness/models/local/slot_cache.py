@@ -6,12 +6,10 @@ No sequence is padded on the left, so positions, masks and results of one do not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Tokens of one sequence that the model is about to read.
 
     Attributes:

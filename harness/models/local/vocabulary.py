@@ -24,6 +24,7 @@ class Vocabulary:
         self._backend.no_padding()
         self.special = frozenset(int(one) for one in tokenizer.all_special_ids)
         self.size = int(self._backend.get_vocab_size(with_added_tokens=True))
+        self._alone: dict[int, str] = {}
 
     def encode(self, text: str) -> list[int]:
         """Ids of a prompt with the special tokens that the tokenizer adds."""
@@ -65,6 +66,13 @@ class Vocabulary:
         """The text of ids as the tokenizer writes it; `skip` leaves special tokens out."""
         return str(self._backend.decode(list(ids), skip_special_tokens=skip))
 
+    def alone(self, token: int) -> str:
+        """The text of one token by itself."""
+        known = self._alone.get(token)
+        if known is None:
+            known = self._alone[token] = self.decode([token])
+        return known
+
 
 class Writing:
     """The text of one answer, token by token.
@@ -75,15 +83,18 @@ class Writing:
     def __init__(self, vocabulary: Vocabulary, prompt: Sequence[int]) -> None:
         self._vocabulary = vocabulary
         self._ids = list(prompt[-_CONTEXT:])
-        self._from, self._told = 0, len(self._ids)
+        """Tokens that were told last, and after them those that are not told yet."""
+        self._told = len(self._ids)
+        self._before = len(vocabulary.decode(self._ids))
 
     def add(self, token: int) -> str:
         """The text that one more token adds."""
         self._ids.append(token)
-        decode = self._vocabulary.decode
-        before = decode(self._ids[self._from : self._told])
-        text = decode(self._ids[self._from :])
-        if len(text) <= len(before) or text.endswith(_BROKEN):
+        text, before = self._vocabulary.decode(self._ids), self._before
+        if len(text) <= before or text.endswith(_BROKEN):
             return ""
-        self._from, self._told = self._told, len(self._ids)
-        return text[len(before) :]
+        self._ids = self._ids[self._told :]
+        self._told = len(self._ids)
+        one = self._told == 1
+        self._before = len(self._vocabulary.alone(token) if one else self._vocabulary.decode(self._ids))
+        return text[before:]
