@@ -129,7 +129,7 @@ class WobEpisode:
             self._end("stuck")
             return
         except PageCrashed:
-            if not self._crashes_again():
+            if self._tab is None or await self._tab.killed() or not self._crashes_again():
                 raise
             self._end("crash")
             return

@@ -17,6 +17,7 @@ import pytest
 from contexts import samples_of, task_context
 from in_browser import NEEDS_BROWSER
 from leftovers import Place
+from process_tree import below
 
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
@@ -158,28 +159,36 @@ async def test_a_browser_that_keeps_dying_is_an_infra_error(tmp_path: Path, monk
         await episode.close()
 
 
-async def crash(page: WobPage) -> None:
-    """End the process that shows a page, as too much work for it does."""
+async def end(page: WobPage, how: str) -> None:
+    """End the process that shows a page, as too much work for it does, or by killing it."""
     shown = page.tab.page
     gone, wire = asyncio.Event(), await shown.context.new_cdp_session(shown)
     shown.on("crash", lambda _: gone.set())
+    if how == "kill":
+        for pid in (pid for pid, words in below(os.getpid()).items() if " --type=renderer " in words):
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.wait_for(gone.wait(), 60)
+        return
     sending = asyncio.ensure_future(wire.send("Page.crash"))
     await asyncio.wait_for(gone.wait(), 60)
     sending.cancel()
 
 
 @pytest.mark.parametrize(
-    ("where", "times", "outcome", "value", "rebuilds"),
+    ("where", "how", "times", "outcome", "value", "rebuilds"),
     [
-        ("act", 1, "scored", 1.0, 1),  # the machine's doing: the same replies do no harm the second time
-        ("act", 9, "model_error", 0.0, 1),  # the replies' doing: they crash the page again
-        ("start", 9, "infra_error", None, 2),  # before any action
+        ("act", "crash", 1, "scored", 1.0, 1),  # the machine's doing: the same replies do no harm then
+        ("act", "crash", 9, "model_error", 0.0, 1),  # the replies' doing: they crash the page again
+        ("start", "crash", 9, "infra_error", None, 2),  # before any action
+        ("act", "kill", 2, "scored", 1.0, 2),  # never the replies' doing, however often
+        ("act", "kill", 9, "infra_error", None, 2),
     ],
 )
 async def test_a_page_that_crashes_is_the_models_failure_when_its_actions_do_it_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     where: str,
+    how: str,
     times: int,
     outcome: str,
     value: float | None,
@@ -191,7 +200,7 @@ async def test_a_page_that_crashes_is_the_models_failure_when_its_actions_do_it_
         found = await usual(page, *words, **more) if where == "start" else None
         if len(done) < times:
             done.append(where)
-            await crash(page)
+            await end(page, how)
         return found if where == "start" else await usual(page, *words, **more)
 
     monkeypatch.setattr(WobPage, where, crashing)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from killed_runs import finals, kill
+from killed_runs import finals, is_unfolded, kill
+from oracle_runs import transcripts
 from slow_endpoint import slow_server
 
 DELAY_S, IN_FLIGHT = 0.25, 4
@@ -42,19 +42,22 @@ def command(url: str, repeats: int, out: Path) -> list[str]:
     ids=lambda value: str(value),
 )
 def test_a_killed_run_resumes_to_the_same_rows(kills: int, repeats: int, seed: int, url: str, tmp_path: Path):
-    began = time.monotonic()
-    subprocess.run(command(url, repeats, tmp_path / "calm"), check=True, timeout=900)
-    assert time.monotonic() - began >= kills, "the run is too short to be killed in its middle"
-    expected = finals(tmp_path / "calm")
+    calm, out = tmp_path / "calm", tmp_path / "killed"
+    with slow_server("0") as (_, fast):
+        subprocess.run(command(fast, repeats, calm), check=True, timeout=900)
+    expected = finals(calm)
     assert len({row[3] for row in expected}) > 1, "all scores are equal: nothing would be shown"
 
-    chance, middle, out = random.Random(seed), 0, tmp_path / "killed"
+    chance, middle, unfolded = random.Random(seed), 0, 0
     for n in range(kills):
         playing = n % 7 != 3  # most kills hit a run that plays, some one that still starts
         kill(command(url, repeats, out), out, chance.uniform(0.0, 0.8), playing=playing)
         middle += 0 < len(finals(out)) < len(expected)
+        unfolded += is_unfolded(out)
     print(f"{middle} of {kills} kills hit the run in its middle, seed {seed}")  # noqa: T201
     assert middle >= 0.75 * kills, "too few kills hit the run in its middle"
+    assert unfolded >= 0.75 * kills, "too few kills left something for the next command to recover"
     done = subprocess.run(command(url, repeats, out), timeout=900, check=False)
     assert done.returncode == 0
     assert finals(out) == expected
+    assert transcripts(out) == transcripts(calm)

@@ -26,10 +26,14 @@ def command(task: str, out: Path, *more: str) -> list[str]:
 
 
 def stored(out: Path) -> int:
-    """How many attempts a run has stored by now, whatever became of them."""
-    if not (out / "run.sqlite").exists():
+    """How many attempts a run has stored by now, whatever became of them.
+
+    Reads without a right to write: a killed run's write-ahead log is left for the command that resumes it.
+    """
+    file = out / "run.sqlite"
+    if not file.exists():
         return 0
-    with closing(sqlite3.connect(out / "run.sqlite", timeout=60)) as db:
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as db:
         try:
             return db.execute("SELECT count(*) FROM episode").fetchone()[0]
         except sqlite3.OperationalError:  # its tables are being made

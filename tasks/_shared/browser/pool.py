@@ -196,6 +196,8 @@ class BrowserPool:
         browser = await self._playwright.chromium.launch(executable_path=program, args=switches, proxy=proxy)
         slot = Slot(browser, marker)
         browser.on("disconnected", lambda _: setattr(slot, "down", True))
+        if not self.settings.many_pages:
+            await _watch_kills(slot)
         self._slots.append(slot)
         self.drivers.update(parents(marker).values())
         self.version, self.launches = f"{browser.version} ({program})", self.launches + 1
@@ -245,6 +247,19 @@ class BrowserPool:
         finally:
             kill_marked(self.marker, self.drivers)
             self.drivers.clear()
+
+
+async def _watch_kills(slot: Slot) -> None:
+    """Note the pages whose process is killed: the browser tells why a process ended, the driver does not."""
+
+    def ended(event: dict[str, Any]) -> None:
+        if event["status"] == "killed":
+            slot.killed.add(event["targetId"])
+
+    wire = await slot.browser.new_browser_cdp_session()
+    wire.on("Target.targetCrashed", ended)
+    pages = [{"type": "page"}, {"exclude": True}]
+    await wire.send("Target.setDiscoverTargets", {"discover": True, "filter": pages})
 
 
 async def _undo(task: asyncio.Task[T], undo: Callable[[T], Awaitable[None]]) -> None:

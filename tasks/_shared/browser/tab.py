@@ -67,13 +67,18 @@ class BrowserSettings:
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """A browser process and its contexts."""
+    """A browser process and its contexts.
+
+    Attributes:
+        killed: pages, by the browser's id, whose process a signal from outside ended.
+    """
 
     browser: Browser
     marker: str
     live: int = 0
     served: int = 0
     down: bool = False
+    killed: set[str] = field(default_factory=set[str])
 
     def open(self, settings: BrowserSettings) -> bool:
         return not self.down and self.live < settings.contexts and self.served < settings.episodes
@@ -184,6 +189,25 @@ class Tab:
         except (Error, TimeoutError):
             return False
         return not self.crashed
+
+    async def killed(self) -> bool:
+        """Whether one of the tab's pages lost its process to a signal from outside: nothing that a page did.
+
+        A browser that no longer says so is gone itself, which no page did either. Pools of `many_pages` do
+        not watch for it.
+        """
+        from playwright.async_api import Error
+
+        try:
+            async with asyncio.timeout(self.owner.settings.call_s):
+                for page in self.context.pages:
+                    wire = await self.context.new_cdp_session(page)
+                    shown = await wire.send("Target.getTargetInfo")  # answered after what was told before
+                    if shown["targetInfo"]["targetId"] in self.slot.killed:
+                        return True
+        except (Error, TimeoutError):
+            return True
+        return False
 
     def crash(self) -> None:
         """End the calls to a page that crashed; the driver never ends them."""
