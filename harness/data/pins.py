@@ -125,7 +125,7 @@ def parse(text: str, task: str, where: str) -> Pins:
     """
     try:
         table: dict[str, Any] = tomllib.loads(text)
-        found = tuple(_pin(entry) for entry in cast("list[dict[str, Any]]", table.get("file", [])))
+        found = tuple(_pin(entry) for entry in cast("list[Any]", table.get("file", [])))
         return Pins(task, str(table["folder"]), found)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{where} is not a list of pinned files, correct it: {error!r}") from error
@@ -149,9 +149,13 @@ def task_folder(task: str) -> Path:
     return Path(spec.origin).parent  # one module, in no package
 
 
-def _pin(entry: dict[str, Any]) -> Pin:
+def _pin(entry: Any) -> Pin:
+    if not isinstance(entry, dict):
+        raise TypeError("every `file` must be a table")
     known = {f.name for f in fields(Pin)}
-    values = {"source" if key == "from" else key: value for key, value in entry.items()}
+    values = {
+        "source" if key == "from" else key: value for key, value in cast("dict[str, Any]", entry).items()
+    }
     if unknown := set(values) - known:
         raise ValueError(f"unknown keys {sorted(unknown)}")
     if values.get("kind") not in KINDS:
