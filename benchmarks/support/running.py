@@ -25,6 +25,16 @@ def fixed_latency_server(delay_s: float, *text: str) -> Iterator[str]:
             server.stdin.close()
 
 
+def compiled(folder: Path) -> dict[str, str]:
+    """This process's environment, in which Python keeps compiled modules, in `folder`.
+
+    Where `PYTHONDONTWRITEBYTECODE` is set, each process would compile the harness anew, which an installed
+    one does not. The first process that runs a program in this environment compiles; it is not to be timed.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder)}
+
+
 def timed(command: list[str], environment: dict[str, str], cwd: Path | None = None) -> tuple[float, float]:
     """Wall and CPU seconds of a process, which must succeed."""
     began = time.perf_counter()
