@@ -8,7 +8,6 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
 from typing import Any, Protocol, TypeVar, cast
 
 from harness.errors import ContextOverflow, EndpointError, RequestRejected
@@ -175,7 +174,11 @@ class Pool:
     ) -> tuple[R, Endpoint]:
         if self._gate is None:
             return await self._attempt(key, attempt, trace)
-        with self._slots.queueing(trace.deadline) if self._gate.locked else nullcontext():
+        if self._gate.locked:
+            with self._slots.queueing(trace.deadline):
+                await self._gate.acquire(key, trace.place)
+        else:
+            trace.deadline.resume()  # it may wait all the same, for those who go first
             await self._gate.acquire(key, trace.place)
         try:
             return await self._attempt(key, attempt, trace)
