@@ -15,6 +15,7 @@ from pathlib import Path
 
 import command
 import pytest
+from playing_command import playing
 from slow_endpoint import QUESTIONS, slow_server
 
 RUN = ("run", "--model", "oracle", "--task", "gsm8k", "--mirror", "fixture", "--no-report")
@@ -184,13 +185,10 @@ def test_ctrl_c_drains_and_the_same_command_finishes(harness, slow_url: str, tmp
         "run", "--model", "agentlm-7b", "--endpoint", slow_url, "--task", "gsm8k", "--mirror", "fixture",
         "--concurrency", "2", "--out", str(tmp_path / "r"), "--no-report",
     )  # fmt: skip
-    started = [sys.executable, "-m", "harness", *words]
-    with subprocess.Popen(started, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        while "run directory" not in running.stderr.readline():
-            assert running.poll() is None
+    with playing(tmp_path, *words) as running:
         wait_for_first_row(tmp_path / "r/run.sqlite", running)
         running.send_signal(signal.SIGINT)
+        assert running.stderr is not None
         running.stderr.read()
         assert running.wait(timeout=60) == 130
     kept = rows(tmp_path / "r/run.sqlite")

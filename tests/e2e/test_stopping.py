@@ -6,12 +6,11 @@ import functools
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import command
 import pytest
+from playing_command import playing, read_until
 from slow_endpoint import slow_server
 
 
@@ -67,40 +66,22 @@ def test_a_time_limit_that_is_none_names_the_form(harness, limit: str):
 def test_a_stopped_run_does_not_wait_for_endpoints_that_are_gone(tmp_path: Path, environment):
     with slow_server("0.2") as (server, url):
         words = (*run_words(url), "--concurrency", "2", "--request-deadline", "9000")
-        started = [sys.executable, "-m", "harness", *words]
-        with subprocess.Popen(
-            started, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-        ) as running:
-            try:
-                assert running.stderr is not None
-                while "run directory" not in (told := running.stderr.readline()):
-                    assert told, "the run ended at its start"
-                server.kill()
-                while "no endpoint is alive" not in (told := running.stderr.readline()):
-                    assert told, "the run ended by itself"
-                running.send_signal(signal.SIGTERM)
-                rest = running.stderr.read()
-                assert running.wait() == 130, rest
-            finally:
-                running.kill()
+        with playing(tmp_path, *words, environment=environment) as running:
+            server.kill()
+            read_until(running, "no endpoint is alive")
+            running.send_signal(signal.SIGTERM)
+            assert running.stderr is not None
+            rest = running.stderr.read()
+            assert running.wait() == 130, rest
     assert "the live episodes are dropped" in rest
 
 
 def test_a_directory_in_use_is_refused_to_run_and_judge(harness, tmp_path: Path, environment):
     with slow_server("0.5") as (_, url):
         words = (*run_words(url), "--concurrency", "1")
-        started = [sys.executable, "-m", "harness", *words]
-        with subprocess.Popen(
-            started, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-        ) as first:
-            try:
-                assert first.stderr is not None
-                while "run directory" not in (told := first.stderr.readline()):
-                    assert told, "the run ended at its start"
-                second = harness(*words)
-                judged = harness("judge", "mine", "--judge", "nobody@http://127.0.0.1:9")
-            finally:
-                first.kill()
+        with playing(tmp_path, *words, environment=environment) as first:
+            second = harness(*words)
+            judged = harness("judge", "mine", "--judge", "nobody@http://127.0.0.1:9")
         for refused in (second, judged):
             assert refused.returncode == 2, refused.stderr
             assert f"in use by process {first.pid} on " in refused.stderr
