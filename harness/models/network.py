@@ -79,8 +79,13 @@ def trusted() -> ssl.SSLContext | bool:
 
 
 @lru_cache(maxsize=8)
-def _trusting(name: str | None, _: str | None) -> ssl.SSLContext:
-    """Read the certificates once for a process: the system's take 25 ms each time."""
+def _trusting(name: str | None, system: str | None) -> ssl.SSLContext:
+    """Read the certificates once for a process: the system's take 25 ms each time.
+
+    Args:
+        name: of the file that `--ca` gives; None without one.
+        system: what `SSL_CERT_FILE` says, which OpenSSL reads itself: with another one they are read anew.
+    """
     context = ssl.create_default_context()
     if not name:
         return context

@@ -65,7 +65,7 @@ def _facts(tally: Tally) -> Iterator[str]:
         yield f"{seen.flying} in flight" + (f" (+{seen.queued} queued)" if seen.queued else "")
     yield f"{tally.tokens_s():.0f} tok/s"
     if failed := sum(tally.infra.values()):
-        yield f"{counted(failed, 'infra error')}"
+        yield counted(failed, "infra error")
     left = tally.left_s()
     if left is not None and not tally.complete:
         yield f"{duration(left)} left"

@@ -69,7 +69,7 @@ class Transport:
             Fault: no answer within the time, or one longer than any page of a server's.
         """
         timeout = aiohttp.ClientTimeout(total=timeout_s)
-        with self._named(url, timeout_s):
+        with _Named(self._sessions, url, timeout_s):
             async with await self._sessions.open("GET", url, timeout=timeout) as response:
                 _check_proxy(self._sessions, response, url)
                 page = bytearray()
@@ -125,9 +125,6 @@ class Transport:
     def _send(self, url: str, body: bytes, headers: Mapping[str, str], max_new_tokens: int) -> _Posted:
         read_s = self._read_s or max(60.0, max_new_tokens * 0.25 + _QUEUE_ALLOWANCE_S)
         return _Posted(self._sessions, url, body, {**_JSON, **headers}, read_s)
-
-    def _named(self, url: str, waited_s: float) -> _Named:
-        return _Named(self._sessions, url, waited_s)
 
 
 def _check_proxy(sessions: Sessions, response: aiohttp.ClientResponse, url: str) -> None:
