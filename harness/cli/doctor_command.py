@@ -59,6 +59,7 @@ def command(tasks: tuple[str, ...], models: CheckedModel, choices: DoctorOptions
     """
     checked = bool(models.model or models.endpoints)
     good, names = True, tuple(map(registry.named, tasks)) or (() if checked else registry.names())
+    _read_words(names, choices)
     if checked:
         from harness.checks.models import doctor_model
         from harness.models.clients.recognise import recognise
@@ -73,6 +74,20 @@ def command(tasks: tuple[str, ...], models: CheckedModel, choices: DoctorOptions
         )
         good &= _show(f"model {found.model}", findings)
     return 0 if all([good, *_checked(names, choices)]) else 2
+
+
+def _read_words(names: Sequence[str], options: DoctorOptions) -> None:
+    """Refuse unknown names and wrong values before a server is asked."""
+    from harness.running import selection, words
+    from harness.running.request import ModelChoice, Workload
+
+    if not names:
+        selection.settings(options.settings, names)
+        return
+    work = Workload(
+        tasks=tuple(names), split=options.split, settings=options.settings, profile=options.profile
+    )
+    words.read(work, ModelChoice(model="", roles=options.roles))
 
 
 def _ranked(names: Sequence[str], options: DoctorOptions) -> dict[str, str]:

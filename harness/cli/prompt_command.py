@@ -56,8 +56,12 @@ def command(
 
     from harness.models.api import Options
     from harness.models.clients.recognise import recognise
+    from harness.running import words
     from harness.running.one_sample import described, first_request
 
+    words.read(
+        replace(workload, tasks=(task,)), models
+    )  # they are told at once, whether or not a server answers
     found = recognise(models.model, models.endpoints, models.given)
     models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     plan = plan_of(task, sample, workload, models)

@@ -44,6 +44,9 @@ def command(*, workload: Workload, models: ModelChoice, execution: Execution, wa
 
     Exit code: 0 complete, 2 usage or a missing part, 3 incomplete, 130 interrupted.
     """
+    from harness.running import words
+
+    words.read(workload, models)  # they are told at once, whether or not a server answers
     if execution.executor == "ray":
         from harness.running.ray_executor import cluster
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.catalog import registry, suites
-from harness.episode import BaseTask, Task
+from harness.catalog import suites
+from harness.episode import Task
 from harness.errors import DataError, MissingPart, UsageError
-from harness.models.roles import parse_role
-from harness.running import readiness, samples, selection, sites
-from harness.running.judge_stage import judge_role
-from harness.running.members import is_installed, members_of
+from harness.running import readiness, samples, selection, sites, words
+from harness.running.members import is_installed
 from harness.running.readiness import Readiness, TaskChoices
 from harness.running.request import ModelChoice, RunRequest, Workload
 from harness.running.samples import Limit
@@ -170,108 +168,36 @@ def make(request: RunRequest) -> Plan:
         UsageError: an unknown name or a wrong value: nothing could be meant by it.
     """
     work, models = request.workload, request.models
-    models.sampling.check(models.model, models.decoding)
-    asked = [suites.find(name) for name in work.suites]
-    named = [registry.named(word) for word in work.tasks]
-    members = members_of(asked, named)
-    settings = _settings(asked, work, members)
-    roles = [parse_role(role).role for role in models.roles]
-    if models.judge is not None:
-        judge_role(models.judge)  # before anything is played, or an address with a password is stored
+    named = words.read(work, models)
     choices = TaskChoices(
         profile=work.profile,
         mirror=work.mirror,
-        fixture=any(suite.fixture for suite in asked),
-        roles=frozenset(roles),
+        fixture=any(suite.fixture for suite in named.suites),
+        roles=frozenset(named.roles),
         chat_only=_is_chat(models),
     )
-    subsets = {task: subset for suite in asked for task, subset in suite.samples.items()}
-    plan = Plan(request, [], {suite.name: list(suite.tasks) for suite in asked})
-    for name in members:
+    subsets = {task: subset for suite in named.suites for task, subset in suite.samples.items()}
+    plan = Plan(request, [], {suite.name: list(suite.tasks) for suite in named.suites})
+    for name in named.members:
         if not is_installed(name):
             plan.missing[name] = [f"{name}: not part of this version; --ready-only runs the others"]
             continue
         try:
-            split = None if work.split else _suites_split(asked, name)
+            split = None if work.split else words.suites_split(named.suites, name)
             ready = readiness.check(
-                name, replace(choices, settings=settings[name], split=work.split or split)
+                name, replace(choices, settings=named.settings[name], split=work.split or split)
             )
             ready.demand()
             plan.tasks.append(replace(_task_plan(ready, work, subsets.get(name)), split=split))
         except (MissingPart, DataError) as error:
             plan.missing[name] = [f"{name}: {line}" for line in str(error).splitlines()]
-    _refuse_unknown_roles(roles, plan)
-    if models.judge is not None and plan.tasks and not any(map(_is_judged, plan.tasks)):
-        named = ", ".join(task.spec.name for task in plan.tasks)
-        raise UsageError(f"--judge: no answer of {named} waits for a judge; leave it out")
+    words.refuse_judge(models.judge, [one.task for one in plan.tasks])
     episodes = work.repeats * sum(len(task.samples) for task in plan.tasks)
     if episodes > MOST_EPISODES:
         raise UsageError(
             f"{episodes:,} episodes are more than a run holds ({MOST_EPISODES:,}): lower --repeats"
         )
     return plan
-
-
-def _is_judged(plan: TaskPlan) -> bool:
-    """Whether a task's answers may wait for a judge."""
-    return type(plan.task).resolve is not BaseTask.resolve
-
-
-def _settings(
-    asked: Sequence[suites.Suite], work: Workload, members: Sequence[str]
-) -> dict[str, dict[str, str]]:
-    """Options by task: what the suites set, and over it what the user sets.
-
-    Raises:
-        UsageError: two suites set an option differently and the user does not, or as `selection.settings`.
-    """
-    chosen = selection.settings(work.settings, members)
-    told: dict[tuple[str, str], tuple[str, str]] = {}
-    for suite in asked:
-        for task, values in suite.settings.items():
-            for key, value in values.items():
-                first, other = told.setdefault((task, key), (value, suite.name))
-                if first != value and key not in chosen[task]:
-                    raise UsageError(
-                        f"{other} sets {task}.{key}={first} and {suite.name} sets {value}: choose with --set"
-                    )
-    for (task, key), (value, _) in told.items():
-        chosen[task].setdefault(key, value)
-    return chosen
-
-
-def _suites_split(asked: Sequence[suites.Suite], task: str) -> str | None:
-    """The split that the suites take of a task; None for its default.
-
-    Raises:
-        UsageError: they take different ones, and a run has one.
-    """
-    found = {suite.choice(task).split: suite.name for suite in asked if task in suite.tasks}
-    if len(found) > 1:
-        taken = ", ".join(f"{name} its {split or 'default'}" for split, name in found.items())
-        raise UsageError(
-            f"the suites take different splits of {task} ({taken}): run one at a time, or give --split"
-        )
-    return next(iter(found), None)
-
-
-def _refuse_unknown_roles(roles: Sequence[str], plan: Plan) -> None:
-    """Refuse a role that no installed task asks for: it is a typing error.
-
-    Raises:
-        UsageError: with the nearest roles.
-    """
-    known = {role for task in plan.tasks for role in task.spec.roles}
-    if set(roles) <= known:
-        return
-    for name in registry.names():
-        try:
-            known |= set(registry.load(name).spec.roles)
-        except UsageError:  # a plug-in that does not load names no role
-            continue
-    for role in roles:
-        if role not in known:
-            raise registry.nearest(role, known, "role")
 
 
 def _task_plan(ready: Readiness, work: Workload, subset: suites.Choice | None) -> TaskPlan:

@@ -10,7 +10,7 @@ from typing import Literal
 from harness import data
 from harness.catalog import registry
 from harness.episode import Task
-from harness.errors import DataError, HarnessError, MissingPart, UsageError
+from harness.errors import DataError, HarnessError, MissingPart
 from harness.running import selection
 from harness.running.results import Decoding
 from harness.types import Profile, Sample, Stage, TaskConfig
@@ -105,11 +105,8 @@ def check(name: str, chosen: TaskChoices) -> Readiness:
         UsageError: an unknown name or a wrong value: nothing could be meant by it.
     """
     task = registry.load(name)
-    spec = task.spec
     options = selection.options(name, task.Options, chosen.profile, chosen.settings)
-    split = chosen.split or spec.splits[0]
-    if split not in spec.splits:
-        raise UsageError(f"{name} has no split {split!r}: choose one of {', '.join(spec.splits)}")
+    split = selection.split(task.spec, chosen.split)
     found = _resolved(name, data.FIXTURE if chosen.fixture else chosen.mirror, split)
     mirror = None if chosen.mirror == data.FIXTURE else chosen.mirror
     cfg = TaskConfig(

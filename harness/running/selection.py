@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from harness.catalog.registry import nearest
 from harness.errors import UsageError
-from harness.types import Option, Profile, Value
+from harness.types import Option, Profile, TaskSpec, Value
 from harness.types.options import declared
 
 TRUE, FALSE = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
@@ -39,6 +39,18 @@ def options(
     values = {name: option.paper if profile == "paper" else option.fixed for name, option in known.items()}
     values |= {name: _typed(task, known[name], text) for name, text in (settings or {}).items()}
     return declared_in(**values)
+
+
+def split(spec: TaskSpec, asked: str | None) -> str:
+    """The split of a task that is played: the asked one, else the task's first.
+
+    Raises:
+        UsageError: it has no such split.
+    """
+    found = asked or spec.splits[0]
+    if found not in spec.splits:
+        raise UsageError(f"{spec.name} has no split {found!r}: choose one of {', '.join(spec.splits)}")
+    return found
 
 
 def stored_options(task: str, declared_in: type[Any], values: Mapping[str, Value]) -> Any:

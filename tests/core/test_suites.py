@@ -118,6 +118,16 @@ def test_a_suite_sets_options_as_the_command_line_does_and_is_beaten_by_it(other
     assert answered("one", "wrong", settings=("mmlu.answer=rank",)) == "rank"
 
 
+def test_options_of_tasks_that_are_not_chosen_from_a_suite_are_left_out(other):
+    other("""
+        [one]
+        fixture = true
+        tasks = ["mmlu", "gsm8k"]
+        set = { mmlu = { answer = "generate" } }
+        """)
+    assert [task.spec.name for task in planned("one", tasks=("gsm8k",)).tasks] == ["gsm8k"]
+
+
 SPLITS = """
 [toys]
 fixture = true

@@ -39,6 +39,7 @@ class Server:
         models: what its /v1/models lists; requests for others are refused as vLLM refuses them.
         always: answers every request so, whatever it asks.
         refuses: a word that no request may hold.
+        requests: how many of any kind it got.
     """
 
     paths: tuple[str, ...] = ()
@@ -47,8 +48,10 @@ class Server:
     always: tuple[int, str, str] | None = None
     refuses: str = ""
     asked: set[str] = field(default_factory=set[str])
+    requests: int = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
         if task := request.headers.get("X-Harness-Task"):
             self.asked.add(task)
         if self.always is not None:
@@ -180,6 +183,27 @@ def test_contradictory_words_are_refused_with_their_fix(call: Said, words: tuple
     status, said = call("run", "--task", "gsm8k", "--mirror", "fixture", *words)
     assert (status, message in said) == (2, True), said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "--task", "gsm8kk"), "did you mean gsm8k?"),
+        (("run", "--suite", "demoo"), "did you mean demo?"),
+        (("run", "--task", "mmlu", "--set", "mmlu.answer=sing"), "choose one of"),
+        (
+            ("run", "--task", "gsm8k", "--judge", "m@http://127.0.0.1:9"),
+            "no answer of gsm8k waits for a judge",
+        ),
+        (("doctor", "gsm8kk"), "did you mean gsm8k?"),
+        (("doctor", "mmlu", "--set", "mmlu.anser=rank"), "did you mean answer?"),
+        (("prompt", "gsm8k", "--split", "train"), "choose one of test"),
+    ],
+)
+def test_bad_words_are_told_before_a_server_is_asked(call: Said, words: tuple[str, ...], message: str):
+    with started(CASES["chat only"]) as ((server,), (url,)):
+        status, said = call(*words, "--mirror", "fixture", "--endpoint", url)
+    assert (status, message in said, server.requests) == (2, True, 0), said
 
 
 def test_a_parameter_that_the_server_refuses_ends_the_command_before_the_run(call: Said, tmp_path: Path):
