@@ -50,6 +50,9 @@ def judge_directory(directory: Path, request: JudgeRequest) -> int:
     from harness.storage.store import Store
 
     with paths.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:
-        store.add_command({"argv": sys.argv, "environment": manifest.environment()})
-        done = patience.run(judge_stage(store, request, work))
+
+        def begun() -> None:
+            store.add_command({"argv": sys.argv, "environment": manifest.environment()})
+
+        done = patience.run(judge_stage(store, request, work, begun))
         return done.waiting + done.tally.unread

@@ -44,15 +44,32 @@ class Trouble:
         return f"{self.url} {self.what}: {self.fix}"
 
 
-async def trial(model: Model) -> list[Trouble]:
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """How a command names the model that is tried, for fixes.
+
+    Attributes:
+        form: the words, with `{}` in place of the model's name.
+        key: the variable of its API key, where no entry and no option names one.
+    """
+
+    form: str = "--model {}"
+    key: str = ""
+
+    def __call__(self, name: str) -> str:
+        return self.form.replace("{}", shlex.quote(name), 1)
+
+
+async def trial(model: Model, typed: Typed | None = None) -> list[Trouble]:
     """Send each endpoint that is up a request for one token.
 
     An endpoint that is busy or down is no trouble as long as another answers; one that answers wrongly is.
     """
+    typed = typed or Typed()
     if not isinstance(model, BaseModel) or model.entry.local:
         return []
     up = [endpoint.url for endpoint in model.pool.endpoints if endpoint.healthy]
-    return [found for found in await asyncio.gather(*(_try(model, url) for url in up)) if found]
+    return [found for found in await asyncio.gather(*(_try(model, url, typed) for url in up)) if found]
 
 
 def no_room(model: Model, max_new_tokens: int | None) -> list[str]:
@@ -115,7 +132,7 @@ def _thought_line(task: str, model: Model, fix: str) -> str:
     return f"{task}: {what}: give --template with one that opens none, or {fix} and needs --max-new-tokens"
 
 
-async def _try(model: BaseModel, url: str) -> Trouble | None:
+async def _try(model: BaseModel, url: str, typed: Typed) -> Trouble | None:
     """One endpoint; failures that may pass are given three chances."""
     entry, error = model.entry, Fault("", "")
     for attempt in range(_TRIES):
@@ -124,13 +141,13 @@ async def _try(model: BaseModel, url: str) -> Trouble | None:
             await _request(model, model.entry.kind, url)
             return None
         except Refused as refused:
-            return await _refused(model, url, refused)
+            return await _refused(model, url, refused, typed)
         except RequestRejected as rejected:
             return Trouble(url, f"refuses a short request ({rejected})", "see its log")
         except Fault as fault:
             error = fault
             if fault.kind in ("not-json", "no-text"):
-                return await _wrong_answer(model, url, fault)
+                return await _wrong_answer(model, url, fault, typed)
             if fault.kind == "overloaded":
                 return None
         except HarnessError as other:
@@ -147,10 +164,10 @@ async def _request(model: BaseModel, kind: Kind, url: str) -> None:
     await one_token(model.transport, kind, url, name)
 
 
-async def _refused(model: BaseModel, url: str, refused: Refused) -> Trouble:
+async def _refused(model: BaseModel, url: str, refused: Refused, typed: Typed) -> Trouble:
     entry, status = model.entry, refused.status
     if status in (401, 403):
-        named = entry.api_key_env
+        named = entry.api_key_env or typed.key
         fix = key_fix(named) + ("" if named else f", or {_key_entry(entry)}")
         what = "refuses the API key" if named else "wants an API key"
         return Trouble(url, f"{what} ({_without(refused, url)})", fix)
@@ -158,41 +175,42 @@ async def _refused(model: BaseModel, url: str, refused: Refused) -> Trouble:
         served = await _served(model.transport, url)
         if entry.kind != "tgi" and served and entry.wire_name not in served:
             return Trouble(
-                url, f"does not serve {entry.wire_name}, but {', '.join(served[:5])}", _use(entry, served)
+                url,
+                f"does not serve {entry.wire_name}, but {', '.join(served[:5])}",
+                _use(entry, served, typed),
             )
     if status in _NOT_THERE:
-        return await _wrong_kind(model, url, f"has no {_path(entry)} ({_without(refused, url)})")
+        return await _wrong_kind(model, url, f"has no {_path(entry)} ({_without(refused, url)})", typed)
     return Trouble(url, f"refuses a short request ({_without(refused, url)})", "see its log")
 
 
-async def _wrong_answer(model: BaseModel, url: str, fault: Fault) -> Trouble:
+async def _wrong_answer(model: BaseModel, url: str, fault: Fault, typed: Typed) -> Trouble:
     """It answered 200, with something else than the protocol's."""
     page = await _page(model.transport, url)
     if page.lstrip()[:1] == b"<":
         what = "answers with a web page (HTML), not as a model server"
         return Trouble(url, what, "give the address of the server itself, without the page's path or login")
-    return await _wrong_kind(
-        model, url, f"does not answer as {_path(model.entry)} should ({_without(fault, url)})"
-    )
+    what = f"does not answer as {_path(model.entry)} should ({_without(fault, url)})"
+    return await _wrong_kind(model, url, what, typed)
 
 
-async def _wrong_kind(model: BaseModel, url: str, what: str) -> Trouble:
+async def _wrong_kind(model: BaseModel, url: str, what: str, typed: Typed) -> Trouble:
     """Find the protocol that it does speak."""
     entry = model.entry
     base = entry.name.partition("@")[0]
     kinds: dict[Kind, str] = {
-        "tgi": f"--model {base}" + ("@tgi" if "@" in entry.name else ""),
-        "openai": f"--model {base}@openai",
+        "tgi": base + ("@tgi" if "@" in entry.name else ""),
+        "openai": f"{base}@openai",
+        "chat": f"{base}@chat",
     }
-    kinds["chat"] = f"--model {base}@chat"
-    for kind, fix in kinds.items():
+    for kind, name in kinds.items():
         if kind == entry.kind or (kind != "chat" and not entry.template):
             continue
         try:
             await _request(model, kind, url)
         except (Fault, HarnessError):
             continue
-        return Trouble(url, f"{what}; it speaks another protocol", fix)
+        return Trouble(url, f"{what}; it speaks another protocol", typed(name))
     return Trouble(url, what, "check the address: it is the server's base URL, as http://host:port")
 
 
@@ -207,9 +225,9 @@ def _key_entry(entry: Entry) -> str:
     )
 
 
-def _use(entry: Entry, served: Sequence[str]) -> str:
+def _use(entry: Entry, served: Sequence[str], typed: Typed) -> str:
     if known(entry.name)[0] is None:  # no file describes it
-        return f"--model {shlex.quote(f'{served[0]}@{spoken(entry.kind)}')}"
+        return typed(f"{served[0]}@{spoken(entry.kind)}")
     return f'wire_name = "{served[0]}" in the entry of {entry.name.partition("@")[0]}'
 
 

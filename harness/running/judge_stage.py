@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,8 @@ from harness.episode import Task
 from harness.errors import MissingPart, UsageError
 from harness.models.roles import EMBEDDER, RoleSession, RoleSpec, open_role, parse_role
 from harness.running import readiness, selection
-from harness.running.judge_values import Judged, judge_run, waits_for
+from harness.running.judge_values import Judged, judge_run, lacks, waits_for
+from harness.running.role_trial import try_role
 from harness.running.verdicts import Judge, JudgeRequest
 from harness.storage.store import Store
 from harness.types import Context, TaskConfig
@@ -63,16 +64,20 @@ def judge_name(role: RoleSpec, info: Mapping[str, Any]) -> tuple[str, str]:
     return name, name if served == typed.partition("@")[0] else f"{name} (asked for as {typed})"
 
 
-async def judge_stage(store: Store, request: JudgeRequest, work: Path) -> Judged:
+async def judge_stage(
+    store: Store, request: JudgeRequest, work: Path, begun: Callable[[], None] = lambda: None
+) -> Judged:
     """Judge everything in a run's store that waits, or that another judge valued.
 
     Args:
         store: the run's, open for writing.
         request: who judges and how often.
         work: an empty scratch folder.
+        begun: called when everything that is needed is there, before anything is written.
 
     Raises:
         UsageError: nothing waits, or a part of a judged task is missing.
+        MissingPart: the judge is to be asked, and no endpoint of it answers, or one answers wrongly.
     """
     role = asked_role(request)
     tasks = judged_tasks(store, request.mirror, work, role.role)
@@ -85,6 +90,9 @@ async def judge_stage(store: Store, request: JudgeRequest, work: Path) -> Judged
             request.concurrency,
             retry=request.retry,
         )
+        if lacks(store, tasks, judge, role.role) and (wrong := await try_role(role, model)):
+            raise MissingPart("\n  ".join(["cannot judge, nothing was sent:", *wrong]))
+        begun()
         done = await judge_run(store, tasks, judge, told, role.role)
     log.info("%d calls to %s, %d verdicts were there", done.tally.asked, told, done.tally.stored)
     if done.tally.unread:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from harness.running.verdicts import Judge, Tally, Waiting, collect
+from harness.running.verdicts import Judge, Tally, Waiting, collect, missing
 from harness.types import CallKey, Context, Pending, Verdict
 
 if TYPE_CHECKING:
@@ -50,6 +50,15 @@ async def judge_run(
         if tally.stopped:
             break
     return Judged(tally, resolved, len(attempts) - resolved)
+
+
+def lacks(store: Store, tasks: Mapping[str, tuple[Task, Context]], judge: Judge, role: str) -> bool:
+    """Whether verdicts are missing, so that the judge will be asked; the arguments are those of `judge_run`."""
+    return any(
+        missing([_waiting(attempt)], store, judge, tasks[attempt.item.task][0].accepts)
+        for attempt in store.attempts(final_only=True)
+        if waits_for(attempt, role) and attempt.item.task in tasks
+    )
 
 
 def waits_for(attempt: StoredAttempt, role: str) -> bool:

@@ -15,6 +15,7 @@ from harness.models.sampling import Ignored, over_openai, unfit
 from harness.models.trial import no_room, ranking, refused_extra, trial
 from harness.running.judge_stage import judge_role
 from harness.running.request import RunRequest
+from harness.running.role_trial import try_role
 
 PREFETCH = 1.25
 """Live episodes per request in flight: environments reset while the model is busy with others."""
@@ -60,7 +61,7 @@ async def _check_role(role: RoleSpec) -> list[str]:
         return []
     try:
         async with open_role(role) as model:
-            return [f"role {role.role}: {trouble}" for trouble in await trial(model)]
+            return await try_role(role, model)
     except MissingPart as error:
         return [f"role {role.role}: {line}" for line in str(error).splitlines()]
 

@@ -150,7 +150,11 @@ class Runner:
                 log.warning("nothing in this run waits for the %s", named)
                 continue
             asked = JudgeRequest(judge, 1, models.concurrency or CONCURRENCY, mirror, role=role)
-            done = await judge_stage(self.store, asked, folder / named)
+            try:
+                done = await judge_stage(self.store, asked, folder / named)
+            except MissingPart as missing:  # what is played stands, and its answers wait
+                log.error("%s", missing)
+                continue
             self.summary.unread += done.tally.unread
 
     async def _play(self, models: OpenModels, remaining: set[EpisodeKey], work: Path) -> None:

@@ -177,6 +177,11 @@ async def collect(
     return stage.tally
 
 
+def missing(waiting: Iterable[Waiting], store: VerdictStore, judge: Judge, accepts: Accepts) -> bool:
+    """Whether the store lacks a verdict that is needed; the arguments are those of `collect`."""
+    return any(True for _ in _Stage(store, judge, accepts, Tally()).missing(waiting))
+
+
 class _Stage:
     """One judging: several workers take what is missing from one iterator."""
 

@@ -237,6 +237,34 @@ def test_a_begun_run_is_checked_before_it_goes_on(call: Said, tmp_path: Path):
         assert (call(*words, "--endpoint", url, "--limit", "2"))[0] == 0, "complete: needs no endpoint"
 
 
+JUDGES: dict[str, tuple[Callable[[], Server], str, str]] = {
+    "no chat": (lambda: Server((COMPLETIONS,)), "m", "check the address: it is the server's base URL"),
+    "another protocol": (tgi(), "agentlm-7b@chat", "--judge agentlm-7b@tgi@http://"),
+    "another name": (lambda: Server((CHAT,), models=("theirs",)), "ours", "--judge theirs@chat@http://"),
+    "no key": (
+        lambda: Server(always=(401, "application/json", "{}")),
+        "m",
+        "export HARNESS_JUDGE_API_KEY=... with the right key",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_a_judge_is_tried_before_it_is_asked_and_the_run_stays_as_it_is(
+    call: Said, name: str, tmp_path: Path
+):
+    make, judge, fix = JUDGES[name]
+    words = ("--task", "mt_bench", "--mirror", "fixture", "--limit", "2", "--no-report", "--out", "r")
+    assert call("run", "--model", "oracle", *words)[0] in (0, 3)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
+    server = make()
+    with serving_from_a_thread(server.answer) as (url,):
+        status, said = call("judge", "r", "--judge", f"{judge}@{url}")
+    assert status == 2 and "cannot judge, nothing was sent:" in said and fix in said, said
+    assert server.asked <= {"doctor"} and len(said.splitlines()) == 2, said
+    assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
+
+
 TEMPLATES = {
     "eos": ("{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}", "'eos_token' is undefined"),
     "syntax": ("{% for m in messages %}", "cannot render a conversation"),
