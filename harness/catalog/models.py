@@ -105,6 +105,10 @@ def _files(extra: Path | None) -> list[tuple[str, str]]:
     shipped = (files("harness.catalog") / "models.toml").read_text(encoding="utf-8")
     found = [("the harness's own models.toml", shipped)]
     if (own := extra or own_file()) is not None:
+        if own.is_dir():
+            raise MissingPart(
+                f"models file {own} is a folder; let HARNESS_MODELS name the file, as {own}/models.toml"
+            )
         if not own.is_file():
             raise MissingPart(f"models file {own} is not there; correct HARNESS_MODELS")
         try:
@@ -210,6 +214,10 @@ def parse(text: str, where: str) -> dict[str, Entry]:
     known = {f.name for f in fields(Entry)} - {"name"}
     entries: dict[str, Entry] = {}
     for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise DataError(
+                f"{where}: {name} is a value, and an entry is a table: write it as [NAME] with its keys below"
+            )
         if wrong := set(_table(table)) - known:
             keys = ", ".join(sorted(wrong))
             raise DataError(f"{where}: [{name}] has unknown keys ({keys}); known: {', '.join(sorted(known))}")

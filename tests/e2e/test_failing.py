@@ -146,6 +146,7 @@ MODELS = {
     "digits": "[m]\ntemplate = " + "9" * 5000,
     "escapes": "[m]\ntemplate = \x1b]0;title\x07",
     "half": "[m",
+    "no table": "mine = 3",
 }
 LINES = {
     "lists": '{"x": ' + "[" * DEEP + "]" * DEEP + "}",
@@ -166,12 +167,21 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in done.stderr
 
 
+FIXES = ("correct the file", "known: ", "[m]: Expected `str`", "an entry is a table")
+
+
 @pytest.mark.parametrize("text", MODELS.values(), ids=MODELS.keys())
 def test_a_models_file_that_cannot_be_read_is_named_with_the_fix(tmp_path: Path, text: str):
     (tmp_path / "mine.toml").write_text(text)
     done = harness(tmp_path, "list", "models", HARNESS_MODELS="mine.toml")
     one_line(done, "harness: mine.toml: ")
-    assert any(fix in done.stderr for fix in ("correct the file", "known: ", "[m]: Expected `str`"))
+    assert any(fix in done.stderr for fix in FIXES)
+
+
+def test_a_folder_in_place_of_the_models_file_is_told_as_one(tmp_path: Path):
+    one_line(
+        harness(tmp_path, "list", "models", HARNESS_MODELS="."), ". is a folder", "the file, as ./models.toml"
+    )
 
 
 @pytest.mark.parametrize("text", LINES.values(), ids=LINES.keys())
