@@ -58,6 +58,8 @@ def command(run: str | None, other: str | None, results: Path, *, serving: Servi
     """
     from harness.report.load import find_store
 
+    if packing.bundle is not None and serving.at:
+        raise UsageError("--at says where the served pages begin, and --bundle serves none: leave one out")
     paths = [find_store(name, results) for name in ([run, other] if other else [run])]
     if packing.bundle is not None:
         from harness.view.bundle import bundle

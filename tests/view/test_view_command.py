@@ -24,6 +24,7 @@ from harness.cli import group
         (["nowhere"], "holds no run.sqlite"),
         (["run", "--only", "failed"], "--only chooses what --bundle DIR writes"),
         (["run", "--bundle", "pages", "--max", "much"], "--max much: give a size such as 50MB"),
+        (["run", "--at", "garden/s/001", "--bundle", "pages"], "leave one out"),
         (["run", "--at", "garden/s/1"], "no episode of garden with the sample 's/1': did you mean s/001"),
         (["run", "--at", "gardn/s/1"], "unknown task 'gardn': did you mean garden"),
     ],
