@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 
@@ -20,12 +21,15 @@ def rows(table: Table, most: int | None = None) -> list[str]:
 
     Args:
         table: laid out.
-        most: columns of the terminal; None for any number. Wider tables have their metrics' and tasks'
-            names cut, or, with runs side by side, the runs' names and then the intervals left out.
+        most: columns of the terminal; None for any number. Wider tables have their metrics' names cut and
+            then left out, and then each task's name above its numbers; or, with runs side by side, the
+            runs' names cut and then the intervals left out.
     """
     cells = [list(row) for row in (table.header, *(line.cells for line in table.lines))]
     if most is not None:
         _fit(cells, table, most)
+        if "metric" in table.header and _over(cells, most) > 0:
+            return _folded(cells, most)
     found = widths(cells)
     return [_line(row, found) for row in cells]
 
@@ -53,6 +57,26 @@ def _line(row: Sequence[str], found: Sequence[int]) -> str:
     return (" " * GAP).join(padded).rstrip()
 
 
+def _folded(cells: Sequence[Sequence[str]], most: int) -> list[str]:
+    """Every name on a line of its own, above its numbers, which take as many lines as they need."""
+    rest = [row[1:] for row in cells]
+    found, indent = widths(rest), " " * 2 * GAP
+    parts, room = list[slice](), most - len(indent)
+    begin = 0
+    for end in range(1, len(found) + 1):
+        if sum(found[begin : end + 1]) + GAP * (end - begin) > room or end == len(found):
+            parts.append(slice(begin, end))
+            begin = end
+    lines: list[str] = []
+    for row, numbers in zip(cells, rest, strict=True):
+        own = (indent + _line(numbers[part], found[part]) for part in parts)
+        name = textwrap.wrap(
+            row[0], most, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        lines.append("\n".join([*name, *(line for line in own if line.strip())]))
+    return lines
+
+
 def _over(cells: Sequence[Sequence[str]], most: int) -> int:
     return sum(found := widths(cells)) + GAP * (len(found) - 1) - most
 
@@ -60,8 +84,11 @@ def _over(cells: Sequence[Sequence[str]], most: int) -> int:
 def _fit(cells: list[list[str]], table: Table, most: int) -> None:
     """Shorten cells in place, as far as needed."""
     if "metric" in table.header:
-        for column in (table.header.index("metric"), 0):
-            _cut(cells[1:], column, _over(cells, most), len(table.header))
+        metric = table.header.index("metric")
+        _cut(cells[1:], metric, _over(cells, most), len(table.header))
+        if _over(cells, most) > 0:
+            for row in cells:
+                del row[metric : metric + 1]
         return
     _cut(cells[:1], 1, _over(cells, most), len(table.header), all_behind=True)
     if _over(cells, most) > 0:

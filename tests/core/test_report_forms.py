@@ -80,6 +80,21 @@ def test_at_80_columns_rows_are_shortened_and_never_broken(capsys, monkeypatch, 
     assert sum(line.count("50.00") for line in rows[0]) == sum(line.count("50.00") for line in rows[1])
 
 
+@pytest.mark.parametrize("columns", [24, 40, 60])
+@pytest.mark.parametrize("normalize", ["none", "gpt4"])
+def test_on_a_narrow_terminal_names_marks_and_numbers_stay_whole(capsys, monkeypatch, columns, normalize):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    run = data((0.0, 1.0) * 10, source="fixture", notes=("of this task alone",))
+    show([build(run, Rules(normalize, force=True))])
+    shown = capsys.readouterr().out.splitlines()
+    rows = shown[next(n for n, line in enumerate(shown) if line.startswith("task")) :]
+    told = " ".join(rows)
+    assert any(line.startswith("  gsm8k (fixture) \u00b2") for line in rows)
+    assert all(word in told for word in ("20/20", "50.00", "[25.00, 75.00]", "95 % interval"))
+    assert ("87.10" in told) == (normalize == "gpt4")
+    assert "\u2026" not in told and all(len(line) <= columns for line in rows)
+
+
 def test_a_task_of_two_suites_stands_once_and_shared_facts_are_one_line():
     run = data((0.0, 1.0) * 10, notes=("what both runs say",))
     run.suites = {"general": ["mmlu", "gsm8k"], "mine": ["gsm8k"]}
