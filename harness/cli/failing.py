@@ -55,6 +55,7 @@ def exit_code(error: BaseException) -> int:
             return quiet()
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        _say("interrupted")
         return 130
     if isinstance(error, click.ClickException):
         _say(error.format_message(), usage=error)

@@ -62,8 +62,8 @@ def command(
     try:
         attempt = asyncio.run(_play(plan, screen))
         kept = _keep(path, attempt)
-    except asyncio.CancelledError:  # the second Ctrl-C
-        return 130
+    except asyncio.CancelledError as error:  # the second Ctrl-C
+        raise KeyboardInterrupt from error
     finally:
         if not kept:
             path.unlink(missing_ok=True)

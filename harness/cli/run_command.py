@@ -70,7 +70,7 @@ def command(*, workload: Workload, models: ModelChoice, execution: Execution, wa
             _show(request, summary)
         except BrokenPipeError:  # whoever read it has left, and the run ends as it ended all the same
             quiet()
-    return _close(summary, execution.retry)
+    return _close(summary, execution)
 
 
 def _refuse_words_of_ray(ctx: click.Context) -> None:
@@ -190,8 +190,8 @@ def _renamed(model: str, error: OtherModel) -> str:
     return f"\n  harness {outside.shown(shlex.join(words))}"
 
 
-def _close(summary: Summary, retry: str | None) -> int:
-    if summary.already and retry:
+def _close(summary: Summary, execution: Execution) -> int:
+    if summary.already and execution.retry:
         log.info("nothing to retry: no episode of this run failed for infrastructure")
     elif summary.empty:
         log.warning("this shard has no episodes: --shard i/n divides them into more parts than there are")
@@ -209,4 +209,7 @@ def _close(summary: Summary, retry: str | None) -> int:
     if summary.unembedded and not summary.interrupted:
         how = f"harness judge {summary.directory} --role embedder=NAME@URL"
         log.info("some numbers of %s wait for an embedder: %s", ", ".join(summary.unembedded), how)
+    if summary.interrupted:
+        how = f" with --out {summary.directory} in place of --new" if execution.new else ""
+        log.error("interrupted; the same command%s resumes", how)
     return summary.exit_code

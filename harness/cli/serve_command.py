@@ -53,8 +53,8 @@ def command(model: str, options: ServeOptions) -> int:
         raise UsageError(f"{model} is not served from here; give hf:FOLDER or hf:NAME_ON_THE_HUB")
     try:
         return asyncio.run(_serve(_as_typed(entry, options), options))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return 130
+    except asyncio.CancelledError as error:  # the second Ctrl-C
+        raise KeyboardInterrupt from error
 
 
 def _as_typed(entry: Entry, options: ServeOptions) -> Entry:

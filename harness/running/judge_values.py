@@ -53,7 +53,7 @@ async def judge_run(
 
 
 def lacks(store: Store, tasks: Mapping[str, tuple[Task, Context]], judge: Judge, role: str) -> bool:
-    """Whether verdicts are missing, so that the judge will be asked; the arguments are those of `judge_run`."""
+    """Whether verdicts are missing, so that the judge will be asked; arguments as for `judge_run`."""
     return any(
         missing([_waiting(attempt)], store, judge, tasks[attempt.item.task][0].accepts)
         for attempt in store.attempts(final_only=True)

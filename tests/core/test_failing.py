@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -24,8 +25,8 @@ ENDS = [
     (OSError(errno.ENOSPC, "x"), 3, "harness: no space left on the device: make room"),
     (OSError(errno.EIO, "Input/output error", "f"), 2, "harness: [Errno 5] Input/output error: 'f'\n"),
     (RecursionError("maximum"), 2, "harness: a file is nested too deeply"),
-    (KeyboardInterrupt(), 130, ""),
-    (click.exceptions.Abort(), 130, ""),
+    (KeyboardInterrupt(), 130, "interrupted\n"),
+    (click.exceptions.Abort(), 130, "interrupted\n"),
     (click.exceptions.Exit(4), 4, ""),
     (click.UsageError("No such option"), 2, "Error: No such option\n"),
     (SystemExit(3), 3, ""),
@@ -49,6 +50,32 @@ def test_every_end_has_one_message_and_its_code(
     assert shown.out == ""
     assert shown.err.startswith(said) and shown.err.count("\n") == bool(said)
     assert KEY not in shown.err and "TaskGroup" not in shown.err
+
+
+INTERRUPTED = """
+import importlib, sys
+
+_, stopping, entry = sys.argv
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == stopping:
+            raise KeyboardInterrupt
+
+module, _, function = entry.partition(":")
+sys.meta_path.insert(0, CtrlC())
+called = getattr(importlib.import_module(module), function)
+sys.argv = ["harness", "list", "tasks"]
+called()
+"""
+
+
+@pytest.mark.parametrize("imported", ["click", "harness.cli.failing", "harness.cli.list_command"])
+def test_ctrl_c_while_it_starts_is_one_line(imported: str):
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    command = [sys.executable, "-c", INTERRUPTED, imported, project["project"]["scripts"]["harness"]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.strip(), done.stdout) == (130, "interrupted", "")
 
 
 def test_what_the_harness_raised_comes_before_what_it_led_to():

@@ -189,7 +189,7 @@ def test_ctrl_c_drains_and_the_same_command_finishes(harness, slow_url: str, tmp
         wait_for_first_row(tmp_path / "r/run.sqlite", running)
         running.send_signal(signal.SIGINT)
         assert running.stderr is not None
-        running.stderr.read()
+        assert running.stderr.read().endswith("\ninterrupted; the same command resumes\n")
         assert running.wait(timeout=60) == 130
     kept = rows(tmp_path / "r/run.sqlite")
     assert 0 < kept < 16
