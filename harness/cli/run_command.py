@@ -116,7 +116,10 @@ def execute(request: RunRequest, *, yes: bool = True) -> Summary:
 def _show(request: RunRequest, summary: Summary) -> None:
     from harness.cli.demo_text import after
     from harness.cli.report_command import show_run
+    from harness.report.load import FILE
 
+    if not (summary.directory / FILE).is_file():
+        return  # it was moved or deleted, as is told at the end
     report = show_run(summary.directory)
     for line in after(request, report):
         echo(line)

@@ -61,7 +61,7 @@ class StoreFile:
         self._readonly = readonly
         self._loop: asyncio.AbstractEventLoop | None = None
         self._due = 0
-        self._failed: sqlite3.Error | None = None
+        self._failed: Exception | None = None
         try:
             self._db = _open_to_read(path) if readonly else _open_to_write(path)
             self.version = schema.version_of(self._db)
@@ -104,8 +104,15 @@ class StoreFile:
         except sqlite3.Error as error:
             self._failed = error
             self._db.rollback()
+        if self._failed is None and not self._readonly:
+            self._failed = _gone(self.path)
 
-    def _error(self, error: sqlite3.Error) -> StoreError:
+    def _error(self, error: Exception) -> StoreError:
+        if isinstance(error, OSError):
+            return StoreError(
+                f"the run's store {self.path} is gone: its folder was moved or deleted while this command "
+                "wrote to it; move it back, then repeat the same command"
+            )
         return StoreError(
             f"cannot write the run's store {self.path}: {error}; make room or make it writable, "
             "then repeat the same command"
@@ -223,6 +230,17 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
     if version < schema.VERSION:
         schema.create_or_upgrade(db)
     return db
+
+
+def _gone(path: Path) -> OSError | None:
+    """Why an open file can no longer be found; SQLite would go on to write to it, and all would be lost."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return error
+    except OSError:
+        pass  # a file system that does not answer now; the next commit asks again
+    return None
 
 
 def _no_file(path: Path) -> str:

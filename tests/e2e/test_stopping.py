@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import command
 import pytest
+from aiohttp import web
+from loopback_server import serving_from_a_thread
 from playing_command import playing, read_until
 from slow_endpoint import slow_server
+from typed import typed
 
 
 @pytest.fixture
@@ -74,6 +79,29 @@ def test_a_stopped_run_does_not_wait_for_endpoints_that_are_gone(tmp_path: Path,
             rest = running.stderr.read()
             assert running.wait() == 130, rest
     assert "the live episodes are dropped" in rest
+
+
+@pytest.mark.parametrize("gone", [shutil.rmtree, lambda run: run.rename(run.with_name("moved"))])
+def test_a_run_whose_folder_is_taken_away_stops_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, caplog: pytest.LogCaptureFixture, gone
+):
+    monkeypatch.chdir(tmp_path)
+    answers = itertools.count(1)
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers.get("X-Harness-Task") == "gsm8k" and next(answers) == 3:
+            gone(tmp_path / "mine")
+        message = {"role": "assistant", "content": "The answer is 1."}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return web.json_response({"choices": [choice]}, status=200 if request.method == "POST" else 404)
+
+    with serving_from_a_thread(answer) as (url,):
+        words = ("--task", "gsm8k", "--mirror", "fixture", "--decoding", "greedy", "--concurrency", "1")
+        words = ("run", "--model", "m@chat", "--endpoint", url, *words, "--repeats", "50", "--out", "mine")
+        status, said = typed(capsys, *words)
+    assert status == 3, said
+    assert "stopped: the run's store mine/run.sqlite is gone" in caplog.text
+    assert next(answers) < 400, "it does not play what nothing can keep"
 
 
 def test_a_directory_in_use_is_refused_to_run_and_judge(harness, tmp_path: Path, environment):
