@@ -59,9 +59,8 @@ def command(
     from harness.running import words
     from harness.running.one_sample import described, first_request
 
-    words.read(
-        replace(workload, tasks=(task,)), models
-    )  # they are told at once, whether or not a server answers
+    # What is wrong in them is told at once, whether or not a server answers.
+    words.read(replace(workload, tasks=(task,)), models)
     found = recognise(models.model, models.endpoints, models.given)
     models = replace(models, model=found.model, endpoints=found.endpoints, given=found.given)
     plan = plan_of(task, sample, workload, models)

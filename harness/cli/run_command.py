@@ -46,7 +46,7 @@ def command(*, workload: Workload, models: ModelChoice, execution: Execution, wa
     """
     from harness.running import words
 
-    words.read(workload, models)  # they are told at once, whether or not a server answers
+    words.read(workload, models)  # what is wrong in them is told at once, whether or not a server answers
     if execution.executor == "ray":
         from harness.running.ray_executor import cluster
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -169,16 +170,14 @@ async def _refused(model: BaseModel, url: str, refused: Refused, typed: Typed) -
     if status in (401, 403):
         named = entry.api_key_env or typed.key
         fix = key_fix(named) + ("" if named else f", or {_key_entry(entry)}")
-        what = "refuses the API key" if named else "wants an API key"
+        sent = entry.api_key_env or os.environ.get(typed.key)
+        what = "refuses the API key" if sent else "wants an API key"
         return Trouble(url, f"{what} ({_without(refused, url)})", fix)
     if status in _NOT_THERE or status == 400:  # transformers serve and LiteLLM refuse another name so
         served = await _served(model.transport, url)
         if entry.kind != "tgi" and served and entry.wire_name not in served:
-            return Trouble(
-                url,
-                f"does not serve {entry.wire_name}, but {', '.join(served[:5])}",
-                _use(entry, served, typed),
-            )
+            what = f"does not serve {entry.wire_name}, but {', '.join(served[:5])}"
+            return Trouble(url, what, _use(entry, served, typed))
     if status in _NOT_THERE:
         return await _wrong_kind(model, url, f"has no {_path(entry)} ({_without(refused, url)})", typed)
     return Trouble(url, f"refuses a short request ({_without(refused, url)})", "see its log")

@@ -91,7 +91,7 @@ async def judge_stage(
             retry=request.retry,
         )
         if lacks(store, tasks, judge, role.role) and (wrong := await try_role(role, model)):
-            raise MissingPart("\n  ".join(["cannot judge, nothing was sent:", *wrong]))
+            raise MissingPart("\n  ".join([f"cannot judge, nothing was sent to the {role.role}:", *wrong]))
         begun()
         done = await judge_run(store, tasks, judge, told, role.role)
     log.info("%d calls to %s, %d verdicts were there", done.tally.asked, told, done.tally.stored)

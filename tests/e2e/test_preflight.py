@@ -260,9 +260,41 @@ def test_a_judge_is_tried_before_it_is_asked_and_the_run_stays_as_it_is(
     server = make()
     with serving_from_a_thread(server.answer) as (url,):
         status, said = call("judge", "r", "--judge", f"{judge}@{url}")
-    assert status == 2 and "cannot judge, nothing was sent:" in said and fix in said, said
+    assert status == 2 and "cannot judge, nothing was sent to the judge:" in said and fix in said, said
     assert server.asked <= {"doctor"} and len(said.splitlines()) == 2, said
+    assert "wants an API key" in said or name != "no key"
     assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
+
+
+def test_a_judge_that_fails_at_the_end_of_a_run_leaves_its_answers_waiting(
+    call: Said, caplog, tmp_path: Path
+):
+    model, judge = (Server((CHAT,)) for _ in range(2))
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        said = await judge.answer(request)
+        if request.method == "POST":
+            judge.paths = ()
+        return said
+
+    words = (
+        "--task",
+        "mt_bench",
+        "--mirror",
+        "fixture",
+        "--limit",
+        "2",
+        "--decoding",
+        "greedy",
+        "--out",
+        "r",
+    )
+    with serving_from_a_thread(model.answer, once) as (url, judging):
+        words = ("run", "--model", "m@chat", "--endpoint", url, "--judge", f"m@{judging}", *words)
+        status, said = call(*words)
+    assert (status, "mt_bench" in said) == (3, True), said
+    assert "cannot judge, nothing was sent to the judge:" in caplog.text
+    assert "answers of mt_bench wait for a judge: harness judge r --judge NAME@URL" in caplog.text
 
 
 TEMPLATES = {
