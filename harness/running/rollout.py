@@ -23,7 +23,7 @@ from harness.running.sampling import SYSTEM_LEFT_OUT
 from harness.running.task_run import TaskRun
 from harness.storage.private import OVERFLOW
 from harness.storage.records import Attempt, CallRecord, Turn
-from harness.types import CallKey, Chat, Observation, Reply, Sample
+from harness.types import CallKey, Chat, Observation, Oracle, Reply, Sample
 
 _NOTHING = Observation()
 
@@ -55,9 +55,8 @@ class _Rollout:
     """One attempt while it is played."""
 
     def __init__(self, run: TaskRun, sample: Sample, attempt: Attempt, activity: Activity) -> None:
-        self.run, self.attempt, self.activity = run, attempt, activity
-        self.oracle = run.oracle(sample) if run.oracle else None
-        self._show_oracle(_NOTHING)  # an episode may ask a role in its reset
+        self.run, self.attempt, self.activity, self._sample = run, attempt, activity, sample
+        self.oracle: Oracle | None = None
         # None of these parts refers back to this object: an episode is then freed, with its prompts, as soon
         # as it ends, and not when the garbage collector comes.
         self._prompt = partial(run.model.render, suite=run.spec.suite, task=run.spec.name)
@@ -66,6 +65,9 @@ class _Rollout:
 
     async def play(self) -> None:
         """Play to the end and write the score into the attempt."""
+        if self.run.oracle is not None:  # it may read files, and fail as an episode does
+            self.oracle = self.run.oracle(self._sample)
+            self._show_oracle(_NOTHING)  # an episode may ask a role in its reset
         stopped = await self._turns()
         enter_score(await self.environment.score(), self.attempt, stopped, self.run.spec)
 

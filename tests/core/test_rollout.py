@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.episode import BaseWorld
-from harness.errors import ContextOverflow, EndpointError, EnvironmentFault
+from harness.errors import ContextOverflow, DataError, EndpointError, EnvironmentFault
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.environment import REBUILDS
@@ -213,6 +213,15 @@ async def test_a_step_that_never_returns_is_cut_from_outside():
     attempt, _ = await run(worlds, spec=spec(limits=limits))
     assert attempt.outcome == "infra_error"
     assert "step took over 0.05 s" in attempt.error or "replay took over" in attempt.error
+
+
+async def test_an_oracle_that_cannot_be_made_is_an_infra_error_of_its_episode():
+    def missing(sample: Sample) -> Any:
+        raise DataError(f"the solution of {sample.id} is missing")
+
+    attempt, _ = await run(Worlds([]), oracle=missing)
+    assert (attempt.outcome, attempt.value) == ("infra_error", None)
+    assert "DataError: the solution of " in attempt.error
 
 
 async def test_a_bug_in_a_task_is_an_infra_error_with_its_traceback():
