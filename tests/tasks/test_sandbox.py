@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sandboxes import HOSTNAME, opened
@@ -30,6 +33,8 @@ from tasks._shared.sandbox import (
     reply,
 )
 from tasks._shared.sandbox.need import sandbox_need
+from tasks._shared.sandbox.prepared_cgroup import PreparedCgroup
+from tasks._shared.sandbox.reply import Reply
 from tasks._shared.sandbox.spec import BoxSpec, Programs
 
 
@@ -238,6 +243,28 @@ async def test_a_prepared_process_that_died_fails_one_sandbox_and_no_other() -> 
             box = await sandbox.create(hostname=HOSTNAME)
             assert (await box.run(Command(("echo", "here")))).stdout == b"here\n"
             await box.destroy()
+    assert our_groups() == []
+
+
+async def test_a_process_that_dies_before_the_handshake_fails_one_sandbox_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    take = PreparedCgroup.take
+
+    async def taken_and_killed(self: PreparedCgroup, request: Mapping[str, Any], fds: Sequence[int]) -> Reply:
+        reply = await take(self, request, fds)
+        process = os.pidfd_open(reply.sender)
+        os.kill(reply.sender, signal.SIGKILL)
+        await asyncio.to_thread(select.select, [process], [], [], 30)
+        os.close(process)
+        return reply
+
+    async with opened() as sandbox:
+        monkeypatch.setattr(PreparedCgroup, "take", taken_and_killed)
+        with pytest.raises(SandboxFault):
+            await sandbox.create(hostname=HOSTNAME)
+        monkeypatch.undo()
+        await (await sandbox.create(hostname=HOSTNAME)).destroy()
     assert our_groups() == []
 
 
