@@ -33,6 +33,8 @@ _MARKS = re.compile(
     r"\*\*+|__+|\\[()\[\]!,;: ]|\\(?:text|mathrm|mathbf|boldsymbol|textbf|left|right)\b|[{}`]"
 )
 _PLAIN = str.maketrans({"\u2212": "-", "\u2044": "/", "\u2215": "/", "\u00b2": "", "\u00b3": ""})
+_ANY_MARK = re.compile(r"[\\{}'_^*`]")
+"""What every mark that `tidy` takes out of plain ASCII has; most replies have none of it."""
 _VULGAR = re.compile(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e])")
 _UNIT_POWER = re.compile(r"(?<=[a-z}])\^\{?[23]\}?")
 
@@ -67,6 +69,8 @@ def tidy(text: str) -> str:
     if not text.isascii():
         text = _VULGAR.sub(" ", _SET_APART.sub(",", text.translate(_PLAIN)))
         text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
+    elif not _ANY_MARK.search(text):
+        return text
     else:
         text = _SET_APART.sub(",", text)
     text = _UNIT_POWER.sub("", text)

@@ -104,16 +104,18 @@ def _boxes_apart(text: str) -> Iterator[str]:
 
 
 def _read(text: str, *, corrected: bool = False) -> Found:
-    found, end = _named(text)
+    found, start, sentence = _named(text)
     if not found[0]:
         if not corrected and _REFUSED.search(text):
             return True, None
         last = _last(text)
         return last if last[0] or corrected else _spelt(text)
-    if not corrected:
-        later = list(islice(_CORRECTION.finditer(text, end), 50))
-        if later and (again := _read(text[later[-1].end() :], corrected=True))[0]:
-            return again
+    if corrected or not _CORRECTION.search(text, start):
+        return found
+    end = start + min(len(sentence), _first_end(sentence))
+    later = list(islice(_CORRECTION.finditer(text, end), 50))
+    if later and (again := _read(text[later[-1].end() :], corrected=True))[0]:
+        return again
     return found
 
 
@@ -123,17 +125,21 @@ def _spelt(text: str) -> Found:
     return value is not None, value
 
 
-def _named(text: str) -> tuple[Found, int]:
-    """The answer that is marked as such, by the strongest mark there is, and where it ends."""
+def _named(text: str) -> tuple[Found, int, str]:
+    """The answer that is marked as such, by the strongest mark there is.
+
+    Returns:
+        It, where its mark ends, and the sentence behind a mark that does not hold the answer itself.
+    """
     for mark in (_MARKED, _BOXED):
         for found in _from_the_last(mark, text):
             if (value := _said(found[1][:LONGEST]))[0]:
-                return value, found.end()
+                return value, found.end(), ""
     for found in _from_the_last(_ANSWER, text):
         sentence = _sentence(text, found.end())
         if (value := _said(sentence))[0]:
-            return value, found.end() + min(len(sentence), _first_end(sentence))
-    return NOTHING, 0
+            return value, found.end(), sentence
+    return NOTHING, 0, ""
 
 
 def _from_the_last(mark: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:

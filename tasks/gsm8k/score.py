@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 
 from harness.authoring.answers import last_match, literal_int
+from harness.types import Score
 from tasks._shared.worked_solution import final_number
 
 CUT = "Question:"
@@ -36,12 +37,6 @@ def fixed_number(text: str) -> Decimal | None:
     return final_number(text.split(CUT)[0].split(EOS)[0])
 
 
-def read(text: str, profile: str) -> str:
-    """The number a profile reads, as text for readers of the run; empty where it reads none."""
-    number = paper_number(text) if profile == "paper" else fixed_number(text)
-    return "" if number is None else f"{number:f}" if isinstance(number, Decimal) else str(number)
-
-
 def strict_match(text: str, answer: str) -> bool:
     """lm-eval's `strict-match`: the first `#### N`, compared as text after its clean-up."""
     found = _GOLD.search(text.split(CUT)[0])
@@ -59,13 +54,25 @@ def _clean(text: str) -> str:
     return text.replace(",", "").replace("$", "").removesuffix(".").lower()
 
 
-def judge(text: str, answer: str) -> dict[str, float]:
-    """Score a reply by every rule; `answer` is the reference with its final line `#### N`."""
-    number = Decimal(gold(answer))
-    paper = paper_number(text)
-    return {
+def scored(text: str, answer: str, profile: str) -> Score:
+    """Score a reply by every rule, of which the profile's counts.
+
+    Args:
+        text: the reply.
+        answer: the reference with its final line `#### N`.
+        profile: whose number is also kept as text for readers of the run; empty where it reads none.
+    """
+    target = gold(answer)
+    number, paper, fixed = Decimal(target), paper_number(text), fixed_number(text)
+    metrics = {
         "paper": float(paper is not None and Decimal(paper) == number),
-        "fixed": float(fixed_number(text) == number),
+        "fixed": float(fixed == number),
         "lm_eval_strict": float(strict_match(text, answer)),
         "lm_eval_flexible": float(flexible_match(text, answer)),
     }
+    found = paper if profile == "paper" else fixed
+    return Score(metrics[profile], metrics, answer="" if found is None else _written(found), target=target)
+
+
+def _written(number: int | Decimal) -> str:
+    return f"{number:f}" if isinstance(number, Decimal) else str(number)

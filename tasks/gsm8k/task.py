@@ -65,11 +65,7 @@ class Gsm8k(SingleTurn):
         return Observation((*shared.opening, asked), Ask(MAX_NEW_TOKENS, stop=stop))
 
     async def value(self, sample: Sample, reply: Reply, shared: Gsm8kShared) -> Score:
-        metrics = score.judge(reply.text, sample.data["answer"])
-        answer = score.read(reply.text, shared.profile)
-        return Score(
-            metrics[shared.profile], metrics, answer=answer, target=score.gold(sample.data["answer"])
-        )
+        return score.scored(reply.text, sample.data["answer"], shared.profile)
 
     def gold(self, sample: Sample, asked: Observation) -> str:
         return f"The answer is {score.gold(sample.data['answer'])}"

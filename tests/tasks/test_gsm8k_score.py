@@ -76,7 +76,7 @@ def test_literals_are_read_as_python_reads_them(digits: str) -> None:
     ],
 )
 def test_lm_eval_filters(text: str, answer: str, strict: float, flexible: float) -> None:
-    metrics = score.judge(text, answer)
+    metrics = score.scored(text, answer, "paper").metrics
     assert (metrics["lm_eval_strict"], metrics["lm_eval_flexible"]) == (strict, flexible)
 
 
@@ -92,7 +92,7 @@ def test_ceilings_of_answer_styles_on_all_rows(mirror: Path) -> None:
     answers = [json.loads(line)["answer"] for line in path.read_text().splitlines()]
 
     def share(style: Callable[[str], str], rule: str) -> float:
-        hits = [score.judge(f"The answer is {style(answer)}", answer)[rule] for answer in answers]
+        hits = [score.scored(f"The answer is {style(answer)}", answer, rule).value for answer in answers]
         return round(100 * sum(hits) / len(answers), 2)
 
     def plain(answer: str) -> str:

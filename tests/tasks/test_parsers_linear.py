@@ -155,7 +155,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "dbbench.position": lambda text: output.error(1055, "'t.z' isn't in GROUP BY", None, text),
     "dbbench.ungrouped": lambda text: output.error(1140, "mixing", None, text),
     "_shared.numerals": lambda text: list(numerals.numerals(numerals.tidy(text))),
-    "gsm8k": lambda text: gsm8k.judge(text, "#### 5"),
+    "gsm8k": lambda text: gsm8k.scored(text, "#### 5", "fixed"),
     "hotpotqa.action": lambda text: hotpotqa.read_lenient(hotpotqa.one_line(text)),
     "hotpotqa.answer": lambda text: hotpotqa_score.value(text, "a b"),
     "hotpotqa.careful": lambda text: hotpotqa_score.careful_f1(text, "a b"),
