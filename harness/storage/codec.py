@@ -14,6 +14,8 @@ LEVEL = 1
 """zstd level: higher ones save a few percent of these short texts and cost several times as much."""
 
 RAW, ZSTD = b"\0", b"\1"
+MOST_RATIO = 1 << 15
+"""No zstd frame holds more bytes for each of its own: a block of 128 kB takes four bytes at least."""
 SMALL = 64
 """Below this many bytes compression only adds its header."""
 
@@ -28,7 +30,7 @@ class Codec:
 
         self._zip = zstandard.ZstdCompressor(level=LEVEL)
         self._unzip = zstandard.ZstdDecompressor()
-        self._damaged = zstandard.ZstdError
+        self._size, self._damaged = zstandard.frame_content_size, zstandard.ZstdError
 
     def pack(self, text: str) -> bytes:
         """Encode any str, lone surrogates included."""
@@ -50,13 +52,20 @@ class Codec:
         return RAW + data if len(data) < SMALL else ZSTD + self._zip.compress(data)
 
     def _unpack(self, blob: bytes) -> bytes:
+        if blob[:1] == RAW:
+            return blob[1:]
+        frame = blob[1:]
         try:
-            return blob[1:] if blob[:1] == RAW else self._unzip.decompress(blob[1:])
+            if (
+                self._size(frame) > len(frame) * MOST_RATIO
+            ):  # as much memory would be taken before the rest is read
+                raise self._damaged("its size is wrong")
+            return self._unzip.decompress(frame)
         except self._damaged as error:
             raise StoreError(f"a stored text is damaged ({error}); restore the run from a copy") from error
 
-    def rows(self, episode: int | None, calls: Sequence[CallRecord]) -> Iterator[tuple[Any, ...]]:
-        """Rows for the `turn` table, each prompt relative to the call before it in its role.
+    def rows(self, calls: Sequence[CallRecord]) -> Iterator[tuple[Any, ...]]:
+        """Rows for the `turn` table without the episode, each prompt relative to its role's call before.
 
         A body is one frame of the prompt's tail, the reply, and JSON for the rest: two frames,
         of which neither can refer to the other's words, take twice the bytes.
@@ -69,21 +78,13 @@ class Codec:
             tail, reply = _bytes(call.prompt[prefix:]), _bytes(call.reply)
             rest = plain.encode(_rest(call, before, prefix))
             body = self._pack(_LENGTHS.pack(len(tail), len(reply)) + tail + reply + rest)
-            number = plain.integer(call.n)
-            yield (
-                episode,
-                plain.text(call.role),
-                number,
-                plain.text(call.key),
-                before.n if before else None,
-                prefix,
-                body,
-            )
+            parent = before.n if before else None
+            yield plain.text(call.role), plain.integer(call.n), plain.text(call.key), parent, prefix, body
 
     def records(self, rows: Iterable[tuple[Any, ...]]) -> list[CallRecord]:
         """Undo `rows` for one role, in the order of `n`."""
         found: dict[int, CallRecord] = {}
-        for _, role, n, key, parent, prefix, body in rows:
+        for role, n, key, parent, prefix, body in rows:
             data = self._unpack(body)
             start, middle, end = _parts(data)
             before = found[parent] if parent is not None else None

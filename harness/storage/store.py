@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ ANSWER_CHARACTERS = 2_000
 """How much is kept of `Score.answer` and `Score.target`."""
 
 _INSERT = (
-    "INSERT INTO episode(task, version, sample, repeat, final, outcome, value, metrics, note, error,"
+    "INSERT INTO episode(id, task, version, sample, repeat, final, outcome, value, metrics, note, error,"
     " calls, prompt_tokens, output_tokens, rebuilds, started, seconds, pending, labels, cluster, answer,"
     " target, last)"
-    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _ATTEMPT = (
     "EXISTS(SELECT 1 FROM episode WHERE final = {} AND task = plan.task AND version = plan.version"
@@ -35,7 +35,11 @@ _PROGRESS = (
     "SELECT task, COUNT(*), SUM(ended), SUM(failed AND NOT ended) FROM"
     f" (SELECT task, {_ATTEMPT.format(1)} AS ended, {_ATTEMPT.format(0)} AS failed FROM plan) GROUP BY task"
 )
-_TURN = "episode, role, n, key, parent, prefix, body"
+_TURN = "role, n, key, parent, prefix, body"
+_INSERT_TURN = f"INSERT INTO turn(episode, {_TURN}) VALUES(?,?,?,?,?,?,?)"
+_NEWEST = "SELECT COALESCE(MAX(id), 0) FROM episode"
+
+_Row = tuple[Any, ...]
 
 
 class Store(RunRecord):
@@ -51,6 +55,8 @@ class Store(RunRecord):
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         super().__init__(path, readonly=readonly)
         self._codec = Codec()
+        self._waiting: list[tuple[Attempt, _Row, list[_Row]]] = []
+        """Attempts that `add_soon` took, each with its row and its turns' rows, which lack the row's id."""
 
     # -- attempts
 
@@ -66,7 +72,52 @@ class Store(RunRecord):
             Whether it became the item's final attempt; a late second one is kept, but not final.
         """
         _refuse_non_numbers(attempt)
-        final = attempt.outcome != "infra_error"
+        with self._writing():
+            return self._insert_or_note(attempt)
+
+    def add_soon(self, attempt: Attempt) -> None:
+        """As `add`, together with attempts that end at the same time (`commit_later`): a quarter cheaper.
+
+        Every later read of this store finds it.
+        """
+        self._refuse_after_failure()
+        _refuse_non_numbers(attempt)
+        row = self._episode_row(attempt, _is_final(attempt))
+        self._waiting.append((attempt, row, list(self._codec.rows(attempt.calls))))
+        self._commit_soon()
+
+    def _write_waiting(self) -> None:
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        if self._failed is not None:
+            return  # they are played again, as what the failed commit held
+        try:
+            self._insert_together(waiting)
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def _insert_together(self, waiting: Sequence[tuple[Attempt, _Row, list[_Row]]]) -> None:
+        db = self._db
+        if not db.in_transaction:
+            db.execute("BEGIN IMMEDIATE")  # so that it waits for another writer, as a statement alone does
+        db.execute("SAVEPOINT together")
+        (newest,) = db.execute(_NEWEST).fetchone()
+        numbered = list(enumerate(waiting, newest + 1))
+        try:
+            db.executemany(_INSERT, [(number, *row) for number, (_, row, _) in numbered])
+            db.executemany(
+                _INSERT_TURN, [(number, *turn) for number, (_, _, turns) in numbered for turn in turns]
+            )
+        except sqlite3.IntegrityError:  # one is late
+            db.execute("ROLLBACK TO together")
+            for attempt, _, _ in waiting:
+                self._insert_or_note(attempt)
+        db.execute("RELEASE together")
+
+    def _insert_or_note(self, attempt: Attempt) -> bool:
+        """Insert one attempt; returns whether it is final, which a late one is not and says."""
+        final = _is_final(attempt)
         try:
             self._insert(attempt, final=final)
         except sqlite3.IntegrityError:
@@ -76,12 +127,8 @@ class Store(RunRecord):
         return final
 
     def _insert(self, attempt: Attempt, *, final: bool) -> None:
-        row = self._episode_row(attempt, final)
-        with self._writing() as db:
-            episode = db.execute(_INSERT, row).lastrowid
-            db.executemany(
-                f"INSERT INTO turn({_TURN}) VALUES(?,?,?,?,?,?,?)", self._codec.rows(episode, attempt.calls)
-            )
+        number = self._db.execute(_INSERT, (None, *self._episode_row(attempt, final))).lastrowid
+        self._db.executemany(_INSERT_TURN, [(number, *turn) for turn in self._codec.rows(attempt.calls)])
 
     def _episode_row(self, a: Attempt, final: bool) -> tuple[Any, ...]:
         text, integer, real = plain.text, plain.integer, plain.real
@@ -206,6 +253,10 @@ class Store(RunRecord):
         query = "SELECT text FROM verdict WHERE judge = ? AND prompt = ? AND k = ? LIMIT 1"
         found = self._first(query, (plain.text(judge), plain.text(prompt), k))
         return self._codec.unpack(found[0]) if found else None
+
+
+def _is_final(attempt: Attempt) -> bool:
+    return attempt.outcome != "infra_error"
 
 
 def _refuse_non_numbers(attempt: Attempt) -> None:

@@ -94,18 +94,39 @@ class StoreFile:
             StoreError: this or an earlier commit failed; what it held is played again by the next command.
         """
         self._commit()
-        if self._failed is not None:
-            raise self._error(self._failed) from self._failed
+        self._refuse_after_failure()
 
     def _commit(self) -> None:
         self._due = 0
+        self._write_waiting()
         try:
             self._db.commit()
         except sqlite3.Error as error:
-            self._failed = error
-            self._db.rollback()
+            self._fail(error)
         if self._failed is None and not self._readonly:
             self._failed = _gone(self.path)
+
+    def _write_waiting(self) -> None:
+        """Write rows that wait to be written together; a failure is told by the next write or `flush`."""
+
+    def _commit_soon(self) -> None:
+        """Commit what was written, alone or with what else is written on the loop within `TOGETHER_S`."""
+        if self._loop is None:
+            self.flush()
+            return
+        self._due += 1
+        if self._due == 1:
+            self._loop.call_later(TOGETHER_S, self._commit)
+        elif self._due >= MOST_TOGETHER:
+            self._commit()
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        self._failed = error
+        self._db.rollback()
+
+    def _refuse_after_failure(self) -> None:
+        if self._failed is not None:
+            raise self._error(self._failed) from self._failed
 
     def _error(self, error: Exception) -> StoreError:
         if isinstance(error, OSError):
@@ -144,27 +165,20 @@ class StoreFile:
 
     @contextmanager
     def _writing(self) -> Generator[sqlite3.Connection]:
-        if self._failed is not None:
-            raise self._error(self._failed) from self._failed
+        self._write_waiting()
+        self._refuse_after_failure()
         try:
             yield self._db
         except sqlite3.IntegrityError:
             raise  # only this statement is undone
         except sqlite3.Error as error:
-            self._failed = error
-            self._db.rollback()
+            self._fail(error)
             raise self._error(error) from error
-        if self._loop is None:
-            self.flush()
-        else:
-            self._due += 1
-            if self._due == 1:
-                self._loop.call_later(TOGETHER_S, self._commit)
-            elif self._due >= MOST_TOGETHER:
-                self._commit()
+        self._commit_soon()
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """Rows of a query, with SQLite's errors as one line."""
+        self._write_waiting()
         try:
             yield from self._db.execute(query, values)
         except sqlite3.Error as error:

@@ -66,7 +66,7 @@ def test_prompts_and_replies_come_back_exact(pairs: list[tuple[str, str]]):
     calls = [
         CallRecord(n, prompt, reply, {"n": n}, {"raw": reply}) for n, (prompt, reply) in enumerate(pairs)
     ]
-    found = codec.records(list(codec.rows(1, calls)))
+    found = codec.records(list(codec.rows(calls)))
     assert [(c.prompt, c.reply) for c in found] == pairs
 
 

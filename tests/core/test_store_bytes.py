@@ -113,14 +113,14 @@ SHAPES = [conversation, fresh, raw]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_forty_turns_take_at_most_a_quarter_more_than_version_1(shape: Callable[..., list[CallRecord]]):
     calls = shape(40)
-    before, now = blobs(as_version_1(calls)), blobs(list(Codec().rows(1, calls)))
+    before, now = blobs(as_version_1(calls)), blobs(list(Codec().rows(calls)))
     assert now <= 1.25 * before, f"{now} bytes, version 1 {before}: {now / before:.2f}"
-    assert Codec().records(Codec().rows(1, calls)) == calls
+    assert Codec().records(Codec().rows(calls)) == calls
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bytes_grow_linearly_with_turns(shape: Callable[..., list[CallRecord]]):
-    few, many = (blobs(list(Codec().rows(1, shape(turns)))) for turns in (20, 160))
+    few, many = (blobs(list(Codec().rows(shape(turns)))) for turns in (20, 160))
     assert many <= 8.5 * few
 
 
@@ -146,7 +146,7 @@ def test_the_same_log_and_the_same_ask_are_kept_once():
     first = CallRecord(0, "p", "r", info=log, turn=Turn(ask=ASK))
     second = CallRecord(1, "p", "r", turn=Turn(ask=ASK, info=log))
     codec = Codec()
-    rows = list(codec.rows(1, [first, second]))
+    rows = list(codec.rows([first, second]))
     assert len(rows[1][-1]) < 40
     assert codec.records(rows) == [first, second]
     assert len(codec.pack_last(Turn(info=log), [first])) < 40

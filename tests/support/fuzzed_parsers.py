@@ -126,7 +126,7 @@ def through_codec(text: str) -> None:
     ]
     for role in ("", "judge"):
         own = [call for call in calls if call.role == role]
-        (*found,) = codec.records(codec.rows(1, own))
+        (*found,) = codec.records(codec.rows(own))
         assert [(c.prompt, c.reply) for c in found] == [(c.prompt, c.reply) for c in own]
     assert codec.unpack(codec.pack(text)) == text
     assert codec.unpack_json(codec.pack_json({"text": text})) == {"text": text}
