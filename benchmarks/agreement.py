@@ -69,7 +69,7 @@ def gsm8k() -> dict[str, Rule]:
         """Right or wrong against the reference; rules that compare texts give no number."""
 
         def agrees(case: Case) -> bool:
-            found = score.judge(case["text"], f"#### {case['gold']}")[metric]
+            found = score.scored(case["text"], f"#### {case['gold']}", "fixed").metrics[metric]
             return bool(found) == (number(case) == Decimal(case["gold"]))
 
         return agrees

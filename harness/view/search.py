@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.models import outside
+from harness.running.scratch import scratch
 from harness.storage.codec import shared_prefix
 from harness.storage.records import CallRecord
 from harness.view.run_view import RunView
@@ -41,8 +41,8 @@ class TextIndex:
 
     def __init__(self, path: Path) -> None:
         self._store = path
-        self._folder = Path(tempfile.mkdtemp(prefix="harness-view-"))
-        self.path = self._folder / "index.sqlite"
+        self._folder = ExitStack()
+        self.path = self._folder.enter_context(scratch("harness-view-")) / "index.sqlite"
         with closing(sqlite3.connect(self.path)) as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("CREATE VIRTUAL TABLE words USING fts5(prompt, reply, content='')")
@@ -58,7 +58,7 @@ class TextIndex:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(END_S)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.close()
 
     def catch_up(self, newest: int) -> None:
         """Index what is not yet, up to an attempt's id, in a thread.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
@@ -30,9 +31,20 @@ WARM_TASK = "boil"
 
 
 class SimulatorPool:
-    """Simulators for as many episodes as ask, in JVMs of `slots` each."""
+    """Simulators for as many episodes as ask, in JVMs of `slots` each.
 
-    def __init__(self, slots: int = SLOTS, call_s: float = CALL_S, episodes: int = EPISODES) -> None:
+    Args:
+        work: where the JVMs have their working folder, which somebody removes when this process is killed;
+            None takes the system's temporary folder.
+    """
+
+    def __init__(
+        self,
+        slots: int = SLOTS,
+        call_s: float = CALL_S,
+        episodes: int = EPISODES,
+        work: Path | None = None,
+    ) -> None:
         self._slots, self._call_s, self._episodes = slots, call_s, episodes
         self._heap_mb = HEAP_BASE_MB + HEAP_SLOT_MB * slots
         self._jvms: list[Jvm] = []
@@ -41,7 +53,7 @@ class SimulatorPool:
         self._chores: set[asyncio.Task[Any]] = set()
         self._closed = False
         # The simulator writes a table of its objects into its working folder.
-        self._home = TemporaryDirectory(prefix="harness-jvm-", ignore_cleanup_errors=True)
+        self._home = TemporaryDirectory(prefix="harness-jvm-", dir=work, ignore_cleanup_errors=True)
 
     @property
     def jvms(self) -> Sequence[Jvm]:

@@ -37,7 +37,7 @@ class SciWorld(BaseWorld):
 @asynccontextmanager
 async def open_world(ctx: Context, call_s: float = CALL_S) -> AsyncIterator[SciWorld]:
     """Start the first JVM with a few warm simulators; end every process on leaving."""
-    pool = SimulatorPool(call_s=call_s)
+    pool = SimulatorPool(call_s=call_s, work=ctx.work)
     try:
         await pool.warm(WARM)
         fingerprint = {

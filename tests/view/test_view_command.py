@@ -60,13 +60,13 @@ def test_it_serves_until_it_is_ended(tmp_path, ending, code):
             f"http://127.0.0.1:{found[1]}/{found[2]}/api/episodes?words=think", timeout=20
         ) as answer:
             assert answer.status == 200
-        assert [folder.name[:13] for folder in scratch.iterdir()] == ["harness-view-"]
+        assert [folder.name[:13] for folder in scratch.glob("[!.]*")] == ["harness-view-"]
         warned, missed = process.stderr.readline(), process.stderr.readline()
         assert "whoever learns the address can read this run" in warned
         assert missed == "no browser was found: open the address above in one\n"
         process.send_signal(ending)
         assert process.wait(20) == code
-        assert not list(scratch.iterdir())
+        assert not list(scratch.glob("[!.]*"))
     finally:
         process.kill()
         process.communicate()
@@ -110,7 +110,22 @@ def test_a_run_on_a_read_only_mount_is_listed_searched_and_watched(tmp_path):
     assert "Read-only file system" in inside("-c", "open('run/x', 'w')").stderr
     assert inside("-c", SEARCH).stderr == "found 3\n"
     assert "run: 5 of 3 episodes" in inside("-m", "harness", "watch", "run").stdout
-    assert not list((tmp_path / "scratch").iterdir())
+    assert not list((tmp_path / "scratch").glob("[!.]*"))
+
+
+def test_the_index_of_a_view_that_was_killed_goes_with_the_next_search(tmp_path):
+    viewed_run(tmp_path / "run", 3)
+    (tmp_path / "scratch").mkdir()
+
+    def searched(then: str) -> int:
+        words = [sys.executable, "-c", SEARCH.replace("library.close()", then)]
+        env = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+        return subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, timeout=120).returncode
+
+    assert searched("import os, signal; os.kill(os.getpid(), signal.SIGKILL)") == -signal.SIGKILL
+    assert len(list((tmp_path / "scratch").glob("harness-view-*"))) == 1
+    searched("library.close()")
+    assert not list((tmp_path / "scratch").glob("harness-view-*"))
 
 
 def test_its_help_says_what_it_does():
