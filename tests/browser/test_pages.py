@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import ClientSession, web
 from in_browser import NEEDS_BROWSER
 from playwright.async_api import Error
+from process_tree import below
 
 from harness.errors import EnvironmentFault
 from tasks._shared.browser import (
@@ -121,6 +123,43 @@ async def test_a_page_that_does_not_answer_is_lost_and_not_the_browser():
             await found.call(page.evaluate("() => { while (true); }"))
         await found.close(page)
         assert await found.call(found.current.evaluate("1 + 1")) == 2
+
+
+@pytest.mark.parametrize("current", [True, False], ids=["the current page", "another page"])
+async def test_a_page_whose_process_is_killed_from_outside_is_no_failure_of_the_model(current: bool):
+    async with pages() as found:
+        page = found.current
+        if not current:
+            await found.new()
+        gone = asyncio.Event()
+        page.on("crash", lambda _: gone.set())
+        for pid in renderers():
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.wait_for(gone.wait(), 30)
+        with pytest.raises(EnvironmentFault, match="signal from outside"):
+            await found.calm()
+        with pytest.raises(EnvironmentFault, match="signal from outside"):
+            await found.call(page.evaluate("1 + 1"))
+
+
+def renderers() -> list[int]:
+    """The processes that show this test's pages."""
+    return [pid for pid, words in below(os.getpid()).items() if " --type=renderer " in words]
+
+
+async def test_a_page_that_runs_a_loop_hides_no_crash_and_is_no_kill():
+    async with pages(call_s=2.0) as found:
+        looping = found.current
+        with pytest.raises(PageLost):
+            await found.call(looping.evaluate("() => { while (true); }"))
+        page = await found.new()
+        crashed = asyncio.Event()
+        page.on("crash", lambda _: crashed.set())
+        with pytest.raises((PageLost, Error)):
+            await found.call(page.goto("chrome://crash"))
+        await asyncio.wait_for(crashed.wait(), 10)
+        await found.calm()
+        assert found.current is not page and looping in found.all
 
 
 async def test_a_page_that_crashes_is_replaced():

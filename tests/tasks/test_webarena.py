@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from process_tree import below
 from webarena_kit import Arena, arena, entry, fence, with_rules
 
 from harness.errors import EnvironmentFault
@@ -231,6 +233,24 @@ async def test_a_page_that_crashes_after_an_action_is_gone_and_the_model_goes_on
         await episode.step(Reply(fence("stop [$34.50]")))
         score = await episode.score()
         assert isinstance(score, Score) and (score.value, score.outcome) == (1.0, None)
+    finally:
+        await episode.close()
+
+
+async def test_a_page_whose_process_is_killed_from_outside_is_a_fault_at_any_time(own: Arena) -> None:
+    episode = await own.world.episode(own.samples["0"], {}, 0)
+    try:
+        await episode.reset()
+        await episode.step(Reply(fence("scroll [down]")))
+        assert episode.browser is not None
+        gone = asyncio.Event()
+        episode.browser.page.on("crash", lambda _: gone.set())
+        for pid in (pid for pid, words in below(os.getpid()).items() if " --type=renderer " in words):
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.wait_for(gone.wait(), 60)
+        with pytest.raises(EnvironmentFault, match="signal from outside"):
+            await episode.step(Reply(fence("click [1]")))
+        assert episode.failed == 0
     finally:
         await episode.close()
 

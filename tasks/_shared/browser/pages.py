@@ -8,7 +8,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from tasks._shared.browser.tab import Tab
+from harness.errors import EnvironmentFault
+from tasks._shared.browser.tab import PageLost, Tab
 
 if TYPE_CHECKING:
     from playwright.async_api import CDPSession, Dialog, Page, Request
@@ -76,8 +77,17 @@ class Pages:
         return self._watched[page].number
 
     async def call(self, work: Awaitable[T], *, limit_s: float | None = None) -> T:
-        """Await one browser call; a page that does not answer, crashed or was closed raises `PageLost`."""
-        return await self.tab.call(work, limit_s=limit_s, hang="fail")
+        """Await one browser call.
+
+        Raises:
+            PageLost: the page does not answer, crashed or was closed.
+            EnvironmentFault: the browser is gone, or a signal from outside ended the process of a page.
+        """
+        try:
+            return await self.tab.call(work, limit_s=limit_s, hang="fail")
+        except PageLost:
+            await self._refuse_kills()
+            raise
 
     async def session(self, page: Page) -> CDPSession:
         """The page's CDP session, opened at its first use."""
@@ -105,7 +115,12 @@ class Pages:
             await self._take_another()
 
     async def calm(self) -> None:
-        """Start a new step: nothing counts as loading, and a current page that is gone is left."""
+        """Start a new step: nothing counts as loading, and a current page that is gone is left.
+
+        Raises:
+            EnvironmentFault: as `call`.
+        """
+        await self._refuse_kills()
         self._flood = 0
         self._documents.clear()
         self._quiet.set()
@@ -128,6 +143,11 @@ class Pages:
         except TimeoutError:
             return False
         return True
+
+    async def _refuse_kills(self) -> None:
+        """Tell a page that was lost to a signal from outside from one that crashed by what it was told."""
+        if any(watched.lost for watched in self._watched.values()) and await self.tab.killed():
+            raise EnvironmentFault("a signal from outside ended the process of a page")
 
     async def _take_another(self) -> None:
         rest = self.all

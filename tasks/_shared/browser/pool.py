@@ -196,8 +196,7 @@ class BrowserPool:
         browser = await self._playwright.chromium.launch(executable_path=program, args=switches, proxy=proxy)
         slot = Slot(browser, marker)
         browser.on("disconnected", lambda _: setattr(slot, "down", True))
-        if not self.settings.many_pages:
-            await _watch_kills(slot)
+        await _watch_kills(slot)
         self._slots.append(slot)
         self.drivers.update(parents(marker).values())
         self.version, self.launches = f"{browser.version} ({program})", self.launches + 1

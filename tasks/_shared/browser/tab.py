@@ -193,8 +193,7 @@ class Tab:
     async def killed(self) -> bool:
         """Whether one of the tab's pages lost its process to a signal from outside: nothing that a page did.
 
-        A browser that no longer says so is gone itself, which no page did either. Pools of `many_pages` do
-        not watch for it.
+        A browser that no longer says so is gone itself, which no page did either.
         """
         from playwright.async_api import Error
 
