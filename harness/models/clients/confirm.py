@@ -38,8 +38,10 @@ class Confirmation:
         self._openai = entry.kind in ("openai", "chat")
         self._agreed: dict[Endpoint, tuple[float, int]] = {}
         """When the last probe that agreed began, and how many requests had failed by then."""
-        self._asking: dict[Endpoint, asyncio.Event] = {}
+        self._running: dict[Endpoint, asyncio.Event] = {}
         """Endpoints that are being probed, and what tells when that is over."""
+        self._coming: dict[Endpoint, asyncio.Event] = {}
+        """The same of the probe after that one: it counts for what arrives until it begins."""
         self._changed: ModelChanged | None = None
         self.abort: Callable[[Exception], None] = lambda error: None
 
@@ -75,36 +77,48 @@ class Confirmation:
             return
         arrived, failed = clock() - (0.0 if known.version else LISTED_S), endpoint.faults.total()
         while not self._holds(endpoint, arrived, failed):
-            if (asked := self._asking.get(endpoint)) is not None:
-                await asked.wait()
-            elif self._changed is not None:
-                raise self._changed
-            elif not await self._ask(endpoint, failed):
+            if (coming := self._coming.get(endpoint)) is not None:
+                await coming.wait()
+            elif not await self._ask_next(endpoint):
                 return
 
     def _holds(self, endpoint: Endpoint, arrived: float, failed: int) -> bool:
-        """Whether a probe agreed that began after an answer arrived, with no failure since."""
+        """Whether a probe agreed that began after an answer arrived, with no failure between."""
         began, failures = self._agreed.get(endpoint, (-math.inf, 0))
-        return began >= arrived and failures == failed
+        return began >= arrived and failures >= failed
 
-    async def _ask(self, endpoint: Endpoint, failed: int) -> bool:
-        """Probe an endpoint for all answers that wait; False when it does not answer.
+    async def _ask_next(self, endpoint: Endpoint) -> bool:
+        """Probe an endpoint once the probe that runs now is over, for all answers that arrive until then.
 
-        All of them go on together when this is over, and not one after the other as with a lock.
+        Each answer so waits for one probe, and all go on together, not one after the other as with a lock.
+
+        Returns:
+            False when the endpoint does not answer.
 
         Raises:
             ModelChanged: it serves another model.
         """
-        over = self._asking[endpoint] = asyncio.Event()
-        began = asyncio.get_running_loop().time()
+        over = self._coming[endpoint] = asyncio.Event()
+        try:
+            if (running := self._running.get(endpoint)) is not None:
+                await running.wait()
+            if self._changed is not None:
+                raise self._changed
+            self._running[endpoint] = self._coming.pop(endpoint)
+            return await self._ask(endpoint)
+        finally:
+            for waited_for in (self._coming, self._running):
+                if waited_for.get(endpoint) is over:
+                    del waited_for[endpoint]
+            over.set()
+
+    async def _ask(self, endpoint: Endpoint) -> bool:
+        began, failed = asyncio.get_running_loop().time(), endpoint.faults.total()
         try:
             now = await probe(self._transport, endpoint.url, openai=self._openai)
         except Fault as fault:  # it answered a moment ago: the next answer is confirmed
             log.debug("%s cannot be confirmed: %s", endpoint.url, fault)
             return False
-        finally:
-            del self._asking[endpoint]
-            over.set()
         if changed := self._compare(endpoint, now):
             raise changed
         self._agreed[endpoint] = began, failed
