@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,12 +12,13 @@ from harness.catalog import registry
 from harness.episode import Task
 from harness.errors import MissingPart, UsageError
 from harness.models.roles import EMBEDDER, RoleSession, RoleSpec, open_role, parse_role
-from harness.running import readiness, selection
+from harness.running import readiness
+from harness.running.contexts import context, stored_config, stored_split
 from harness.running.judge_values import Judged, judge_run, lacks, waits_for
 from harness.running.role_trial import try_role
 from harness.running.verdicts import Judge, JudgeRequest
 from harness.storage.store import Store
-from harness.types import Context, TaskConfig
+from harness.types import Context
 
 log = logging.getLogger("harness.running.judge")
 
@@ -119,44 +119,10 @@ def judged_tasks(
     for name in sorted(names):
         task = registry.load(name)
         source = data.FIXTURE if chosen["tasks"][name]["source"] == "fixture" else mirror
-        found = data.resolve(name, source, _split(task, chosen))
+        found = data.resolve(name, source, stored_split(task, chosen))
         cfg = stored_config(task, chosen, found, None if mirror == data.FIXTURE else mirror)
         missing += [f"{name}: {line}" for line in readiness.examine(task, cfg, found, stage="judge").missing]
         tasks[name] = (task, context(cfg, work / name))
     if missing:
         raise MissingPart("\n".join(missing))
     return tasks
-
-
-def stored_config(
-    task: Task, chosen: Mapping[str, Any], found: data.Resolved, mirror: str | None
-) -> TaskConfig:
-    """The configuration a run's store holds for one of its tasks.
-
-    Args:
-        task: the installed task.
-        chosen: the run's configuration, as stored.
-        found: where the task's data is now.
-        mirror: where files that several tasks use are looked for first.
-    """
-    name = task.spec.name
-    return TaskConfig(
-        found.path,
-        selection.stored_options(name, task.Options, chosen["tasks"][name]["options"]),
-        chosen["profile"],
-        found.source,
-        _split(task, chosen),
-        frozenset(parse_role(text).role for text in chosen.get("roles") or ()),
-        mirror,
-    )
-
-
-def _split(task: Task, chosen: Mapping[str, Any]) -> str:
-    suites: str | None = chosen["tasks"][task.spec.name].get("split")
-    return chosen.get("split") or suites or task.spec.splits[0]
-
-
-def context(cfg: TaskConfig, work: Path) -> Context:
-    """A task's configuration with a scratch folder, which is made."""
-    work.mkdir(parents=True)
-    return Context(**{field.name: getattr(cfg, field.name) for field in fields(cfg)}, work=work)

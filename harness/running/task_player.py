@@ -13,7 +13,7 @@ from harness.episode import World
 from harness.history import vocabulary, window_notice
 from harness.models.api import LiveEpisodes, Model
 from harness.running.activity import Activity
-from harness.running.judge_stage import context
+from harness.running.contexts import context
 from harness.running.plan import TaskPlan
 from harness.running.queue import PlannedEpisode
 from harness.running.request import RunRequest

@@ -8,7 +8,7 @@ import pytest
 
 from harness.history import vocabulary
 from harness.running import readiness
-from harness.running.judge_stage import context
+from harness.running.contexts import context
 from harness.running.readiness import TaskChoices
 
 
