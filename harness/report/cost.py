@@ -77,5 +77,6 @@ def priced(price: float | None) -> str:
 
 
 def facts(cost: Cost, price: Price | None) -> dict[str, Any]:
-    """As JSON values; `seconds` of episodes, which overlap, added up."""
-    return {**cost._asdict(), **({"price": price.of(cost)} if price is not None else {})}
+    """As JSON values; `seconds` of episodes, which overlap, added up; null for what was not counted."""
+    known = {**cost._asdict(), "prompt_tokens": tokens_in(cost)}
+    return {**known, **({"price": price.of(cost)} if price is not None else {})}

@@ -35,6 +35,11 @@ class Share:
         self.model_seconds += float(facts.get("latency_s", 0.0))
         self.queue_seconds += float(facts.get("queue_s", 0.0))
 
+    @property
+    def tokens_in(self) -> int | None:
+        """The tokens in its prompts, of which none is empty; None where it did not count them."""
+        return self.prompt_tokens or None
+
 
 ByEndpoint = Mapping[str, Share]
 
@@ -50,13 +55,12 @@ def read(reader: Reader) -> ByEndpoint:
 def lines(endpoints: ByEndpoint) -> Iterator[str]:
     """Endpoints for people."""
     for name, one in endpoints.items():
-        yield (
-            f"  {name}  {one.requests:,} requests in {one.tries:,} tries, {one.prompt_tokens:,} tokens in "
-            f"and {one.output_tokens:,} out, {one.model_seconds:,.1f} s of requests, of these "
-            f"{one.queue_seconds:,.1f} s in the server's queue"
-        )
+        given = "tokens in not counted" if one.tokens_in is None else f"{one.tokens_in:,} tokens in"
+        said = f"{one.requests:,} requests in {one.tries:,} tries, {given} and {one.output_tokens:,} out"
+        waited = f"{one.model_seconds:,.1f} s of requests, of these {one.queue_seconds:,.1f} s"
+        yield f"  {name}  {said}, {waited} in the server's queue"
 
 
 def facts(endpoints: ByEndpoint) -> dict[str, dict[str, Any]]:
-    """As JSON values."""
-    return {name: asdict(one) for name, one in endpoints.items()}
+    """As JSON values; null for what was not counted."""
+    return {name: {**asdict(one), "prompt_tokens": one.tokens_in} for name, one in endpoints.items()}

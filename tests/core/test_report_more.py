@@ -108,9 +108,9 @@ def test_tokens_that_a_server_does_not_count_are_not_none_and_have_no_price(tmp_
     text = report(capsys, run, "--price", "0.2,0.6")
     assert "2 requests; tokens in not counted by the server and 500,000 out" in text
     assert "price — at 0.2 in" in text
-    assert (
-        json.loads(report(capsys, run, "--price", "1,1", "--format", "json"))["cost"]["sums"]["price"] is None
-    )
+    found = json.loads(report(capsys, run, "--price", "1,1", "--format", "json"))["cost"]["sums"]
+    assert found["prompt_tokens"] is None and found["price"] is None
+    assert "tokens in not counted and" in report(capsys, run, "--endpoints")
     page = report(capsys, run, "--price", "0.2,0.6", "--format", "html")
     assert page.count("not counted by the server") >= 3, "its tokens in and its price, beside the head"
 
