@@ -45,8 +45,8 @@ def judge_directory(directory: Path, request: JudgeRequest) -> int:
     from harness.report.load import FILE
     from harness.running import patience
     from harness.running.judge_stage import judge_stage
-    from harness.running.scratch import scratch
     from harness.storage import manifest, paths
+    from harness.storage.scratch import scratch
     from harness.storage.store import Store
 
     with paths.hold(directory), scratch("harness-judge-") as work, closing(Store(directory / FILE)) as store:

@@ -17,9 +17,9 @@ from harness.running.plan import Plan
 from harness.running.queue import PlannedEpisode
 from harness.running.resume import open_store, plain_json
 from harness.running.run_model import open_roles, open_tested
-from harness.running.scratch import scratch
 from harness.running.task_player import OpenModels, TaskPlayer
 from harness.storage.records import Attempt
+from harness.storage.scratch import scratch
 
 log = logging.getLogger(__name__)
 

@@ -35,7 +35,6 @@ from harness.running.resume import plain_json
 from harness.running.retry_policy import RetryPolicy
 from harness.running.run_model import live_bound, open_roles, open_tested
 from harness.running.scheduler import Scheduler, TaskQueue
-from harness.running.scratch import scratch
 from harness.running.signals import Signals
 from harness.running.site_locks import SiteLocks
 from harness.running.summary import Summary
@@ -45,6 +44,7 @@ from harness.running.verdicts import CONCURRENCY, JudgeRequest
 from harness.storage import manifest
 from harness.storage.completeness import incomplete_tasks
 from harness.storage.private import without_texts
+from harness.storage.scratch import scratch
 from harness.storage.store import Attempt, EpisodeKey, Store
 from harness.storage.words import duration
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.models import outside
-from harness.running.scratch import scratch
 from harness.storage.codec import shared_prefix
 from harness.storage.records import CallRecord
+from harness.storage.scratch import scratch
 from harness.view.run_view import RunView
 
 CHARACTERS = 200_000

@@ -22,8 +22,8 @@ from process_tree import below
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
 from harness.running.rollout import run_episode
-from harness.running.scratch import scratch
 from harness.running.task_run import TaskRun
+from harness.storage.scratch import scratch
 from harness.storage.store import Attempt
 from harness.types import Context, Message, Reply, Sample
 from tasks._shared.browser.process import parents
@@ -217,7 +217,7 @@ async def test_a_page_that_crashes_is_the_models_failure_when_its_actions_do_it_
 
 HOLDING = """
 import asyncio, sys
-from harness.running.scratch import scratch
+from harness.storage.scratch import scratch
 from tasks._shared.browser import BrowserPool, BrowserSettings
 
 async def main():

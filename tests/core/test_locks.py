@@ -21,9 +21,9 @@ from harness.running.activity import Activity
 from harness.running.admission import Budget
 from harness.running.queue import EpisodeQueue, PlannedEpisode
 from harness.running.scheduler import Scheduler, TaskQueue
-from harness.running.scratch import scratch
 from harness.running.site_locks import SiteLocks
 from harness.storage import paths
+from harness.storage.scratch import scratch
 from harness.types import Capacity, Sample
 
 SITE = "site:http://shop.example:7770"
@@ -49,7 +49,7 @@ with paths.hold(Path(sys.argv[1])):
 """
 HOLD_SCRATCH = """
 import sys
-from harness.running.scratch import scratch
+from harness.storage.scratch import scratch
 with scratch("harness-test-") as folder:
     (folder / "task").mkdir()
     (folder / "task" / "file").write_text("x")

@@ -28,7 +28,7 @@ from harness.running.ray_executor.actor import Actor
 from harness.running.ray_executor.dispatch import Dispatcher
 from harness.running.ray_executor.messages import TIMES_UP_S, Handed, Opened, Opening, Report
 from harness.running.ray_executor.places import Worker, WorkerLost, places
-from harness.running.scratch import scratch
+from harness.storage.scratch import scratch
 from harness.storage.store import Attempt, Store
 
 log = logging.getLogger("harness.run")

@@ -22,8 +22,8 @@ from harness.running.ray_executor import same
 from harness.running.ray_executor.messages import TIMES_UP_S, Handed, Line, Opened, Opening, Report
 from harness.running.ray_executor.session import Session, with_requests
 from harness.running.run_model import open_roles, open_tested
-from harness.running.scratch import scratch
 from harness.running.task_player import OpenModels
+from harness.storage.scratch import scratch
 
 OPEN_S, ANSWER_S, CLOSE_S = 900.0, 60.0, 60.0
 """Longest that checking the data and opening the model, answering beyond `TIMES_UP_S`, and closing take."""
