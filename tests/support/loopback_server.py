@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from threading import Event, Thread
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -26,21 +27,19 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+T = TypeVar("T")
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @contextmanager
-def serving_from_a_thread(*answers: Answer) -> Iterator[list[str]]:
-    """Serve each on a port of its own, all paths; a command has the main thread, for its signals."""
-    urls, up, over = list[str](), Event(), asyncio.Event()
+def in_a_thread(served: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Enter it on an event loop in a thread, where nothing that this thread does holds it up."""
+    entered, up, over = list[T](), Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
-        async with AsyncExitStack() as stack:
-            for answer in answers:
-                app = web.Application()
-                app.router.add_route("*", "/{path:.*}", answer)
-                urls.append(await stack.enter_async_context(serving(app)))
+        async with served as value:
+            entered.append(value)
             up.set()
             await over.wait()
 
@@ -48,11 +47,29 @@ def serving_from_a_thread(*answers: Answer) -> Iterator[list[str]]:
     thread.start()
     try:
         assert up.wait(30)
-        yield urls
+        yield entered[0]
     finally:
         loop.call_soon_threadsafe(over.set)
         thread.join(30)
         loop.close()
+
+
+@asynccontextmanager
+async def _serving_each(answers: Sequence[Answer]) -> AsyncIterator[list[str]]:
+    async with AsyncExitStack() as stack:
+        urls = list[str]()
+        for answer in answers:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", answer)
+            urls.append(await stack.enter_async_context(serving(app)))
+        yield urls
+
+
+@contextmanager
+def serving_from_a_thread(*answers: Answer) -> Iterator[list[str]]:
+    """Serve each on a port of its own, all paths; a command has the main thread, for its signals."""
+    with in_a_thread(_serving_each(answers)) as urls:
+        yield urls
 
 
 @asynccontextmanager
