@@ -56,9 +56,8 @@ class Codec:
             return blob[1:]
         frame = blob[1:]
         try:
-            if (
-                self._size(frame) > len(frame) * MOST_RATIO
-            ):  # as much memory would be taken before the rest is read
+            # As much memory as it claims would be taken before the rest is read.
+            if self._size(frame) > len(frame) * MOST_RATIO:
                 raise self._damaged("its size is wrong")
             return self._unzip.decompress(frame)
         except self._damaged as error:

@@ -67,9 +67,9 @@ class Bwrap:
         except TimeoutError as error:
             await box.destroy()
             raise SandboxFault(f"no sandbox within {_CREATE_S:.0f} s") from error
-        except OSError as error:  # a pipe without a reader, or no such process: it has ended already
+        except OSError as error:  # such as a pipe without a reader, or no such process: it has ended already
             await box.destroy()
-            raise SandboxFault(f"the sandbox ended while it was made: {error}") from error
+            raise SandboxFault(f"the sandbox could not be made, or ended meanwhile: {error}") from error
         except BaseException:
             await box.destroy()
             raise
