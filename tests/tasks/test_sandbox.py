@@ -260,6 +260,7 @@ async def test_a_process_that_dies_before_the_handshake_fails_one_sandbox_and_no
         return reply
 
     async with opened() as sandbox:
+        os.kill(await prepared(sandbox), signal.SIGSTOP)  # it gets the request, and makes nothing of it
         monkeypatch.setattr(PreparedCgroup, "take", taken_and_killed)
         with pytest.raises(SandboxFault):
             await sandbox.create(hostname=HOSTNAME)
