@@ -262,7 +262,7 @@ class Runner:
         whole = attempt
         if attempt.task in self._private:
             attempt = without_texts(attempt)  # also for the logs
-        self.store.add_soon(attempt)
+        self.store.add(attempt)
         self._traits.note(whole)
         self.progress.finished(attempt)
         self.summary.played += 1

@@ -56,33 +56,23 @@ class Store(RunRecord):
         super().__init__(path, readonly=readonly)
         self._codec = Codec()
         self._waiting: list[tuple[Attempt, _Row, list[_Row]]] = []
-        """Attempts that `add_soon` took, each with its row and its turns' rows, which lack the row's id."""
+        """Attempts that are not written yet, with their rows and those of their turns, which lack the id."""
 
     # -- attempts
 
-    def add(self, attempt: Attempt) -> bool:
-        """Commit an attempt with its calls in one transaction.
+    def add(self, attempt: Attempt) -> None:
+        """Store an attempt with its calls, whole or not at all; every later read of this store finds it.
 
-        A value that is no finite number makes it an `infra_error`; metrics that are none go to its note.
+        With `commit_later` those that end at the same time are written together, a quarter cheaper than one
+        by one. A value that is no finite number makes it an `infra_error`; metrics that are none go to its
+        note. A late second attempt at an item that has its final one is kept, but not final.
 
         Args:
             attempt: what was played; its note gets what was changed to store it.
-
-        Returns:
-            Whether it became the item's final attempt; a late second one is kept, but not final.
-        """
-        _refuse_non_numbers(attempt)
-        with self._writing():
-            return self._insert_or_note(attempt)
-
-    def add_soon(self, attempt: Attempt) -> None:
-        """As `add`, together with attempts that end at the same time (`commit_later`): a quarter cheaper.
-
-        Every later read of this store finds it.
         """
         self._refuse_after_failure()
         _refuse_non_numbers(attempt)
-        row = self._episode_row(attempt, _is_final(attempt))
+        row = self._episode_row(attempt, final=attempt.outcome != "infra_error")
         self._waiting.append((attempt, row, list(self._codec.rows(attempt.calls))))
         self._commit_soon()
 
@@ -111,26 +101,20 @@ class Store(RunRecord):
             )
         except sqlite3.IntegrityError:  # one is late
             db.execute("ROLLBACK TO together")
-            for attempt, _, _ in waiting:
-                self._insert_or_note(attempt)
+            for attempt, row, turns in waiting:
+                self._insert_alone(attempt, row, turns)
         db.execute("RELEASE together")
 
-    def _insert_or_note(self, attempt: Attempt) -> bool:
-        """Insert one attempt; returns whether it is final, which a late one is not and says."""
-        final = _is_final(attempt)
+    def _insert_alone(self, attempt: Attempt, row: _Row, turns: Sequence[_Row]) -> None:
         try:
-            self._insert(attempt, final=final)
+            number = self._db.execute(_INSERT, (None, *row)).lastrowid
         except sqlite3.IntegrityError:
             _note(attempt, "late: another attempt was final already", " ")
-            self._insert(attempt, final=False)
-            return False
-        return final
+            late = self._episode_row(attempt, final=False)
+            number = self._db.execute(_INSERT, (None, *late)).lastrowid
+        self._db.executemany(_INSERT_TURN, [(number, *turn) for turn in turns])
 
-    def _insert(self, attempt: Attempt, *, final: bool) -> None:
-        number = self._db.execute(_INSERT, (None, *self._episode_row(attempt, final))).lastrowid
-        self._db.executemany(_INSERT_TURN, [(number, *turn) for turn in self._codec.rows(attempt.calls)])
-
-    def _episode_row(self, a: Attempt, final: bool) -> tuple[Any, ...]:
+    def _episode_row(self, a: Attempt, *, final: bool) -> tuple[Any, ...]:
         text, integer, real = plain.text, plain.integer, plain.real
         pending = self._codec.pack_json(_pending_json(a.pending)) if a.pending is not None else None
         last = self._codec.pack_last(a.last, a.calls) if a.last is not None else None
@@ -253,10 +237,6 @@ class Store(RunRecord):
         query = "SELECT text FROM verdict WHERE judge = ? AND prompt = ? AND k = ? LIMIT 1"
         found = self._first(query, (plain.text(judge), plain.text(prompt), k))
         return self._codec.unpack(found[0]) if found else None
-
-
-def _is_final(attempt: Attempt) -> bool:
-    return attempt.outcome != "infra_error"
 
 
 def _refuse_non_numbers(attempt: Attempt) -> None:

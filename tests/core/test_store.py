@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_adding import added
 
 from harness.errors import StoreError
 from harness.storage.codec import Codec, shared_prefix
@@ -33,8 +34,8 @@ def store(tmp_path: Path):
 
 
 def test_only_one_attempt_is_final(store: Store):
-    assert store.add(attempt(value=0.25)) is True
-    assert store.add(attempt(value=0.75)) is False
+    assert added(store, attempt(value=0.25)) is True
+    assert added(store, attempt(value=0.75)) is False
     rows = list(store.attempts())
     assert [(row.final, row.value) for row in rows] == [(True, 0.25), (False, 0.75)]
     assert "late" in rows[1].note
@@ -42,9 +43,9 @@ def test_only_one_attempt_is_final(store: Store):
 
 
 def test_an_infra_error_is_kept_but_never_final(store: Store):
-    assert store.add(attempt(outcome="infra_error", value=None, error="EndpointError: gone")) is False
+    assert added(store, attempt(outcome="infra_error", value=None, error="EndpointError: gone")) is False
     assert store.final_items() == set()
-    assert store.add(attempt()) is True
+    assert added(store, attempt()) is True
     assert [row.outcome for row in store.attempts()] == ["infra_error", "scored"]
 
 
@@ -52,7 +53,7 @@ def test_another_task_version_is_another_item(store: Store):
     store.add(attempt())
     newer = attempt()
     newer.version = 2
-    assert store.add(newer) is True
+    assert added(store, newer) is True
 
 
 @settings(max_examples=60, deadline=None)
@@ -162,7 +163,7 @@ def test_hostile_texts_are_stored_and_those_of_calls_come_back_exact(tmp_path: P
     store.set_meta(text, {text: text})
     store.beat({text: text})
     store.add_command({"argv": [text]})
-    assert store.add(tried)
+    assert added(store, tried)
     row = next(store.attempts())
     assert store.calls(row.id) == calls[:2]
     assert store.last(row.id) == turn
@@ -205,7 +206,7 @@ VALUES = {
 def test_hostile_values_in_logs_lose_nothing_else(store: Store, value: object):
     info = {"value": value, "beside": "kept"}
     call = CallRecord(0, "prompt", "reply", info, info, turn=Turn(info=info))
-    assert store.add(attempt(calls=[call], last=Turn(info=info)))
+    assert added(store, attempt(calls=[call], last=Turn(info=info)))
     found = store.calls(1)[0]
     assert (found.prompt, found.reply) == ("prompt", "reply")
     assert found.facts["beside"] == found.info["beside"] == "kept"
@@ -218,14 +219,14 @@ def test_hostile_values_in_logs_lose_nothing_else(store: Store, value: object):
 
 def test_numbers_beyond_what_the_file_holds_are_clamped(store: Store):
     big = attempt(prompt_tokens=10**30, output_tokens=-(10**30), seconds=float("nan"), started=float("inf"))
-    assert store.add(big)
+    assert added(store, big)
     row = next(store.attempts())
     assert (row.prompt_tokens, row.output_tokens, row.seconds) == (2**63 - 1, -(2**63), 0.0)
 
 
 def test_metrics_that_are_no_numbers_are_named_and_left_out(store: Store):
     odd = {"paper": 1, "nan": float("nan"), "inf": float("inf"), "big": 10**400, "text": "x"}
-    assert store.add(attempt(metrics=odd))
+    assert added(store, attempt(metrics=odd))
     row = next(store.attempts())
     assert row.metrics == {"paper": 1}
     assert all(name in row.note for name in ("nan (nan)", "inf (inf)", "big (1", "text ('x')"))
@@ -238,7 +239,7 @@ def test_metrics_that_are_no_numbers_are_named_and_left_out(store: Store):
 def test_a_value_that_is_no_number_is_no_score(store: Store, value: float):
     """SQLite keeps NaN as NULL, which would read as an answer that waits for a judge."""
     odd = attempt(value=value)
-    assert store.add(odd) is False
+    assert added(store, odd) is False
     assert (odd.outcome, odd.value) == ("infra_error", None)
     row = next(store.attempts())
     assert (row.final, row.outcome) == (False, "infra_error")

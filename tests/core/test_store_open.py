@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from store_adding import added
 
 from harness.errors import StoreError
 from harness.storage.mounts import network_kind
@@ -76,7 +77,7 @@ def test_an_empty_file_becomes_a_new_store(tmp_path: Path):
     path = tmp_path / "run.sqlite"
     path.touch()
     store = Store(path)
-    assert store.add(Attempt("t", 1, "a", 0, outcome="scored", value=1.0))
+    assert added(store, Attempt("t", 1, "a", 0, outcome="scored", value=1.0))
     store.close()
 
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from store_adding import added
 from stored_texts import texts_of
 
 from harness.storage.private import without_texts
@@ -38,7 +39,7 @@ def private_attempt() -> Attempt:
 def stored(path: Path, *, private: bool) -> Store:
     store = Store(path)
     attempt = private_attempt()
-    assert store.add(without_texts(attempt) if private else attempt)
+    assert added(store, without_texts(attempt) if private else attempt)
     store.close()
     return Store(path, readonly=True)
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from store_adding import added
 
 from harness.errors import StoreError
 from harness.storage.records import Turn
@@ -48,7 +49,7 @@ def test_they_are_stored_as_if_added_one_by_one(store: Store, tmp_path: Path):
     with closing(Store(tmp_path / "alone.sqlite")) as alone:
         for one in mixed:
             alone.add(one)
-            store.add_soon(one)
+            store.add(one)
         rows, wanted = list(store.attempts()), list(alone.attempts())
         assert rows == wanted
         assert [store.all_calls(row.id) for row in rows] == [alone.all_calls(row.id) for row in wanted]
@@ -56,12 +57,12 @@ def test_they_are_stored_as_if_added_one_by_one(store: Store, tmp_path: Path):
 
 def test_every_read_and_write_of_the_same_store_finds_them(store: Store):
     store.plan([EpisodeKey("t", 1, "a", 0)])
-    store.add_soon(attempt("a"))
+    store.add(attempt("a"))
     assert store.counts() == (1, 1)
-    store.add_soon(attempt("b", "infra_error"))
+    store.add(attempt("b", "infra_error"))
     assert store.begun(EpisodeKey("t", 1, "b", 0))
-    store.add_soon(attempt("c"))
-    assert store.add(attempt("c")) is False
+    store.add(attempt("c"))
+    assert added(store, attempt("c")) is False
     assert [(row.item.sample, row.final) for row in store.attempts()] == [
         ("a", True), ("b", False), ("c", True), ("c", False),
     ]  # fmt: skip
@@ -69,8 +70,9 @@ def test_every_read_and_write_of_the_same_store_finds_them(store: Store):
 
 def test_a_late_one_among_them_is_kept_and_not_final(store: Store):
     store.add(attempt("b"))
+    store.flush()
     for sample in "abcc":
-        store.add_soon(attempt(sample))
+        store.add(attempt(sample))
     rows = list(store.attempts())
     assert [(row.item.sample, row.final) for row in rows] == [
         ("b", True), ("a", True), ("b", False), ("c", True), ("c", False),
@@ -82,14 +84,14 @@ def test_a_late_one_among_them_is_kept_and_not_final(store: Store):
 def test_they_are_committed_by_the_loop_by_their_number_and_by_a_flush(
     store: Store, loop: asyncio.AbstractEventLoop
 ):
-    store.add_soon(attempt("a"))
+    store.add(attempt("a"))
     assert committed(store.path) == []
     store.flush()
     assert committed(store.path) == ["a"]
     for n in range(MOST_TOGETHER):
-        store.add_soon(attempt(str(n)))
+        store.add(attempt(str(n)))
     assert len(committed(store.path)) == 1 + MOST_TOGETHER
-    store.add_soon(attempt("b"))
+    store.add(attempt("b"))
 
     async def later() -> None:
         over = asyncio.Event()
@@ -103,13 +105,13 @@ def test_they_are_committed_by_the_loop_by_their_number_and_by_a_flush(
 
 def test_without_a_loop_each_is_committed_at_once(tmp_path: Path):
     with closing(Store(tmp_path / "run.sqlite")) as store:
-        store.add_soon(attempt("a"))
+        store.add(attempt("a"))
         assert committed(store.path) == ["a"]
 
 
 WRITES = {
-    "another": lambda store: store.add_soon(attempt("d")),
-    "alone": lambda store: store.add(attempt("d")),
+    "another": lambda store: store.add(attempt("d")),
+    "beat": lambda store: store.beat({}),
     "flush": Store.flush,
 }
 
@@ -124,12 +126,12 @@ def test_a_full_file_is_told_by_the_next_write_and_keeps_what_was_committed(
     store = Store(tmp_path / "run.sqlite")
     monkeypatch.undo()
     store.commit_later(loop)
-    store.add_soon(attempt("a"))
+    store.add(attempt("a"))
     store.flush()
     (pages,) = opened[0].execute("PRAGMA page_count").fetchone()
     opened[0].execute(f"PRAGMA max_page_count = {pages}")
     for n in range(MOST_TOGETHER - 1):
-        store.add_soon(attempt(f"b{n}", calls=40))
+        store.add(attempt(f"b{n}", calls=40))
     assert [row.item.sample for row in store.attempts()] == ["a"]
     with pytest.raises(StoreError, match=r"cannot write the run's store .* full"):
         write(store)

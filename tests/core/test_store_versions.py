@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from command import harness
+from store_adding import added
 
 from harness.errors import OtherStore
 from harness.report.stats import wilson
@@ -99,11 +100,11 @@ def test_writing_upgrades_and_keeps_every_row(old: Path):
     assert store.version == schema.VERSION
     assert read_calls(store) == known_calls()
     turn = Turn(info={"seed": 7})
-    added = Attempt("gsm8k", 9, "new", 0, outcome="scored", value=1.0, labels={"level": "1"}, cluster="c")
-    added.calls = [CallRecord(0, "prompt", "reply", turn=turn)]
-    assert store.add(added)
+    later = Attempt("gsm8k", 9, "new", 0, outcome="scored", value=1.0, labels={"level": "1"}, cluster="c")
+    later.calls = [CallRecord(0, "prompt", "reply", turn=turn)]
+    assert added(store, later)
     newest = list(store.attempts())[-1]
-    assert store.calls(newest.id) == added.calls
+    assert store.calls(newest.id) == later.calls
     assert (newest.labels, newest.cluster) == ({"level": "1"}, "c")
     store.add_command({"argv": ["run"]})
     assert [sorted(command)[0] for command in store.commands()] == ["environment", "argv"]
