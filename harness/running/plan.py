@@ -183,7 +183,7 @@ def make(request: RunRequest) -> Plan:
             plan.missing[name] = [f"{name}: not part of this version; --ready-only runs the others"]
             continue
         try:
-            split = None if work.split else words.suites_split(named.suites, name)
+            split = named.splits.get(name)
             ready = readiness.check(
                 name, replace(choices, settings=named.settings[name], split=work.split or split)
             )

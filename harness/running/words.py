@@ -23,12 +23,14 @@ class Named:
         suites: the asked ones.
         members: names of the tasks to play.
         settings: options by task, as typed: what the suites set, and over it what the user sets.
+        splits: what the suites take of each task that is there; None for its default, or where the user says.
         roles: names of the bound auxiliary models.
     """
 
     suites: tuple[suites.Suite, ...]
     members: tuple[str, ...]
     settings: dict[str, dict[str, str]]
+    splits: dict[str, str | None]
     roles: tuple[str, ...]
 
 
@@ -45,17 +47,18 @@ def read(work: Workload, models: ModelChoice) -> Named:
     roles = tuple(parse_role(role).role for role in models.roles)
     if models.judge is not None:
         judge_role(models.judge)  # before anything is played, or an address with a password is stored
-    tasks = _loaded(members)
+    tasks, splits = _loaded(members), dict[str, str | None]()
     for task in tasks:
         name = task.spec.name
         selection.options(name, task.Options, work.profile, settings[name])
-        selection.split(task.spec, work.split or suites_split(asked, name))
+        splits[name] = None if work.split else _suites_split(asked, name)
+        selection.split(task.spec, work.split or splits[name])
     _refuse_unknown_roles(roles, tasks)
     refuse_judge(models.judge, tasks)
-    return Named(asked, tuple(members), settings, roles)
+    return Named(asked, tuple(members), settings, splits, roles)
 
 
-def suites_split(asked: Sequence[suites.Suite], task: str) -> str | None:
+def _suites_split(asked: Sequence[suites.Suite], task: str) -> str | None:
     """The split that the suites take of a task; None for its default.
 
     Raises:
