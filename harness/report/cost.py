@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from harness.storage.reader import Cost
 from harness.storage.words import counted, duration
@@ -26,13 +26,27 @@ class Price:
         return (cost.prompt_tokens * self.prompt + cost.output_tokens * self.output) / MILLION
 
 
-def uncounted(cost: Cost) -> bool:
+class Counted(Protocol):
+    """Requests, and the tokens that servers counted in their prompts."""
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        ...
+
+    @property
+    def prompt_tokens(self) -> int:
+        """0 where no server counted them."""
+        ...
+
+
+def uncounted(cost: Counted) -> bool:
     """Whether the server said nothing of the tokens in its prompts, of which none is empty."""
     return cost.requests > 0 and not cost.prompt_tokens
 
 
-def tokens_in(cost: Cost) -> int | None:
-    """The tokens in a task's prompts; None when they were not counted."""
+def tokens_in(cost: Counted) -> int | None:
+    """The tokens in the prompts of a task or an endpoint; None when they were not counted."""
     return None if uncounted(cost) else cost.prompt_tokens
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from harness.report.cost import tokens_in, uncounted
 from harness.storage.reader import Reader
 
 
@@ -35,11 +36,6 @@ class Share:
         self.model_seconds += float(facts.get("latency_s", 0.0))
         self.queue_seconds += float(facts.get("queue_s", 0.0))
 
-    @property
-    def tokens_in(self) -> int | None:
-        """The tokens in its prompts, of which none is empty; None where it did not count them."""
-        return self.prompt_tokens or None
-
 
 ByEndpoint = Mapping[str, Share]
 
@@ -55,7 +51,7 @@ def read(reader: Reader) -> ByEndpoint:
 def lines(endpoints: ByEndpoint) -> Iterator[str]:
     """Endpoints for people."""
     for name, one in endpoints.items():
-        given = "tokens in not counted" if one.tokens_in is None else f"{one.tokens_in:,} tokens in"
+        given = "tokens in not counted" if uncounted(one) else f"{one.prompt_tokens:,} tokens in"
         said = f"{one.requests:,} requests in {one.tries:,} tries, {given} and {one.output_tokens:,} out"
         waited = f"{one.model_seconds:,.1f} s of requests, of these {one.queue_seconds:,.1f} s"
         yield f"  {name}  {said}, {waited} in the server's queue"
@@ -63,4 +59,4 @@ def lines(endpoints: ByEndpoint) -> Iterator[str]:
 
 def facts(endpoints: ByEndpoint) -> dict[str, dict[str, Any]]:
     """As JSON values; null for what was not counted."""
-    return {name: {**asdict(one), "prompt_tokens": one.tokens_in} for name, one in endpoints.items()}
+    return {name: {**asdict(one), "prompt_tokens": tokens_in(one)} for name, one in endpoints.items()}
