@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ import pytest
 from aiohttp import ClientSession, web
 from in_browser import NEEDS_BROWSER
 from playwright.async_api import Error
-from process_tree import below
+from process_tree import kill_renderers
 
 from harness.errors import EnvironmentFault
 from tasks._shared.browser import (
@@ -133,18 +132,12 @@ async def test_a_page_whose_process_is_killed_from_outside_is_no_failure_of_the_
             await found.new()
         gone = asyncio.Event()
         page.on("crash", lambda _: gone.set())
-        for pid in renderers():
-            os.kill(pid, signal.SIGKILL)
+        kill_renderers()
         await asyncio.wait_for(gone.wait(), 30)
         with pytest.raises(EnvironmentFault, match="signal from outside"):
             await found.calm()
         with pytest.raises(EnvironmentFault, match="signal from outside"):
             await found.call(page.evaluate("1 + 1"))
-
-
-def renderers() -> list[int]:
-    """The processes that show this test's pages."""
-    return [pid for pid, words in below(os.getpid()).items() if " --type=renderer " in words]
 
 
 async def test_a_page_that_runs_a_loop_hides_no_crash_and_is_no_kill():

@@ -17,7 +17,7 @@ import pytest
 from contexts import samples_of, task_context
 from in_browser import NEEDS_BROWSER
 from leftovers import Place
-from process_tree import below
+from process_tree import kill_renderers
 
 from harness.models.api import Call, LiveEpisodes
 from harness.running.activity import Activity
@@ -165,8 +165,7 @@ async def end(page: WobPage, how: str) -> None:
     gone, wire = asyncio.Event(), await shown.context.new_cdp_session(shown)
     shown.on("crash", lambda _: gone.set())
     if how == "kill":
-        for pid in (pid for pid, words in below(os.getpid()).items() if " --type=renderer " in words):
-            os.kill(pid, signal.SIGKILL)
+        kill_renderers()
         await asyncio.wait_for(gone.wait(), 60)
         return
     sending = asyncio.ensure_future(wire.send("Page.crash"))

@@ -56,3 +56,10 @@ def go_on(pids: list[int]) -> None:
     for pid in reversed(pids):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+def kill_renderers() -> None:
+    """Kill the processes that show this process's browser pages, as the kernel does for lack of memory."""
+    for pid, words in below(os.getpid()).items():
+        if " --type=renderer " in words:
+            os.kill(pid, signal.SIGKILL)

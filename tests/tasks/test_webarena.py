@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from process_tree import below
+from process_tree import kill_renderers
 from webarena_kit import Arena, arena, entry, fence, with_rules
 
 from harness.errors import EnvironmentFault
@@ -245,8 +244,7 @@ async def test_a_page_whose_process_is_killed_from_outside_is_a_fault_at_any_tim
         assert episode.browser is not None
         gone = asyncio.Event()
         episode.browser.page.on("crash", lambda _: gone.set())
-        for pid in (pid for pid, words in below(os.getpid()).items() if " --type=renderer " in words):
-            os.kill(pid, signal.SIGKILL)
+        kill_renderers()
         await asyncio.wait_for(gone.wait(), 60)
         with pytest.raises(EnvironmentFault, match="signal from outside"):
             await episode.step(Reply(fence("click [1]")))

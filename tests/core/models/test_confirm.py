@@ -46,10 +46,12 @@ class Server:
 async def confirming() -> AsyncIterator[tuple[Server, Confirmation, Endpoint]]:
     server, app, transport = Server(), web.Application(), Transport(limit=0)
     app.router.add_get("/info", server.info)
-    async with serving(app) as url, asyncio.timeout(60):
-        endpoint = Endpoint(url, Limit(8.0, 8), await probe(transport, url))
-        await server.asked.acquire()
-        yield server, Confirmation(transport, Entry("ours", template="")), endpoint
+    try:
+        async with serving(app) as url, asyncio.timeout(60):
+            endpoint = Endpoint(url, Limit(8.0, 8), await probe(transport, url))
+            await server.asked.acquire()
+            yield server, Confirmation(transport, Entry("ours", template="")), endpoint
+    finally:
         await transport.close()
 
 
